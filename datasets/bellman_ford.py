@@ -1,0 +1,84 @@
+"""Bellman-Ford: single-source shortest paths, weights of any sign, in synchronous passes over all edges."""
+
+import numba
+import numpy as np
+
+from nar import graphs
+from nar.spec import Spec
+from nar.trace import Algorithm
+
+CITATION = "R. Bellman. On a routing problem. Quarterly of Applied Mathematics 16(1), 1958. CLRS 24.1"
+
+SPEC = Spec(
+    {
+        "pos": ("input", "node", "scalar"),
+        "s": ("input", "node", "mask_one"),
+        "A": ("input", "edge", "scalar"),
+        "adj": ("input", "edge", "mask"),
+        "pi": ("output", "node", "pointer"),
+        "pi_h": ("hint", "node", "pointer"),
+        "d": ("hint", "node", "scalar"),
+        "msk": ("hint", "node", "mask"),
+    }
+)
+
+
+def sample(rng, n, p=(0.5,), low=0.0, high=1.0):
+    A = graphs.erdos_renyi(rng, n, p, weights=(low, high))
+    return {"A": A, "s": rng.randint(n)}
+
+
+def prepare(A, s):
+    A = graphs.check_graph(A)
+    s = graphs.check_source(s, len(A))
+    return (A, s), graphs.probes(A, s)
+
+
+@numba.njit
+def bellman_ford(A, s):
+    n = len(A)
+    d = np.zeros(n)
+    pi = np.arange(n)
+    msk = np.zeros(n, np.int8)  # which nodes have been reached
+    msk[s] = 1
+    for _ in range(n):
+        yield pi, d, msk
+        prev_d = d.copy()
+        prev_msk = msk.copy()
+        for u in range(n):
+            for v in range(n):
+                if prev_msk[u] and A[u, v] != 0:
+                    if not msk[v] or prev_d[u] + A[u, v] < d[v]:
+                        d[v] = prev_d[u] + A[u, v]
+                        pi[v] = u
+                    msk[v] = 1
+        # dm-clrs looks at d alone, so a node first reached at distance exactly 0 ends its search too early.
+        if np.all(d == prev_d) and np.all(msk == prev_msk):
+            break
+    else:  # n passes and still shorter; dm-clrs would go on for ever
+        raise ValueError("A must not have a negative cycle reachable from s, got one")
+    graphs.check_tree(pi, s)
+    yield pi, d, msk
+
+
+def oracle(A, s):
+    """Shortest distances from s; infinite where there is no path."""
+    return {"d": graphs.networkx_distances(A, s, "bellman_ford")}
+
+
+def is_valid(A, s, pi):
+    return graphs.are_shortest_paths(A, pi, np.array(s))
+
+
+algorithm = Algorithm(
+    name="bellman_ford",
+    spec=SPEC,
+    citation=CITATION,
+    steps=bellman_ford,
+    prepare=prepare,
+    sampler=sample,
+    bound=lambda n: n,
+    oracle=oracle,
+    validity=is_valid,
+    train_params={"p": graphs.TRAIN_P},
+)

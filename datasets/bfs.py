@@ -1,0 +1,77 @@
+"""Breadth-first search, one level per step."""
+
+import numba
+import numpy as np
+
+from nar import graphs
+from nar.spec import Spec
+from nar.trace import Algorithm
+
+CITATION = "E. F. Moore. The shortest path through a maze. Symposium on the Theory of Switching, 1959. CLRS 22.2"
+
+SPEC = Spec(
+    {
+        "pos": ("input", "node", "scalar"),
+        "s": ("input", "node", "mask_one"),
+        "A": ("input", "edge", "scalar"),
+        "adj": ("input", "edge", "mask"),
+        "pi": ("output", "node", "pointer"),
+        "reach_h": ("hint", "node", "mask"),
+        "pi_h": ("hint", "node", "pointer"),
+    }
+)
+
+
+def sample(rng, n, p=(0.5,)):
+    A = graphs.erdos_renyi(rng, n, p)
+    return {"A": A, "s": rng.randint(n)}
+
+
+def prepare(A, s):
+    # dm-clrs follows positive entries only but shows all others as edges too.
+    A = graphs.check_graph(A, nonnegative="bfs takes every entry other than 0 as an edge, of length 1")
+    s = graphs.check_source(s, len(A))
+    return (A, s), graphs.probes(A, s)
+
+
+@numba.njit
+def bfs(A, s):
+    n = len(A)
+    pi = np.arange(n)
+    reach = np.zeros(n, np.int8)
+    reach[s] = 1
+    while True:
+        yield reach, pi
+        prev_reach = reach.copy()
+        for i in range(n):
+            for j in range(n):
+                if A[i, j] > 0 and prev_reach[i]:
+                    if pi[j] == j and j != s:
+                        pi[j] = i
+                    reach[j] = 1
+        if np.all(reach == prev_reach):
+            break
+    yield reach, pi
+
+
+def oracle(A, s):
+    """Number of edges on the shortest way from s; infinite where there is none."""
+    return {"d": graphs.networkx_distances(np.asarray(A) != 0, s, "dijkstra")}
+
+
+def is_valid(A, s, pi):
+    return graphs.are_shortest_paths(np.asarray(A) != 0, pi, np.array(s))
+
+
+algorithm = Algorithm(
+    name="bfs",
+    spec=SPEC,
+    citation=CITATION,
+    steps=bfs,
+    prepare=prepare,
+    sampler=sample,
+    bound=lambda n: n,
+    oracle=oracle,
+    validity=is_valid,
+    train_params={"p": graphs.TRAIN_P},
+)

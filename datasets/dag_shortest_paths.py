@@ -1,0 +1,117 @@
+"""Shortest paths in a directed acyclic graph: topological order of what s reaches by depth-first search, then one relaxation."""
+
+import numba
+import numpy as np
+
+from nar import graphs
+from nar.spec import Spec
+from nar.trace import Algorithm
+
+CITATION = "CLRS 24.2 (Introduction to Algorithms, 3rd edition, 2009)"
+
+SPEC = Spec(
+    {
+        "pos": ("input", "node", "scalar"),
+        "s": ("input", "node", "mask_one"),
+        "A": ("input", "edge", "scalar"),
+        "adj": ("input", "edge", "mask"),
+        "pi": ("output", "node", "pointer"),
+        "pi_h": ("hint", "node", "pointer"),
+        "d": ("hint", "node", "scalar"),
+        "mark": ("hint", "node", "mask"),
+        "topo_h": ("hint", "node", "pointer"),
+        "topo_head_h": ("hint", "node", "mask_one"),
+        "color": ("hint", "node", "categorical", 3),
+        "s_prev": ("hint", "node", "pointer"),
+        "u": ("hint", "node", "mask_one"),
+        "v": ("hint", "node", "mask_one"),
+        "s_last": ("hint", "node", "mask_one"),
+        "phase": ("hint", "graph", "mask"),
+    }
+)
+
+WHITE, GREY, BLACK = 0, 1, 2  # color: undiscovered, on the stack, finished
+
+
+def sample(rng, n, p=(0.5,), low=0.0, high=1.0):
+    A = graphs.erdos_renyi(rng, n, p, directed=True, acyclic=True, weights=(low, high))
+    return {"A": A, "s": rng.randint(n)}
+
+
+def prepare(A, s):
+    A = graphs.check_graph(A)
+    s = graphs.check_source(s, len(A))
+    return (A, s), graphs.probes(A, s)
+
+
+@numba.njit
+def dag_shortest_paths(A, s):
+    n = len(A)
+    pi = np.arange(n)
+    d = np.zeros(n)
+    mark = np.zeros(n, np.int8)  # which nodes have a distance
+    color = np.zeros(n, np.int8)
+    topo = np.arange(n)  # the node after this one in topological order; the last points to itself
+    topo_head = 0
+    s_prev = np.arange(n)  # the stack: the node below this one; s_last is its top
+    s_last = u = v = s
+    yield pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0
+    color[s] = GREY
+    yield pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0
+    while True:
+        # v keeps the last node looked at, as in dm-clrs: n - 1 if none was left to visit.
+        for v in range(n):  # noqa: B007
+            if A[u, v] != 0 and color[v] == WHITE:
+                color[v] = GREY
+                s_prev[v] = s_last
+                s_last = v
+                yield pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0
+                break
+        if s_last == u:
+            for w in range(n):  # dm-clrs does not look, and answers as if the edge were not there
+                if A[u, w] != 0 and color[w] == GREY:
+                    raise ValueError("A must be acyclic, got a cycle (or self-loop) that can be reached from s")
+            color[u] = BLACK
+            if color[topo_head] == BLACK:
+                topo[u] = topo_head
+            topo_head = u
+            yield pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0
+            if u == s:
+                break
+            s_last = s_prev[u]
+            s_prev[u] = u
+        u = s_last
+    mark[s] = 1
+    while topo[topo_head] != topo_head:
+        yield pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 1
+        for j in range(n):
+            if A[topo_head, j] != 0 and (not mark[j] or d[topo_head] + A[topo_head, j] < d[j]):
+                d[j] = d[topo_head] + A[topo_head, j]
+                pi[j] = topo_head
+                mark[j] = 1
+        topo_head = topo[topo_head]
+    yield pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 1
+    yield pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 1
+
+
+def oracle(A, s):
+    """Shortest distances from s; infinite where there is no path."""
+    return {"d": graphs.networkx_distances(A, s, "bellman_ford")}
+
+
+def is_valid(A, s, pi):
+    return graphs.are_shortest_paths(A, pi, np.array(s))
+
+
+algorithm = Algorithm(
+    name="dag_shortest_paths",
+    spec=SPEC,
+    citation=CITATION,
+    steps=dag_shortest_paths,
+    prepare=prepare,
+    sampler=sample,
+    bound=lambda n: 3 * n + 1,
+    oracle=oracle,
+    validity=is_valid,
+    train_params={"p": graphs.TRAIN_P},
+)

@@ -1,0 +1,81 @@
+"""Dijkstra: single-source shortest paths, weights not negative."""
+
+import numba
+import numpy as np
+
+from nar import graphs
+from nar.spec import Spec
+from nar.trace import Algorithm
+
+CITATION = "E. W. Dijkstra. A note on two problems in connexion with graphs. Numerische Mathematik 1, 1959. CLRS 24.3"
+
+SPEC = Spec(
+    {
+        "pos": ("input", "node", "scalar"),
+        "s": ("input", "node", "mask_one"),
+        "A": ("input", "edge", "scalar"),
+        "adj": ("input", "edge", "mask"),
+        "pi": ("output", "node", "pointer"),
+        "pi_h": ("hint", "node", "pointer"),
+        "d": ("hint", "node", "scalar"),
+        "mark": ("hint", "node", "mask"),
+        "in_queue": ("hint", "node", "mask"),
+        "u": ("hint", "node", "mask_one"),
+    }
+)
+
+
+def sample(rng, n, p=(0.5,), low=0.0, high=1.0):
+    A = graphs.erdos_renyi(rng, n, p, weights=(low, high))
+    return {"A": A, "s": rng.randint(n)}
+
+
+def prepare(A, s):
+    A = graphs.check_graph(A, nonnegative="dijkstra would settle nodes too early (bellman_ford takes such weights)")
+    s = graphs.check_source(s, len(A))
+    return (A, s), graphs.probes(A, s)
+
+
+@numba.njit
+def dijkstra(A, s):
+    n = len(A)
+    d = np.zeros(n)
+    pi = np.arange(n)
+    mark = np.zeros(n, np.int8)  # settled
+    in_queue = np.zeros(n, np.int8)
+    in_queue[s] = 1
+    yield pi, d, mark, in_queue, s
+    u = graphs.extract_min(d, in_queue)
+    while u >= 0:
+        mark[u] = 1
+        for v in range(n):
+            if A[u, v] != 0 and not mark[v] and (not in_queue[v] or d[u] + A[u, v] < d[v]):
+                pi[v] = u
+                d[v] = d[u] + A[u, v]
+                in_queue[v] = 1
+        yield pi, d, mark, in_queue, u
+        u = graphs.extract_min(d, in_queue)
+    yield pi, d, mark, in_queue, u
+
+
+def oracle(A, s):
+    """Shortest distances from s; infinite where there is no path."""
+    return {"d": graphs.networkx_distances(A, s, "dijkstra")}
+
+
+def is_valid(A, s, pi):
+    return graphs.are_shortest_paths(A, pi, np.array(s))
+
+
+algorithm = Algorithm(
+    name="dijkstra",
+    spec=SPEC,
+    citation=CITATION,
+    steps=dijkstra,
+    prepare=prepare,
+    sampler=sample,
+    bound=lambda n: n + 1,
+    oracle=oracle,
+    validity=is_valid,
+    train_params={"p": graphs.TRAIN_P},
+)

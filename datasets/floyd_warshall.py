@@ -1,0 +1,101 @@
+"""Floyd-Warshall: all-pairs shortest paths, weights of any sign."""
+
+import numba
+import numpy as np
+
+from nar import graphs
+from nar.spec import Spec
+from nar.trace import Algorithm
+
+CITATION = "R. W. Floyd. Algorithm 97: Shortest path. Communications of the ACM 5(6), 1962. CLRS 25.2"
+
+SPEC = Spec(
+    {
+        "pos": ("input", "node", "scalar"),
+        "A": ("input", "edge", "scalar"),
+        "adj": ("input", "edge", "mask"),
+        "Pi": ("output", "edge", "pointer"),
+        "Pi_h": ("hint", "edge", "pointer"),
+        "D": ("hint", "edge", "scalar"),
+        "msk": ("hint", "edge", "mask"),
+        "k": ("hint", "node", "mask_one"),
+    }
+)
+
+
+def sample(rng, n, p=(0.5,), low=0.0, high=1.0):
+    return {"A": graphs.erdos_renyi(rng, n, p, weights=(low, high))}
+
+
+def prepare(A):
+    A = graphs.check_graph(A)
+    probes = graphs.probes(A)
+    return (A, probes["adj"]), probes
+
+
+@numba.njit
+def floyd_warshall(A, adj):
+    """D[i, i] starts as the weight of i's self-loop, 0 without one: with self-loops the diagonal ends as the shortest way
+    round from i to i, as in dm-clrs. The other entries never read it.
+    """
+    n = len(A)
+    D = A.copy()
+    Pi = np.empty((n, n), np.int64)
+    for i in range(n):
+        Pi[i] = i
+    msk = adj.copy()  # which pairs have a path so far
+    for k in range(n):
+        yield Pi, D, msk, k
+        # Row and column k do not change in round k unless D[k, k] < 0, so one matrix serves as old and new.
+        prev_D, prev_msk = D.copy(), msk.copy()
+        for i in range(n):
+            if not prev_msk[i, k]:
+                continue
+            for j in range(n):
+                if prev_msk[k, j]:
+                    if not msk[i, j] or prev_D[i, k] + prev_D[k, j] < D[i, j]:
+                        D[i, j] = prev_D[i, k] + prev_D[k, j]
+                        Pi[i, j] = Pi[k, j]
+                    msk[i, j] = 1
+    for i in range(n):
+        if D[i, i] < 0:
+            raise ValueError("A must not have a negative cycle, got one")
+        graphs.check_tree(Pi[i], i)
+    yield Pi, D, msk, n - 1
+
+
+def oracle(A):
+    """Shortest distances from row to column, 0 on the diagonal; infinite where there is no path."""
+    import networkx as nx
+
+    graph = nx.from_numpy_array(np.asarray(A, dtype=float), create_using=nx.DiGraph)
+    return {"D": np.asarray(nx.floyd_warshall_numpy(graph))}
+
+
+def is_valid(A, Pi):
+    """Off the diagonal, row i must be a shortest-path tree from i. On it, both answers in use are right: i itself (nothing to
+    do), or the last step of a shortest way round from i to i, which is where dm-clrs ends for nodes with a self-loop.
+    """
+    A, i = np.asarray(A, dtype=np.float64), np.arange(len(A))
+    last = Pi[i, i]
+    no_path = (Pi == i[:, None]) & (A == 0)  # Pi[i, j] = i without an edge from i to j: the initial value stands
+    Pi = np.where(no_path | (i[:, None] == i), i, Pi)
+    if not graphs.are_shortest_paths(A, Pi, i):
+        return False
+    ways_round = graphs.path_weights(A, Pi, i) + np.where(A != 0, A, np.inf).T  # [i, last step]
+    shortest = ways_round.min(1) + 1e-9 * np.abs(A).max()
+    return bool(((last == i) | (ways_round[i, last] < np.inf) & (ways_round[i, last] <= shortest)).all())
+
+
+algorithm = Algorithm(
+    name="floyd_warshall",
+    spec=SPEC,
+    citation=CITATION,
+    steps=floyd_warshall,
+    prepare=prepare,
+    sampler=sample,
+    bound=lambda n: n,
+    oracle=oracle,
+    validity=is_valid,
+    train_params={"p": graphs.TRAIN_P},
+)

@@ -1,0 +1,75 @@
+"""Insertion sort."""
+
+import numba
+import numpy as np
+
+from nar import arrays
+from nar.spec import Spec
+from nar.trace import Algorithm
+
+CITATION = "CLRS 2.1 (Introduction to Algorithms, 3rd edition, 2009)"
+
+SPEC = Spec(
+    {
+        "pos": ("input", "node", "scalar"),
+        "key": ("input", "node", "scalar"),
+        "pred": ("output", "node", "should_be_permutation"),
+        "pred_h": ("hint", "node", "pointer"),
+        "i": ("hint", "node", "mask_one"),
+        "j": ("hint", "node", "mask_one"),
+    }
+)
+
+
+def sample(rng, n, low=0.0, high=1.0):
+    return {"A": arrays.uniform(rng, n, low, high)}
+
+
+def prepare(A):
+    A = arrays.check_array(A)
+    return (A,), arrays.probes(A)
+
+
+@numba.njit
+def insertion_sort(A):
+    A = A.copy()  # the caller's array is the input probe `key`
+    n = len(A)
+    order = np.arange(n)  # order[i]: the element (by its first position) that now stands at i
+    yield arrays.predecessors(order), 0, 0
+    for j in range(1, n):
+        key = A[j]
+        i = j - 1
+        while i >= 0 and A[i] > key:
+            A[i + 1] = A[i]
+            order[i + 1] = order[i]
+            i -= 1
+        A[i + 1] = key
+        displaced = order[i + 1]
+        order[i + 1] = j
+        yield arrays.predecessors(order), displaced, j
+    yield arrays.predecessors(order), 0, 0
+
+
+def oracle(A):
+    """The sorted numbers, and the same as pointers where no two are equal (ties in order of position)."""
+    order = np.argsort(A, kind="stable")
+    pred = np.empty_like(order)
+    pred[order] = order[np.maximum(np.arange(len(order)) - 1, 0)]
+    return {"sorted": np.sort(A), "pred": pred}
+
+
+def is_valid(A, pred):
+    return arrays.is_sorted_list(A, pred)
+
+
+algorithm = Algorithm(
+    name="insertion_sort",
+    spec=SPEC,
+    citation=CITATION,
+    steps=insertion_sort,
+    prepare=prepare,
+    sampler=sample,
+    bound=lambda n: n,
+    oracle=oracle,
+    validity=is_valid,
+)

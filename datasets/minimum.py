@@ -1,0 +1,66 @@
+"""Minimum of an array by one scan."""
+
+import numba
+import numpy as np
+
+from nar import arrays
+from nar.spec import Spec
+from nar.trace import Algorithm
+
+CITATION = "CLRS 9.1 (Introduction to Algorithms, 3rd edition, 2009)"
+
+SPEC = Spec(
+    {
+        "pos": ("input", "node", "scalar"),
+        "key": ("input", "node", "scalar"),
+        "min": ("output", "node", "mask_one"),
+        "pred_h": ("hint", "node", "pointer"),
+        "min_h": ("hint", "node", "mask_one"),
+        "i": ("hint", "node", "mask_one"),
+    }
+)
+
+
+def sample(rng, n, low=0.0, high=1.0):
+    return {"A": arrays.uniform(rng, n, low, high)}
+
+
+def prepare(A):
+    A = arrays.check_array(A)
+    return (A,), arrays.probes(A)
+
+
+@numba.njit
+def minimum(A):
+    n = len(A)
+    pred = arrays.predecessors(np.arange(n))
+    least = 0
+    yield pred, least, 0
+    for i in range(1, n):
+        if A[least] > A[i]:
+            least = i
+        yield pred, least, i
+    yield pred, least, n - 1
+
+
+def oracle(A):
+    """The smallest number."""
+    return {"min": np.min(A)}
+
+
+def is_valid(A, min):
+    return A[int(min)] == np.min(A)
+
+
+algorithm = Algorithm(
+    name="minimum",
+    spec=SPEC,
+    citation=CITATION,
+    steps=minimum,
+    prepare=prepare,
+    sampler=sample,
+    bound=lambda n: n,
+    oracle=oracle,
+    validity=is_valid,
+    num_samples_multiplier=64,
+)

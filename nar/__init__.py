@@ -1,0 +1,1 @@
+"""nar: neural algorithmic reasoning on graphs in PyTorch."""

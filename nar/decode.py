@@ -1,0 +1,199 @@
+"""Decode: logits and values of hints and outputs, and what becomes of them: fed back softly, fed back hard, or scored.
+
+Formulas of dm-clrs 2.0.3 (Ibarz et al. 2022), with d the node readout [x | H | H'], eps the edge features [e | e'] and
+g the encoded graph; every map is linear with bias:
+
+    node scalar, mask, mask_one       D d_i                                       (mask_one: one logit per node)
+    node categorical                  D d_i, one logit per class
+    node pointer, permutation         s[i, j] = w max(P1 d_i, P2 d_j + P3 eps[j, i]) + b
+    edge scalar, mask, categorical    D1 d_i + D2 d_j + D3 eps[i, j]
+    edge pointer                      s[i, j, k] = w max(D1 d_i + D2 d_j + D3 eps[i, j], D4 d_k) + b
+    graph                             D1 max over i of d_i + D2 g                  (pointer: + D3 d_j for each node j)
+
+A permutation's logits become the logarithm of a doubly stochastic matrix (Sinkhorn, 10 iterations at temperature 0.1,
+diagonal excluded; Mena et al. 2018), with Gumbel noise while training.
+
+Exact shortcuts: max(a, c) = a + ReLU(c - a) needs one tensor of messages instead of three; the part of eps that encodes
+raw channels is composed with the decoder's map and never built; edge pointers are decoded a few targets at a time.
+
+Shapes: B graphs, N nodes, F features, R width of d.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from nar.encode import Edges
+from nar.layers import linear
+from nar.process import Readout
+from nar.spec import POINTERS, Location, Probe, Spec, Stage, Type
+
+SINKHORN_TEMPERATURE = 0.1
+SINKHORN_STEPS = 10  # inside the decoder; the reference iterates further when it reads the matrix out:
+SINKHORN_STEPS_HINT = 25
+SINKHORN_STEPS_OUTPUT = 50
+EDGE_POINTER_CHUNK_BYTES = 64 * 2**20
+
+
+def log_sinkhorn(logits: Tensor, steps: int, *, noise: torch.Generator | bool = False) -> Tensor:
+    """Logarithm of a doubly stochastic matrix [..., N, N] near the permutation with the largest total logit.
+
+    `noise`: add standard Gumbel noise first (a generator makes it repeatable). The diagonal is excluded: no node is its
+    own predecessor in a cycle.
+    """
+    if noise is not False:
+        generator = noise if isinstance(noise, torch.Generator) else None
+        uniform = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
+        logits = logits - torch.log(-torch.log(uniform + 1e-12) + 1e-12)
+    eye = torch.eye(logits.shape[-1], dtype=logits.dtype, device=logits.device)
+    logits = logits / SINKHORN_TEMPERATURE - 1e6 * eye
+    for _ in range(steps):
+        logits = torch.log_softmax(logits, dim=-1)
+        logits = torch.log_softmax(logits, dim=-2)
+    return logits
+
+
+class Decoder(nn.Module):
+    """The maps of every output and (with `decode_hints`) every hint of one algorithm."""
+
+    def __init__(
+        self, spec: Spec, features: int, *, node_width: int, edge_width: int, decode_hints: bool = True
+    ) -> None:
+        """`features`: hidden size; `node_width`: width of d; `edge_width`: width of eps (features, or more)."""
+        super().__init__()
+        self.features = features
+        stages = (Stage.OUTPUT, Stage.HINT) if decode_hints else (Stage.OUTPUT,)
+        self.probes = {name: p for name, p in spec.items() if p.stage in stages}
+        self.maps = nn.ModuleDict()
+        for name, probe in self.probes.items():
+            width = probe.classes or 1
+            pointer = probe.type in POINTERS
+            if probe.location is Location.NODE and pointer:
+                sizes = [(node_width, features), (node_width, features), (edge_width, features), (features, 1)]
+            elif probe.location is Location.NODE:
+                sizes = [(node_width, width)]
+            elif probe.location is Location.EDGE and pointer:
+                sizes = [(node_width, features), (node_width, features), (edge_width, features)]
+                sizes += [(node_width, features), (features, 1)]
+            elif probe.location is Location.EDGE:
+                sizes = [(node_width, width), (node_width, width), (edge_width, width)]
+            else:
+                sizes = [(node_width, width), (features, width)] + [(node_width, 1)] * pointer
+            self.maps[name] = nn.ModuleList(linear(*size) for size in sizes)
+
+    def stage(self, stage: Stage) -> dict[str, Probe]:
+        return {name: p for name, p in self.probes.items() if p.stage is stage}
+
+    def decode(
+        self,
+        stage: Stage,
+        nodes_BNR: Tensor,
+        edges: Edges,
+        edge_states: Tensor | None,
+        graph_BF: Tensor,
+        *,
+        adjacency: Tensor | None = None,
+        noise: torch.Generator | bool = False,
+    ) -> dict[str, Tensor]:
+        """Logits and values of one stage's probes.
+
+        `edge_states` [B, N, N, *]: the processor's, or None; `adjacency` [B, N, N]: off it, pointers and edge masks fall
+        below everything else; `noise`: Gumbel noise on permutations.
+        """
+        found = {}
+        for name, probe in self.stage(stage).items():
+            maps = self.maps[name]
+            if probe.location is Location.NODE:
+                logits = self._node(probe, maps, nodes_BNR, edges, edge_states)
+            elif probe.location is Location.EDGE:
+                logits = self._edge(probe, maps, nodes_BNR, edges, edge_states)
+            else:
+                logits = self._graph(probe, maps, nodes_BNR, graph_BF)
+            if adjacency is not None and _masked(probe):
+                lowest = logits.flatten(1).amin(1).view(-1, *[1] * (logits.dim() - 1))
+                logits = torch.where(adjacency, logits, torch.clamp(lowest - 1.0, max=-1.0))
+            if probe.type is Type.PERMUTATION_POINTER:
+                logits = log_sinkhorn(logits, SINKHORN_STEPS, noise=noise)
+            found[name] = logits
+        return found
+
+    def _project_edges(self, layer: nn.Linear, edges: Edges, edge_states: Tensor | None) -> Tensor:
+        projected = edges.project(layer, columns=self.features)
+        if edge_states is None:
+            return projected
+        return projected + torch.nn.functional.linear(edge_states, layer.weight[:, self.features :])
+
+    def _node(self, probe: Probe, maps, nodes_BNR: Tensor, edges: Edges, edge_states: Tensor | None) -> Tensor:
+        if probe.type not in POINTERS:
+            values = maps[0](nodes_BNR)
+            return values if probe.type is Type.CATEGORICAL else values.squeeze(-1)
+        from_i, to_j, edge, weigh = maps
+        own_BNF = from_i(nodes_BNR)
+        # laid out [b, j, i]: the edge features that pointer i -> j reads are those of the edge j -> i
+        gap = self._project_edges(edge, edges, edge_states)
+        gap = gap + to_j(nodes_BNR).unsqueeze(2) - own_BNF.unsqueeze(1)
+        scores_BNN = weigh(torch.relu(gap)).squeeze(-1)
+        return scores_BNN.transpose(1, 2) + torch.matmul(own_BNF, weigh.weight[0]).unsqueeze(-1)
+
+    def _edge(self, probe: Probe, maps, nodes_BNR: Tensor, edges: Edges, edge_states: Tensor | None) -> Tensor:
+        pair = maps[0](nodes_BNR).unsqueeze(2) + maps[1](nodes_BNR).unsqueeze(1)
+        pair = pair + self._project_edges(maps[2], edges, edge_states)
+        if probe.type not in POINTERS:
+            return pair if probe.type is Type.CATEGORICAL else pair.squeeze(-1)
+        target_BNF, weigh = maps[3](nodes_BNR), maps[4]
+        chunk = max(1, EDGE_POINTER_CHUNK_BYTES // (pair.numel() * pair.element_size()))
+        scores = [
+            weigh(torch.relu(target_BNF[:, None, None, k : k + chunk] - pair.unsqueeze(3))).squeeze(-1)
+            for k in range(0, target_BNF.shape[1], chunk)
+        ]
+        return torch.cat(scores, dim=-1) + torch.matmul(pair, weigh.weight[0]).unsqueeze(-1)
+
+    def _graph(self, probe: Probe, maps, nodes_BNR: Tensor, graph_BF: Tensor) -> Tensor:
+        value = maps[0](nodes_BNR.amax(1)) + maps[1](graph_BF)
+        if probe.type in POINTERS:
+            return value + maps[2](nodes_BNR).squeeze(-1)
+        return value if probe.type is Type.CATEGORICAL else value.squeeze(-1)
+
+
+def _masked(probe: Probe) -> bool:
+    if probe.location is Location.NODE:
+        return probe.type in POINTERS
+    return probe.location is Location.EDGE and probe.type in (Type.MASK, Type.MASK_ONE)
+
+
+def node_readout(encoded_BNF: Tensor, readout: Readout) -> Tensor:
+    """The decoders' d = [x | what the processor shows]."""
+    return torch.cat([encoded_BNF, readout.nodes], dim=-1)
+
+
+def soft(probe: Probe, logits: Tensor) -> Tensor:
+    """Predictions as they are fed back softly: numbers, probabilities; gradients flow."""
+    if probe.type is Type.SCALAR:
+        return logits
+    if probe.type is Type.MASK:
+        return torch.sigmoid(logits)
+    if probe.type is Type.PERMUTATION_POINTER:
+        return torch.exp(log_sinkhorn(logits, SINKHORN_STEPS_HINT))
+    return torch.softmax(logits, dim=-1)
+
+
+def hard(probe: Probe, logits: Tensor, *, sinkhorn_steps: int = SINKHORN_STEPS_OUTPUT) -> Tensor:
+    """Predictions in compact form (spec.py): numbers, 0 or 1, indices; no gradient."""
+    logits = logits.detach()
+    if probe.type is Type.SCALAR:
+        return logits
+    if probe.type is Type.MASK:
+        return (logits > 0).to(torch.int8)
+    if probe.type is Type.PERMUTATION_POINTER:
+        logits = log_sinkhorn(logits, sinkhorn_steps)
+    return logits.argmax(-1)
+
+
+def feed_back(spec: Mapping[str, Probe], logits: Mapping[str, Tensor], *, how: str) -> dict[str, Tensor]:
+    """Predicted hints in the form in which the encoders take them: `how` is soft or hard."""
+    if how == "soft":
+        return {name: soft(spec[name], value) for name, value in logits.items()}
+    return {name: hard(spec[name], value, sinkhorn_steps=SINKHORN_STEPS_HINT) for name, value in logits.items()}

@@ -1,0 +1,185 @@
+"""Who can send to whom, and the operations a processor writes its equations with.
+
+A processor never indexes neighbours itself. It turns node, edge and graph quantities into *message parts* that broadcast
+against each other, combines them as it likes, and reduces them to one vector per receiver:
+
+    parts = hood.senders(a) + hood.receivers(b) + hood.edges(layer) + hood.graph(g)     # one row per edge sender -> receiver
+    pooled = hood.reduce(torch.relu(parts), "max")                                      # [B, N, F], one row per receiver
+
+`hood.pool(...)` does the same for the one hot combination (additive parts, message MLP, reduction) without keeping the
+parts where it need not. Two layouts stand side by side: `Dense`, all ordered pairs of nodes as broadcast views, and
+`Alone`, every node with itself as its only neighbour. A sparse one needs the same methods over an edge list.
+
+Shapes: B graphs, N nodes, F features, H heads. Messages are [B, sender, receiver, F] in Dense and [B, N, F] in Alone.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from nar.aggregate import REDUCTIONS
+from nar.encode import Edges
+
+CHUNK_BYTES = 64 * 2**20  # without gradients, message tensors above this size are made one group of receivers at a time
+
+
+class Neighbourhood(abc.ABC):
+    """What every layout offers. `N` is the number of nodes of each graph."""
+
+    nodes: int
+
+    @abc.abstractmethod
+    def senders(self, x_BNF: Tensor) -> Tensor:
+        """The message part that the sending node contributes."""
+
+    @abc.abstractmethod
+    def receivers(self, x_BNF: Tensor) -> Tensor:
+        """The message part that the receiving node contributes."""
+
+    @abc.abstractmethod
+    def edges(self, layer: nn.Linear) -> Tensor:
+        """`layer` of the encoded features of the edge sender -> receiver."""
+
+    @abc.abstractmethod
+    def graph(self, x_BF: Tensor) -> Tensor:
+        """The message part that the whole graph contributes."""
+
+    @abc.abstractmethod
+    def reduce(self, messages: Tensor, how: str) -> Tensor:
+        """One vector per receiver: `how` is max, sum or mean over its neighbours."""
+
+    @abc.abstractmethod
+    def attend(self, logits: Tensor, values_BNF: Tensor) -> Tensor:
+        """Attention: softmax of logits [..., H] over each receiver's neighbours, applied to the senders' values.
+
+        Values are split evenly over the H heads; the result [B, N, F] joins them again.
+        """
+
+    def pool(
+        self,
+        senders_BNF: Tensor,
+        receivers_BNF: Tensor,
+        edge: nn.Linear,
+        graph_BF: Tensor,
+        message: Callable[[Tensor], Tensor],
+        how: str = "max",
+    ) -> Tensor:
+        """Additive message parts, the message function, the reduction: the operation that fast layouts fuse."""
+        # The graph's part is added to the senders', which are N times fewer than the messages.
+        parts = self.edges(edge) + self.senders(senders_BNF + graph_BF.unsqueeze(1)) + self.receivers(receivers_BNF)
+        return self.reduce(message(parts), how)
+
+    @abc.abstractmethod
+    def reverse(self) -> Neighbourhood:
+        """The same neighbours with every edge feature read from the other end (receiver -> sender)."""
+
+    @abc.abstractmethod
+    def complete(self) -> Neighbourhood:
+        """Everyone is everyone's neighbour, itself included."""
+
+    @abc.abstractmethod
+    def alone(self) -> Neighbourhood:
+        """Every node is its own only neighbour."""
+
+
+class Dense(Neighbourhood):
+    """All ordered pairs. `adjacency_BNN` [b, sender, receiver] masks pairs out; None: the complete graph."""
+
+    def __init__(self, edges: Edges, nodes: int, adjacency_BNN: Tensor | None = None) -> None:
+        self._edges, self.nodes, self.adjacency_BNN = edges, nodes, adjacency_BNN
+
+    def senders(self, x_BNF: Tensor) -> Tensor:
+        return x_BNF.unsqueeze(2)
+
+    def receivers(self, x_BNF: Tensor) -> Tensor:
+        return x_BNF.unsqueeze(1)
+
+    def edges(self, layer: nn.Linear) -> Tensor:
+        return self._edges.project(layer)
+
+    def graph(self, x_BF: Tensor) -> Tensor:
+        return x_BF[:, None, None]
+
+    def reduce(self, messages: Tensor, how: str) -> Tensor:
+        if how not in REDUCTIONS:
+            raise ValueError(f"unknown reduction {how!r}; choose one of {', '.join(REDUCTIONS)}")
+        if how == "max" and self.adjacency_BNN is None:
+            return messages.amax(1)
+        messages = messages.expand(-1, self.nodes, self.nodes, -1)
+        return REDUCTIONS[how](messages, 1, self.adjacency_BNN)
+
+    def attend(self, logits: Tensor, values_BNF: Tensor) -> Tensor:
+        if self.adjacency_BNN is not None:
+            logits = logits.masked_fill(~self.adjacency_BNN.unsqueeze(-1), -1e9)
+        heads = logits.shape[-1]
+        weights_BSRH = torch.softmax(logits, dim=1)
+        values_BSHV = values_BNF.unflatten(-1, (heads, -1))
+        return torch.einsum("bsrh,bshv->brhv", weights_BSRH, values_BSHV).flatten(2)
+
+    def pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how="max"):
+        size = senders_BNF.shape[0] * self.nodes * self.nodes * senders_BNF.shape[-1] * senders_BNF.element_size()
+        if torch.is_grad_enabled() or size <= CHUNK_BYTES:
+            return super().pool(senders_BNF, receivers_BNF, edge, graph_BF, message, how)
+        step = max(1, self.nodes * CHUNK_BYTES // size)
+        channels, adjacency = self._edges.channels_BNNK, self.adjacency_BNN
+        senders = (senders_BNF + graph_BF.unsqueeze(1)).unsqueeze(2)
+        pooled = []
+        for start in range(0, self.nodes, step):
+            columns = slice(start, start + step)
+            part = Edges(channels[:, :, columns], self._edges.map).project(edge)
+            part += senders
+            part += receivers_BNF[:, None, columns]
+            mask = None if adjacency is None else adjacency[:, :, columns]
+            pooled.append(REDUCTIONS[how](message(part), 1, mask))
+        return torch.cat(pooled, dim=1)
+
+    def reverse(self) -> Dense:
+        adjacency = None if self.adjacency_BNN is None else self.adjacency_BNN.transpose(1, 2)
+        return Dense(self._edges.reverse(), self.nodes, adjacency)
+
+    def complete(self) -> Dense:
+        return Dense(self._edges, self.nodes)
+
+    def alone(self) -> Alone:
+        return Alone(self._edges, self.nodes)
+
+
+class Alone(Neighbourhood):
+    """Every node with itself: a graph network over it is a network on sets. Message parts are [B, N, F]."""
+
+    def __init__(self, edges: Edges, nodes: int) -> None:
+        self._all, self.nodes = edges, nodes
+        self._edges = Edges(edges.channels_BNNK.diagonal(dim1=1, dim2=2).transpose(1, 2), edges.map)
+
+    def senders(self, x_BNF: Tensor) -> Tensor:
+        return x_BNF
+
+    def receivers(self, x_BNF: Tensor) -> Tensor:
+        return x_BNF
+
+    def edges(self, layer: nn.Linear) -> Tensor:
+        return self._edges.project(layer)
+
+    def graph(self, x_BF: Tensor) -> Tensor:
+        return x_BF.unsqueeze(1)
+
+    def reduce(self, messages: Tensor, how: str) -> Tensor:
+        if how not in REDUCTIONS:
+            raise ValueError(f"unknown reduction {how!r}; choose one of {', '.join(REDUCTIONS)}")
+        return messages
+
+    def attend(self, logits: Tensor, values_BNF: Tensor) -> Tensor:
+        return values_BNF
+
+    def reverse(self) -> Alone:
+        return self
+
+    def complete(self) -> Dense:
+        return Dense(self._all, self.nodes)
+
+    def alone(self) -> Alone:
+        return self

@@ -1,0 +1,90 @@
+"""The contract of a processor: the network that carries out one step of the algorithm on hidden node states.
+
+At every step of a rollout a processor is given what the encoders made of the inputs and of the current hints (`Step`)
+and its own state, and returns its next state. It is written once against a `Neighbourhood`, for every algorithm. A
+minimal one:
+
+    class Mean(Processor):
+        def __init__(self, features: int) -> None:
+            super().__init__(features)
+            self.send = nn.Linear(2 * features, features)
+            self.edge = nn.Linear(features, features)
+            self.keep = nn.Linear(3 * features, features)
+
+        def forward(self, step: Step, state: Tensor) -> Tensor:
+            z_BNF = torch.cat([step.nodes, state], dim=-1)
+            messages = torch.relu(step.hood.senders(self.send(z_BNF)) + step.hood.edges(self.edge))
+            return torch.relu(self.keep(torch.cat([z_BNF, step.hood.reduce(messages, "mean")], dim=-1)))
+
+Shapes: B graphs, N nodes, F features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from nar.neighbourhood import Neighbourhood
+
+
+@dataclasses.dataclass
+class Step:
+    """What a processor sees at one step: encoded features and the neighbourhood that holds the edges."""
+
+    nodes: Tensor  # [B, N, F]
+    graph: Tensor  # [B, F]
+    hood: Neighbourhood
+
+
+@dataclasses.dataclass
+class Readout:
+    """What the decoders see of a processor's state, beside the encoded features themselves."""
+
+    nodes: Tensor  # [B, N, node_readout]
+    edges: Tensor | None = None  # [B, N, N, edge_readout], where the processor makes edge states
+
+
+class Processor(nn.Module):
+    """Base class. A subclass defines `forward`; it may override `initial_state` and `readout`.
+
+    The declared facts are checked by the contract tests over every processor in the table.
+    """
+
+    permutation_equivariant: ClassVar[bool] = True  # renaming the nodes renames the result
+    uses_history: ClassVar[bool] = True  # the next state depends on the last one
+    uses_adjacency: ClassVar[bool] = False  # messages follow the graph's edges; else all pairs
+    masks_decoders: ClassVar[bool] = False  # pointers and edge masks off the graph are pushed below all others
+    cost: ClassVar[str] = "N^2"  # growth of time per step with the number of nodes
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.features = features
+        self.node_readout = 2 * features  # width of Readout.nodes
+        self.edge_readout = 0  # width of Readout.edges; 0: none
+
+    def initial_state(self, graphs: int, nodes: int, like: Tensor) -> Any:
+        """The state before the first step, of the dtype and device of `like`: zeros [B, N, F] unless overridden.
+
+        A state is a tensor or a tuple of tensors (None allowed), each with the batch as its first axis.
+        """
+        return like.new_zeros(graphs, nodes, self.features)
+
+    def forward(self, step: Step, state: Any) -> Any:
+        """The next state."""
+        raise NotImplementedError
+
+    def readout(self, step: Step, before: Any, after: Any) -> Readout:
+        """What the decoders see after a step; CLRS shows them the hidden state before and after it."""
+        return Readout(torch.cat([before, after], dim=-1))
+
+
+def rows(state: Any, which: slice) -> Any:
+    """The same state for some of the graphs; used to drop finished ones."""
+    if state is None:
+        return None
+    if isinstance(state, tuple):
+        return tuple(rows(part, which) for part in state)
+    return state[which]

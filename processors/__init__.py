@@ -1,0 +1,87 @@
+"""The table of processors: one line each, `name: (module and class, options)`.
+
+Your own needs no line: pass `my_module:MyProcessor` wherever a name is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+if __name__ != "nar.processors":
+    raise ImportError(f"this folder is imported as nar.processors, not as {__name__}; install nar with: pip install -e .")
+
+from nar.names import suggest
+from nar.process import Processor
+
+TABLE: dict[str, tuple[str, dict[str, Any]]] = {
+    "deepsets": ("nar.processors.deepsets:DeepSets", {}),
+    "gat": ("nar.processors.gat:GAT", {}),
+    "gat_full": ("nar.processors.gat:GAT", {"complete": True}),
+    "gatv2": ("nar.processors.gatv2:GATv2", {}),
+    "gatv2_full": ("nar.processors.gatv2:GATv2", {"complete": True}),
+    "mpnn": ("nar.processors.mpnn:MPNN", {}),
+    "gmpnn": ("nar.processors.mpnn:MPNN", {"gated": True}),
+    "triplet_mpnn": ("nar.processors.mpnn:MPNN", {"triplets": True}),
+    "triplet_gmpnn": ("nar.processors.mpnn:MPNN", {"triplets": True, "gated": True}),
+    "pgn": ("nar.processors.pgn:PGN", {}),
+    "gpgn": ("nar.processors.pgn:PGN", {"gated": True}),
+    "triplet_pgn": ("nar.processors.pgn:PGN", {"triplets": True}),
+    "triplet_gpgn": ("nar.processors.pgn:PGN", {"triplets": True, "gated": True}),
+    "pgn_mask": ("nar.processors.pgn:PGNMask", {}),
+    "gpgn_mask": ("nar.processors.pgn:PGNMask", {"gated": True}),
+    "triplet_pgn_mask": ("nar.processors.pgn:PGNMask", {"triplets": True}),
+    "triplet_gpgn_mask": ("nar.processors.pgn:PGNMask", {"triplets": True, "gated": True}),
+}
+
+
+def names() -> list[str]:
+    """The names in the table, sorted."""
+    return sorted(TABLE)
+
+
+def find(name: str) -> tuple[type[Processor], dict[str, Any]]:
+    """Class and options behind a name of the table or behind `module:Class`; ValueError says what is wrong with it."""
+    if ":" not in name and name not in TABLE:
+        raise ValueError(suggest("processor", name, names(), "nar list, or my_module:MyProcessor for your own"))
+    path, options = TABLE.get(name, (name, {}))
+    module_name, class_name = path.split(":", 1)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise  # the module exists; something that it imports does not
+        raise ValueError(
+            f"processor {name!r}: no module named {error.name!r}; run from the folder that holds it or set PYTHONPATH"
+        ) from error
+    found = getattr(module, class_name, None)
+    if not (isinstance(found, type) and issubclass(found, Processor)):
+        what = "not found" if found is None else f"a {type(found).__name__}, not a subclass of nar.Processor"
+        raise ValueError(f"processor {name!r}: {class_name} in {module_name} is {what}")
+    return found, dict(options)
+
+
+def build(name: str, features: int, **options: Any) -> Processor:
+    """A processor of the given hidden size. Options that the class does not take are a ValueError."""
+    found, fixed = find(name)
+    accepted = accepts(name)
+    for option in options:
+        if option not in accepted:
+            listed = ", ".join(sorted(accepted)) or "none"
+            raise ValueError(f"processor {name!r} has no option {option!r}; it has: {listed}")
+    return found(features, **(fixed | options))
+
+
+def accepts(name: str) -> set[str]:
+    """The options that the processor's class takes (those of its base classes too, where it passes them on)."""
+    found, fixed = find(name)
+    accepted: set[str] = set()
+    for cls in found.__mro__:
+        if "__init__" not in vars(cls):
+            continue
+        parameters = inspect.signature(cls.__init__).parameters.values()
+        accepted |= {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return accepted - set(fixed)

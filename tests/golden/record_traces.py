@@ -1,0 +1,75 @@
+"""Record golden traces from dm-clrs: `python tests/golden/record_traces.py` in an environment that has dm-clrs 2.0.3.
+
+Writes traces_<algorithm>.npz beside this file. Each holds `about` (JSON: generator, versions, cases) and, for every case
+and probe, an array `<case>/<stage>/<probe>` as dm-clrs's sampler batches it: [B, ...] and, for hints, [T, B, ...], in the
+smallest type that loses nothing.
+"""
+
+import importlib.metadata
+import json
+import pathlib
+
+import clrs
+import numpy as np
+
+ALGORITHMS = (
+    "bellman_ford",
+    "bfs",
+    "dag_shortest_paths",
+    "dijkstra",
+    "floyd_warshall",
+    "insertion_sort",
+    "minimum",
+    "mst_prim",
+)
+ONCE_AT_64 = ("bellman_ford", "bfs")
+TRAIN_P = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def cases(name):
+    """Sampler settings by case: several sizes, seeds and parameters; more than one sample, so that the draws must line up."""
+    graph, weighted = name not in ("insertion_sort", "minimum"), name != "bfs"
+    found = {f"n{n}_seed{seed}": {"length": n, "seed": seed, "num_samples": 3} for n in (4, 9) for seed in (0, 1)}
+    found["n16_seed2"] = {"length": 16, "seed": 2, "num_samples": 2}
+    if graph:
+        found["n9_train_p"] = {"length": 9, "seed": 3, "num_samples": 6, "p": TRAIN_P}
+    if weighted:
+        found["n9_low_high"] = {"length": 9, "seed": 4, "num_samples": 2, "low": 1.0, "high": 5.0}
+    if name in ONCE_AT_64:
+        found["n64_seed3"] = {"length": 64, "seed": 3, "num_samples": 1}
+    return found
+
+
+def smallest(array):
+    """The same numbers in the first type of the list that holds them."""
+    for dtype in (np.int8, np.int16, np.float64):
+        if np.array_equal(array.astype(dtype), array):
+            return array.astype(dtype)
+    raise AssertionError("NaN in a trace")
+
+
+def main():
+    for name in ALGORITHMS:
+        arrays = {}
+        for case, settings in cases(name).items():
+            sampler, _ = clrs.build_sampler(name, **settings)
+            features, outputs = sampler.next()
+            stages = {"input": features.inputs, "hint": features.hints, "output": outputs}
+            for stage, probes in stages.items():
+                for probe in probes:
+                    arrays[f"{case}/{stage}/{probe.name}"] = smallest(np.asarray(probe.data))
+            arrays[f"{case}/lengths"] = smallest(np.asarray(features.lengths))
+        about = {
+            "generator": f"dm-clrs {importlib.metadata.version('dm-clrs')}",
+            "numpy": np.__version__,
+            "algorithm": name,
+            "spec": {probe: [str(getattr(a, "value", a)) for a in kinds] for probe, kinds in clrs.SPECS[name].items()},
+            "cases": cases(name),
+        }
+        file = pathlib.Path(__file__).with_name(f"traces_{name}.npz")
+        np.savez_compressed(file, about=np.array(json.dumps(about)), **arrays)
+        print(f"{file.name}: {file.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

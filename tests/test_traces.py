@@ -1,0 +1,206 @@
+"""Traces equal dm-clrs's, step for step: golden files always, a live comparison where dm-clrs is installed."""
+
+import json
+import pathlib
+import pickle
+
+import numpy as np
+import pytest
+
+import nar.datasets
+from nar.trace import Trace
+
+GOLDEN = pathlib.Path(__file__).with_name("golden")
+NAMES = nar.datasets.names()
+
+
+def golden(name):
+    with np.load(GOLDEN / f"traces_{name}.npz") as file:
+        return json.loads(str(file["about"])), {key: file[key] for key in file.files}
+
+
+def settings(case):
+    """A recorded sampler call as ours: n, samples, seed and the parameters."""
+    params = {k: tuple(v) if isinstance(v, list) else v for k, v in case.items()}
+    return params.pop("length"), params.pop("num_samples"), params.pop("seed"), params
+
+
+def dense(trace):
+    stages = {"input": trace.inputs, "hint": trace.hints, "output": trace.outputs}
+    return {f"{stage}/{name}": array for stage, arrays in stages.items() for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_spec_equals_the_recorded_one(name):
+    about, _ = golden(name)
+    spec = nar.datasets.get(name).spec
+    assert about["generator"] == "dm-clrs 2.0.3"
+    assert list(about["spec"].items()) == [(n, [p.stage, p.location, p.type]) for n, p in spec.items()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_golden_traces_from_the_same_seed(name):
+    """Sampler, steps and outputs: every number of every probe equal, bit for bit."""
+    about, arrays = golden(name)
+    algorithm = nar.datasets.get(name)
+    for case, recorded in about["cases"].items():
+        n, samples, seed, params = settings(recorded)
+        rng = np.random.RandomState(seed)
+        for b in range(samples):
+            trace = algorithm.run(**algorithm.sample(rng, n, **params))
+            assert trace.length == arrays[f"{case}/lengths"][b], (case, b)
+            assert trace.length <= algorithm.max_steps(n)
+            for probe, ours in dense(trace).items():
+                theirs = arrays[f"{case}/{probe}"]
+                theirs = theirs[: trace.length, b] if probe.startswith("hint") else theirs[b]
+                np.testing.assert_array_equal(ours, theirs, err_msg=f"{name} {case} sample {b} {probe}")
+
+
+def test_golden_cases_cover_what_they_claim():
+    """Three sizes and several seeds each, within the size that a repository should carry."""
+    files = sorted(GOLDEN.glob("traces_*.npz"))
+    assert [f.stem.removeprefix("traces_") for f in files] == NAMES
+    assert sum(f.stat().st_size for f in files) < 1_000_000
+    for name in NAMES:
+        about, _ = golden(name)
+        assert {4, 9, 16} <= {case["length"] for case in about["cases"].values()}
+        assert len({case["seed"] for case in about["cases"].values()}) >= 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dense_form_and_back(name):
+    algorithm = nar.datasets.get(name)
+    for n in (1, 2, 9):
+        trace = algorithm.run(**algorithm.sample(np.random.RandomState(n), n))
+        again = Trace.from_dense(name, trace.spec, trace.inputs, trace.hints, trace.outputs)
+        assert (again.nodes, again.length, list(again.compact)) == (n, trace.length, list(trace.compact))
+        for probe, array in trace.compact.items():
+            assert again.compact[probe].dtype == array.dtype
+            np.testing.assert_array_equal(again.compact[probe], array)
+
+
+def test_dense_form_of_a_tiny_run():
+    """s = 0, edges 0 -> 1 (2) and 1 -> 2 (3); worked out by hand."""
+    trace = nar.datasets.get("bellman_ford").run(A=[[0, 2, 0], [0, 0, 3], [0, 0, 0]], s=0)
+    assert (trace.nodes, trace.length) == (3, 3)
+    assert trace.inputs["s"].tolist() == [1, 0, 0]
+    assert trace.inputs["pos"].tolist() == [0, 1 / 3, 2 / 3]
+    assert trace.inputs["adj"].tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 1]]
+    assert trace.hints["d"].tolist() == [[0, 0, 0], [0, 2, 0], [0, 2, 5]]
+    assert trace.hints["msk"].tolist() == [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    assert trace.hints["pi_h"].tolist() == [[0, 1, 2], [0, 0, 2], [0, 0, 1]]
+    assert trace.outputs["pi"].tolist() == [0, 0, 1]
+
+
+def replaced(trace, stage, name, change):
+    arrays = {"inputs": trace.inputs, "hints": trace.hints, "outputs": trace.outputs}
+    arrays[stage][name] = change(arrays[stage][name])
+    return Trace.from_dense(trace.algorithm, trace.spec, **arrays)
+
+
+def with_first(value):
+    def change(array):
+        array = array.copy()
+        array.flat[0] = value
+        return array
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "change", "message"),
+    [
+        ("inputs", "s", with_first(1), "probe s: got rows that are not one-hot"),
+        ("inputs", "s", lambda s: -s, "probe s: got -1 in a mask_one"),
+        ("inputs", "adj", with_first(0.5), "probe adj: got values in .* required whole numbers -1 to 1"),
+        ("inputs", "A", with_first(np.nan), "probe A: got NaN"),
+        ("inputs", "pos", lambda pos: pos.astype(str), "probe pos: got dtype"),
+        ("hints", "pi_h", with_first(4), "probe pi_h: .* required whole numbers 0 to 3"),
+        ("hints", "msk", with_first(2), "probe msk: .* required whole numbers -1 to 1"),
+        ("hints", "d", lambda d: d[1:], r"probe d of bellman_ford: got shape \(\d, 4\), required \(\d, 4\)"),
+        ("outputs", "pi", lambda pi: pi[:-1], "probe pi of bellman_ford: got shape"),
+        ("outputs", "extra", None, r"outputs of bellman_ford: got \['extra', 'pi'\], the spec requires \['pi'\]"),
+    ],
+)
+def test_dense_arrays_of_the_wrong_kind_are_refused(stage, name, change, message):
+    algorithm = nar.datasets.get("bellman_ford")
+    trace = algorithm.run(**algorithm.sample(np.random.RandomState(1), 4))
+    if change is None:
+        with pytest.raises(ValueError, match=message):
+            Trace.from_dense("bellman_ford", trace.spec, trace.inputs, trace.hints, {**trace.outputs, name: 0})
+        return
+    with pytest.raises(ValueError, match=message):
+        replaced(trace, stage, name, change)
+
+
+def test_ignored_entries_survive_the_dense_form():
+    """dm-clrs marks an ignored class by -1 in the last column of its row, an ignored mask entry by -1."""
+    algorithm = nar.datasets.get("dag_shortest_paths")
+    trace = algorithm.run(**algorithm.sample(np.random.RandomState(1), 4))
+    hints = trace.hints
+    hints["color"][0, 1] = [0, 0, -1]
+    hints["phase"][0] = -1
+    again = Trace.from_dense(trace.algorithm, trace.spec, trace.inputs, hints, trace.outputs)
+    assert again.compact["color"][0, 1] == -1 and again.compact["phase"][0] == -1
+    np.testing.assert_array_equal(again.hints["color"], hints["color"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_caller_and_the_trace_share_no_memory(name):
+    algorithm = nar.datasets.get(name)
+    inputs = algorithm.sample(np.random.RandomState(5), 6)
+    inputs["A"] = inputs["A"].astype(np.float64)
+    before = inputs["A"].copy()
+    trace = algorithm.run(**inputs)
+    np.testing.assert_array_equal(inputs["A"], before)
+    recorded = {probe: array.copy() for probe, array in trace.compact.items()}
+    inputs["A"][:] = 7
+    algorithm.run(**algorithm.sample(np.random.RandomState(6), 6))  # a later run must not write into this one
+    for probe, array in trace.compact.items():
+        np.testing.assert_array_equal(array, recorded[probe])
+
+
+def test_algorithms_pickle_by_name():
+    algorithm = nar.datasets.get("bfs")
+    assert pickle.loads(pickle.dumps(algorithm)) is algorithm
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_live_comparison_with_dm_clrs(name):
+    """As the golden test, on 120 new inputs, some of them graphs that the samplers do not draw. Needs dm-clrs."""
+    clrs = pytest.importorskip("clrs")
+    from clrs._src import algorithms, probing
+
+    algorithm = nar.datasets.get(name)
+    for seed in range(120):
+        rng = np.random.RandomState(1000 + seed)
+        n = rng.randint(2, 25)
+        if seed < 80 or name == "bfs":
+            inputs = algorithm.sample(rng, n, **(algorithm.train_params if seed % 2 else {}))
+        else:
+            inputs = unusual(name, rng, n)
+        _, probes = getattr(algorithms, name)(*(np.copy(value) for value in inputs.values()))
+        ours = dense(algorithm.run(**inputs))
+        for stage, points in zip(
+            ("input", "output", "hint"), probing.split_stages(probes, clrs.SPECS[name]), strict=True
+        ):
+            for point in points:
+                theirs = np.squeeze(point.data, axis=1 if stage == "hint" else 0)
+                np.testing.assert_array_equal(ours[f"{stage}/{point.name}"], theirs, err_msg=f"{seed} {point.name}")
+
+
+def unusual(name, rng, n):
+    """Directed graphs, sparse graphs, negative weights where allowed (without negative cycles), integers, ties."""
+    if name in ("insertion_sort", "minimum"):
+        return {"A": rng.randint(-3, 4, size=n)}
+    A = rng.uniform(1, 2, size=(n, n)) * rng.binomial(1, rng.uniform(0.05, 0.5), size=(n, n))
+    if name == "mst_prim":
+        A = np.triu(A) * rng.choice([-1, 1], size=(n, n))
+        A = A + np.triu(A, 1).T
+    elif name == "dag_shortest_paths":
+        order = rng.permutation(n)
+        A = (np.triu(A, 1) * rng.choice([-1, 1], size=(n, n)))[np.ix_(order, order)]
+    elif name in ("bellman_ford", "floyd_warshall"):
+        height = rng.uniform(-5, 5, size=n)  # a potential makes weights negative but leaves every cycle as it is
+        A = np.where(A != 0, A + height - height[:, None], 0)
+    return {"A": A} if name == "floyd_warshall" else {"A": A, "s": int(rng.randint(n))}
