@@ -3,13 +3,16 @@
 To add one, write its file and add its line to the table below.
 """
 
-import difflib
+from __future__ import annotations
+
 import importlib
+from typing import TYPE_CHECKING
 
 if __name__ != "nar.datasets":
-    raise ImportError("this folder is imported as nar.datasets: run `pip install -e .`, then `import nar.datasets`")
+    raise ImportError(f"this folder is imported as nar.datasets, not as {__name__}; install nar with: pip install -e .")
 
-TYPE_CHECKING = False
+from nar.names import suggest
+
 if TYPE_CHECKING:
     from nar.trace import Algorithm
 
@@ -31,11 +34,9 @@ def names() -> list[str]:
     return sorted(TABLE)
 
 
-def get(name: str) -> "Algorithm":
-    """The algorithm of this name."""
+def get(name: str) -> Algorithm:
+    """The algorithm of this name; ValueError with a suggestion if there is none."""
     if name not in TABLE:
-        close = difflib.get_close_matches(str(name), TABLE, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"unknown algorithm {name!r}; {hint}(known: {', '.join(names())})")
+        raise ValueError(suggest("algorithm", str(name), names(), "nar list"))
     module, attribute = TABLE[name].split(":")
     return getattr(importlib.import_module(module), attribute)

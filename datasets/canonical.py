@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from nar import datasets
+from nar.datasets import get
+from nar.names import suggest
 from nar.trace import Algorithm, Trace
 
 
@@ -44,10 +45,10 @@ PARAMS: dict[tuple[str, str, str], dict[str, Any]] = {}
 def canonical(set_name: str, split: str, algorithm: Algorithm | str) -> tuple[list[Trace], dict[str, Any]]:
     """All traces of one split of a benchmark set, and its manifest."""
     if set_name not in SETS:
-        raise ValueError(f"unknown benchmark set {set_name!r}; known: {', '.join(SETS)}")
+        raise ValueError(suggest("benchmark set", str(set_name), SETS))
     if split not in SETS[set_name]:
-        raise ValueError(f"unknown split {split!r} of {set_name}; known: {', '.join(SETS[set_name])}")
-    algorithm = datasets.get(algorithm) if isinstance(algorithm, str) else algorithm
+        raise ValueError(suggest(f"split of {set_name}", str(split), SETS[set_name]))
+    algorithm = get(algorithm) if isinstance(algorithm, str) else algorithm
     how, key = SETS[set_name][split], (set_name, split, algorithm.name)
     samples = how.samples * (algorithm.num_samples_multiplier if how.multiplied else 1)
     length = LENGTHS.get(key, how.length)
@@ -64,7 +65,7 @@ def fixed_set(
     name: str = "fixed",
 ) -> tuple[list[Trace], dict[str, Any]]:
     """`samples` traces on n nodes drawn from RandomState(seed), and the manifest; `params` as given to `sample`."""
-    algorithm = datasets.get(algorithm) if isinstance(algorithm, str) else algorithm
+    algorithm = get(algorithm) if isinstance(algorithm, str) else algorithm
     traces = list(draw(algorithm, n, samples, seed, params))
     return traces, manifest(algorithm, n, samples, seed, params, content_hash(traces), name=name)
 

@@ -1,4 +1,4 @@
-"""Shortest paths in a directed acyclic graph: topological order of what s reaches by depth-first search, then one relaxation."""
+"""Shortest paths in a directed acyclic graph: depth-first search from s orders the nodes, then one pass relaxes edges."""
 
 import numba
 import numpy as np
@@ -60,7 +60,7 @@ def dag_shortest_paths(A, s):
     yield pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0
     while True:
         # v keeps the last node looked at, as in dm-clrs: n - 1 if none was left to visit.
-        for v in range(n):  # noqa: B007
+        for v in range(n):
             if A[u, v] != 0 and color[v] == WHITE:
                 color[v] = GREY
                 s_prev[v] = s_last

@@ -35,9 +35,8 @@ def prepare(A):
 
 @numba.njit
 def floyd_warshall(A, adj):
-    """D[i, i] starts as the weight of i's self-loop, 0 without one: with self-loops the diagonal ends as the shortest way
-    round from i to i, as in dm-clrs. The other entries never read it.
-    """
+    # D[i, i] starts as the weight of i's self-loop, 0 without one: with self-loops the diagonal ends as the shortest
+    # way round from i to i, as in dm-clrs. The other entries never read it.
     n = len(A)
     D = A.copy()
     Pi = np.empty((n, n), np.int64)
@@ -73,11 +72,13 @@ def oracle(A):
 
 
 def is_valid(A, Pi):
-    """Off the diagonal, row i must be a shortest-path tree from i. On it, both answers in use are right: i itself (nothing to
-    do), or the last step of a shortest way round from i to i, which is where dm-clrs ends for nodes with a self-loop.
+    """Off the diagonal, row i must be a shortest-path tree from i. On it, both answers in use are right: i itself
+    (nothing to do), or the last step of a shortest way round, which is where dm-clrs ends for nodes with a self-loop.
     """
     A, i = np.asarray(A, dtype=np.float64), np.arange(len(A))
     last = Pi[i, i]
+    if ((Pi == i) & (i[:, None] != i)).any():
+        return False
     no_path = (Pi == i[:, None]) & (A == 0)  # Pi[i, j] = i without an edge from i to j: the initial value stands
     Pi = np.where(no_path | (i[:, None] == i), i, Pi)
     if not graphs.are_shortest_paths(A, Pi, i):

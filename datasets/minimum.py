@@ -63,4 +63,5 @@ algorithm = Algorithm(
     oracle=oracle,
     validity=is_valid,
     num_samples_multiplier=64,
+    pred_as_input=True,
 )

@@ -71,7 +71,7 @@ def oracle(A, s):
 
 
 def is_valid(A, s, pi):
-    """A spanning tree is minimal if no edge of the graph is lighter than the heaviest one on the tree's path between its ends."""
+    """A spanning tree is minimal if no edge is lighter than the heaviest one on the tree's path between its ends."""
     A, v = np.asarray(A, dtype=np.float64), np.arange(len(A))
     hops = graphs.path_weights(A != 0, pi, np.array(s))
     spanned = np.isfinite(hops)

@@ -1,1 +1,71 @@
-"""nar: neural algorithmic reasoning on graphs in PyTorch."""
+"""Neural algorithmic reasoning on graphs.
+
+The files follow the flow of the data:
+
+    spec, trace, graphs, arrays    what an algorithm reads, writes down at each step and returns (numpy and numba only)
+    batch                          traces of one size as tensors
+    encode                         probes to features
+    neighbourhood, aggregate       who sends to whom, and what becomes of the messages
+    process                        the contract of a processor; the processors themselves: nar.processors
+    decode                         features to hints and outputs
+    reasoner                       the rollout: encode, process, decode, again
+    loss, metric                   what is minimised, what is reported
+    config, device, checkpoint     settings, hardware, files
+    train, evaluate, predict       training runs, scores, answers on a graph of your own
+    report, figures                what a run looked like
+    names, console, cli            the command line
+
+    >>> import nar
+    >>> bellman_ford = nar.datasets.get("bellman_ford")
+
+Names are loaded when first used, so that `import nar.datasets` needs neither PyTorch nor time.
+"""
+
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nar import datasets, processors
+    from nar.config import Config
+    from nar.predict import Prediction, load
+    from nar.process import Processor, Readout, Step
+    from nar.reasoner import Reasoner
+    from nar.spec import Probe, Spec
+    from nar.trace import Algorithm, Trace
+
+__all__ = [
+    "Algorithm", "Config", "Prediction", "Probe", "Processor", "Readout", "Reasoner", "Spec", "Step", "Trace",
+    "datasets", "load", "processors",
+]  # fmt: skip
+
+_HOMES = {
+    "Algorithm": "nar.trace",
+    "Config": "nar.config",
+    "Prediction": "nar.predict",
+    "Probe": "nar.spec",
+    "Processor": "nar.process",
+    "Readout": "nar.process",
+    "Reasoner": "nar.reasoner",
+    "Spec": "nar.spec",
+    "Step": "nar.process",
+    "Trace": "nar.trace",
+    "load": "nar.predict",
+}
+
+try:
+    __version__ = importlib.metadata.version("neural-algorithmic-reasoning")
+except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
+    __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("datasets", "processors"):
+        return importlib.import_module(f"nar.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'nar' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

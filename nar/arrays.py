@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numba
@@ -10,9 +11,18 @@ import numpy as np
 
 def uniform(rng: np.random.RandomState, n: int, low: float, high: float) -> np.ndarray:
     """n numbers from U[low, high)."""
-    if not (np.isfinite(low) and np.isfinite(high) and low <= high):
-        raise ValueError(f"low and high must be finite with low <= high, got low={low!r}, high={high!r}")
+    check_range(low, high)
     return rng.uniform(low=low, high=high, size=(n,))
+
+
+def check_range(low: float, high: float) -> None:
+    """The limits of a uniform distribution."""
+    try:
+        fine = math.isfinite(low) and math.isfinite(high) and low <= high
+    except TypeError:
+        fine = False
+    if not fine:
+        raise ValueError(f"low and high must be finite numbers with low <= high, got low={low!r}, high={high!r}")
 
 
 def numbers(value: Any, name: str) -> np.ndarray:

@@ -26,10 +26,10 @@ _SERIES = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, BLACK)  # yellow is too
 _MARKERS = "osD^vPX"
 _DOTTED = (0, (1, 1.5))
 _WIDTH = 4.8  # inches; at 250 dots per inch 1200 pixels, three per point of a phone's screen
-_STYLE = {
+_LABELS = {"mse": "error (MSE)", "f1": "F1 (%)", "accuracy": "accuracy (%)"}
+_STYLE: Any = {
     "font.size": 10,
     "axes.titlesize": 10.5,
-    "axes.labelsize": 10,
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
     "legend.fontsize": 9,
@@ -43,7 +43,6 @@ _STYLE = {
     "lines.linewidth": 1.6,
     "lines.markersize": 5,
     "legend.frameon": False,
-    "figure.facecolor": "white",
 }
 
 ERROR_METRICS = frozenset({"mse"})  # lower is better, no upper bound: never on one axis with accuracies
@@ -93,25 +92,27 @@ def hints_against_step(evaluations: Sequence[Mapping[str, Any]]) -> Figure:
     evaluations = sorted((e for e in evaluations if e["hints"]), key=lambda e: e["size"])
     names = list(dict.fromkeys(name for e in evaluations for name in e["hints"]))
     longest = [len(hint["per_step"]) for e in evaluations for hint in e["hints"].values()]
-    logarithmic = max(longest) > 8 * min(longest)
+    logarithmic = max(longest) > 8 * max(1, min(longest))
     low = _lower_limit(evaluations)
 
     with _style():
         figure, axes = _panels(len(names), height=1.75)
         handles: dict[str, Any] = {}
+        few_anywhere = False
         for axis, name in zip(axes, names, strict=True):
             metric = next(e["hints"][name]["metric"] for e in evaluations if name in e["hints"])
             error = metric in ERROR_METRICS
             axis.set_title(name)
-            axis.set_ylabel({"mse": "error (MSE)", "f1": "F1 (%)", "accuracy": "accuracy (%)"}.get(metric, metric))
+            axis.set_ylabel(_LABELS.get(metric, str(metric)))
             floor = _floor(v for e in evaluations for v in e["hints"].get(name, {}).get("per_step", ()))
             for index, e in enumerate(evaluations):
                 if name in e["hints"]:
                     hint = e["hints"][name]
                     y = np.array([math.nan if v is None else v for v in hint["per_step"]], dtype=float)
                     y = np.maximum(y, floor) if error else 100 * y
-                    label = f"n = {e['size']}"
-                    handles.setdefault(label, _step_line(axis, y, hint["live"], index, logarithmic))
+                    line, dotted = _step_line(axis, y, hint["live"], index, logarithmic)
+                    handles.setdefault(f"n = {e['size']}", line)
+                    few_anywhere |= dotted
             if error:
                 _log_axis(axis, "y")
             else:
@@ -119,11 +120,9 @@ def hints_against_step(evaluations: Sequence[Mapping[str, Any]]) -> Figure:
             if logarithmic:
                 _log_axis(axis, "x")
             else:
-                axis.xaxis.get_major_locator().set_params(integer=True)
+                _whole_steps(axis)
         figure.supxlabel("step of the algorithm" + (" (log scale)" if logarithmic else ""), fontsize=10)
-        if any(
-            2 * count < hint["live"][0] for e in evaluations for hint in e["hints"].values() for count in hint["live"]
-        ):
+        if few_anywhere:
             (handles["under half running"],) = axes[0].plot([], [], color="#555555", lw=1.2, ls=_DOTTED)
         _legend_above(figure, handles)
     return figure
@@ -139,19 +138,15 @@ def training(metrics: Sequence[Mapping[str, Any]], best_step: int | None = None)
         handles: dict[str, Any] = {}
         x, y = np.array(loss, dtype=float).reshape(-1, 2).T
         window = max(1, len(y) // 40)
-        (raw,) = axes[0].plot(x, y, color=SKY, lw=0.8, alpha=0.7 if window > 1 else 1.0)
-        handles["loss"] = raw
+        (handles["loss"],) = axes[0].plot(x, y, color=SKY, lw=0.8, alpha=0.7 if window > 1 else 1.0)
         if window > 1:
-            (line,) = axes[0].plot(x, _running_median(y, window), color=BLUE)
-            handles[f"median of {window}"] = line
-        positive = y[y > 0]
-        if len(positive) == len(y) and max(y) > 5 * min(y):
+            (handles[f"median of {window}"],) = axes[0].plot(x, _running_median(y, window), color=BLUE)
+        if np.all(y > 0) and max(y) > 5 * min(y):
             _log_axis(axes[0], "y")
         axes[0].set_ylabel("training loss")
         if validation:
             x, y = np.array(validation, dtype=float).T
-            (line,) = axes[1].plot(x, y, color=GREEN, marker="o" if len(y) < 30 else None, ms=3.5)
-            handles["validation"] = line
+            (handles["validation"],) = axes[1].plot(x, y, color=GREEN, marker="o" if len(y) < 30 else None, ms=3.5)
             low = np.nanmin(y) if np.isfinite(y).any() else 0.0
             axes[1].set_ylim(low - 0.05 * (100 - low) - 0.1, 100 + 0.05 * (100 - low) + 0.1)
             axes[1].set_ylabel("validation (%)")
@@ -159,8 +154,7 @@ def training(metrics: Sequence[Mapping[str, Any]], best_step: int | None = None)
             for axis in axes:
                 handles["selected step"] = axis.axvline(best_step, color=VERMILLION, lw=1.2, ls=(0, (4, 2)), zorder=1)
         for axis in axes:
-            axis.xaxis.get_major_locator().set_params(integer=True)
-            axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+            _whole_steps(axis)
         figure.supxlabel("training step", fontsize=10)
         _legend_above(figure, handles)
     return figure
@@ -179,14 +173,11 @@ def _style() -> Any:
 
 
 def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
-    """`count` axes below each other; in two columns from seven on, where the page would get too long."""
+    """`count` axes below each other, each of the given height in inches, with room for a legend above."""
     from matplotlib.figure import Figure
 
-    columns = 2 if count > 6 else 1
-    rows = math.ceil(count / columns)
-    figure = Figure(figsize=(_WIDTH * (1.5 if columns == 2 else 1), rows * height + 0.7), dpi=250, layout="constrained")
-    grid = [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
-    return figure, grid
+    figure = Figure(figsize=(_WIDTH, count * height + 0.7), dpi=250, layout="constrained")
+    return figure, [figure.add_subplot(count, 1, index + 1) for index in range(count)]
 
 
 def _with_seeds(axis: Axes, curves: Sequence[Sequence[tuple]], name: str, color: str, marker: str) -> dict[str, Any]:
@@ -241,23 +232,24 @@ def _size_axis(axis: Axes, trained: Sequence[int], evaluations: Iterable[Mapping
     axis.set_xlabel("nodes n, log scale (in brackets: graphs evaluated)")
 
 
-def _step_line(axis: Axes, y: np.ndarray, live: Sequence[int], index: int, logarithmic: bool) -> Any:
-    """One size's line; dotted from the first step at which fewer than half of the graphs are running."""
-    color = _SERIES[index % len(_SERIES)]
-    marker = _MARKERS[index % len(_MARKERS)]
+def _step_line(axis: Axes, y: np.ndarray, live: Sequence[int], index: int, logarithmic: bool) -> tuple[Any, bool]:
+    """One size's line; dotted (and True) from the first step at which fewer than half of the graphs are running."""
+    color, marker = _SERIES[index % len(_SERIES)], _MARKERS[index % len(_MARKERS)]
     step = np.arange(1, len(y) + 1)
     few = next((s for s, count in enumerate(live) if 2 * count < live[0]), len(y))
-    if logarithmic:  # some twenty markers, evenly spread over the axis
-        spots = np.unique(np.geomspace(1, len(y), 12).astype(int) - 1)
-    else:
-        spots = np.arange(0, len(y), max(1, len(y) // 12))
     if few < len(y):
         axis.plot(step[max(0, few - 1) :], y[max(0, few - 1) :], color=color, lw=1.2, ls=_DOTTED)
-    spots = [int(s) for s in spots if s < few]
+    places = np.geomspace(1, max(1, len(y)), 12) if logarithmic else np.linspace(1, len(y), min(12, len(y)))
+    spots = sorted({int(place) - 1 for place in places if place <= few})  # a dozen markers, evenly over the axis
     (line,) = axis.plot(step[:few], y[:few], color=color, marker=marker, markevery=spots, ms=4)
-    if logarithmic:
-        axis.set_xscale("log")
-    return line
+    return line, few < len(y)
+
+
+def _whole_steps(axis: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
 def _log_axis(axis: Axes, which: str) -> None:

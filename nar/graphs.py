@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from nar.arrays import numbers, positions
+from nar.arrays import check_range, numbers, positions
 from nar.trace import index_dtype
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ def choose(rng: np.random.RandomState, values: Sequence[float] | float) -> float
     """One of the values: draws what `rng.choice(values)` draws (nothing for a single value), several times faster."""
     if isinstance(values, (int, float)):
         values = (values,)
-    if len(values) == 0 or not all(0 <= p <= 1 for p in values):
+    try:
+        fine = len(values) > 0 and all(0 <= p <= 1 for p in values)
+    except TypeError:
+        fine = False
+    if not fine:
         raise ValueError(f"p must hold edge probabilities in [0, 1], got {values!r}")
     return values[rng.randint(len(values))] if len(values) > 1 else values[0]
 
@@ -56,8 +60,7 @@ def erdos_renyi(
     if weights is None:
         return A
     low, high = weights
-    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-        raise ValueError(f"low and high must be finite with low <= high, got low={low!r}, high={high!r}")
+    check_range(low, high)
     if not directed and low < 0:
         raise ValueError(f"low must be at least 0 for an undirected graph (weights are geometric means), got {low!r}")
     W = rng.uniform(low=low, high=high, size=(n, n))
@@ -80,13 +83,13 @@ def from_networkx(graph: nx.Graph, weight: str | None = "weight") -> tuple[np.nd
         raise ValueError("graph must not be a multigraph: several edges between two nodes do not fit a matrix")
     for u, v, value in graph.edges(data=weight, default=1) if weight else ():
         if not isinstance(value, (int, float, np.number)) or not np.isfinite(value) or value == 0:
-            raise ValueError(f"weight of edge {(u, v)} must be a finite number other than 0 (0 means no edge), got {value!r}")
+            raise ValueError(
+                f"weight of edge {(u, v)} must be a finite number other than 0 (0 means no edge), got {value!r}"
+            )
     return nx.to_numpy_array(graph, nodelist=nodes, weight=weight, dtype=np.float64), nodes  # pyright: ignore
 
 
-def check_graph(
-    A: Any, name: str = "A", *, nonnegative: str | None = None, symmetric: str | None = None
-) -> np.ndarray:
+def check_graph(A: Any, name: str = "A", *, nonnegative: str | None = None, symmetric: str | None = None) -> np.ndarray:
     """A float64 copy of an adjacency matrix: square, at least one node, finite, path lengths within float64.
 
     `nonnegative` and `symmetric`, where required, are the reason to give in the message.
@@ -175,7 +178,7 @@ def path_weights(A: np.ndarray, pi: np.ndarray, roots: np.ndarray) -> np.ndarray
 def are_shortest_paths(A: np.ndarray, pi: np.ndarray, roots: np.ndarray) -> bool:
     """Do the pointers describe a shortest path from root to every node that has one, and themselves for the others?
 
-    No oracle is needed: path weights are shortest if no edge leads to a shorter one (the certificate of linear programming).
+    No oracle is needed: path weights are shortest if no edge leads to a shorter one.
     Sums are compared within 1e-9 of the largest weight.
     """
     A = np.asarray(A, dtype=np.float64)
@@ -197,8 +200,8 @@ def are_shortest_paths(A: np.ndarray, pi: np.ndarray, roots: np.ndarray) -> bool
 def extract_min(key, in_queue):
     """Take the queued node with the smallest key (of equals, the first) out of the queue; -1 when it is empty.
 
-    dm-clrs sorts all keys after adding 1e9 to those not queued, which fails for keys of that size, and whose order among
-    equals depends on numpy's sorting code.
+    dm-clrs sorts all keys after adding 1e9 to those not queued, which fails for keys of that size, and whose order
+    among equals depends on numpy's sorting code.
     """
     u = -1
     for v in range(len(key)):

@@ -11,14 +11,22 @@ LISTED = 12  # up to so many known names are printed where none of them resemble
 def closest(got: str, known: Iterable[str]) -> str | None:
     """The known name that `got` most likely stands for, or None where nothing resembles it.
 
-    Spelling comes first; then a name of which `got` is a part ("prim" for "mst_prim"), or which is a part of it.
+    Spelling comes first; then initials ("lr" for "learning_rate"); then a name of which `got` is a part ("prim" for
+    "mst_prim"), or which is a part of it.
     """
-    folded = {name.lower().replace("-", "_"): name for name in known}
-    key = got.lower().replace("-", "_")
+    folded = {_fold(name): name for name in known}
+    key = _fold(got)
     matches = difflib.get_close_matches(key, folded, n=1, cutoff=0.6)
-    if not matches and len(key.strip("_")) >= 3:
+    if not matches and len(key) >= 2:
+        matches = [name for name in folded if key == "".join(word[:1] for word in name.split("_"))]
+    if not matches and len(key) >= 3:
         matches = [name for name in folded if key in name or (len(name) >= 3 and name in key)]
     return folded[matches[0]] if matches else None
+
+
+def _fold(name: str) -> str:
+    """What is compared: without case, dashes of a flag, and the difference between dashes and underscores."""
+    return name.lower().replace("-", "_").strip("_")
 
 
 def suggest(kind: str, got: str, known: Iterable[str], hint: str = "") -> str:

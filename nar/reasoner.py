@@ -16,7 +16,8 @@ Shapes: B graphs, N nodes, T moments, F features; L live graphs of a step.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ class Rollout:
     """What a rollout predicts: raw logits and values, as decoded."""
 
     outputs: dict[str, Tensor]  # [B, ...], each sample's from its own last step
-    hints: list[dict[str, Tensor]]  # per step s the predictions of moment s + 1 [L, ...], for the L samples then live
+    hints: list[dict[str, Tensor]]  # per step s the predictions of moment s + 1 [L, ...] for the L samples that have one
     states: list[Any] | None = None  # the processor's state after every step, where asked for
 
 
@@ -89,6 +90,30 @@ class Reasoner(nn.Module):
                 decode_hints=hint_mode != "none",
             )
 
+    @classmethod
+    def build(cls, algorithms: str | Sequence[str], processor: str = "triplet_gmpnn", hidden: int = 128, **options: Any) -> Reasoner:
+        """An untrained reasoner from names: `Reasoner.build("bfs", "mpnn", hidden=64)`.
+
+        `options` go to the processor (gated, triplet_features, ...) if its class takes them, else to the Reasoner.
+        """
+        from nar import datasets, processors
+        from nar.batch import training_spec
+
+        names = [algorithms] if isinstance(algorithms, str) else list(algorithms)
+        accepted = processors.accepts(processor)
+        own = {name: value for name, value in options.items() if name in accepted}
+        rest = {name: value for name, value in options.items() if name not in accepted}
+        if unknown := rest.keys() - inspect.signature(cls.__init__).parameters.keys():
+            raise ValueError(f"neither processor {processor!r} nor Reasoner has an option {sorted(unknown)[0]!r}")
+        specs = {name: training_spec(datasets.get(name)) for name in names}
+        return cls(specs, processors.build(processor, hidden, **own), **rest)
+
+    def run(self, graph: Any = None, **inputs: Any) -> Any:
+        """Run the learned algorithm on one graph or array; see nar.predict.run."""
+        from nar import predict
+
+        return predict.run(self, graph, **inputs)
+
     def parameter_count(self) -> int:
         return sum(p.numel() for p in self.parameters())
 
@@ -100,11 +125,13 @@ class Reasoner(nn.Module):
         generator: torch.Generator | None = None,
         keep_states: bool = False,
         gumbel: bool = True,
+        decide_hints: bool = False,
     ) -> Rollout:
         """Roll out a batch.
 
         `teacher_forcing`: probability of true hints per sample and step, used in training mode only; `generator` makes
-        its draws and the Gumbel noise repeatable; `gumbel=False` switches the noise of training off.
+        its draws and the Gumbel noise repeatable; `gumbel=False` switches the noise of training off. `decide_hints`: keep
+        predicted hints in compact form (indices, 0 or 1) instead of logits, which for edge pointers are N times larger.
         """
         encoder: Encoder = self.encoders[batch.algorithm]  # type: ignore[assignment]
         decoder: Decoder = self.decoders[batch.algorithm]  # type: ignore[assignment]
@@ -118,6 +145,7 @@ class Reasoner(nn.Module):
         state = self.processor.initial_state(len(batch), batch.nodes, run.reference)
         hints = {name: value[0] for name, value in batch.hints.items()}
         predictions: list[dict[str, Tensor]] = []
+        latest: dict[str, Tensor] = {}
         finished: list[_View] = []
         states: list[Any] | None = [] if keep_states else None
         for s in range(batch.steps):
@@ -125,7 +153,7 @@ class Reasoner(nn.Module):
             if s > 0:
                 state = rows(state, slice(0, live))
                 if self.hint_mode == "encoded_decoded":
-                    predicted = {name: value[:live] for name, value in predictions[-1].items()}
+                    predicted = {name: value[:live] for name, value in latest.items()}
                     hints = feed_back(batch.spec, predicted, how=feedback)
                     if forcing > 0:
                         hints = self._force(batch, s, hints, forcing, generator)
@@ -138,7 +166,9 @@ class Reasoner(nn.Module):
             if self.hint_mode != "none":
                 # at the first step a sample without a second snapshot is live, but there is no hint to predict for it
                 wanted = sum(length > s + 1 for length in batch.lengths)
-                predictions.append(view.rows(slice(0, wanted)).decode(decoder, Stage.HINT, noise))
+                latest = view.rows(slice(0, wanted)).decode(decoder, Stage.HINT, noise)
+                decided = feed_back(batch.spec, latest, how="hard") if decide_hints else latest
+                predictions.append(decided)
             if states is not None:
                 states.append(state)
         outputs = _View.cat(finished[::-1]).decode(decoder, Stage.OUTPUT, noise)

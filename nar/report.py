@@ -86,7 +86,7 @@ def table(results: Results) -> str:
     for e in results["evaluations"]:
         rows.append((
             e["algorithm"], str(e["size"]), f"{e['samples']:,}", _score(e), _percent(e["exact"]), _percent(e["valid"]),
-            f"{e['steps_mean']:,.1f}/{e['steps_max']:,}", _seconds(e["seconds"]), e["data"]["set"],
+            f"{e['steps_mean']:,.1f}/{e['steps_max']:,}", f"{e['seconds']:,.1f}", e["data"]["set"],
         ))  # fmt: skip
     rows = [row if several else row[1:] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -128,7 +128,7 @@ def markdown(results: Results, figure_links: Sequence[str] = ()) -> str:
         )
     parts = [
         f"# {run['algorithm']} with {run['processor']}",
-        f"{_title(results)} Trained on graphs of {_join(run['train_sizes'])} nodes.",
+        f"{_title(results)} Trained on graphs of {', '.join(map(str, run['train_sizes']))} nodes.",
         *(f"> **Note.** {warning}" for warning in warnings(results)),
         "## Results",
         _markdown_table(
@@ -189,7 +189,7 @@ def _result_row(results: Results, e: Mapping[str, Any]) -> tuple[str, ...]:
     factor = e["size"] / max(results["run"]["train_sizes"])
     return (
         e["algorithm"], str(e["size"]), f"{factor:.3g}x", _score(e), _percent(e["exact"]), _percent(e["valid"]),
-        f"{e['samples']:,}", f"{e['steps_mean']:,.1f}/{e['steps_max']:,}", _seconds(e["seconds"]),
+        f"{e['samples']:,}", f"{e['steps_mean']:,.1f}/{e['steps_max']:,}", f"{e['seconds']:,.1f}",
         f"{e['data']['set']} `{_prefix(e)}`",
     )  # fmt: skip
 
@@ -283,21 +283,12 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f}%"
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds:,.1f}"
-
-
 def _duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
-def _join(values: Sequence[Any]) -> str:
-    *most, last = map(str, values)
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

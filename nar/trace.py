@@ -1,11 +1,11 @@
 """Traces: what one run of an algorithm wrote down, and how an algorithm is made to write it down.
 
-A `Trace` holds every probe of a run in compact form (nar/spec.py). An `Algorithm` bundles what datasets/*.py say about one
-algorithm: spec, sampler, preconditions, steps, oracle, validity.
+A `Trace` holds every probe of a run in compact form (nar/spec.py). An `Algorithm` bundles what datasets/*.py say about
+one algorithm: spec, sampler, preconditions, steps, oracle, validity.
 
 The steps are a `@numba.njit` generator that reads like the textbook. It yields its state at the moments that matter:
-the hints in the spec's order, then outputs that no hint shows. Every yield but the last is one hint snapshot; the last is
-the final state, from which the outputs are read (output `x` is the final value of hint `x_h`). Yielded arrays may
+the hints in the spec's order, then outputs that no hint shows. Every yield but the last is one hint snapshot; the last
+is the final state, from which the outputs are read (output `x` is the final value of hint `x_h`). Yielded arrays may
 change afterwards: they are copied at once.
 
 numpy and numba only: nothing here may import torch.
@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import importlib
 import inspect
 import pathlib
 from collections.abc import Callable, Mapping
@@ -42,7 +43,7 @@ def compact_dtype(probe: Probe, nodes: int) -> type:
 
 @dataclasses.dataclass(eq=False, slots=True, repr=False)
 class Trace:
-    """One run of one algorithm: every probe by name, in the spec's order and in compact form; hints have a leading T axis.
+    """One run of one algorithm: every probe by name, in the spec's order, in compact form; hints lead with the T axis.
 
     `length` is T, the number of hint snapshots, the initial one included. `inputs`, `hints` and `outputs` are the same
     numbers in dm-clrs's shapes for one sample: one-hot rows, hints time-first, no batch axis.
@@ -81,7 +82,7 @@ class Trace:
         hints: Mapping[str, Any],
         outputs: Mapping[str, Any],
     ) -> Trace:
-        """The trace whose dense forms are these arrays; ValueError where they are not dm-clrs-shaped probes of `spec`."""
+        """The trace with these dense forms; ValueError where they are not dm-clrs-shaped probes of `spec`."""
         given = {Stage.INPUT: inputs, Stage.HINT: hints, Stage.OUTPUT: outputs}
         for stage, arrays in given.items():
             want = spec.stage(stage)
@@ -139,7 +140,9 @@ def from_dense(dense: np.ndarray, probe: Probe, nodes: int, name: str) -> np.nda
 def _whole_numbers(dense: np.ndarray, low: int, high: int, name: str) -> np.ndarray:
     values = dense.astype(np.int64)
     if (values != dense).any() or (values < low).any() or (values > high).any():
-        raise ValueError(f"probe {name}: got values in [{dense.min()}, {dense.max()}], required whole numbers {low} to {high}")
+        raise ValueError(
+            f"probe {name}: got values in [{dense.min()}, {dense.max()}], required whole numbers {low} to {high}"
+        )
     return values
 
 
@@ -167,13 +170,14 @@ class Algorithm:
         steps: the compiled generator (see the top of this file); its arguments are what `prepare` returns.
         prepare: the arguments of `run` -> (arguments of `steps`, input probes in compact form). Raises ValueError that
             names the argument where a precondition fails. Must copy: traces never share memory with the caller.
-        sampler: `sampler(rng, n, **params)` -> arguments of `run`, drawn in dm-clrs's order; its keyword defaults are `params`.
+        sampler: `sampler(rng, n, **params)` -> arguments of `run`, drawn in dm-clrs's order; its defaults are `params`.
         bound: n -> upper bound of the trace's length.
         oracle: arguments of `run` -> an independent answer (networkx, numpy), e.g. shortest distances.
         validity: `validity(**arguments of run, **outputs)` -> is this output right, ties broken in any way?
         train_params: the training distribution of the CLRS protocol where it differs from `params`.
         min_nodes: smallest n that `sample` draws.
         num_samples_multiplier: validation and test sets hold this many times 32 samples, as in dm-clrs.
+        pred_as_input: the hint `pred_h` never changes and is given as an input in training (nar/batch.py).
     """
 
     name: str
@@ -188,6 +192,7 @@ class Algorithm:
     train_params: dict[str, Any] = dataclasses.field(default_factory=dict)
     min_nodes: int = 1
     num_samples_multiplier: int = 1
+    pred_as_input: bool = False
 
     def __post_init__(self) -> None:
         keywords = list(inspect.signature(self.sampler).parameters.values())[2:]
@@ -199,9 +204,7 @@ class Algorithm:
         return f"Algorithm({self.name})"
 
     def __reduce__(self):
-        from nar import datasets  # pickles by name: an algorithm is its file
-
-        return datasets.get, (self.name,)
+        return _get, (self.name,)  # pickles by name: an algorithm is its file
 
     def sample(self, rng: np.random.RandomState, n: int, **params: Any) -> dict[str, Any]:
         """Arguments of `run`, drawn from `rng` exactly as dm-clrs's sampler draws them for `length=n`."""
@@ -239,9 +242,17 @@ class Algorithm:
                 return False
         return bool(self.validity(**inputs, **arrays))
 
+    def arguments_of(self, trace: Trace) -> dict[str, Any]:
+        """The arguments of `run` that made this trace, read back from its inputs (an array `A` is the probe `key`)."""
+        return {name: trace.compact[name if name in trace.spec.inputs else "key"] for name in self.arguments}
+
     def _check_arguments(self, inputs: Mapping[str, Any]) -> None:
         if inputs.keys() != set(self.arguments):
             raise ValueError(f"{self.name} takes the inputs {list(self.arguments)}, got {sorted(inputs)}")
+
+
+def _get(name: str) -> Algorithm:
+    return importlib.import_module("nar.datasets").get(name)
 
 
 class _Recorder:
@@ -277,7 +288,7 @@ class _Recorder:
         return Trace(self.algorithm.name, spec, nodes, length, {name: compact[name] for name in spec})
 
     def _layout(self, nodes: int) -> list[tuple[tuple[int, ...], type]]:
-        """Shape and type of each buffer: a row per hint snapshot and one for the final state; one row per extra output."""
+        """Shape and type of each buffer: a row per hint snapshot and for the final state; one row per extra output."""
         spec, rows = self.algorithm.spec, self.algorithm.max_steps(nodes) + 1
         sizes = [(name, rows) for name in self.hints] + [(name, 1) for name in self.extras]
         layout = [((r, *spec[name].shape(nodes)), compact_dtype(spec[name], nodes)) for name, r in sizes]

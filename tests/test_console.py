@@ -57,6 +57,7 @@ def test_values_are_read():
     [
         ("--minuets 3", "unknown flag '--minuets'; did you mean '--minutes'? (--help lists all)"),
         ("--minutes 3 --oven_haet=3", "unknown flag '--oven_haet'; did you mean '--oven-heat'? (--help lists all)"),
+        ("--oh 3", "unknown flag '--oh'; did you mean '--oven-heat'? (--help lists all)"),
         ("--no-minutes", "unknown flag '--no-minutes'; did you mean '--minutes'? (--help lists all)"),
         ("plum", "unexpected 'plum': settings are given by name, as in --flavour VALUE"),
         ("--minutes 1.5", "--minutes takes a whole number; got '1.5'"),
@@ -144,6 +145,8 @@ def test_a_closed_pipe_is_no_error():
         ("Bellman-Ford", "bellman_ford"),
         ("prim", "mst_prim"),
         ("sort", "insertion_sort"),
+        ("mp", "mst_prim"),
+        ("--bfs", "bfs"),
         ("zzz", None),
         ("", None),
     ],

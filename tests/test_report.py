@@ -237,6 +237,12 @@ def test_hint_figure_keeps_errors_apart_from_accuracies():
     np.testing.assert_allclose([y for line in pi_h.lines[:1] for y in line.get_ydata()], [90, 85])
 
 
+def test_hint_figure_of_runs_that_end_at_once():
+    ended = evaluation(16, 32, 1.0, 1.0, 1.0, "fresh", [], [])
+    for axis in figures.hints_against_step([ended]).axes:
+        assert [len(line.get_xdata()) for line in axis.lines] == [0]
+
+
 def test_training_figure_marks_the_selected_step():
     loss, validation = figures.training(METRICS, best_step=50).axes
     assert loss.lines[0].get_xydata().tolist() == [[0, 4.0], [50, 2.0], [100, 0.5]]

@@ -1,8 +1,8 @@
 """Record golden traces from dm-clrs: `python tests/golden/record_traces.py` in an environment that has dm-clrs 2.0.3.
 
-Writes traces_<algorithm>.npz beside this file. Each holds `about` (JSON: generator, versions, cases) and, for every case
-and probe, an array `<case>/<stage>/<probe>` as dm-clrs's sampler batches it: [B, ...] and, for hints, [T, B, ...], in the
-smallest type that loses nothing.
+Writes traces_<algorithm>.npz beside this file. Each holds `about` (JSON: generator, versions, cases) and, for every
+case and probe, an array `<case>/<stage>/<probe>` as dm-clrs's sampler batches it: [B, ...] and, for hints,
+[T, B, ...], in the smallest type that loses nothing.
 """
 
 import importlib.metadata
@@ -27,7 +27,7 @@ TRAIN_P = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def cases(name):
-    """Sampler settings by case: several sizes, seeds and parameters; more than one sample, so that the draws must line up."""
+    """Sampler settings by case: several sizes, seeds and parameters; several samples, so that draws must line up."""
     graph, weighted = name not in ("insertion_sort", "minimum"), name != "bfs"
     found = {f"n{n}_seed{seed}": {"length": n, "seed": seed, "num_samples": 3} for n in (4, 9) for seed in (0, 1)}
     found["n16_seed2"] = {"length": 16, "seed": 2, "num_samples": 2}

@@ -1,0 +1,133 @@
+"""Every setting once: name, type, default, meaning, unit. The command line, run directories and checkpoints use this class.
+
+The defaults are the protocol of Ibarz et al. (LoG 2022) as run by dm-clrs; docs/protocol.md lists what is repaired.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+# Settings that do not change what is learned: a run may be resumed with other values of these.
+FREE = frozenset({"steps", "eval_sizes", "eval_samples", "device", "threads", "out", "resume", "checkpoint_every"})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings of one training run."""
+
+    algo: str = "bellman_ford"
+    """Algorithm to learn; `nar list` shows all."""
+    processor: str = "triplet_gmpnn"
+    """Processor network: a name shown by `nar list`, or my_module:MyProcessor for your own class."""
+    seed: int = 42
+    """Seed of initialisation, training data and noise. Validation and test data do not depend on it."""
+
+    steps: int = 10_000
+    """Training steps, one batch each."""
+    batch_size: int = 32
+    """Graphs in a training batch."""
+    learning_rate: float = 1e-3
+    """Step size of Adam, constant."""
+    grad_clip: float = 1.0
+    """Largest Euclidean norm of the whole gradient; 0 = no limit."""
+    train_sizes: tuple[int, ...] = (4, 7, 11, 13, 16)
+    """Numbers of nodes; one batch of each in turn."""
+    random_pos: bool = True
+    """Give nodes sorted random positions in training and validation instead of i/n."""
+
+    val_size: int = 16
+    """Nodes of the validation graphs; the checkpoint that scores best on them is kept."""
+    val_samples: int = 0
+    """Validation graphs; 0 = 64, or 256 where each graph has only one output to score."""
+    val_every: int = 50
+    """Training steps between validations."""
+    checkpoint_every: int = 500
+    """Training steps between checkpoints from which --resume can continue."""
+
+    eval_sizes: tuple[int, ...] = (16, 32, 64, 128, 256)
+    """Nodes of the test graphs after training; 64 is the canonical CLRS-30 test set."""
+    eval_samples: int = 0
+    """Test graphs of each size; 0 = as many as CLRS-30 has (32, times 64 where each graph has only one output to score)."""
+
+    hidden: int = 128
+    """Width of node, edge and graph features."""
+    layer_norm: bool = True
+    """Normalise the processor's result (LayerNorm)."""
+    triplet_features: int = 8
+    """Width of triplet messages, for processors that have them."""
+    heads: int = 1
+    """Attention heads, for processors that have them."""
+    message_passing_steps: int = 1
+    """Processor passes per step of the algorithm."""
+    dropout: float = 0.0
+    """Probability of dropping an entry of the hidden state while training."""
+    encoder_init: Literal["xavier_on_scalars", "default"] = "xavier_on_scalars"
+    """Initial scale of the encoders: scalar hints by 1/sqrt(hidden), or all by 1/sqrt(fan-in)."""
+
+    hint_mode: Literal["encoded_decoded", "decoded_only", "none"] = "encoded_decoded"
+    """Hints are predicted and fed back, predicted only (as additional losses), or not used."""
+    hint_feedback: Literal["soft", "hard", "hard_on_eval"] = "soft"
+    """Feed predicted hints back as probabilities with gradients, as decisions without, or as decisions in evaluation only."""
+    teacher_forcing: float = 0.0
+    """Probability, per sample and step of training, of feeding the true hints instead of the predicted ones."""
+
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes a GPU if there is one."""
+    threads: int = 0
+    """CPU threads; 0 = PyTorch's choice."""
+    out: Path | None = None
+    """Run directory; by default runs/ALGO-PROCESSOR-seedSEED."""
+    resume: bool = False
+    """Continue the run in the run directory from its last checkpoint; starts it where there is none."""
+
+    def __post_init__(self) -> None:
+        at_least_one = ("batch_size", "hidden", "triplet_features", "heads", "message_passing_steps", "val_every")
+        for name in (*at_least_one, "checkpoint_every", "val_size"):
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        for name in ("seed", "steps", "grad_clip", "val_samples", "eval_samples", "threads"):
+            self._check(name, getattr(self, name) >= 0, "0 or more")
+        self._check("seed", self.seed < 2**32, "below 2^32")
+        self._check("learning_rate", 0 < self.learning_rate < float("inf"), "a positive number")
+        self._check("dropout", 0 <= self.dropout < 1, "at least 0 and below 1")
+        self._check("teacher_forcing", 0 <= self.teacher_forcing <= 1, "between 0 and 1")
+        self._check("train_sizes", len(self.train_sizes) > 0, "one size or more")
+
+    def _check(self, name: str, holds: bool, wanted: str) -> None:
+        if not holds:
+            raise ValueError(f"--{name.replace('_', '-')} must be {wanted}; got {getattr(self, name)}")
+
+    @property
+    def run_dir(self) -> Path:
+        if self.out is not None:
+            return Path(self.out)
+        return Path("runs") / f"{self.algo}-{self.processor.replace(':', '.')}-seed{self.seed}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings as JSON knows them."""
+        values = dataclasses.asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else str(v) if isinstance(v, Path) else v for k, v in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Config:
+        """The reverse; ValueError names settings of another version of nar."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(values.keys() - known):
+            raise ValueError(f"unknown settings {', '.join(unknown)}: this run was made by another version of nar")
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        if values.get("out") is not None:
+            values["out"] = Path(values["out"])
+        return cls(**values)
+
+    def differences(self, other: Config) -> list[str]:
+        """What keeps `other`'s run from being continued with these settings, as 'hidden 64, not 128'."""
+        ours, theirs = self.to_dict(), other.to_dict()
+        return [f"{k} {theirs[k]}, not {v}" for k, v in ours.items() if k not in FREE and theirs[k] != v]
+
+    def fingerprint(self) -> str:
+        """A short name for everything that decides what is learned."""
+        fixed = {k: v for k, v in self.to_dict().items() if k not in FREE}
+        return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,0 +1,69 @@
+"""Which device a run uses, and how its processor is set up for it."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+
+import torch
+
+
+def choose(name: str) -> torch.device:
+    """The device of this name (auto: a GPU if there is one); ValueError where it does not exist."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"unknown device {name!r}; choose auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ValueError(f"--device {name}: this PyTorch finds no CUDA device; use --device cpu, or install a CUDA build")
+        if device.index is not None and device.index >= torch.cuda.device_count():
+            raise ValueError(f"--device {name}: there are only {torch.cuda.device_count()} CUDA devices, counted from 0")
+    return device
+
+
+def prepare(device: torch.device, threads: int = 0) -> dict[str, str]:
+    """Set threads, matrix products and memory allocation for this process; returns what was chosen, for the record."""
+    if threads:
+        torch.set_num_threads(threads)
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32: 10 bits of mantissa in products, float32 sums
+        return {"matmul": "tf32"}
+    keep_memory()
+    precision = "medium" if fast_products_are_exact() else "highest"
+    torch.set_float32_matmul_precision(precision)
+    return {"matmul": "onednn" if precision == "medium" else "default"}
+
+
+@functools.cache
+def fast_products_are_exact() -> bool:
+    """Does PyTorch's `medium` setting keep float32 accuracy on this CPU?
+
+    It sends products to oneDNN, which on CPUs without bfloat16 matrix units computes them in float32, about twice as
+    fast as the default library on AMD processors; with such units it would round to bfloat16. The error decides.
+    """
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(256, 256, generator=generator) for _ in range(2))
+    exact = a.double() @ b.double()
+    before = torch.get_float32_matmul_precision()
+    errors = {}
+    for precision in ("highest", "medium"):
+        torch.set_float32_matmul_precision(precision)
+        errors[precision] = ((a @ b).double() - exact).abs().max().item()
+    torch.set_float32_matmul_precision(before)
+    return errors["medium"] <= 4 * errors["highest"]
+
+
+def keep_memory() -> None:
+    """Let the C library keep freed memory: by default large tensors return to the system, and every new one is paid for
+    page by page."""
+    if sys.platform == "linux":
+        try:
+            libc = ctypes.CDLL("libc.so.6")
+            libc.mallopt(-3, 2**30)  # M_MMAP_THRESHOLD: serve tensors up to 1 GiB from the heap
+            libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: and do not give the heap back
+        except (OSError, AttributeError):
+            pass  # another C library: slower, nothing else

@@ -1,0 +1,328 @@
+"""Training: settings -> data -> reasoner -> loop -> best checkpoint -> evaluation -> report. Read it from top to bottom.
+
+Everything random is a pure function of the seed and the step, so a resumed run continues bit for bit on a CPU. A run
+loses at most the steps since its last checkpoint, whatever stops it; Ctrl-C (or SIGTERM) ends it early in good order:
+what was reached so far is evaluated and reported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import math
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from nar import checkpoint, datasets, device, processors
+from nar.batch import Batch, collate, draw, training_spec
+from nar.config import Config
+from nar.evaluate import evaluate, test_set
+from nar.loss import total_loss
+from nar.reasoner import Reasoner
+from nar.trace import Algorithm, Trace
+
+TRAINING_STREAM, VALIDATION_SEED = 0, 2  # validation data is the same whatever the run's seed
+
+
+def train(config: Config, *, command: str = "") -> dict[str, Any]:
+    """Train, evaluate and report one run; returns what results.json holds. Raises ValueError where settings do not fit."""
+    # settings
+    algorithm = datasets.get(config.algo)
+    _check_sizes(algorithm, config)
+    on = device.choose(config.device)
+    reasoner = build(config, algorithm)
+    run_dir = config.run_dir
+    resumed = _open_run(config)
+    chosen = device.prepare(on, config.threads)
+    reasoner.to(on)
+
+    # data
+    val_traces, val_batches = validation_set(algorithm, config)
+
+    # optimiser
+    optimizer = torch.optim.Adam(reasoner.parameters(), lr=config.learning_rate, fused=True)
+    step, seconds, best = 0, 0.0, {"step": -1, "score": -math.inf, "loss": math.inf}
+    if resumed is not None:
+        reasoner.load_state_dict(resumed["model"])
+        optimizer.load_state_dict(resumed["optimizer"])
+        step, seconds, best = resumed["step"], resumed["seconds"], resumed["best"]
+    print(
+        f"{config.algo} with {config.processor}: {reasoner.parameter_count():,} parameters on {on}, "
+        f"{config.steps:,} steps, run directory {run_dir}" + (f", resumed at step {step:,}" if resumed else ""),
+        file=sys.stderr,
+    )
+
+    def save_last() -> None:
+        state = {"model": reasoner.state_dict(), "optimizer": optimizer.state_dict(), "config": config.to_dict()}
+        checkpoint.save(run_dir / "last.pt", {**state, "step": step, "seconds": seconds, "best": best})
+
+    # loop
+    reasoner.train()
+    generator = torch.Generator()
+    logged: list[float] = []
+    began = time.perf_counter() - seconds
+    with _interruptible() as interrupted, Metrics(run_dir / "metrics.jsonl", keep_until=step) as metrics:
+        bar = tqdm(total=config.steps, initial=step, unit="step", mininterval=0.5 if sys.stderr.isatty() else 30.0)
+        while step < config.steps and not interrupted.is_set():
+            batch = training_batch(algorithm, config, step).to(on)
+            generator.manual_seed(_mix(config.seed, step))
+            rollout = reasoner(batch, teacher_forcing=config.teacher_forcing, generator=generator)
+            loss = total_loss(batch, rollout)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            if config.grad_clip:
+                torch.nn.utils.clip_grad_norm_(reasoner.parameters(), config.grad_clip)
+            logged.append(loss.item())  # waits for the device
+            if not math.isfinite(logged[-1]):
+                raise ValueError(
+                    f"the loss became {logged[-1]} at step {step + 1}; lower --learning-rate (now {config.learning_rate}) "
+                    f"or --grad-clip; {run_dir} keeps the checkpoints made before"
+                )
+            optimizer.step()
+            step += 1
+            seconds = time.perf_counter() - began
+
+            if step % config.val_every == 0 or step == config.steps:
+                found = evaluate(reasoner, algorithm, val_traces, batches=val_batches, loss=True, validity=False)
+                mean_loss = sum(logged) / len(logged)
+                logged.clear()
+                metrics.write(
+                    {"step": step, "loss": mean_loss, "train_size": batch.nodes, "seconds": round(seconds, 2)}
+                    | {"validation_score": found.score, "validation_loss": found.loss}
+                )
+                if (found.score, -found.loss) > (best["score"], -best["loss"]):  # ties: the lower validation loss
+                    best = {"step": step, "score": found.score, "loss": found.loss}
+                    checkpoint.save(
+                        run_dir / "best.pt", {"model": reasoner.state_dict(), "config": config.to_dict(), "best": best}
+                    )
+                bar.set_postfix_str(f"loss {mean_loss:.3f}, validation {found.score:.2%}, best {best['score']:.2%}")
+            if step % config.checkpoint_every == 0:
+                save_last()
+            bar.update()
+        bar.close()
+        save_last()
+    if best["step"] < 0:  # stopped before the first validation: there is nothing to choose from but the last step
+        best = {"step": step, "score": float("nan"), "loss": float("nan")}
+        checkpoint.save(run_dir / "best.pt", {"model": reasoner.state_dict(), "config": config.to_dict(), "best": best})
+
+    # evaluation
+    results = {
+        "schema": 1,
+        "run": {
+            "algorithm": config.algo,
+            "processor": config.processor,
+            "seed": config.seed,
+            "parameters": reasoner.parameter_count(),
+            "steps": step,
+            "steps_planned": config.steps,
+            "interrupted": step < config.steps,
+            "best_step": best["step"],
+            "best_validation": best["score"] if math.isfinite(best["score"]) else None,
+            "train_seconds": round(seconds, 2),
+            "train_sizes": list(config.train_sizes),
+            "validation_size": config.val_size,
+        },
+        "config": config.to_dict(),
+        "command": command,
+        "provenance": provenance(on) | chosen,
+    }
+    reasoner.load_state_dict(checkpoint.load(run_dir / "best.pt", on)["model"])
+    results["evaluations"] = []
+    with _interruptible() as interrupted:
+        bar = tqdm(config.eval_sizes, unit="size", disable=not config.eval_sizes)
+        for size in bar:
+            bar.set_description(f"evaluating {size} nodes")
+            if interrupted.is_set():
+                break
+            traces, manifest = test_set(algorithm, size, config.eval_samples)
+            score = evaluate(reasoner, algorithm, traces)
+            entry = {"algorithm": config.algo, "size": size, **score.to_dict(), "data": manifest}
+            results["evaluations"].append(entry)
+            checkpoint.write_json(run_dir / "results.json", results)
+    checkpoint.write_json(run_dir / "results.json", results)
+
+    # report
+    from nar import report
+
+    path = report.write_report(run_dir)
+    print(report.table(results))
+    print(f"report: {path}")
+    return results
+
+
+def build(config: Config, algorithm: Algorithm) -> Reasoner:
+    """The untrained reasoner of these settings; settings that the processor does not have must keep their defaults."""
+    accepted = processors.accepts(config.processor)
+    options = {}
+    for name in ("layer_norm", "triplet_features", "heads"):
+        value = getattr(config, name)
+        if name in accepted:
+            options[name] = value
+        elif value != Config.__dataclass_fields__[name].default:
+            raise ValueError(f"processor {config.processor!r} has no {name}; leave --{name.replace('_', '-')} away")
+    torch.manual_seed(config.seed)
+    processor = processors.build(config.processor, config.hidden, **options)
+    return Reasoner(
+        {algorithm.name: training_spec(algorithm)},
+        processor,
+        hint_mode=config.hint_mode,
+        hint_feedback=config.hint_feedback,
+        encoder_init=config.encoder_init,
+        message_passing_steps=config.message_passing_steps,
+        dropout=config.dropout,
+    )
+
+
+def training_batch(algorithm: Algorithm, config: Config, step: int) -> Batch:
+    """The batch of one step: a pure function of the settings and the step."""
+    return draw(
+        algorithm,
+        config.train_sizes[step % len(config.train_sizes)],
+        config.batch_size,
+        seed=(config.seed, TRAINING_STREAM, step),
+        random_pos=config.random_pos,
+        **algorithm.train_params,
+    )
+
+
+def validation_set(algorithm: Algorithm, config: Config) -> tuple[list[Trace], list[Batch]]:
+    """Validation traces from the training distribution, the same for every seed, and their batches."""
+    samples = config.val_samples or (64 if algorithm.num_samples_multiplier == 1 else 256)
+    rng = np.random.RandomState(VALIDATION_SEED)
+    traces = [
+        algorithm.run(**algorithm.sample(rng, config.val_size, **algorithm.train_params)) for _ in range(samples)
+    ]
+    positions = rng if config.random_pos else None
+    batches = [
+        collate(traces[i : i + 64], algorithm, random_pos=positions) for i in range(0, len(traces), 64)
+    ]
+    return traces, batches
+
+
+def _check_sizes(algorithm: Algorithm, config: Config) -> None:
+    for name in ("train_sizes", "val_size", "eval_sizes"):
+        value = getattr(config, name)
+        for size in value if isinstance(value, tuple) else (value,):
+            if size < algorithm.min_nodes:
+                flag = f"--{name.replace('_', '-')}"
+                raise ValueError(f"{flag} {size}: {algorithm.name} needs graphs of at least {algorithm.min_nodes} nodes")
+
+
+def _open_run(config: Config) -> dict[str, Any] | None:
+    """Make the run directory, or check that it is this run's; returns the checkpoint to continue from, if any."""
+    run_dir = config.run_dir
+    settings = run_dir / "config.json"
+    last = run_dir / "last.pt"
+    if run_dir.is_dir() and not settings.is_file() and any(run_dir.iterdir()):
+        raise ValueError(f"{run_dir} is not empty and not a run directory; choose another --out")
+    if settings.is_file():
+        try:
+            earlier = Config.from_dict(json.loads(settings.read_text()))
+        except (json.JSONDecodeError, TypeError) as error:
+            raise ValueError(f"{settings} cannot be read ({error}); choose another --out") from error
+        if differences := config.differences(earlier):
+            raise ValueError(f"{run_dir} holds a run with {'; '.join(differences)}; choose another --out")
+        if last.is_file() and not config.resume:
+            done = checkpoint.load(last)["step"]
+            raise ValueError(
+                f"{run_dir} holds this run at step {done:,} of {earlier.steps:,}; add --resume to go on from there, "
+                "or choose another --out"
+            )
+    run_dir.mkdir(parents=True, exist_ok=True)
+    checkpoint.write_json(settings, config.to_dict())
+    return checkpoint.load(last) if config.resume and last.is_file() else None
+
+
+class Metrics:
+    """metrics.jsonl: one line per record, kept when a run is resumed up to the step it is resumed from."""
+
+    def __init__(self, path: Path, *, keep_until: int) -> None:
+        self.path = path
+        kept = []
+        if path.is_file():
+            for line in path.read_text().splitlines():
+                with contextlib.suppress(json.JSONDecodeError):  # a line cut off by a crash
+                    if json.loads(line)["step"] <= keep_until:
+                        kept.append(line + "\n")
+        checkpoint.write(path, lambda file: file.write("".join(kept).encode()))
+
+    def __enter__(self) -> Metrics:
+        self.file = open(self.path, "a", buffering=1)  # noqa: SIM115
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def write(self, record: dict[str, Any]) -> None:
+        self.file.write(json.dumps(record) + "\n")
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets; the second one acts as usual."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before: dict[int, Any] = {}
+
+    def stop(number: int, _: Any) -> None:
+        event.set()
+        print("\nstopping after this step; once more to stop at once", file=sys.stderr)
+        for signal_number, handler in before.items():
+            signal.signal(signal_number, handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, stop)
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _mix(seed: int, step: int) -> int:
+    """A seed for PyTorch from two numbers, without the patterns of a sum."""
+    return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def provenance(on: torch.device) -> dict[str, Any]:
+    """What is needed to know where numbers come from."""
+    import nar
+
+    return {
+        "nar": nar.__version__,
+        "commit": _commit(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name(on) if on.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def _commit() -> str | None:
+    """The commit of nar's own checkout, or None for an installed package; a plus sign marks local changes."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        run = {"cwd": root, "capture_output": True, "text": True, "timeout": 10, "check": True}
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], **run).stdout.strip()
+        changed = subprocess.run(["git", "status", "--porcelain", "nar", "datasets", "processors"], **run).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit + ("+" if changed else "")
