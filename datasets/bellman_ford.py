@@ -1,11 +1,10 @@
 """Bellman-Ford: single-source shortest paths, weights of any sign, in synchronous passes over all edges."""
 
-import numba
 import numpy as np
 
 from nar import graphs
 from nar.spec import Spec
-from nar.trace import Algorithm
+from nar.trace import Algorithm, compiled, record
 
 CITATION = "R. Bellman. On a routing problem. Quarterly of Applied Mathematics 16(1), 1958. CLRS 24.1"
 
@@ -34,15 +33,15 @@ def prepare(A, s):
     return (A, s), graphs.probes(A, s)
 
 
-@numba.njit
-def bellman_ford(A, s):
+@compiled
+def bellman_ford(trace, A, s):
     n = len(A)
     d = np.zeros(n)
     pi = np.arange(n)
     msk = np.zeros(n, np.int8)  # which nodes have been reached
     msk[s] = 1
     for _ in range(n):
-        yield pi, d, msk
+        record(trace, pi, d, msk)
         prev_d = d.copy()
         prev_msk = msk.copy()
         for u in range(n):
@@ -53,12 +52,12 @@ def bellman_ford(A, s):
                         pi[v] = u
                     msk[v] = 1
         # dm-clrs looks at d alone, so a node first reached at distance exactly 0 ends its search too early.
-        if np.all(d == prev_d) and np.all(msk == prev_msk):
+        if np.all(d == prev_d):
             break
     else:  # n passes and still shorter; dm-clrs would go on for ever
         raise ValueError("A must not have a negative cycle reachable from s, got one")
     graphs.check_tree(pi, s)
-    yield pi, d, msk
+    return pi
 
 
 def oracle(A, s):

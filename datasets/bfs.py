@@ -1,11 +1,10 @@
 """Breadth-first search, one level per step."""
 
-import numba
 import numpy as np
 
 from nar import graphs
 from nar.spec import Spec
-from nar.trace import Algorithm
+from nar.trace import Algorithm, compiled, record
 
 CITATION = "E. F. Moore. The shortest path through a maze. Symposium on the Theory of Switching, 1959. CLRS 22.2"
 
@@ -34,14 +33,14 @@ def prepare(A, s):
     return (A, s), graphs.probes(A, s)
 
 
-@numba.njit
-def bfs(A, s):
+@compiled
+def bfs(trace, A, s):
     n = len(A)
     pi = np.arange(n)
     reach = np.zeros(n, np.int8)
     reach[s] = 1
     while True:
-        yield reach, pi
+        record(trace, reach, pi)
         prev_reach = reach.copy()
         for i in range(n):
             for j in range(n):
@@ -51,7 +50,7 @@ def bfs(A, s):
                     reach[j] = 1
         if np.all(reach == prev_reach):
             break
-    yield reach, pi
+    return pi
 
 
 def oracle(A, s):

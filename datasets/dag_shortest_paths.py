@@ -1,11 +1,10 @@
-"""Shortest paths in a directed acyclic graph: depth-first search from s orders the nodes, then one pass relaxes edges."""
+"""Shortest paths in a directed acyclic graph: depth-first search from s orders the nodes, then edges are relaxed."""
 
-import numba
 import numpy as np
 
 from nar import graphs
 from nar.spec import Spec
-from nar.trace import Algorithm
+from nar.trace import Algorithm, compiled, record
 
 CITATION = "CLRS 24.2 (Introduction to Algorithms, 3rd edition, 2009)"
 
@@ -44,8 +43,8 @@ def prepare(A, s):
     return (A, s), graphs.probes(A, s)
 
 
-@numba.njit
-def dag_shortest_paths(A, s):
+@compiled
+def dag_shortest_paths(trace, A, s):
     n = len(A)
     pi = np.arange(n)
     d = np.zeros(n)
@@ -55,9 +54,9 @@ def dag_shortest_paths(A, s):
     topo_head = 0
     s_prev = np.arange(n)  # the stack: the node below this one; s_last is its top
     s_last = u = v = s
-    yield pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0
+    record(trace, pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0)
     color[s] = GREY
-    yield pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0
+    record(trace, pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0)
     while True:
         # v keeps the last node looked at, as in dm-clrs: n - 1 if none was left to visit.
         for v in range(n):
@@ -65,7 +64,7 @@ def dag_shortest_paths(A, s):
                 color[v] = GREY
                 s_prev[v] = s_last
                 s_last = v
-                yield pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0
+                record(trace, pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0)
                 break
         if s_last == u:
             for w in range(n):  # dm-clrs does not look, and answers as if the edge were not there
@@ -75,7 +74,7 @@ def dag_shortest_paths(A, s):
             if color[topo_head] == BLACK:
                 topo[u] = topo_head
             topo_head = u
-            yield pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0
+            record(trace, pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0)
             if u == s:
                 break
             s_last = s_prev[u]
@@ -83,15 +82,15 @@ def dag_shortest_paths(A, s):
         u = s_last
     mark[s] = 1
     while topo[topo_head] != topo_head:
-        yield pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 1
+        record(trace, pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 1)
         for j in range(n):
             if A[topo_head, j] != 0 and (not mark[j] or d[topo_head] + A[topo_head, j] < d[j]):
                 d[j] = d[topo_head] + A[topo_head, j]
                 pi[j] = topo_head
                 mark[j] = 1
         topo_head = topo[topo_head]
-    yield pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 1
-    yield pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 1
+    record(trace, pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 1)
+    return pi
 
 
 def oracle(A, s):

@@ -1,11 +1,10 @@
 """Dijkstra: single-source shortest paths, weights not negative."""
 
-import numba
 import numpy as np
 
 from nar import graphs
 from nar.spec import Spec
-from nar.trace import Algorithm
+from nar.trace import Algorithm, compiled, record
 
 CITATION = "E. W. Dijkstra. A note on two problems in connexion with graphs. Numerische Mathematik 1, 1959. CLRS 24.3"
 
@@ -36,15 +35,15 @@ def prepare(A, s):
     return (A, s), graphs.probes(A, s)
 
 
-@numba.njit
-def dijkstra(A, s):
+@compiled
+def dijkstra(trace, A, s):
     n = len(A)
     d = np.zeros(n)
     pi = np.arange(n)
     mark = np.zeros(n, np.int8)  # settled
     in_queue = np.zeros(n, np.int8)
     in_queue[s] = 1
-    yield pi, d, mark, in_queue, s
+    record(trace, pi, d, mark, in_queue, s)
     u = graphs.extract_min(d, in_queue)
     while u >= 0:
         mark[u] = 1
@@ -53,9 +52,9 @@ def dijkstra(A, s):
                 pi[v] = u
                 d[v] = d[u] + A[u, v]
                 in_queue[v] = 1
-        yield pi, d, mark, in_queue, u
+        record(trace, pi, d, mark, in_queue, u)
         u = graphs.extract_min(d, in_queue)
-    yield pi, d, mark, in_queue, u
+    return pi
 
 
 def oracle(A, s):

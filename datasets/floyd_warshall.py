@@ -1,11 +1,10 @@
 """Floyd-Warshall: all-pairs shortest paths, weights of any sign."""
 
-import numba
 import numpy as np
 
 from nar import graphs
 from nar.spec import Spec
-from nar.trace import Algorithm
+from nar.trace import Algorithm, compiled, record
 
 CITATION = "R. W. Floyd. Algorithm 97: Shortest path. Communications of the ACM 5(6), 1962. CLRS 25.2"
 
@@ -33,8 +32,8 @@ def prepare(A):
     return (A, probes["adj"]), probes
 
 
-@numba.njit
-def floyd_warshall(A, adj):
+@compiled
+def floyd_warshall(trace, A, adj):
     # D[i, i] starts as the weight of i's self-loop, 0 without one: with self-loops the diagonal ends as the shortest
     # way round from i to i, as in dm-clrs. The other entries never read it.
     n = len(A)
@@ -44,23 +43,22 @@ def floyd_warshall(A, adj):
         Pi[i] = i
     msk = adj.copy()  # which pairs have a path so far
     for k in range(n):
-        yield Pi, D, msk, k
-        # Row and column k do not change in round k unless D[k, k] < 0, so one matrix serves as old and new.
-        prev_D, prev_msk = D.copy(), msk.copy()
+        record(trace, Pi, D, msk, k)
+        # Row and column k do not change in round k (unless D[k, k] < 0, an error below), so D is old and new in one.
         for i in range(n):
-            if not prev_msk[i, k]:
+            if not msk[i, k]:
                 continue
             for j in range(n):
-                if prev_msk[k, j]:
-                    if not msk[i, j] or prev_D[i, k] + prev_D[k, j] < D[i, j]:
-                        D[i, j] = prev_D[i, k] + prev_D[k, j]
+                if msk[k, j]:
+                    if not msk[i, j] or D[i, k] + D[k, j] < D[i, j]:
+                        D[i, j] = D[i, k] + D[k, j]
                         Pi[i, j] = Pi[k, j]
                     msk[i, j] = 1
     for i in range(n):
         if D[i, i] < 0:
             raise ValueError("A must not have a negative cycle, got one")
         graphs.check_tree(Pi[i], i)
-    yield Pi, D, msk, n - 1
+    return Pi
 
 
 def oracle(A):

@@ -1,11 +1,10 @@
 """Insertion sort."""
 
-import numba
 import numpy as np
 
 from nar import arrays
 from nar.spec import Spec
-from nar.trace import Algorithm
+from nar.trace import Algorithm, compiled, record
 
 CITATION = "CLRS 2.1 (Introduction to Algorithms, 3rd edition, 2009)"
 
@@ -30,12 +29,12 @@ def prepare(A):
     return (A,), arrays.probes(A)
 
 
-@numba.njit
-def insertion_sort(A):
+@compiled
+def insertion_sort(trace, A):
     A = A.copy()  # the caller's array is the input probe `key`
     n = len(A)
     order = np.arange(n)  # order[i]: the element (by its first position) that now stands at i
-    yield arrays.predecessors(order), 0, 0
+    record(trace, arrays.predecessors(order), 0, 0)
     for j in range(1, n):
         key = A[j]
         i = j - 1
@@ -46,8 +45,8 @@ def insertion_sort(A):
         A[i + 1] = key
         displaced = order[i + 1]
         order[i + 1] = j
-        yield arrays.predecessors(order), displaced, j
-    yield arrays.predecessors(order), 0, 0
+        record(trace, arrays.predecessors(order), displaced, j)
+    return arrays.predecessors(order)
 
 
 def oracle(A):

@@ -1,11 +1,10 @@
 """Minimum of an array by one scan."""
 
-import numba
 import numpy as np
 
 from nar import arrays
 from nar.spec import Spec
-from nar.trace import Algorithm
+from nar.trace import Algorithm, compiled, record
 
 CITATION = "CLRS 9.1 (Introduction to Algorithms, 3rd edition, 2009)"
 
@@ -30,17 +29,17 @@ def prepare(A):
     return (A,), arrays.probes(A)
 
 
-@numba.njit
-def minimum(A):
+@compiled
+def minimum(trace, A):
     n = len(A)
     pred = arrays.predecessors(np.arange(n))
     least = 0
-    yield pred, least, 0
+    record(trace, pred, least, 0)
     for i in range(1, n):
         if A[least] > A[i]:
             least = i
-        yield pred, least, i
-    yield pred, least, n - 1
+        record(trace, pred, least, i)
+    return least
 
 
 def oracle(A):

@@ -1,11 +1,10 @@
 """Prim: minimum spanning tree of the part of an undirected graph that can be reached from s."""
 
-import numba
 import numpy as np
 
 from nar import graphs
 from nar.spec import Spec
-from nar.trace import Algorithm
+from nar.trace import Algorithm, compiled, record
 
 CITATION = "R. C. Prim. Shortest connection networks and some generalizations. Bell System Tech. J. 36, 1957. CLRS 23.2"
 
@@ -36,15 +35,15 @@ def prepare(A, s):
     return (A, s), graphs.probes(A, s)
 
 
-@numba.njit
-def mst_prim(A, s):
+@compiled
+def mst_prim(trace, A, s):
     n = len(A)
     key = np.zeros(n)  # weight of the lightest edge to the tree
     pi = np.arange(n)
     mark = np.zeros(n, np.int8)  # in the tree
     in_queue = np.zeros(n, np.int8)
     in_queue[s] = 1
-    yield pi, key, mark, in_queue, s
+    record(trace, pi, key, mark, in_queue, s)
     u = graphs.extract_min(key, in_queue)
     while u >= 0:
         mark[u] = 1
@@ -53,9 +52,9 @@ def mst_prim(A, s):
                 pi[v] = u
                 key[v] = A[u, v]
                 in_queue[v] = 1
-        yield pi, key, mark, in_queue, u
+        record(trace, pi, key, mark, in_queue, u)
         u = graphs.extract_min(key, in_queue)
-    yield pi, key, mark, in_queue, u
+    return pi
 
 
 def oracle(A, s):

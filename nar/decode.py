@@ -26,6 +26,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from nar import fused
 from nar.encode import Edges
 from nar.layers import linear
 from nar.process import Readout
@@ -132,6 +133,15 @@ class Decoder(nn.Module):
             return values if probe.type is Type.CATEGORICAL else values.squeeze(-1)
         from_i, to_j, edge, weigh = maps
         own_BNF = from_i(nodes_BNR)
+        if fused.usable(nodes_BNR, edges.channels_BNNK):
+            weight_KF, bias_F = edges.map.then(edge, columns=self.features)
+            states = None
+            if edge_states is not None:
+                states = torch.nn.functional.linear(edge_states, edge.weight[:, self.features :])
+            scores_BNN = fused.pointer_scores(
+                edges.channels_BNNK, weight_KF, states, own_BNF, to_j(nodes_BNR) + bias_F, weigh.weight[0]
+            )
+            return scores_BNN + weigh.bias
         # laid out [b, j, i]: the edge features that pointer i -> j reads are those of the edge j -> i
         gap = self._project_edges(edge, edges, edge_states)
         gap = gap + to_j(nodes_BNR).unsqueeze(2) - own_BNF.unsqueeze(1)

@@ -127,7 +127,7 @@ def probes(A: np.ndarray, s: int | None = None) -> dict[str, np.ndarray]:
     """The input probes `pos`, `s` (where there is a source), `A` and `adj`: the edges and a self-loop on every node."""
     n = len(A)
     adj = (A != 0).view(np.int8)
-    adj.flat[:: n + 1] = 1
+    adj.reshape(-1)[:: n + 1] = 1
     arrays = {"pos": positions(n), "A": A, "adj": adj}
     if s is not None:
         arrays["s"] = np.array(s, dtype=index_dtype(n))

@@ -21,8 +21,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from nar import fused
 from nar.aggregate import REDUCTIONS
 from nar.encode import Edges
+from nar.layers import MessageMLP
 
 CHUNK_BYTES = 64 * 2**20  # without gradients, message tensors above this size are made one group of receivers at a time
 
@@ -121,6 +123,17 @@ class Dense(Neighbourhood):
         return torch.einsum("bsrh,bshv->brhv", weights_BSRH, values_BSHV).flatten(2)
 
     def pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how="max"):
+        if how == "max" and isinstance(message, MessageMLP) and fused.usable(senders_BNF, self._edges.channels_BNNK):
+            weight_KF, bias_F = self._edges.map.then(edge)
+            return fused.message_pool(
+                self._edges.channels_BNNK,
+                weight_KF,
+                senders_BNF + (graph_BF + bias_F).unsqueeze(1),
+                receivers_BNF,
+                (message.first.weight, message.first.bias),
+                (message.second.weight, message.second.bias),
+                self.adjacency_BNN,
+            )
         size = senders_BNF.shape[0] * self.nodes * self.nodes * senders_BNF.shape[-1] * senders_BNF.element_size()
         if torch.is_grad_enabled() or size <= CHUNK_BYTES:
             return super().pool(senders_BNF, receivers_BNF, edge, graph_BF, message, how)

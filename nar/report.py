@@ -29,7 +29,8 @@ def write_report(run_dir: str | Path) -> Path:
         figure.savefig(run_dir / name, metadata={"Software": None})  # so that equal results give equal bytes
         drawn.append(f"![{alt}]({name})")
 
-    save(figures.score_against_size([results], published()), "score.png", _score_alt(results))
+    if results["evaluations"]:
+        save(figures.score_against_size([results], published()), "score.png", _score_alt(results))
     for algorithm, evaluations in _by_algorithm(results).items():
         if any(e["hints"] for e in evaluations):
             alt = f"Score of each hint of {algorithm} against the step, one line per size; numbers in the table above"
@@ -86,7 +87,7 @@ def table(results: Results) -> str:
     for e in results["evaluations"]:
         rows.append((
             e["algorithm"], str(e["size"]), f"{e['samples']:,}", _score(e), _percent(e["exact"]), _percent(e["valid"]),
-            f"{e['steps_mean']:,.1f}/{e['steps_max']:,}", f"{e['seconds']:,.1f}", e["data"]["set"],
+            f"{e['steps_mean']:,.1f}/{e['steps_max']:,}", f"{e['seconds']:,.2f}", e["data"]["set"],
         ))  # fmt: skip
     rows = [row if several else row[1:] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -110,6 +111,9 @@ def warnings(results: Results) -> list[str]:
         )
     if run["best_validation"] is None:
         found.append("Never validated: the weights evaluated are the last ones, not selected ones.")
+    missing = sorted(set(results["config"].get("eval_sizes", ())) - {e["size"] for e in results["evaluations"]})
+    if missing:
+        found.append(f"Not evaluated at n = {', '.join(map(str, missing))}: the evaluation was interrupted.")
     few = sorted({e["size"] for e in results["evaluations"] if e["samples"] < 32})
     if few:
         found.append(f"Fewer than 32 graphs at n = {', '.join(map(str, few))}: expect differences by chance.")
@@ -121,10 +125,15 @@ def markdown(results: Results, figure_links: Sequence[str] = ()) -> str:
     run = results["run"]
     selection = "The weights are the last ones: the run ended before its first validation."
     if run["best_validation"] is not None:
+        trained = run["validation_size"] <= max(run["train_sizes"])
         selection = (
             f"The weights are those of step {run['best_step']:,}, which had the best score on validation graphs of "
-            f"size {run['validation_size']}, a size trained on ({_percent(run['best_validation'])}). "
-            "No larger graph had any part in the choice."
+            f"size {run['validation_size']} ({_percent(run['best_validation'])}). "
+            + (
+                "No larger graph had any part in the choice."
+                if trained
+                else "That is larger than any graph trained on."
+            )
         )
     parts = [
         f"# {run['algorithm']} with {run['processor']}",
@@ -138,13 +147,13 @@ def markdown(results: Results, figure_links: Sequence[str] = ()) -> str:
         _how_to_read(results),
         selection,
         *_published_lines(results),
-        *figure_links[:1],
+        *(link for link in figure_links if link.endswith("(score.png)")),
         "## Hints",
         "What the model predicted for the state of the algorithm after every step, from its own predictions of the "
         "step before, as a mean over steps and graphs. An MSE is an error: lower is better. Lines in the figure are "
         "dotted where fewer than half of the graphs are still running.",
         _hint_table(results),
-        *figure_links[1:],
+        *(link for link in figure_links if not link.endswith("(score.png)")),
         "## How it was made",
         f"```\n{results['command']}\n```",
         _markdown_table(["", ""], list(_facts(results))),
@@ -189,8 +198,8 @@ def _result_row(results: Results, e: Mapping[str, Any]) -> tuple[str, ...]:
     factor = e["size"] / max(results["run"]["train_sizes"])
     return (
         e["algorithm"], str(e["size"]), f"{factor:.3g}x", _score(e), _percent(e["exact"]), _percent(e["valid"]),
-        f"{e['samples']:,}", f"{e['steps_mean']:,.1f}/{e['steps_max']:,}", f"{e['seconds']:,.1f}",
-        f"{e['data']['set']} `{_prefix(e)}`",
+        f"{e['samples']:,}", f"{e['steps_mean']:,.1f}/{e['steps_max']:,}", f"{e['seconds']:,.2f}",
+        f"{e['data']['set']} `{e['data']['sha256'][:10]}`",
     )  # fmt: skip
 
 
@@ -220,14 +229,13 @@ def _hint_table(results: Results) -> str:
 
 def _facts(results: Results) -> list[tuple[str, str]]:
     run, made = results["run"], results["provenance"]
-    versions = ", ".join(f"{name} {made[name]}" for name in ("nar", "torch", "numpy", "python"))
     return [
         ("seed", str(run["seed"])),
         ("parameters", f"{run['parameters']:,}"),
         ("training steps", f"{run['steps']:,} of {run['steps_planned']:,}"),
         ("training time", _duration(run["train_seconds"])),
         ("device", made["device"]),
-        ("versions", versions),
+        ("versions", ", ".join(f"{name} {made[name]}" for name in ("nar", "torch", "numpy", "python"))),
         ("commit", f"`{made['commit']}`" if made["commit"] else "not known"),
         ("date", made["date"]),
     ]
@@ -240,7 +248,7 @@ def _data(results: Results) -> list[tuple[str, ...]]:
         params = ", ".join(f"{k}={v}" for k, v in data["params"].items()) or "defaults"
         rows.append((
             data["set"], e["algorithm"], str(data["length"]), f"{data['samples']:,}", str(data["seed"]), params,
-            data["generator"], f"`{_prefix(e)}`",
+            data["generator"], f"`{data['sha256'][:10]}`",
         ))  # fmt: skip
     return rows
 
@@ -263,10 +271,6 @@ def _by_algorithm(results: Results) -> dict[str, list[Mapping[str, Any]]]:
     for e in results["evaluations"]:
         found.setdefault(e["algorithm"], []).append(e)
     return found
-
-
-def _prefix(e: Mapping[str, Any]) -> str:
-    return e["data"]["sha256"][:10]
 
 
 def _score(e: Mapping[str, Any]) -> str:

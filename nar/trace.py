@@ -3,10 +3,9 @@
 A `Trace` holds every probe of a run in compact form (nar/spec.py). An `Algorithm` bundles what datasets/*.py say about
 one algorithm: spec, sampler, preconditions, steps, oracle, validity.
 
-The steps are a `@numba.njit` generator that reads like the textbook. It yields its state at the moments that matter:
-the hints in the spec's order, then outputs that no hint shows. Every yield but the last is one hint snapshot; the last
-is the final state, from which the outputs are read (output `x` is the final value of hint `x_h`). Yielded arrays may
-change afterwards: they are copied at once.
+The steps read like the textbook: a function `steps(trace, ...)` under `@compiled` that calls `record(trace, ...)` with
+its hints at every moment that matters and returns the outputs, both in the spec's order. `record` copies at once.
+(A numba generator that yields its hints would read as well, but numba 0.68 never frees its arguments.)
 
 numpy and numba only: nothing here may import torch.
 """
@@ -18,19 +17,27 @@ import functools
 import hashlib
 import importlib
 import inspect
+import os
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numba
+import numba.core.errors
+import numba.extending
 import numpy as np
 
 from nar.spec import IGNORED, POINTERS, Probe, Spec, Stage, Type
 
+SHARED = ("graphs.py", "arrays.py")  # files whose compiled helpers algorithms call
+
+
+_Layout = list[tuple[tuple[int, ...], type]]
+
 
 def index_dtype(nodes: int) -> type:
     """The smallest signed type that holds every node index."""
-    return np.int16 if nodes <= np.iinfo(np.int16).max else np.int32
+    return np.int16 if nodes < 2**15 else np.int32
 
 
 def compact_dtype(probe: Probe, nodes: int) -> type:
@@ -167,7 +174,7 @@ class Algorithm:
 
     Arguments:
         name, spec, citation: as listed; the spec's probes in dm-clrs's order.
-        steps: the compiled generator (see the top of this file); its arguments are what `prepare` returns.
+        steps: the compiled algorithm (see the top of this file); after the trace, it gets what `prepare` returns.
         prepare: the arguments of `run` -> (arguments of `steps`, input probes in compact form). Raises ValueError that
             names the argument where a precondition fails. Must copy: traces never share memory with the caller.
         sampler: `sampler(rng, n, **params)` -> arguments of `run`, drawn in dm-clrs's order; its defaults are `params`.
@@ -198,7 +205,9 @@ class Algorithm:
         keywords = list(inspect.signature(self.sampler).parameters.values())[2:]
         self.params = {p.name: p.default for p in keywords}
         self.arguments = tuple(inspect.signature(self.prepare).parameters)
-        self._recorder = _Recorder(self)
+        # Looked up once per run, each thousands of times per second.
+        self._names, self._hints, self._outputs = list(self.spec), list(self.spec.hints), list(self.spec.outputs)
+        self._layouts: dict[int, tuple[_Layout, _Layout]] = {}
 
     def __repr__(self) -> str:
         return f"Algorithm({self.name})"
@@ -220,7 +229,29 @@ class Algorithm:
     def run(self, **inputs: Any) -> Trace:
         """Check the inputs, run the algorithm on them and record it. The inputs are copied, never changed."""
         self._check_arguments(inputs)
-        return self._recorder(*self.prepare(**inputs))
+        arguments, compact = self.prepare(**inputs)
+        nodes = len(compact["pos"])
+        hints, outputs = self._layout(nodes)
+        buffers = tuple([np.empty(shape, dtype) for shape, dtype in hints])
+        step = np.zeros(1, np.int64)
+        answers = self.steps((step, buffers), *arguments)
+        length = int(step[0])
+        for name, rows in zip(self._hints, buffers, strict=True):
+            # A view keeps the whole buffer alive: worth it only when most of it is used.
+            compact[name] = rows[:length] if 2 * length > len(rows) else rows[:length].copy()
+        answers = answers if isinstance(answers, tuple) else (answers,)
+        for name, answer, (_, dtype) in zip(self._outputs, answers, outputs, strict=True):
+            compact[name] = np.array(answer, dtype=dtype)
+        return Trace(self.name, self.spec, nodes, length, {name: compact[name] for name in self._names})
+
+    def _layout(self, nodes: int) -> tuple[_Layout, _Layout]:
+        """Shape and type of each hint's buffer, with as many rows as a trace can need, and of each output."""
+        if nodes not in self._layouts:
+            rows = self.max_steps(nodes)
+            hints = [((rows, *p.shape(nodes)), compact_dtype(p, nodes)) for p in self.spec.hints.values()]
+            outputs = [(p.shape(nodes), compact_dtype(p, nodes)) for p in self.spec.outputs.values()]
+            self._layouts[nodes] = hints, outputs
+        return self._layouts[nodes]
 
     def max_steps(self, n: int) -> int:
         """Upper bound of the length of a trace on n nodes."""
@@ -255,101 +286,60 @@ def _get(name: str) -> Algorithm:
     return importlib.import_module("nar.datasets").get(name)
 
 
-class _Recorder:
-    """Drives the generator of one algorithm in compiled code and keeps its yields in compact form."""
-
-    def __init__(self, algorithm: Algorithm) -> None:
-        self.algorithm = algorithm
-        spec = algorithm.spec
-        self.hints = tuple(spec.hints)
-        self.twins = {name: f"{name}_h" for name in spec.outputs if f"{name}_h" in spec.hints}
-        self.extras = tuple(name for name in spec.outputs if name not in self.twins)
-        self._layouts: dict[int, list[tuple[tuple[int, ...], type]]] = {}
-
-    def __call__(self, arguments: tuple, compact: dict[str, np.ndarray]) -> Trace:
-        spec = self.algorithm.spec
-        nodes = len(compact["pos"])
-        layout = self._layouts.get(nodes) or self._layout(nodes)
-        buffers = [np.empty(shape, dtype) for shape, dtype in layout]
-        yields = self._drive(*arguments, *buffers)
-        rows = len(buffers[0])
-        # A shorter run than max_steps allows would be a bug of this library, as would a longer one.
-        assert 1 < yields <= rows, f"{self.algorithm.name} recorded {yields} states, max_steps + 1 is {rows}"
-        length = yields - 1
-        final = {}
-        for name, buffer in zip(self.hints, buffers, strict=False):
-            final[name] = np.array(buffer[length])
-            # A view keeps the whole buffer alive: worth it only when most of it is used.
-            compact[name] = buffer[:length] if 2 * length > rows else buffer[:length].copy()
-        for name, twin in self.twins.items():
-            compact[name] = final[twin]
-        for name, buffer in zip(self.extras, buffers[len(self.hints) :], strict=True):
-            compact[name] = buffer[0]
-        return Trace(self.algorithm.name, spec, nodes, length, {name: compact[name] for name in spec})
-
-    def _layout(self, nodes: int) -> list[tuple[tuple[int, ...], type]]:
-        """Shape and type of each buffer: a row per hint snapshot and for the final state; one row per extra output."""
-        spec, rows = self.algorithm.spec, self.algorithm.max_steps(nodes) + 1
-        sizes = [(name, rows) for name in self.hints] + [(name, 1) for name in self.extras]
-        layout = [((r, *spec[name].shape(nodes)), compact_dtype(spec[name], nodes)) for name, r in sizes]
-        self._layouts[nodes] = layout
-        return layout
-
-    @functools.cached_property
-    def _drive(self) -> Callable[..., int]:
-        """The driver: one small function per algorithm, generated since its arguments are the algorithm's own.
-
-        numba's file cache belongs to a source file; the driver is compiled in the name of the algorithm's file, so a
-        change there invalidates it. The digest in its name does the same for changes of the shared files.
-        """
-        generator = self.algorithm.steps
-        python = getattr(generator, "py_func", generator)
-        names = [f"{name}_" for name in (*self.hints, *self.extras)]
-        rows = ["step"] * len(self.hints) + ["0"] * len(self.extras)
-        arguments = ", ".join(python.__code__.co_varnames[: python.__code__.co_argcount])
-        buffers = ", ".join(f"{name}rows" for name in names)
-        body = "\n".join(f"        {name}rows[{row}] = {name}" for name, row in zip(names, rows, strict=True))
-        title = f"record_{python.__name__}"
-        source = (
-            f"def TITLE({arguments}, {buffers}):\n"
-            f"    step = 0\n"
-            f"    for {', '.join(names)}, in generator({arguments}):\n"
-            f"        if step == len({names[0]}rows):\n"
-            f"            return step + 1\n"
-            f"{body}\n"
-            f"        step += 1\n"
-            f"    return step\n"
-        )
-        title = f"record_{python.__name__}_{_digest(source)}"
-        scope = {"generator": generator, "__name__": python.__module__}
-        exec(compile(source.replace("TITLE", title), python.__code__.co_filename, "exec"), scope)
-        return _compile(scope[title])
+def record(trace, *hints):
+    """Write down one snapshot: the hints of the spec, in its order. Compiled code runs the overload below instead."""
+    step, buffers = trace
+    for rows, hint in zip(buffers, hints, strict=True):
+        rows[step[0]] = hint
+    step[0] += 1
 
 
-def _compile(function: Callable) -> Callable:
-    """Compile with numba's file cache, or without it where no directory for it can be written."""
+@numba.extending.overload(record)
+def _record(trace, *hints):
+    # numba cannot loop over arrays of several types: the loop is written out.
+    count = len(trace[1])
+    if len(hints) != count:
+        raise numba.core.errors.TypingError(f"record got {len(hints)} hints, the spec has {count}")
+    stores = "".join(f"    buffers[{k}][step[0]] = hints[{k}]\n" for k in range(count))
+    source = (
+        "def write(trace, *hints):\n"
+        "    step, buffers = trace\n"
+        "    if step[0] >= len(buffers[0]):\n"
+        "        raise IndexError('more steps than the bound of the algorithm allows')\n"
+        f"{stores}"
+        "    step[0] += 1\n"
+    )
+    scope: dict[str, Any] = {}
+    exec(source, scope)
+    return scope["write"]
+
+
+def compiled(function: Callable) -> Callable:
+    """numba's njit with its file cache, or without where no directory for the cache can be written.
+
+    numba notices changes of the function's own file by time and size. Its name in the cache is completed by a digest of
+    that file and of the shared ones whose helpers it may call, so that it can never be stale.
+    """
+    digest = hashlib.sha256()
+    for file in (function.__code__.co_filename, __file__, *(pathlib.Path(__file__).with_name(f) for f in SHARED)):
+        if os.path.exists(file):  # a notebook's cell is no file
+            digest.update(pathlib.Path(file).read_bytes())
+    function.__qualname__ += f"_{digest.hexdigest()[:12]}"
     try:
         cached = numba.njit(cache=True)(function)
     except RuntimeError:  # numba: no locator available
         return numba.njit(function)
 
+    @functools.wraps(function)
     def first_call(*arguments):
-        nonlocal compiled
+        nonlocal call
         try:
             result = cached(*arguments)
-            compiled = cached
+            call = cached
         except OSError:  # the cache's disk is full or was taken away
-            compiled = numba.njit(function)
-            result = compiled(*arguments)
+            call = numba.njit(function)
+            result = call(*arguments)
         return result
 
-    compiled = first_call
-    return lambda *arguments: compiled(*arguments)
-
-
-def _digest(source: str) -> str:
-    """Changes with the driver and with every shared file whose compiled helpers algorithms call."""
-    digest = hashlib.sha256(source.encode())
-    for file in ("graphs.py", "arrays.py"):
-        digest.update(pathlib.Path(__file__).with_name(file).read_bytes())
-    return digest.hexdigest()[:12]
+    call = first_call
+    return functools.wraps(function)(lambda *arguments: call(*arguments))

@@ -108,7 +108,7 @@ def test_report_and_figures_are_written(run_dir):
 
 def test_results_row_and_provenance():
     text = report.markdown(RESULTS)
-    row = "| bellman_ford | 64 | 4x | 97.44% | 31.25% | - | 32 | 5.1/7 | 1.9 | clrs30-v1/test `9f86d08188` |"
+    row = "| bellman_ford | 64 | 4x | 97.44% | 31.25% | - | 32 | 5.1/7 | 1.94 | clrs30-v1/test `9f86d08188` |"
     assert row in text.splitlines()
     assert "| `d` | mse | 0.0123 | 0.0123 |" in text
     assert "| `pi_h` | accuracy | 87.50% | 87.50% |" in text
@@ -117,6 +117,8 @@ def test_results_row_and_provenance():
     assert "| training time | 1 h 2 min |" in text
     assert "97.39% ± 0.19 over 10 seeds" in text
     assert "**Note.**" not in text
+    assert "No larger graph had any part in the choice." in text
+    assert "That is larger than any graph trained on." in report.markdown(changed(validation_size=20))
 
 
 def test_alt_text_holds_the_numbers(run_dir):
@@ -128,8 +130,8 @@ def test_alt_text_holds_the_numbers(run_dir):
 def test_table_prints_one_row_per_evaluation():
     lines = report.table(RESULTS).splitlines()
     assert lines[1].split() == ["size", "graphs", "score", "exact", "valid", "steps", "seconds", "data"]
-    assert lines[2].split() == ["16", "128", "99.85%", "97.00%", "100.00%", "5.1/7", "1.9", "fresh"]
-    assert lines[3].split() == ["64", "32", "97.44%", "31.25%", "-", "5.1/7", "1.9", "clrs30-v1/test"]
+    assert lines[2].split() == ["16", "128", "99.85%", "97.00%", "100.00%", "5.1/7", "1.94", "fresh"]
+    assert lines[3].split() == ["64", "32", "97.44%", "31.25%", "-", "5.1/7", "1.94", "clrs30-v1/test"]
     assert len(lines) == 4
     assert (
         len({line.index(cell) + len(cell) for line, cell in zip(lines[1:], ("score", "99.85%", "97.44%"), strict=True)})
@@ -163,6 +165,16 @@ def test_no_warning_without_cause_and_one_for_few_graphs():
     results = copy.deepcopy(RESULTS)
     results["evaluations"][1]["samples"] = 31
     assert report.warnings(results) == ["Fewer than 32 graphs at n = 64: expect differences by chance."]
+
+
+def test_an_evaluation_cut_short_still_gives_a_report(run_dir):
+    results = {**copy.deepcopy(RESULTS), "config": {"eval_sizes": [16, 64, 256]}}
+    assert report.warnings(results) == ["Not evaluated at n = 256: the evaluation was interrupted."]
+    results["evaluations"] = []
+    (run_dir / "results.json").write_text(json.dumps(results))
+    text = report.write_report(run_dir).read_text()
+    assert "Not evaluated at n = 16, 64, 256" in text and "](score.png)" not in text and "](training.png)" in text
+    assert len(report.table(results).splitlines()) == 3  # title, header, warning
 
 
 def test_metrics_of_a_resumed_and_killed_run(run_dir):

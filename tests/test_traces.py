@@ -3,12 +3,14 @@
 import json
 import pathlib
 import pickle
+import resource
 
+import numba
 import numpy as np
 import pytest
 
 import nar.datasets
-from nar.trace import Trace
+from nar.trace import Trace, compiled, record
 
 GOLDEN = pathlib.Path(__file__).with_name("golden")
 NAMES = nar.datasets.names()
@@ -158,6 +160,73 @@ def test_the_caller_and_the_trace_share_no_memory(name):
     algorithm.run(**algorithm.sample(np.random.RandomState(6), 6))  # a later run must not write into this one
     for probe, array in trace.compact.items():
         np.testing.assert_array_equal(array, recorded[probe])
+
+
+def test_runs_leave_nothing_behind():
+    """An input of 128 kB that every run kept would show as 250 MB."""
+    algorithm = nar.datasets.get("bellman_ford")
+    inputs = algorithm.sample(np.random.RandomState(0), 128)
+    for _ in range(100):
+        algorithm.run(**inputs)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(2000):
+        algorithm.run(**inputs)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # kB
+
+
+def add(trace, x, y):
+    record(trace, x)
+    return x + y
+
+
+def recording(rows):
+    return np.zeros(1, np.int64), (np.zeros((rows, 2), np.int16),)
+
+
+def test_compiled_code_runs_where_no_cache_can_be_written(monkeypatch):
+    """numba finds no directory, or finds that it cannot write once it has compiled."""
+    njit, calls = numba.njit, []
+
+    def no_directory(function=None, cache=False):
+        calls.append(cache)
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available for file")
+        return njit(function)
+
+    def no_space(function=None, cache=False):
+        calls.append(cache)
+
+        def full(*arguments):
+            raise OSError("No space left on device")
+
+        return (lambda function: full) if cache else njit(function)
+
+    for replacement in (no_directory, no_space):
+        calls.clear()
+        monkeypatch.setattr(numba, "njit", replacement)
+        trace = recording(2)
+        assert compiled(add)(trace, np.array([1, 2]), 3).tolist() == [4, 5]
+        assert trace[1][0].tolist() == [[1, 2], [0, 0]]
+        assert calls == [True, False]
+
+
+def test_recording_more_steps_than_promised_is_caught():
+    trace = recording(1)
+    again = compiled(add)
+    again(trace, np.array([1, 2]), 3)
+    with pytest.raises(IndexError, match="more steps than the bound of the algorithm allows"):
+        again(trace, np.array([1, 2]), 3)
+
+
+def test_recording_needs_every_hint():
+    with pytest.raises(numba.errors.TypingError, match="record got 1 hints, the spec has 2"):
+        compiled(add)((np.zeros(1, np.int64), (np.zeros((2, 2)), np.zeros(2))), np.array([1, 2]), 3)
+
+
+def test_recording_means_the_same_uncompiled():
+    trace = recording(2)
+    assert add(trace, np.array([1, 2]), 3).tolist() == [4, 5]
+    assert (trace[0][0], trace[1][0].tolist()) == (1, [[1, 2], [0, 0]])
 
 
 def test_algorithms_pickle_by_name():
