@@ -52,7 +52,7 @@ def bellman_ford(trace, A, s):
                         pi[v] = u
                     msk[v] = 1
         # dm-clrs looks at d alone, so a node first reached at distance exactly 0 ends its search too early.
-        if np.all(d == prev_d):
+        if np.all(d == prev_d) and np.all(msk == prev_msk):
             break
     else:  # n passes and still shorter; dm-clrs would go on for ever
         raise ValueError("A must not have a negative cycle reachable from s, got one")

@@ -37,7 +37,9 @@ class Batch:
     inputs: dict[str, Tensor]
     hints: dict[str, Tensor]
     outputs: dict[str, Tensor]
-    lengths: list[int]  # hint snapshots per sample, the initial one included; Python ints: never read back from a device
+    lengths: list[
+        int
+    ]  # hint snapshots per sample, the initial one included; Python ints: never read back from a device
     order: list[int]  # order[b] is the place in the given traces of sample b
 
     def __len__(self) -> int:
@@ -58,9 +60,7 @@ class Batch:
         def move(data: dict[str, Tensor]) -> dict[str, Tensor]:
             return {name: value.to(device, non_blocking=non_blocking) for name, value in data.items()}
 
-        return dataclasses.replace(
-            self, inputs=move(self.inputs), hints=move(self.hints), outputs=move(self.outputs)
-        )
+        return dataclasses.replace(self, inputs=move(self.inputs), hints=move(self.hints), outputs=move(self.outputs))
 
 
 def training_spec(algorithm: Any) -> Spec:

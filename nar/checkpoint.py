@@ -58,7 +58,11 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
             f"{path} is truncated or not a checkpoint of nar; delete it and train again, or restore it from a copy"
         ) from error
     if not isinstance(content, dict) or content.get("made_by") != "nar":
-        raise ValueError(f"{path} is a PyTorch file, but not a checkpoint of nar; give a run directory made by train.py")
+        raise ValueError(
+            f"{path} is a PyTorch file, but not a checkpoint of nar; give a run directory made by train.py"
+        )
     if content["format"] > FORMAT:
-        raise ValueError(f"{path} was written by a newer nar (format {content['format']}, this one reads {FORMAT}): upgrade")
+        raise ValueError(
+            f"{path} was written by a newer nar (format {content['format']}, this one reads {FORMAT}): upgrade"
+        )
     return content

@@ -38,7 +38,9 @@ def _train(argv: list[str]) -> None:
     from nar.config import Config
 
     sys.path.insert(0, "")  # my_module:MyProcessor is looked for in the current folder first
-    config = console.parse(Config, argv, "nar train", "Train a reasoner, evaluate it at several sizes, write its report.")
+    config = console.parse(
+        Config, argv, "nar train", "Train a reasoner, evaluate it at several sizes, write its report."
+    )
     from nar.train import train
 
     train(config, command=shlex.join(["python", "train.py", *argv]))

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from nar import fused
 from nar.encode import Edges
-from nar.layers import linear
+from nar.layers import linear, stacked
 from nar.process import Readout
 from nar.spec import POINTERS, Location, Probe, Spec, Stage, Type
 
@@ -105,14 +105,20 @@ class Decoder(nn.Module):
         below everything else; `noise`: Gumbel noise on permutations.
         """
         found = {}
-        for name, probe in self.stage(stage).items():
+        probes = self.stage(stage)
+        if not probes:
+            return found
+        of_nodes = [layer for name, probe in probes.items() for layer in self._node_maps(name, probe)]
+        of_nodes = iter(stacked(of_nodes, nodes_BNR)) if of_nodes else iter(())
+        for name, probe in probes.items():
             maps = self.maps[name]
+            own = [next(of_nodes) for _ in self._node_maps(name, probe)]
             if probe.location is Location.NODE:
-                logits = self._node(probe, maps, nodes_BNR, edges, edge_states)
+                logits = self._node(probe, maps, own, edges, edge_states)
             elif probe.location is Location.EDGE:
-                logits = self._edge(probe, maps, nodes_BNR, edges, edge_states)
+                logits = self._edge(probe, maps, own, edges, edge_states)
             else:
-                logits = self._graph(probe, maps, nodes_BNR, graph_BF)
+                logits = self._graph(probe, maps, own, nodes_BNR, graph_BF)
             if adjacency is not None and _masked(probe):
                 lowest = logits.flatten(1).amin(1).view(-1, *[1] * (logits.dim() - 1))
                 logits = torch.where(adjacency, logits, torch.clamp(lowest - 1.0, max=-1.0))
@@ -121,39 +127,47 @@ class Decoder(nn.Module):
             found[name] = logits
         return found
 
+    def _node_maps(self, name: str, probe: Probe) -> list[nn.Linear]:
+        """The probe's maps of d, which `decode` computes for all probes in one product."""
+        maps = self.maps[name]
+        if probe.location is Location.GRAPH:  # its first map is of the maximum over nodes
+            return list(maps[2:])  # type: ignore[arg-type, index]
+        if probe.location is Location.EDGE and probe.type in POINTERS:
+            return [maps[0], maps[1], maps[3]]  # type: ignore[index, list-item]
+        return list(maps[:2])  # type: ignore[arg-type, index]
+
     def _project_edges(self, layer: nn.Linear, edges: Edges, edge_states: Tensor | None) -> Tensor:
         projected = edges.project(layer, columns=self.features)
         if edge_states is None:
             return projected
         return projected + torch.nn.functional.linear(edge_states, layer.weight[:, self.features :])
 
-    def _node(self, probe: Probe, maps, nodes_BNR: Tensor, edges: Edges, edge_states: Tensor | None) -> Tensor:
+    def _node(self, probe: Probe, maps, own: list[Tensor], edges: Edges, edge_states: Tensor | None) -> Tensor:
         if probe.type not in POINTERS:
-            values = maps[0](nodes_BNR)
-            return values if probe.type is Type.CATEGORICAL else values.squeeze(-1)
-        from_i, to_j, edge, weigh = maps
-        own_BNF = from_i(nodes_BNR)
-        if fused.usable(nodes_BNR, edges.channels_BNNK):
+            return own[0] if probe.type is Type.CATEGORICAL else own[0].squeeze(-1)
+        own_BNF, other_BNF = own
+        edge, weigh = maps[2:]
+        if fused.usable(own_BNF, edges.channels_BNNK):
             weight_KF, bias_F = edges.map.then(edge, columns=self.features)
             states = None
             if edge_states is not None:
                 states = torch.nn.functional.linear(edge_states, edge.weight[:, self.features :])
             scores_BNN = fused.pointer_scores(
-                edges.channels_BNNK, weight_KF, states, own_BNF, to_j(nodes_BNR) + bias_F, weigh.weight[0]
+                edges.channels_BNNK, weight_KF, states, own_BNF, other_BNF + bias_F, weigh.weight[0]
             )
             return scores_BNN + weigh.bias
         # laid out [b, j, i]: the edge features that pointer i -> j reads are those of the edge j -> i
         gap = self._project_edges(edge, edges, edge_states)
-        gap = gap + to_j(nodes_BNR).unsqueeze(2) - own_BNF.unsqueeze(1)
+        gap = gap + other_BNF.unsqueeze(2) - own_BNF.unsqueeze(1)
         scores_BNN = weigh(torch.relu(gap)).squeeze(-1)
         return scores_BNN.transpose(1, 2) + torch.matmul(own_BNF, weigh.weight[0]).unsqueeze(-1)
 
-    def _edge(self, probe: Probe, maps, nodes_BNR: Tensor, edges: Edges, edge_states: Tensor | None) -> Tensor:
-        pair = maps[0](nodes_BNR).unsqueeze(2) + maps[1](nodes_BNR).unsqueeze(1)
+    def _edge(self, probe: Probe, maps, own: list[Tensor], edges: Edges, edge_states: Tensor | None) -> Tensor:
+        pair = own[0].unsqueeze(2) + own[1].unsqueeze(1)
         pair = pair + self._project_edges(maps[2], edges, edge_states)
         if probe.type not in POINTERS:
             return pair if probe.type is Type.CATEGORICAL else pair.squeeze(-1)
-        target_BNF, weigh = maps[3](nodes_BNR), maps[4]
+        target_BNF, weigh = own[2], maps[4]
         chunk = max(1, EDGE_POINTER_CHUNK_BYTES // (pair.numel() * pair.element_size()))
         scores = [
             weigh(torch.relu(target_BNF[:, None, None, k : k + chunk] - pair.unsqueeze(3))).squeeze(-1)
@@ -161,10 +175,10 @@ class Decoder(nn.Module):
         ]
         return torch.cat(scores, dim=-1) + torch.matmul(pair, weigh.weight[0]).unsqueeze(-1)
 
-    def _graph(self, probe: Probe, maps, nodes_BNR: Tensor, graph_BF: Tensor) -> Tensor:
+    def _graph(self, probe: Probe, maps, own: list[Tensor], nodes_BNR: Tensor, graph_BF: Tensor) -> Tensor:
         value = maps[0](nodes_BNR.amax(1)) + maps[1](graph_BF)
         if probe.type in POINTERS:
-            return value + maps[2](nodes_BNR).squeeze(-1)
+            return value + own[0].squeeze(-1)
         return value if probe.type is Type.CATEGORICAL else value.squeeze(-1)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
-import sys
 
 import torch
 
@@ -19,20 +17,23 @@ def choose(name: str) -> torch.device:
         raise ValueError(f"unknown device {name!r}; choose auto, cpu, cuda or cuda:N") from error
     if device.type == "cuda":
         if not torch.cuda.is_available():
-            raise ValueError(f"--device {name}: this PyTorch finds no CUDA device; use --device cpu, or install a CUDA build")
+            raise ValueError(
+                f"--device {name}: this PyTorch finds no CUDA device; use --device cpu, or install a CUDA build"
+            )
         if device.index is not None and device.index >= torch.cuda.device_count():
-            raise ValueError(f"--device {name}: there are only {torch.cuda.device_count()} CUDA devices, counted from 0")
+            raise ValueError(
+                f"--device {name}: there are only {torch.cuda.device_count()} CUDA devices, counted from 0"
+            )
     return device
 
 
 def prepare(device: torch.device, threads: int = 0) -> dict[str, str]:
-    """Set threads, matrix products and memory allocation for this process; returns what was chosen, for the record."""
+    """Set threads and matrix products for this process; returns what was chosen, for the record."""
     if threads:
         torch.set_num_threads(threads)
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")  # TF32: 10 bits of mantissa in products, float32 sums
         return {"matmul": "tf32"}
-    keep_memory()
     precision = "medium" if fast_products_are_exact() else "highest"
     torch.set_float32_matmul_precision(precision)
     return {"matmul": "onednn" if precision == "medium" else "default"}
@@ -55,15 +56,3 @@ def fast_products_are_exact() -> bool:
         errors[precision] = ((a @ b).double() - exact).abs().max().item()
     torch.set_float32_matmul_precision(before)
     return errors["medium"] <= 4 * errors["highest"]
-
-
-def keep_memory() -> None:
-    """Let the C library keep freed memory: by default large tensors return to the system, and every new one is paid for
-    page by page."""
-    if sys.platform == "linux":
-        try:
-            libc = ctypes.CDLL("libc.so.6")
-            libc.mallopt(-3, 2**30)  # M_MMAP_THRESHOLD: serve tensors up to 1 GiB from the heap
-            libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: and do not give the heap back
-        except (OSError, AttributeError):
-            pass  # another C library: slower, nothing else

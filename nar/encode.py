@@ -123,7 +123,9 @@ class Encoder(nn.Module):
     of 1/sqrt(fan_in) = 1; `default` treats all alike.
     """
 
-    def __init__(self, spec: Spec, features: int, *, encode_hints: bool = True, init: str = "xavier_on_scalars") -> None:
+    def __init__(
+        self, spec: Spec, features: int, *, encode_hints: bool = True, init: str = "xavier_on_scalars"
+    ) -> None:
         super().__init__()
         if init not in ("xavier_on_scalars", "default"):
             raise ValueError(f"unknown encoder initialisation {init!r}; choose xavier_on_scalars or default")

@@ -107,7 +107,10 @@ def evaluate(
     exact = valid = 0
     summed_loss = 0.0
     if batches is None:
-        ready = ((part, collate([traces[i] for i in part], algorithm)) for part in chunks(traces, reasoner.processor.features))
+        ready = (
+            (part, collate([traces[i] for i in part], algorithm))
+            for part in chunks(traces, reasoner.processor.features)
+        )
     else:
         ready = ((None, batch) for batch in batches)
     for part, batch in ready:

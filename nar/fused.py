@@ -92,7 +92,11 @@ class _MessagePool(torch.autograd.Function):
         graphs, nodes, features = grad.shape
         weight2 = weight2.contiguous()
         width = channels.shape[3]
-        grad_channels, grad_senders, grad_receivers = torch.empty_like(channels), torch.zeros_like(grad), torch.zeros_like(grad)
+        grad_channels, grad_senders, grad_receivers = (
+            torch.empty_like(channels),
+            torch.zeros_like(grad),
+            torch.zeros_like(grad),
+        )
         grad_weight1, grad_bias1 = torch.zeros_like(weight1), grad.new_zeros(features)
         grad_weight2 = cpu.partials(features, features, like=grad)
         grad_edge = cpu.partials(width, features, like=grad)
@@ -104,7 +108,13 @@ class _MessagePool(torch.autograd.Function):
             u, v, gv, gu = u_all[span], v_all[span], gradient_v[:count], gradient_u[:count]
             shape = (-1, nodes, nodes, features)
             cpu.run(
-                cpu.max_backward, grad[start:last], where[start:last], v.view(shape), weight2, gv.view(shape), slots=(grad_weight2,)
+                cpu.max_backward,
+                grad[start:last],
+                where[start:last],
+                v.view(shape),
+                weight2,
+                gv.view(shape),
+                slots=(grad_weight2,),
             )
             grad_weight1.addmm_(gv.t(), u)
             grad_bias1 += gv.sum(0)
@@ -120,7 +130,12 @@ class _MessagePool(torch.autograd.Function):
 
 
 def pointer_scores(
-    channels_BNNK: Tensor, edge_KF: Tensor, edge_states: Tensor | None, own_BNF: Tensor, other_BNF: Tensor, weigh_F: Tensor
+    channels_BNNK: Tensor,
+    edge_KF: Tensor,
+    edge_states: Tensor | None,
+    own_BNF: Tensor,
+    other_BNF: Tensor,
+    weigh_F: Tensor,
 ) -> Tensor:
     """Scores [b, i, j] of node i pointing to node j; `edge_states` [b, j, i, F] is E, already projected, or None."""
     states = edge_states if edge_states is not None else own_BNF.new_empty(0, 0, 0, 0)

@@ -7,6 +7,7 @@ corrected for the truncation (the deviation that results is 0.88 of the nominal 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,15 @@ def linear(in_features: int, out_features: int, *, std: float | None = None, bia
         nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
         layer.bias.fill_(bias)
     return layer
+
+
+def stacked(layers: Iterable[nn.Linear], x: Tensor) -> tuple[Tensor, ...]:
+    """`[layer(x) for layer in layers]` as one matrix product: faster for many small layers over the same features."""
+    layers = list(layers)
+    if len(layers) == 1:
+        return (layers[0](x),)
+    weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
+    return torch.nn.functional.linear(x, weight, bias).split([layer.out_features for layer in layers], dim=-1)
 
 
 class MessageMLP(nn.Module):

@@ -30,6 +30,7 @@ from nar.neighbourhood import Dense
 from nar.process import Processor, Step, rows
 from nar.spec import Location, Spec, Stage
 
+GRANULE = 4  # finished samples are dropped when at least so many can go
 HINT_MODES = ("encoded_decoded", "decoded_only", "none")
 HINT_FEEDBACK = ("soft", "hard", "hard_on_eval")
 
@@ -39,7 +40,9 @@ class Rollout:
     """What a rollout predicts: raw logits and values, as decoded."""
 
     outputs: dict[str, Tensor]  # [B, ...], each sample's from its own last step
-    hints: list[dict[str, Tensor]]  # per step s the predictions of moment s + 1 [L, ...] for the L samples that have one
+    hints: list[
+        dict[str, Tensor]
+    ]  # per step s the predictions of moment s + 1 [L, ...] for the L samples that have one
     states: list[Any] | None = None  # the processor's state after every step, where asked for
 
 
@@ -70,7 +73,9 @@ class Reasoner(nn.Module):
             if value not in known:
                 raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(known)}")
         if message_passing_steps < 1 or not 0 <= dropout < 1:
-            raise ValueError(f"need message_passing_steps >= 1 and 0 <= dropout < 1, got {message_passing_steps}, {dropout}")
+            raise ValueError(
+                f"need message_passing_steps >= 1 and 0 <= dropout < 1, got {message_passing_steps}, {dropout}"
+            )
         features = processor.features
         self.processor = processor
         self.hint_mode, self.hint_feedback = hint_mode, hint_feedback
@@ -91,7 +96,9 @@ class Reasoner(nn.Module):
             )
 
     @classmethod
-    def build(cls, algorithms: str | Sequence[str], processor: str = "triplet_gmpnn", hidden: int = 128, **options: Any) -> Reasoner:
+    def build(
+        cls, algorithms: str | Sequence[str], processor: str = "triplet_gmpnn", hidden: int = 128, **options: Any
+    ) -> Reasoner:
         """An untrained reasoner from names: `Reasoner.build("bfs", "mpnn", hidden=64)`.
 
         `options` go to the processor (gated, triplet_features, ...) if its class takes them, else to the Reasoner.
@@ -148,16 +155,19 @@ class Reasoner(nn.Module):
         latest: dict[str, Tensor] = {}
         finished: list[_View] = []
         states: list[Any] | None = [] if keep_states else None
+        kept = len(batch)
         for s in range(batch.steps):
             live = batch.live(s)
             if s > 0:
-                state = rows(state, slice(0, live))
+                # kept in steps of a few samples: matrix libraries prepare a kernel for every new shape that they meet
+                kept = min(kept, -(-live // GRANULE) * GRANULE)
+                state = rows(state, slice(0, kept))
                 if self.hint_mode == "encoded_decoded":
-                    predicted = {name: value[:live] for name, value in latest.items()}
+                    predicted = {name: value[:kept] for name, value in latest.items()}
                     hints = feed_back(batch.spec, predicted, how=feedback)
                     if forcing > 0:
                         hints = self._force(batch, s, hints, forcing, generator)
-            step = run.step(hints, live)
+            step = run.step(hints, kept)
             before, state = state, self._process(step, state)
             view = run.view(step, self.processor.readout(step, before, state))
             following = batch.live(s + 1) if s + 1 < batch.steps else 0
@@ -166,9 +176,9 @@ class Reasoner(nn.Module):
             if self.hint_mode != "none":
                 # at the first step a sample without a second snapshot is live, but there is no hint to predict for it
                 wanted = sum(length > s + 1 for length in batch.lengths)
-                latest = view.rows(slice(0, wanted)).decode(decoder, Stage.HINT, noise)
-                decided = feed_back(batch.spec, latest, how="hard") if decide_hints else latest
-                predictions.append(decided)
+                latest = view.decode(decoder, Stage.HINT, noise)
+                told = {name: value[:wanted] for name, value in latest.items()}
+                predictions.append(feed_back(batch.spec, told, how="hard") if decide_hints else told)
             if states is not None:
                 states.append(state)
         outputs = _View.cat(finished[::-1]).decode(decoder, Stage.OUTPUT, noise)
@@ -241,7 +251,11 @@ class _Run:
 
     def view(self, step: Step, readout: Any) -> _View:
         return _View(
-            node_readout(step.nodes, readout), self.edges, readout.edges, step.graph, self.adjacency if self.mask else None
+            node_readout(step.nodes, readout),
+            self.edges,
+            readout.edges,
+            step.graph,
+            self.adjacency if self.mask else None,
         )
 
 
@@ -291,5 +305,3 @@ class _View:
         return decoder.decode(
             stage, self.nodes, self.edges, self.edge_states, self.graph, adjacency=self.adjacency, noise=noise
         )
-
-

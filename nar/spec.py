@@ -104,9 +104,7 @@ class Spec(Mapping[str, Probe]):
     """
 
     def __init__(self, probes: Mapping[str, Probe | tuple]) -> None:
-        self._probes = MappingProxyType(
-            {name: p if isinstance(p, Probe) else Probe(*p) for name, p in probes.items()}
-        )
+        self._probes = MappingProxyType({name: p if isinstance(p, Probe) else Probe(*p) for name, p in probes.items()})
 
     def __getitem__(self, name: str) -> Probe:
         return self._probes[name]
@@ -122,6 +120,9 @@ class Spec(Mapping[str, Probe]):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Spec) and list(self._probes.items()) == list(other._probes.items())
+
+    def __reduce__(self):
+        return Spec, (dict(self._probes),)
 
     def __repr__(self) -> str:
         rows = ", ".join(f"{name}: {p.stage} {p.location} {p.type}" for name, p in self.items())

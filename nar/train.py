@@ -201,13 +201,9 @@ def validation_set(algorithm: Algorithm, config: Config) -> tuple[list[Trace], l
     """Validation traces from the training distribution, the same for every seed, and their batches."""
     samples = config.val_samples or (64 if algorithm.num_samples_multiplier == 1 else 256)
     rng = np.random.RandomState(VALIDATION_SEED)
-    traces = [
-        algorithm.run(**algorithm.sample(rng, config.val_size, **algorithm.train_params)) for _ in range(samples)
-    ]
+    traces = [algorithm.run(**algorithm.sample(rng, config.val_size, **algorithm.train_params)) for _ in range(samples)]
     positions = rng if config.random_pos else None
-    batches = [
-        collate(traces[i : i + 64], algorithm, random_pos=positions) for i in range(0, len(traces), 64)
-    ]
+    batches = [collate(traces[i : i + 64], algorithm, random_pos=positions) for i in range(0, len(traces), 64)]
     return traces, batches
 
 
@@ -217,7 +213,9 @@ def _check_sizes(algorithm: Algorithm, config: Config) -> None:
         for size in value if isinstance(value, tuple) else (value,):
             if size < algorithm.min_nodes:
                 flag = f"--{name.replace('_', '-')}"
-                raise ValueError(f"{flag} {size}: {algorithm.name} needs graphs of at least {algorithm.min_nodes} nodes")
+                raise ValueError(
+                    f"{flag} {size}: {algorithm.name} needs graphs of at least {algorithm.min_nodes} nodes"
+                )
 
 
 def _open_run(config: Config) -> dict[str, Any] | None:
@@ -259,7 +257,7 @@ class Metrics:
         checkpoint.write(path, lambda file: file.write("".join(kept).encode()))
 
     def __enter__(self) -> Metrics:
-        self.file = open(self.path, "a", buffering=1)  # noqa: SIM115
+        self.file = open(self.path, "a", buffering=1)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -322,7 +320,9 @@ def _commit() -> str | None:
     try:
         run = {"cwd": root, "capture_output": True, "text": True, "timeout": 10, "check": True}
         commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], **run).stdout.strip()
-        changed = subprocess.run(["git", "status", "--porcelain", "nar", "datasets", "processors"], **run).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "nar", "datasets", "processors"], **run
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
     return commit + ("+" if changed else "")

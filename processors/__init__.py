@@ -10,7 +10,9 @@ import inspect
 from typing import Any
 
 if __name__ != "nar.processors":
-    raise ImportError(f"this folder is imported as nar.processors, not as {__name__}; install nar with: pip install -e .")
+    raise ImportError(
+        f"this folder is imported as nar.processors, not as {__name__}; install nar with: pip install -e ."
+    )
 
 from nar.names import suggest
 from nar.process import Processor

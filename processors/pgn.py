@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from nar.aggregate import max_plus
-from nar.layers import MessageMLP, linear
+from nar.layers import MessageMLP, linear, stacked
 from nar.neighbourhood import Neighbourhood
 from nar.process import Processor, Readout, Step
 
@@ -38,13 +38,15 @@ class Triplets(nn.Module):
     def __init__(self, features: int, width: int) -> None:
         super().__init__()
         self.nodes = nn.ModuleList(linear(2 * features, width) for _ in range(3))  # T1, T2, T3
-        self.edges = nn.ModuleList(linear(features, width) for _ in range(3))  # E1 of (i, j), E2 of (i, k), E3 of (j, k)
+        self.edges = nn.ModuleList(
+            linear(features, width) for _ in range(3)
+        )  # E1 of (i, j), E2 of (i, k), E3 of (j, k)
         self.graph = linear(features, width)
         self.out = linear(width, features)
 
-    def forward(self, z_BNZ: Tensor, step: Step) -> Tensor:
+    def forward(self, step: Step, first: Tensor, second: Tensor, third: Tensor) -> Tensor:
+        """`first`, `second` and `third` are T1 z, T2 z and T3 z [B, N, t]."""
         hood = step.hood.complete()
-        first, second, third = (layer(z_BNZ) for layer in self.nodes)
         to_second, to_third, between = (hood.edges(layer) for layer in self.edges)  # type: ignore[arg-type]
         best_BNNt = max_plus(hood.senders(first) + to_second, to_third)
         rest = between + hood.senders(second + self.graph(step.graph).unsqueeze(1)) + hood.receivers(third)
@@ -104,15 +106,24 @@ class PGN(Processor):
     def forward(self, step: Step, state: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
         hidden_BNF = state[0]
         z_BNZ = torch.cat([step.nodes, hidden_BNF], dim=-1)
-        pooled_BNF = self.neighbours(step.hood).pool(
-            self.sender(z_BNZ), self.receiver(z_BNZ), self.edge, self.graph(step.graph), self.message, self.reduction
-        )
-        update_BNF = self.norm(torch.relu(self.skip(z_BNZ) + self.out(pooled_BNF)))
+        # every map of z in one product: sender, receiver, skip, then the gate's and the triplets', where there are any
+        of_z = [self.sender, self.receiver, self.skip]
+        of_pooled = [self.out]
         if self.gate is not None:
-            first, second, third = self.gate
-            gate_BNF = torch.sigmoid(third(torch.relu(first(z_BNZ) + second(pooled_BNF))))
+            of_z.append(self.gate[0])  # type: ignore[arg-type]
+            of_pooled.append(self.gate[1])  # type: ignore[arg-type]
+        if self.triplets is not None:
+            of_z += self.triplets.nodes  # type: ignore[arg-type]
+        sender, receiver, skip, *rest = stacked(of_z, z_BNZ)
+        pooled_BNF = self.neighbours(step.hood).pool(
+            sender, receiver, self.edge, self.graph(step.graph), self.message, self.reduction
+        )
+        out, *gate_out = stacked(of_pooled, pooled_BNF)
+        update_BNF = self.norm(torch.relu(skip + out))
+        if self.gate is not None:
+            gate_BNF = torch.sigmoid(self.gate[2](torch.relu(rest[0] + gate_out[0])))
             update_BNF = torch.lerp(hidden_BNF, update_BNF, gate_BNF)
-        return update_BNF, None if self.triplets is None else self.triplets(z_BNZ, step)
+        return update_BNF, None if self.triplets is None else self.triplets(step, *rest[-3:])
 
     def readout(self, step: Step, before: tuple, after: tuple) -> Readout:
         return Readout(torch.cat([before[0], after[0]], dim=-1), after[1])
@@ -123,5 +134,3 @@ class PGNMask(PGN):
 
     def __init__(self, features: int, **options) -> None:
         super().__init__(features, mask_decoders=True, **options)
-
-
