@@ -2,7 +2,7 @@
 
 The transforms of the CLRS protocol (Ibarz et al. 2022) happen here, on the compact form of spec.py:
 
-- `pos`, given as i/n, is replaced by sorted uniform numbers (training and validation), one draw per segment of a string;
+- `pos`, given as i/n, is replaced by sorted uniform numbers (training and validation), sorted per segment of a string;
 - a hint `pred_h` that never changes becomes the input `pred`, where the algorithm says so;
 - predecessor pointers that sort (`should_be_permutation`) become a permutation: the first node points to the last, and
   a mask_one `<name>_mask` marks the first.

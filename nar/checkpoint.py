@@ -1,4 +1,4 @@
-"""Files of a run directory: written to a temporary name and renamed, so that a crash or a full disk never costs what was there.
+"""Files of a run directory, written to a temporary name and renamed: a crash or a full disk never costs what was there.
 
 Checkpoints are read with `weights_only=True` and nothing else: they hold tensors, numbers and text.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -53,7 +52,9 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
         raise ValueError(f"no checkpoint {path}; a run directory made by train.py holds best.pt and last.pt")
     try:
         content = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # whatever the unpickler stumbles over in bytes that are no checkpoint
         raise ValueError(
             f"{path} is truncated or not a checkpoint of nar; delete it and train again, or restore it from a copy"
         ) from error

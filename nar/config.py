@@ -1,4 +1,4 @@
-"""Every setting once: name, type, default, meaning, unit. The command line, run directories and checkpoints use this class.
+"""Every setting once: name, type, default, meaning, unit. The command line, run directories and checkpoints use it.
 
 The defaults are the protocol of Ibarz et al. (LoG 2022) as run by dm-clrs; docs/protocol.md lists what is repaired.
 """
@@ -51,7 +51,7 @@ class Config:
     eval_sizes: tuple[int, ...] = (16, 32, 64, 128, 256)
     """Nodes of the test graphs after training; 64 is the canonical CLRS-30 test set."""
     eval_samples: int = 0
-    """Test graphs of each size; 0 = as many as CLRS-30 has (32, times 64 where each graph has only one output to score)."""
+    """Test graphs of each size; 0 = as many as CLRS-30 has: 32, and up to size 64 more where a graph has one output."""
 
     hidden: int = 128
     """Width of node, edge and graph features."""
@@ -71,7 +71,7 @@ class Config:
     hint_mode: Literal["encoded_decoded", "decoded_only", "none"] = "encoded_decoded"
     """Hints are predicted and fed back, predicted only (as additional losses), or not used."""
     hint_feedback: Literal["soft", "hard", "hard_on_eval"] = "soft"
-    """Feed predicted hints back as probabilities with gradients, as decisions without, or as decisions in evaluation only."""
+    """Feed predicted hints back as probabilities with gradients, as decisions without, or so in evaluation only."""
     teacher_forcing: float = 0.0
     """Probability, per sample and step of training, of feeding the true hints instead of the predicted ones."""
 

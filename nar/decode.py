@@ -101,8 +101,8 @@ class Decoder(nn.Module):
     ) -> dict[str, Tensor]:
         """Logits and values of one stage's probes.
 
-        `edge_states` [B, N, N, *]: the processor's, or None; `adjacency` [B, N, N]: off it, pointers and edge masks fall
-        below everything else; `noise`: Gumbel noise on permutations.
+        `edge_states` [B, N, N, *]: the processor's, or None; `adjacency` [B, N, N]: off it, pointers and edge masks
+        fall below everything else; `noise`: Gumbel noise on permutations.
         """
         found = {}
         probes = self.stage(stage)

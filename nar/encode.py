@@ -5,9 +5,9 @@ else goes where it lives (Ibarz et al. 2022; dm-clrs 2.0.3). Contributions are s
 
     nodes_BNF = sum over probes of  channels_BNC @ weight_CF + bias_F,
 
-and likewise for edges, where the raw channels are few (at most six in CLRS-30). Edge features [B, N, N, F] are therefore
-never built: `Edges` keeps channels and weights, and gives any linear map of the features at the price of a product with
-the few channels (exact algebra: (X W + b) M = X (W M) + b M).
+and likewise for edges, where the raw channels are few (at most six in CLRS-30). Edge features [B, N, N, F] are
+therefore never built: `Edges` keeps channels and weights, and gives any linear map of the features at the price of a
+product with the few channels (exact algebra: (X W + b) M = X (W M) + b M).
 
 Shapes: B graphs, N nodes, F features, C classes, K edge channels.
 """
@@ -50,7 +50,7 @@ def place(probe: Probe) -> Location:
 
 
 def channels(probe: Probe, value: Tensor, nodes: int, dtype: torch.dtype) -> list[Tensor]:
-    """The raw channels [..., c] of a probe, one tensor per encoder map (an edge pointer has two maps, all others one)."""
+    """The raw channels [..., c] of a probe, one tensor per encoder map: two for an edge pointer, else one."""
     if probe.location is Location.EDGE and probe.type in POINTERS:
         if value.is_floating_point():
             return [value.mean(1).unsqueeze(-1), value.mean(2).unsqueeze(-1)]
@@ -83,7 +83,7 @@ class EdgeMap:
 
 @dataclasses.dataclass
 class Edges:
-    """Encoded edge features in factored form: features_BNNF = channels_BNNK @ weight_KF + bias_F. [:, a, b] is edge a -> b."""
+    """Encoded edge features in factored form, channels_BNNK @ weight_KF + bias_F; [:, a, b] is the edge a -> b."""
 
     channels_BNNK: Tensor
     map: EdgeMap

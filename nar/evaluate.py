@@ -2,14 +2,15 @@
 
 A reasoner is always scored on its own predictions: after the first step it is fed what it predicted. Steps are taken as
 many as the trace has (the oracle of CLRS). Counts are pooled over the whole set (nar/metric.py), so that scores do not
-depend on how the set is cut into batches; it is cut by memory, longest traces first.
+depend on how the set is cut into batches; it is cut by memory.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -26,25 +27,33 @@ CANONICAL_SIZE = 64  # graphs of this size come from the canonical CLRS-30 test 
 TEST_SEED = 3  # of the canonical test set; sets of other sizes are drawn with it too
 
 
-def test_set(algorithm: Algorithm, size: int, samples: int = 0) -> tuple[list[Trace], dict[str, Any]]:
+def test_set(algorithm: Algorithm, size: int, samples: int = 0) -> tuple[Iterable[Trace], dict[str, Any]]:
     """Test traces of one size and their manifest; at size 64, unless `samples` asks otherwise, the canonical set.
 
-    By default a set has as many samples as CLRS-30's (32 times the algorithm's multiplier), but 32 above size 64.
+    By default a set has as many samples as CLRS-30's (32 times the algorithm's multiplier), but 32 above size 64. Other
+    sets are drawn again whenever they are gone through: 32 traces of floyd_warshall on 256 nodes would take 6 GB.
     """
     from nar.datasets import canonical
 
     if size == CANONICAL_SIZE and not samples:
         return canonical.canonical("clrs30-v1", "test", algorithm)
     count = samples or 32 * (algorithm.num_samples_multiplier if size <= CANONICAL_SIZE else 1)
-    return canonical.fixed_set(algorithm, size, count, TEST_SEED, name="nar/test")
+
+    class Drawn:
+        def __iter__(self) -> Iterator[Trace]:
+            return iter(canonical.draw(algorithm, size, count, TEST_SEED))
+
+    traces = Drawn()
+    sha256 = canonical.content_hash(traces)
+    return traces, canonical.manifest(algorithm, size, count, TEST_SEED, None, sha256, name="nar/test")
 
 
-def chunks(traces: Sequence[Trace], features: int) -> Iterable[list[int]]:
-    """Indices of the traces in batches that fit into memory, longest traces first."""
-    nodes = traces[0].nodes
-    size = max(1, TENSOR_BYTES // (nodes * nodes * features * 4))
-    order = sorted(range(len(traces)), key=lambda i: -traces[i].length)
-    return [order[i : i + size] for i in range(0, len(order), size)]
+def portions(traces: Iterable[Trace], features: int) -> Iterator[list[Trace]]:
+    """The traces in portions that fit into memory as one batch each."""
+    iterator = iter(traces)
+    for first in iterator:
+        size = max(1, TENSOR_BYTES // (first.nodes**2 * features * 4))
+        yield [first, *itertools.islice(iterator, size - 1)]
 
 
 @dataclasses.dataclass
@@ -57,7 +66,7 @@ class Score:
     valid: int | None  # graphs whose outputs are a correct answer, where that can be said
     samples: int
     loss: float  # mean over samples; nan where not asked for
-    steps: list[int]  # taken by every sample
+    lengths: list[int]  # hint snapshots of every sample, the initial one included
     seconds: float
 
     @property
@@ -69,10 +78,11 @@ class Score:
         """As in results.json."""
         hints = {}
         for name, tallies in self.hints.items():
-            live = [sum(s > step for s in self.steps) for step in range(len(tallies))]
+            live = [sum(length > step + 1 for length in self.lengths) for step in range(len(tallies))]
             values = [t.value() for t in tallies]
             mean = sum(v * n for v, n in zip(values, live, strict=True)) / max(1, sum(live))
             hints[name] = {"metric": tallies[0].metric, "value": mean, "per_step": values, "live": live}
+        steps = [max(1, length - 1) for length in self.lengths]
         return {
             "samples": self.samples,
             "score": self.score,
@@ -80,8 +90,8 @@ class Score:
             "valid": None if self.valid is None else self.valid / self.samples,
             "outputs": {name: {"metric": t.metric, "value": t.value()} for name, t in self.outputs.items()},
             "hints": hints,
-            "steps_mean": sum(self.steps) / self.samples,
-            "steps_max": max(self.steps),
+            "steps_mean": sum(steps) / self.samples,
+            "steps_max": max(steps),
             "seconds": self.seconds,
         }
 
@@ -90,13 +100,16 @@ class Score:
 def evaluate(
     reasoner: Reasoner,
     algorithm: Algorithm,
-    traces: Sequence[Trace],
+    traces: Iterable[Trace] = (),
     *,
-    batches: Sequence[Batch] | None = None,
+    batches: Iterable[Batch] | None = None,
     loss: bool = False,
     validity: bool = True,
 ) -> Score:
-    """Score a reasoner on traces of one size. `batches`: the same traces, collated beforehand; `loss`: compute it too."""
+    """Score a reasoner on traces of one size, or on `batches` of them that were collated beforehand.
+
+    `loss`: compute the loss too; `validity`: ask the algorithm whether answers are right (needs the traces).
+    """
     device = next(reasoner.parameters()).device
     training = reasoner.training
     reasoner.eval()
@@ -106,14 +119,13 @@ def evaluate(
     hints: dict[str, list[Tally]] = {}
     exact = valid = 0
     summed_loss = 0.0
+    lengths: list[int] = []
     if batches is None:
-        ready = (
-            (part, collate([traces[i] for i in part], algorithm))
-            for part in chunks(traces, reasoner.processor.features)
-        )
+        ready = ((part, collate(part, algorithm)) for part in portions(traces, reasoner.processor.features))
     else:
         ready = ((None, batch) for batch in batches)
     for part, batch in ready:
+        lengths += batch.lengths
         batch = batch.to(device)
         rollout = reasoner(batch, decide_hints=not loss)
         if loss:
@@ -131,16 +143,16 @@ def evaluate(
             actual = {n: batch.hints[n][step + 1, : len(v)] for n, v in values.items() if len(v)}
             values = merge_permutations(spec, {n: values[n] for n in actual})
             for name, value in merge_permutations(spec, actual).items():
-                steps = hints.setdefault(name, [])
+                along = hints.setdefault(name, [])
                 found = tally(spec[name], values[name], value)
-                if step == len(steps):
-                    steps.append(found)
+                if step == len(along):
+                    along.append(found)
                 else:
-                    steps[step] += found
+                    along[step] += found
         if validity and part is not None:
             answers = {name: value.cpu().numpy() for name, value in predicted.items()}
             for row, place in enumerate(batch.order):
-                arguments = algorithm.arguments_of(traces[part[place]])
+                arguments = algorithm.arguments_of(part[place])
                 valid += algorithm.is_valid(arguments, {n: v[row] for n, v in answers.items()})
     reasoner.train(training)
     return Score(
@@ -148,9 +160,9 @@ def evaluate(
         hints=hints,
         exact=exact,
         valid=valid if validity and batches is None else None,
-        samples=len(traces),
-        loss=summed_loss / len(traces) if loss else float("nan"),
-        steps=[max(1, trace.length - 1) for trace in traces],
+        samples=len(lengths),
+        loss=summed_loss / len(lengths) if loss else float("nan"),
+        lengths=lengths,
         seconds=time.perf_counter() - began,
     )
 

@@ -48,7 +48,7 @@ def message_pool(
     second: tuple[Tensor, Tensor],
     mask_BNN: Tensor | None,
 ) -> Tensor:
-    """Pooled messages [B, N, F]; `first` and `second` are weight and bias of L1 and L2; a masked message counts as -10^6."""
+    """Pooled messages [B, N, F]; `first`, `second`: weight and bias of L1 and L2; a masked message counts as -10^6."""
     return _MessagePool.apply(channels_BNNK, edge_KF, senders_BNF, receivers_BNF, *first, *second, mask_BNN)  # type: ignore[return-value]
 
 

@@ -1,10 +1,10 @@
 """Who can send to whom, and the operations a processor writes its equations with.
 
-A processor never indexes neighbours itself. It turns node, edge and graph quantities into *message parts* that broadcast
-against each other, combines them as it likes, and reduces them to one vector per receiver:
+A processor never indexes neighbours itself. It turns node, edge and graph quantities into *message parts* that
+broadcast against each other, combines them as it likes, and reduces them to one vector per receiver:
 
-    parts = hood.senders(a) + hood.receivers(b) + hood.edges(layer) + hood.graph(g)     # one row per edge sender -> receiver
-    pooled = hood.reduce(torch.relu(parts), "max")                                      # [B, N, F], one row per receiver
+    parts = hood.senders(a) + hood.receivers(b) + hood.edges(layer) + hood.graph(g)  # a row per edge
+    pooled = hood.reduce(torch.relu(parts), "max")  # [B, N, F], a row per receiver
 
 `hood.pool(...)` does the same for the one hot combination (additive parts, message MLP, reduction) without keeping the
 parts where it need not. Two layouts stand side by side: `Dense`, all ordered pairs of nodes as broadcast views, and

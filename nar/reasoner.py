@@ -1,8 +1,8 @@
 """The Reasoner: encoders, one processor, decoders; and the rollout, in which predicted hints are encoded again.
 
-A rollout of a sample with T hint snapshots takes max(1, T - 1) steps. Step s is given the hints of moment s and predicts
-those of moment s + 1. The first step gets the true initial hints; every later one gets the predictions of the step
-before, softly (probabilities, gradients flow) or hard (indices, no gradient), or while training, with probability
+A rollout of a sample with T hint snapshots takes max(1, T - 1) steps. Step s is given the hints of moment s and
+predicts those of moment s + 1. The first step gets the true initial hints; every later one gets the predictions of the
+step before, softly (probabilities, gradients flow) or hard (indices, no gradient), or while training, with probability
 `teacher_forcing` per sample and step, the true hints. The outputs of a sample are those of its last step. These are the
 semantics of dm-clrs 2.0.3, whose number of steps, too, is an oracle: it comes from the trace.
 
@@ -137,8 +137,8 @@ class Reasoner(nn.Module):
         """Roll out a batch.
 
         `teacher_forcing`: probability of true hints per sample and step, used in training mode only; `generator` makes
-        its draws and the Gumbel noise repeatable; `gumbel=False` switches the noise of training off. `decide_hints`: keep
-        predicted hints in compact form (indices, 0 or 1) instead of logits, which for edge pointers are N times larger.
+        its draws and the Gumbel noise repeatable; `gumbel=False` switches the noise of training off. `decide_hints`:
+        keep predicted hints in compact form (indices, 0 or 1) instead of logits, for edge pointers N times smaller.
         """
         encoder: Encoder = self.encoders[batch.algorithm]  # type: ignore[assignment]
         decoder: Decoder = self.decoders[batch.algorithm]  # type: ignore[assignment]

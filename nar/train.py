@@ -1,4 +1,4 @@
-"""Training: settings -> data -> reasoner -> loop -> best checkpoint -> evaluation -> report. Read it from top to bottom.
+"""Training: settings -> data -> reasoner -> loop -> best checkpoint -> evaluation -> report, read from top to bottom.
 
 Everything random is a pure function of the seed and the step, so a resumed run continues bit for bit on a CPU. A run
 loses at most the steps since its last checkpoint, whatever stops it; Ctrl-C (or SIGTERM) ends it early in good order:
@@ -31,13 +31,13 @@ from nar.config import Config
 from nar.evaluate import evaluate, test_set
 from nar.loss import total_loss
 from nar.reasoner import Reasoner
-from nar.trace import Algorithm, Trace
+from nar.trace import Algorithm
 
 TRAINING_STREAM, VALIDATION_SEED = 0, 2  # validation data is the same whatever the run's seed
 
 
 def train(config: Config, *, command: str = "") -> dict[str, Any]:
-    """Train, evaluate and report one run; returns what results.json holds. Raises ValueError where settings do not fit."""
+    """Train, evaluate and report one run; returns what results.json holds. ValueError where settings do not fit."""
     # settings
     algorithm = datasets.get(config.algo)
     _check_sizes(algorithm, config)
@@ -49,7 +49,7 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     reasoner.to(on)
 
     # data
-    val_traces, val_batches = validation_set(algorithm, config)
+    val_batches = validation_set(algorithm, config)
 
     # optimiser
     optimizer = torch.optim.Adam(reasoner.parameters(), lr=config.learning_rate, fused=True)
@@ -87,15 +87,15 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
             logged.append(loss.item())  # waits for the device
             if not math.isfinite(logged[-1]):
                 raise ValueError(
-                    f"the loss became {logged[-1]} at step {step + 1}; lower --learning-rate (now {config.learning_rate}) "
-                    f"or --grad-clip; {run_dir} keeps the checkpoints made before"
+                    f"the loss became {logged[-1]} at step {step + 1}; lower --learning-rate (now "
+                    f"{config.learning_rate}) or --grad-clip; {run_dir} keeps the checkpoints made before"
                 )
             optimizer.step()
             step += 1
             seconds = time.perf_counter() - began
 
             if step % config.val_every == 0 or step == config.steps:
-                found = evaluate(reasoner, algorithm, val_traces, batches=val_batches, loss=True, validity=False)
+                found = evaluate(reasoner, algorithm, batches=val_batches, loss=True, validity=False)
                 mean_loss = sum(logged) / len(logged)
                 logged.clear()
                 metrics.write(
@@ -197,14 +197,13 @@ def training_batch(algorithm: Algorithm, config: Config, step: int) -> Batch:
     )
 
 
-def validation_set(algorithm: Algorithm, config: Config) -> tuple[list[Trace], list[Batch]]:
-    """Validation traces from the training distribution, the same for every seed, and their batches."""
+def validation_set(algorithm: Algorithm, config: Config) -> list[Batch]:
+    """Validation data from the training distribution, the same for every seed."""
     samples = config.val_samples or (64 if algorithm.num_samples_multiplier == 1 else 256)
     rng = np.random.RandomState(VALIDATION_SEED)
     traces = [algorithm.run(**algorithm.sample(rng, config.val_size, **algorithm.train_params)) for _ in range(samples)]
     positions = rng if config.random_pos else None
-    batches = [collate(traces[i : i + 64], algorithm, random_pos=positions) for i in range(0, len(traces), 64)]
-    return traces, batches
+    return [collate(traces[i : i + 64], algorithm, random_pos=positions) for i in range(0, len(traces), 64)]
 
 
 def _check_sizes(algorithm: Algorithm, config: Config) -> None:
@@ -213,9 +212,7 @@ def _check_sizes(algorithm: Algorithm, config: Config) -> None:
         for size in value if isinstance(value, tuple) else (value,):
             if size < algorithm.min_nodes:
                 flag = f"--{name.replace('_', '-')}"
-                raise ValueError(
-                    f"{flag} {size}: {algorithm.name} needs graphs of at least {algorithm.min_nodes} nodes"
-                )
+                raise ValueError(f"{flag} {size}: {algorithm.name} needs at least {algorithm.min_nodes} node(s)")
 
 
 def _open_run(config: Config) -> dict[str, Any] | None:

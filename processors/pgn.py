@@ -71,7 +71,8 @@ class PGN(Processor):
     ) -> None:
         """`gated`: the update gate; `triplets`: edge states for the decoders, `triplet_features` wide.
 
-        `mask_decoders`: pointers and edge masks off the graph are decoded below all others; `reduction`: max, sum, mean.
+        `mask_decoders`: pointers and edge masks off the graph are decoded below all others; `reduction`: max, sum or
+        mean.
         """
         super().__init__(features)
         self.receiver = linear(2 * features, features)  # M1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from haiku_parameters import load_parameters
 from nar import processors
 from nar.batch import Batch
 from nar.decode import hard
+from nar.evaluate import evaluate
 from nar.loss import losses, total_loss
 from nar.metric import merge_permutations, tally
 from nar.reasoner import Reasoner
@@ -141,6 +143,13 @@ def test_predictions_loss_and_scores_equal_dm_clrs(algorithm, kind, feedback):
     for name in truth:
         score = tally(batch.spec[name], predicted[name], truth[name]).value()
         np.testing.assert_allclose(score, data[f"{feedback}/eval/score/{name}"], atol=1e-9, err_msg=name)
+
+    scores = evaluate(reasoner, SimpleNamespace(name=algorithm), batches=[batch], validity=False).to_dict()
+    np.testing.assert_allclose(scores["score"], data[f"{feedback}/eval/score/score"], atol=1e-9)
+    for name, found in scores["hints"].items():
+        expected, along = (data[f"{feedback}/eval/hint_score{suffix}/{name}"] for suffix in ("", "_along_time"))
+        np.testing.assert_allclose(found["value"], expected, rtol=1e-4, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(found["per_step"], along[: len(found["per_step"])], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("algorithm", "kind"), CASES)

@@ -1,0 +1,130 @@
+"""Record finished runs in results/: what was measured, every seed, and a table beside the published scores.
+
+    for seed in 0 1 2; do python train.py --algo bellman_ford --processor mpnn --seed $seed; done
+    python benchmarks/extrapolation.py runs/bellman_ford-mpnn-seed*
+
+Per algorithm and processor: results.json and metrics.jsonl of every seed (enough for `nar report` to write the seed's
+report again), the report of the lowest seed, a figure over all seeds; and results/README.md, the table over everything
+recorded so far. Runs that were stopped early or that took other sizes or samples than the default are refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from nar import figures, report
+from nar.config import FREE, Config
+
+ROOT = Path(__file__).resolve().parents[1] / "results"
+LOCAL = FREE - {"steps"}  # settings that say where a run was made, not what it was
+
+
+def clean(results: dict[str, Any]) -> dict[str, Any]:
+    """The results without paths and other traces of the machine's file system."""
+    config = Config.from_dict(results["config"])
+    if results["run"]["interrupted"] or config.eval_sizes != Config.eval_sizes or config.eval_samples:
+        raise SystemExit(
+            f"{config.run_dir} was stopped early or evaluated on other sets than the default: not recorded"
+        )
+    settings = {k: v for k, v in config.to_dict().items() if k not in LOCAL}
+    default = Config().to_dict()
+    flags = [f"--{k.replace('_', '-')} {v}" for k, v in settings.items() if v != default[k] or k == "algo"]
+    return results | {"config": default | settings, "command": " ".join(["python train.py", *flags])}
+
+
+def record(run_dirs: list[Path]) -> None:
+    for run_dir in run_dirs:
+        results = clean(report.read_results(run_dir))
+        run = results["run"]
+        target = ROOT / f"{run['algorithm']}-{run['processor']}" / f"seed{run['seed']}"
+        target.mkdir(parents=True, exist_ok=True)
+        (target / "results.json").write_text(json.dumps(results) + "\n")
+        shutil.copy(run_dir / "metrics.jsonl", target)
+
+
+def recorded() -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """All recorded results by algorithm and processor, in order of their seeds."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for path in sorted(ROOT.glob("*/seed*")):
+        results = report.read_results(path)
+        groups[results["run"]["algorithm"], results["run"]["processor"]].append(results)
+    return {key: sorted(runs, key=lambda r: r["run"]["seed"]) for key, runs in sorted(groups.items())}
+
+
+def cell(runs: list[dict[str, Any]], size: int, key: str = "score") -> str:
+    """Mean, standard deviation over seeds, and every seed."""
+    values = [100 * e[key] for run in runs for e in run["evaluations"] if e["size"] == size]
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"**{statistics.mean(values):.2f}**{spread} ({', '.join(f'{v:.2f}' for v in values)})"
+
+
+def summary(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
+    published = report.published()
+    sizes, published = Config.eval_sizes, report.published()
+    lines = [
+        "# Recorded results",
+        "",
+        "Node score in percent: **mean** ± standard deviation over seeds (every seed in brackets), trained on at most",
+        "16 nodes with the default protocol. n = 64 is the canonical CLRS-30 test set; the others are 32 graphs of the",
+        "same distribution. The checkpoint of each run was chosen by validation at n = 16 alone. The number of steps",
+        "comes from the trace (oracle termination).",
+        "",
+        "| algorithm | processor | " + " | ".join(f"n = {size}" for size in sizes) + " | published at n = 64 |",
+        "|---" * (len(sizes) + 3) + "|",
+    ]
+    for (algorithm, processor), runs in groups.items():
+        cells = " | ".join(cell(runs, size) for size in sizes)
+        mark = next(
+            (
+                f"{row['mean']:.2f} ± {row['spread']:.2f} ({row['seeds']} seeds)"
+                for row in published["scores"]
+                if (row["algorithm"], row["processor"]) == (algorithm, processor)
+            ),
+            "",
+        )
+        lines.append(f"| {algorithm} | [{processor}]({algorithm}-{processor}/) | {cells} | {mark} |")
+    lines += ["", f"Published: {published['source']} ([source]({published['url']}))."]
+    lines += ["", "Whole graphs with every output right, in percent:", ""]
+    lines += ["| algorithm | processor | " + " | ".join(f"n = {size}" for size in sizes) + " |"]
+    lines += ["|---" * (len(sizes) + 2) + "|"]
+    for (algorithm, processor), runs in groups.items():
+        cells = " | ".join(cell(runs, size, "exact") for size in sizes)
+        lines.append(f"| {algorithm} | {processor} | {cells} |")
+    lines += [
+        "",
+        "Made by (the seed and, where a run is not of the default algorithm or processor, their flags added):",
+        "",
+    ]
+    for runs in groups.values():
+        made = runs[0]["provenance"]
+        seconds = statistics.median(run["run"]["train_seconds"] for run in runs)
+        lines.append(
+            f"- `{runs[0]['command']}`, {len(runs)} seeds; nar {made['nar']} {made['commit']}, torch {made['torch']}, "
+            f"numpy {made['numpy']}, {made['device']}, {made['threads']} thread; median {seconds / 60:.0f} minutes"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "runs", nargs="*", type=Path, help="run directories of finished runs; none: only write the table"
+    )
+    record(parser.parse_args().runs)
+    groups = recorded()
+    for (algorithm, processor), runs in groups.items():
+        folder = ROOT / f"{algorithm}-{processor}"
+        figures.score_against_size(runs, report.published()).savefig(folder / "score.png")
+        report.write_report(folder / f"seed{runs[0]['run']['seed']}")
+    (ROOT / "README.md").write_text(summary(groups))
+    print(summary(groups))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,323 @@
+"""Losses and scores against numbers worked out by hand."""
+
+import math
+
+import naive
+import numpy as np
+import pytest
+import torch
+from torch import tensor
+
+from nar import datasets, processors
+from nar.batch import Batch
+from nar.decode import feed_back
+from nar.evaluate import evaluate
+from nar.loss import losses, probe_loss, total_loss
+from nar.metric import Tally, correct, merge_permutations, tally
+from nar.reasoner import Reasoner, Rollout
+from nar.spec import Probe, Spec
+
+LN2 = math.log(2)
+
+
+def probe(kind, classes=0, location="node", stage="output"):
+    return Probe(stage, location, kind, classes)
+
+
+# One probe
+
+
+def test_scalar():
+    assert probe_loss(probe("scalar"), tensor([[1.0, 2.0], [0.0, 0.0]]), tensor([[0.0, 2.0], [3.0, 0.0]])) == 10 / 4
+
+
+def test_mask_ignores_minus_one():
+    predicted = tensor([[0.0, 0.0, 50.0], [-50.0, 9.0, 9.0]])
+    truth = tensor([[1, 0, 1], [0, -1, -1]], dtype=torch.int8)
+    torch.testing.assert_close(probe_loss(probe("mask"), predicted, truth), tensor(2 * LN2 / 4))
+    wrong = probe_loss(probe("mask"), tensor([[3.0]]), tensor([[0]], dtype=torch.int8))
+    torch.testing.assert_close(wrong, tensor(math.log(1 + math.exp(3.0))))
+    nothing = probe_loss(probe("mask"), tensor([[3.0]]).requires_grad_(), tensor([[-1]], dtype=torch.int8))
+    nothing.backward()
+    assert nothing == 0
+
+
+def test_categorical_ignores_minus_one():
+    predicted = torch.log(tensor([[[1.0, 2.0, 1.0], [1.0, 1.0, 6.0]], [[8.0, 1.0, 1.0], [1.0, 1.0, 1.0]]]))
+    truth = tensor([[1, 0], [-1, 2]], dtype=torch.int8)
+    expected = -(math.log(2 / 4) + math.log(1 / 8) + math.log(1 / 3)) / 3
+    torch.testing.assert_close(probe_loss(probe("categorical", 3), predicted, truth), tensor(expected))
+
+
+@pytest.mark.parametrize("kind", ["pointer", "mask_one"])
+def test_cross_entropy_over_nodes(kind):
+    scores = torch.log(tensor([[1.0, 1.0, 2.0], [6.0, 1.0, 1.0]]))
+    truth = tensor([2, 1], dtype=torch.int16)
+    if kind == "pointer":  # each row is one node's pointer
+        scores, truth = scores.unsqueeze(0), truth.unsqueeze(0)
+    torch.testing.assert_close(probe_loss(probe(kind), scores, truth), tensor(-(math.log(1 / 2) + math.log(1 / 8)) / 2))
+
+
+def test_edge_pointers_average_over_all_edges():
+    scores, truth = torch.randn(2, 3, 3, 3), torch.randint(0, 3, (2, 3, 3))
+    expected = torch.nn.functional.cross_entropy(scores.reshape(-1, 3), truth.reshape(-1))
+    torch.testing.assert_close(probe_loss(probe("pointer", location="edge"), scores, truth), expected)
+
+
+def test_a_permutation_is_a_log_probability_already():
+    logs = torch.log(tensor([[[0.25, 0.75], [0.5, 0.5]]]))
+    expected = -(math.log(0.75) + math.log(0.5)) / 2
+    torch.testing.assert_close(probe_loss(probe("permutation_pointer"), logs, tensor([[1, 0]])), tensor(expected))
+
+
+# A whole batch
+
+
+def two_samples():
+    """Samples of 5 and 2 hint snapshots on two nodes: four predicted moments and one."""
+    spec = Spec(
+        {
+            "x": ("input", "node", "scalar"),
+            "y": ("output", "node", "scalar"),
+            "h": ("hint", "node", "scalar"),
+            "m": ("hint", "node", "mask"),
+            "c": ("hint", "graph", "categorical", 2),
+        }
+    )
+    hints = {
+        "h": torch.arange(20.0).reshape(5, 2, 2),
+        "m": tensor([[[0, 0], [0, 0]], [[1, -1], [0, -1]], [[1, 1], [1, 1]], [[0, 1], [1, 1]], [[-1, -1], [1, 1]]]).to(
+            torch.int8
+        ),
+        "c": tensor([[0, 0], [0, 1], [-1, 0], [1, 0], [1, 0]]).to(torch.int8),
+    }
+    batch = Batch(
+        "made_up", spec, 2, {"x": torch.zeros(2, 2)}, hints, {"y": tensor([[1.0, 0.0], [0.0, 3.0]])}, [5, 2], [0, 1]
+    )
+    predictions = []
+    for s in range(4):
+        live = 2 if s == 0 else 1
+        even = torch.log(tensor([1.0, 3.0])).expand(live, 2)
+        predictions.append({"h": hints["h"][s + 1, :live] + s + 1, "m": torch.zeros(live, 2), "c": even})
+    return batch, Rollout({"y": torch.zeros(2, 2)}, predictions)
+
+
+def test_hints_average_over_live_samples_of_all_steps():
+    batch, rollout = two_samples()
+    found = losses(batch, rollout)
+    # h is wrong by 1 for both samples at the first step, then by 2, 3, 4 for the long one: 5 sample-steps count alike
+    torch.testing.assert_close(found["h"], tensor((1 + 1 + 4 + 9 + 16) / 5))
+    torch.testing.assert_close(found["m"], tensor(LN2))
+    # classes at the live moments: 0 and 1; ignored; 1; 1
+    torch.testing.assert_close(found["c"], tensor(-(math.log(1 / 4) + 3 * math.log(3 / 4)) / 4))
+    torch.testing.assert_close(found["y"], tensor((1 + 9) / 4))
+    torch.testing.assert_close(total_loss(batch, rollout), found["h"] + found["m"] + found["c"] + found["y"])
+
+
+def test_masks_count_their_entries_not_their_samples():
+    batch, rollout = two_samples()
+    rollout.hints[0]["m"] = tensor([[5.0, 5.0], [5.0, 5.0]])  # one right 1, one wrong 0, two ignored
+    wrong, right = math.log(1 + math.exp(5.0)), math.log(1 + math.exp(-5.0))
+    expected = (right + wrong + 4 * LN2) / 6  # then [1, 1], [0, 1] at even odds, and an ignored row
+    torch.testing.assert_close(losses(batch, rollout)["m"], tensor(expected))
+
+
+def test_loss_equals_padded_and_masked_means():
+    """The textbook form of the reference: all samples at all moments, times a mask, over the mask's sum."""
+    batch = naive.random_batch([4, 3, 1])
+    model = Reasoner({"everything": batch.spec}, processors.build("mpnn", 4)).double().eval()
+    rollout = model(batch)
+    found = losses(batch, rollout)
+    for name in ("hint_node_scalar", "hint_node_pointer", "hint_node_mask_one", "hint_graph_pointer"):
+        total = count = 0.0
+        for s, step in enumerate(rollout.hints):
+            for b in range(3):
+                if batch.lengths[b] > s + 1:
+                    value = step[name][b : b + 1]
+                    total += probe_loss(batch.spec[name], value, batch.hints[name][s + 1, b : b + 1])
+                    count += 1
+        torch.testing.assert_close(found[name], total / count)
+    assert set(found) == set(batch.spec.outputs) | set(batch.spec.hints)
+
+
+def test_without_hints_only_outputs_count():
+    batch, rollout = two_samples()
+    assert set(losses(batch, Rollout(rollout.outputs, []))) == {"y"}
+
+
+# Scores
+
+
+def test_f1_is_pooled_not_averaged():
+    mask = probe("mask")
+    one = tally(mask, tensor([1, 1, 0, 0]), tensor([1, 0, 0, -1]))
+    two = tally(mask, tensor([1, 1, 1, 0]), tensor([1, 1, 1, 1]))
+    assert one.counts == (1, 1, 0) and two.counts == (3, 0, 1)
+    pooled = (one + two).value()
+    assert pooled == pytest.approx(2 * 4 / (2 * 4 + 1 + 1))
+    assert pooled != pytest.approx((one.value() + two.value()) / 2)
+
+
+def test_f1_where_undefined():
+    assert Tally("f1", (0, 0, 0)).value() == 1.0  # nothing to find and nothing found
+    assert Tally("f1", (0, 3, 0)).value() == 0.0  # recall is 1 by convention, precision 0
+    assert Tally("f1", (0, 0, 3)).value() == 0.0
+    assert Tally("f1", (0, 2, 3)).value() == 0.0
+    assert Tally("f1", (1, 1, 1)).value() == 0.5
+
+
+def test_accuracy_leaves_ignored_entries_out():
+    found = tally(probe("categorical", 3), tensor([[0, 1], [2, 2]]), tensor([[0, -1], [2, 0]]))
+    assert found.metric == "accuracy" and found.counts == (2, 3)
+    assert tally(probe("pointer"), tensor([[1, 0]]), tensor([[1, 1]])).value() == 0.5
+    assert tally(probe("mask_one"), tensor([3, 2]), tensor([3, 1])).counts == (1, 2)
+    assert math.isnan(Tally("accuracy", (0, 0)).value())
+
+
+def test_scalars_are_scored_by_squared_error():
+    found = tally(probe("scalar"), tensor([[1.0, 2.0]]), tensor([[0.0, 4.0]])) + tally(
+        probe("scalar"), tensor([[1.0]]), tensor([[0.0]])
+    )
+    assert found.metric == "mse" and found.value() == pytest.approx(6 / 3)
+
+
+def test_permutations_are_merged_with_their_first_node():
+    spec = Spec(
+        {
+            "pred": ("output", "node", "permutation_pointer"),
+            "pred_mask": ("output", "node", "mask_one"),
+            "other_mask": ("output", "node", "mask"),
+        }
+    )
+    values = {
+        "pred": tensor([[2, 0, 1], [1, 2, 0]]),
+        "pred_mask": tensor([0, 2]),
+        "other_mask": tensor([[1, 0, 0], [0, 0, 1]]),
+    }
+    merged = merge_permutations(spec, values)
+    assert merged["pred"].tolist() == [[0, 0, 1], [1, 2, 2]]
+    assert set(merged) == {"pred", "other_mask"}
+
+
+def test_a_graph_is_right_only_as_a_whole():
+    assert correct(probe("pointer"), tensor([[1, 0], [1, 1]]), tensor([[1, 0], [1, 0]])).tolist() == [True, False]
+    assert correct(probe("mask"), tensor([[1, 0], [0, 0]]), tensor([[1, -1], [1, 0]])).tolist() == [True, False]
+    assert correct(probe("mask_one"), tensor([1, 2]), tensor([1, 0])).tolist() == [True, False]
+    edge = probe("pointer", location="edge")
+    assert correct(edge, torch.zeros(2, 2, 2), tensor([[[0, 0], [0, 0]], [[0, 0], [0, 1]]])).tolist() == [True, False]
+    assert correct(probe("scalar"), tensor([[1.0]]), tensor([[2.0]])).tolist() == [True]
+
+
+# Evaluation
+
+
+class Oracle(Reasoner):
+    """Predicts the truth, except where told otherwise."""
+
+    spoil = staticmethod(lambda batch, name, logits, moment: logits)
+
+    def forward(self, batch, decide_hints=False, **_):
+        def certain(name, truth, moment=None):
+            p = batch.spec[name]
+            if p.type == "scalar":
+                found = truth.clone()
+            elif p.type == "mask":
+                found = truth.float() * 20 - 10
+            else:
+                found = torch.nn.functional.one_hot(truth.long(), p.classes or batch.nodes).float() * 20
+                if p.type == "permutation_pointer":
+                    found = torch.log_softmax(found, -1)
+            return self.spoil(batch, name, found, moment)
+
+        outputs = {n: certain(n, v) for n, v in batch.outputs.items()}
+        live = [sum(length > s + 1 for length in batch.lengths) for s in range(batch.steps)]
+        hints = [
+            {n: certain(n, v[min(s + 1, len(v) - 1), : live[s]], s) for n, v in batch.hints.items()}
+            for s in range(batch.steps)
+        ]
+        return Rollout(outputs, [feed_back(batch.spec, h, how="hard") for h in hints] if decide_hints else hints)
+
+
+def oracle(algorithm, spoil=None):
+    model = Oracle.build(algorithm.name, "mpnn", hidden=4)
+    if spoil is not None:
+        model.spoil = spoil
+    return model
+
+
+def traces(algorithm, count, nodes=6, seed=0, **params):
+    rng = np.random.RandomState(seed)
+    return [algorithm.run(**algorithm.sample(rng, nodes, **params)) for _ in range(count)]
+
+
+@pytest.mark.parametrize("name", datasets.names())
+def test_the_truth_scores_one_whatever_the_batches(name):
+    algorithm = datasets.get(name)
+    model, samples = oracle(algorithm), traces(algorithm, 5)
+    score = evaluate(model, algorithm, samples, loss=True)
+    found = score.to_dict()
+    assert found["score"] == 1 and found["exact"] == 1 and found["valid"] == 1 and found["samples"] == 5
+    for hint in found["hints"].values():
+        perfect = 0.0 if hint["metric"] == "mse" else 1.0
+        assert hint["value"] == pytest.approx(perfect, abs=1e-9)
+    assert found["steps_max"] == max(max(1, t.length - 1) for t in samples)
+
+
+def test_scores_do_not_depend_on_how_the_set_is_cut(monkeypatch):
+    from nar import evaluate as module
+
+    algorithm = datasets.get("dag_shortest_paths")
+    torch.manual_seed(1)
+    model, samples = Reasoner.build("dag_shortest_paths", "mpnn", hidden=8), traces(algorithm, 7)
+    whole = evaluate(model, algorithm, samples, loss=True).to_dict()
+    monkeypatch.setattr(module, "TENSOR_BYTES", 2 * 6 * 6 * 8 * 4)  # two graphs at a time
+    assert [len(part) for part in module.portions(samples, 8)] == [2, 2, 2, 1]
+    parts = evaluate(model, algorithm, samples, loss=True).to_dict()
+    for found in (whole, parts):
+        found.pop("seconds")
+    assert (
+        parts["outputs"] == whole["outputs"] and parts["exact"] == whole["exact"] and parts["valid"] == whole["valid"]
+    )
+    for name, hint in whole["hints"].items():
+        assert hint["live"] == parts["hints"][name]["live"]
+        assert hint["per_step"] == pytest.approx(parts["hints"][name]["per_step"], rel=1e-4)
+
+
+def test_one_wrong_pointer_costs_one_node_and_one_graph():
+    algorithm = datasets.get("bellman_ford")
+
+    def spoil(batch, name, logits, moment):
+        if name == "pi" and 0 in batch.order:
+            logits = logits.clone()
+            row = logits[batch.order.index(0), 3]
+            logits[batch.order.index(0), 3] = row.roll(1)
+        return logits
+
+    score = evaluate(oracle(algorithm, spoil), algorithm, traces(algorithm, 4))
+    assert score.score == pytest.approx(1 - 1 / 24) and score.exact == 3 and score.valid == 3
+
+
+def test_hint_scores_weigh_steps_by_live_samples():
+    """Samples without a second snapshot have no hint to score and must not weigh."""
+    algorithm = datasets.get("bellman_ford")
+    samples = traces(algorithm, 40, nodes=4, p=(0.2, 0.6))
+    lengths = [t.length for t in samples]
+    assert 1 in lengths and max(lengths) > 2
+
+    def spoil(batch, name, logits, moment):
+        return logits.roll(1, -1) if name == "pi_h" and moment == 0 else logits  # everything wrong at the first step
+
+    hint = evaluate(oracle(algorithm, spoil), algorithm, samples).to_dict()["hints"]["pi_h"]
+    assert hint["live"] == [sum(length > s + 1 for length in lengths) for s in range(max(lengths) - 1)]
+    assert hint["per_step"][0] == 0 and hint["per_step"][1:] == [1] * (max(lengths) - 2)
+    total = sum(length - 1 for length in lengths)
+    assert hint["value"] == pytest.approx(1 - hint["live"][0] / total)
+
+
+def test_evaluation_leaves_the_mode_as_it_was():
+    algorithm = datasets.get("bfs")
+    model = Reasoner.build("bfs", "mpnn", hidden=4, dropout=0.5)
+    for training in (True, False):
+        model.train(training)
+        a, b = (evaluate(model, algorithm, traces(algorithm, 3), loss=True).loss for _ in range(2))
+        assert model.training == training and a == b

@@ -1,0 +1,187 @@
+"""The README and docs/ hold what they promise: code runs as it stands; commands, flags, names and links exist."""
+
+import contextlib
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+
+import nar
+from nar import cli, console
+from nar.batch import draw, training_spec
+from nar.config import Config
+from nar.loss import total_loss
+from nar.neighbourhood import Neighbourhood
+from nar.train import train
+
+ROOT = Path(__file__).parents[1]
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+TINY = {
+    "steps": 2,
+    "batch_size": 2,
+    "train_sizes": (4, 5),
+    "val_size": 4,
+    "val_samples": 2,
+    "eval_sizes": (4,),
+    "eval_samples": 2,
+    "hidden": 8,
+    "device": "cpu",
+}
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+ELSEWHERE = {"--help"}  # flags that are not settings
+
+
+def text(page):
+    return (ROOT / page).read_text()
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", text(page), flags=re.M | re.S)
+
+
+def prose(page):
+    return re.sub(r"^```.*?^```$", "", text(page), flags=re.M | re.S)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder as the README leaves it: with the run directory of its first command, from a run of two steps."""
+    folder = tmp_path_factory.mktemp("reader")
+    with contextlib.chdir(folder):
+        train(Config(algo="bellman_ford", **TINY))
+    assert (folder / "runs" / "bellman_ford-triplet_gmpnn-seed42" / "best.pt").is_file()
+    return folder
+
+
+def numbered_blocks():
+    for page in PAGES:
+        found = blocks(page, "python")
+        assert page not in ("README.md", "docs/processors.md") or len(found) >= 3
+        # README: every block can be copied alone. docs: a page's blocks follow on one another.
+        parts = [[block] for block in found] if page == "README.md" else [found] * bool(found)
+        yield from (pytest.param(part, id=f"{page}-{i + 1}") for i, part in enumerate(parts))
+
+
+@pytest.mark.parametrize("part", list(numbered_blocks()))
+def test_code_runs_as_it_stands(part, workplace, monkeypatch, capsys):
+    monkeypatch.chdir(workplace)
+    torch.manual_seed(0)
+    scope = {"__name__": "reader"}
+    for block in part:
+        exec(compile(block, "block", "exec"), scope)
+    printed = capsys.readouterr().out
+    assert printed or not re.search(r"^ *print\(", "\n".join(part), flags=re.M)
+    for value in list(scope.values()):  # a processor that is only shown must work, too
+        if isinstance(value, type) and issubclass(value, nar.Processor) and value is not nar.Processor:
+            check_processor(value)
+
+
+def check_processor(kind):
+    """It trains on every algorithm, all of its parameters on some; what it says about history is true."""
+    idle = None
+    for name in nar.datasets.names():
+        algorithm = nar.datasets.get(name)
+        reasoner = nar.Reasoner({name: training_spec(algorithm)}, kind(8))
+        batch = draw(algorithm, nodes=5, samples=8, seed=[1], random_pos=True)
+        loss = total_loss(batch, reasoner(batch))
+        loss.backward()
+        assert torch.isfinite(loss)
+        without = {n for n, p in reasoner.processor.named_parameters() if p.grad is None or not p.grad.any()}
+        idle = without if idle is None else idle & without
+    assert not idle, f"{kind.__name__}: no gradient for {idle}"
+    seen = []
+    processor = reasoner.processor
+    forward = processor.forward
+    processor.forward = lambda step, state: seen.append((step, state)) or forward(step, state)
+    reasoner(batch)
+    step, state = seen[1]
+    with torch.no_grad():
+        differs = not torch.equal(forward(step, state), forward(step, state + 1.0))
+    assert differs == kind.uses_history
+
+
+def commands(page):
+    for block in blocks(page, "bash"):
+        for line in block.splitlines():
+            yield from filter(None, (part.strip() for part in line.split("#")[0].split("&&")))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_exist(page, capsys):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for command in commands(page):
+        words = shlex.split(command)
+        if words[:2] == ["pip", "install"]:
+            assert words[2:3] == ["-e"] and len(words) == 4
+            extra = re.fullmatch(r"\.(?:\[(\w+)\])?", words[3])
+            assert extra and (extra[1] is None or extra[1] in extras), command
+        elif words[:2] in (["python", "train.py"], ["nar", "train"]):
+            config = console.parse(Config, words[2:], "nar train")
+            assert nar.datasets.get(config.algo)
+            if ":" not in config.processor:
+                assert config.processor in nar.processors.names()
+        elif words[:2] == ["nar", "list"]:
+            assert cli.main(words[1:]) == 0
+        elif words[0] == "python":
+            assert (ROOT / words[1]).is_file(), command
+        else:
+            assert words == ["pytest"], f"{page}: the test does not know the command {command!r}"
+    if page == "README.md":
+        assert len(list(commands(page))) >= 5
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_flags_in_the_text_exist(page):
+    known = {f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__} | ELSEWHERE
+    assert not set(FLAG.findall(prose(page))) - known
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text(page)):
+        if not target.startswith("http"):
+            assert ((ROOT / page).parent / target.split("#")[0]).exists(), target
+
+
+def test_names_in_the_text_exist():
+    listed = text("docs/processors.md").split("## What there is")[1]
+    for row in re.findall(r"^\| (`.*?) \|", listed, flags=re.M):
+        assert set(re.findall(r"`(\w+)`", row)) <= set(nar.processors.names())
+    for page in PAGES:
+        for name in re.findall(r"\bhood\.(\w+)\(", text(page)):
+            assert callable(getattr(Neighbourhood, name))
+    declared = text("docs/processors.md").split("## What it declares")[1].split("## ")[0]
+    for name, default in re.findall(r"^\| `(\w+)` \|.*\| `(.+)` \|$", declared, flags=re.M):
+        assert getattr(nar.Processor, name) == eval(default)
+    tree = re.findall(r"^\| `(\w+/)` \|", text("README.md"), flags=re.M)
+    assert {"nar/", "datasets/", "processors/", "tests/"} <= set(tree) and all((ROOT / name).is_dir() for name in tree)
+
+
+@pytest.mark.parametrize(("page", "name"), [("README.md", "MyProcessor"), ("docs/processors.md", "Recurrent")])
+def test_own_processor_from_the_command_line(page, name, tmp_path):
+    """The block saved as my_module.py and trained by the page's own command; then loaded and run."""
+    (block,) = (block for block in blocks(page, "python") if f"class {name}(" in block)
+    (command,) = (command for command in commands(page) if f"my_module:{name}" in command)
+    (tmp_path / "my_module.py").write_text(block)
+    flags = [f"--{key.replace('_', '-')}" for key in TINY]
+    values = [[str(v) for v in value] if isinstance(value, tuple) else [str(value)] for value in TINY.values()]
+    tiny = [word for flag, value in zip(flags, values, strict=True) for word in (flag, *value)]
+    words = shlex.split(command)
+    assert words[:2] == ["nar", "train"]
+    main = "import sys; sys.path.pop(0); from nar import cli; raise SystemExit(cli.main())"  # as the script `nar` does
+    run = {"cwd": tmp_path, "capture_output": True, "text": True}
+    done = subprocess.run([sys.executable, "-c", main, *words[1:], *tiny], **run)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs" / f"bellman_ford-my_module.{name}-seed42" / "report.md").is_file()
+    reader = (
+        "import networkx, nar\n"
+        f"reasoner = nar.load('runs/bellman_ford-my_module.{name}-seed42')\n"
+        "print(type(reasoner.processor).__name__, repr(reasoner.run(networkx.path_graph(4), source=0)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", reader], **run)
+    assert done.stdout.startswith(f"{name} Prediction(bellman_ford, nodes=4, steps=3, pi: "), done.stderr
