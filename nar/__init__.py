@@ -8,9 +8,10 @@ The files follow the flow of the data:
     neighbourhood, aggregate       who sends to whom, and what becomes of the messages
     process                        the contract of a processor; the processors themselves: nar.processors
     decode                         features to hints and outputs
-    reasoner                       the rollout: encode, process, decode, again
+    reasoner, rollout              the model, and its steps: encode, process, decode, again
     loss, metric                   what is minimised, what is reported
     config, device, checkpoint     settings, hardware, files
+    run_directory                  what a run leaves behind
     train, evaluate, predict       training runs, scores, answers on a graph of your own
     report, figures                what a run looked like
     names, console, cli            the command line

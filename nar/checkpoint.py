@@ -50,14 +50,13 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Read a checkpoint; ValueError says whether it is missing, truncated, foreign or newer than this nar."""
     if not path.is_file():
         raise ValueError(f"no checkpoint {path}; a run directory made by train.py holds best.pt and last.pt")
-    try:
-        content = torch.load(path, map_location=device, weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # whatever the unpickler stumbles over in bytes that are no checkpoint
-        raise ValueError(
-            f"{path} is truncated or not a checkpoint of nar; delete it and train again, or restore it from a copy"
-        ) from error
+    with open(path, "rb") as file:
+        try:
+            content = torch.load(file, map_location=device, weights_only=True)
+        except Exception as error:  # whatever the unpickler stumbles over in bytes that are no checkpoint
+            raise ValueError(
+                f"{path} is truncated or not a checkpoint of nar; delete it and train again, or restore it from a copy"
+            ) from error
     if not isinstance(content, dict) or content.get("made_by") != "nar":
         raise ValueError(
             f"{path} is a PyTorch file, but not a checkpoint of nar; give a run directory made by train.py"

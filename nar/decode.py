@@ -46,8 +46,8 @@ def log_sinkhorn(logits: Tensor, steps: int, *, noise: torch.Generator | bool = 
     own predecessor in a cycle.
     """
     if noise is not False:
-        generator = noise if isinstance(noise, torch.Generator) else None
-        uniform = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=logits.device)
+        generator, device = (noise, noise.device) if isinstance(noise, torch.Generator) else (None, logits.device)
+        uniform = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=device).to(logits.device)
         logits = logits - torch.log(-torch.log(uniform + 1e-12) + 1e-12)
     eye = torch.eye(logits.shape[-1], dtype=logits.dtype, device=logits.device)
     logits = logits / SINKHORN_TEMPERATURE - 1e6 * eye

@@ -15,6 +15,7 @@ Shapes: B graphs, N nodes, F features, C classes, K edge channels.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 import torch
@@ -158,7 +159,8 @@ class Encoder(nn.Module):
         if not layers:
             return reference.new_zeros(0, self.features), reference.new_zeros(self.features)
         weight = torch.cat([layer.weight.t() for layer in layers])
-        return weight, torch.stack([layer.bias for layer in layers]).sum(0)
+        # one by one: the sum of a stack would give all biases one gradient tensor, which clipping scales once for each
+        return weight, functools.reduce(torch.add, [layer.bias for layer in layers])
 
     def encode(self, stage: Stage, values: Mapping[str, Tensor], nodes: int, *, adjacency: bool) -> Encoded:
         """Raw channels of the probes of one stage; `values` are compact or soft. `adjacency`: build it too."""

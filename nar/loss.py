@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from nar.batch import Batch
-from nar.reasoner import Rollout
+from nar.rollout import Rollout
 from nar.spec import IGNORED, Probe, Type
 
 

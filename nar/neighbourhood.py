@@ -110,7 +110,7 @@ class Dense(Neighbourhood):
         if how not in REDUCTIONS:
             raise ValueError(f"unknown reduction {how!r}; choose one of {', '.join(REDUCTIONS)}")
         if how == "max" and self.adjacency_BNN is None:
-            return messages.amax(1)
+            return messages.amax(1).expand(-1, self.nodes, -1)
         messages = messages.expand(-1, self.nodes, self.nodes, -1)
         return REDUCTIONS[how](messages, 1, self.adjacency_BNN)
 

@@ -40,8 +40,6 @@ def load(path: str | Path, which: str = "best", *, device: str = "cpu") -> Reaso
     It comes in evaluation mode. A processor of your own, `my_module:MyProcessor`, is imported again: its file must be
     where Python finds it.
     """
-    from nar.train import build
-
     if which not in ("best", "last"):
         raise ValueError(suggest("checkpoint", str(which), ("best", "last")))
     path = Path(path)
@@ -52,7 +50,7 @@ def load(path: str | Path, which: str = "best", *, device: str = "cpu") -> Reaso
         raise ValueError(f"{file} holds no reasoner (its settings or parameters are missing); give a run directory")
     config = Config.from_dict(content["config"])
     with torch.random.fork_rng(devices=[]):  # building draws initial parameters
-        reasoner = build(config, datasets.get(config.algo))
+        reasoner = Reasoner.from_config(config)
     try:
         reasoner.load_state_dict(content["model"])
     except RuntimeError as error:

@@ -22,7 +22,7 @@ Shapes: B graphs, N nodes, F features.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,11 +53,11 @@ class Processor(nn.Module):
     The declared facts are checked by the contract tests over every processor in the table.
     """
 
-    permutation_equivariant: ClassVar[bool] = True  # renaming the nodes renames the result
-    uses_history: ClassVar[bool] = True  # the next state depends on the last one
-    uses_adjacency: ClassVar[bool] = False  # messages follow the graph's edges; else all pairs
-    masks_decoders: ClassVar[bool] = False  # pointers and edge masks off the graph are pushed below all others
-    cost: ClassVar[str] = "N^2"  # growth of time per step with the number of nodes
+    permutation_equivariant: bool = True  # renaming the nodes renames the result
+    uses_history: bool = True  # the next state depends on the last one
+    uses_adjacency: bool = False  # messages follow the graph's edges; else all pairs
+    masks_decoders: bool = False  # pointers and edge masks off the graph are pushed below all others
+    cost: str = "N^2"  # growth of time per step with the number of nodes
 
     def __init__(self, features: int) -> None:
         super().__init__()

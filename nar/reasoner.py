@@ -1,49 +1,24 @@
-"""The Reasoner: encoders, one processor, decoders; and the rollout, in which predicted hints are encoded again.
-
-A rollout of a sample with T hint snapshots takes max(1, T - 1) steps. Step s is given the hints of moment s and
-predicts those of moment s + 1. The first step gets the true initial hints; every later one gets the predictions of the
-step before, softly (probabilities, gradients flow) or hard (indices, no gradient), or while training, with probability
-`teacher_forcing` per sample and step, the true hints. The outputs of a sample are those of its last step. These are the
-semantics of dm-clrs 2.0.3, whose number of steps, too, is an oracle: it comes from the trace.
-
-How it is computed is nar's own: samples leave the batch after their last step (they are ordered by length), outputs are
-decoded once per sample instead of at every step, constant inputs are turned into channels once, weights that act on
-encoded edges are composed with the encoders once.
-
-Shapes: B graphs, N nodes, T moments, F features; L live graphs of a step.
-"""
+"""The Reasoner: encoders, one processor, decoders. What it does with a batch is the rollout (nar/rollout.py)."""
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from nar.batch import Batch
-from nar.decode import Decoder, feed_back, node_readout
-from nar.encode import EdgeMap, Edges, Encoded, Encoder, dense
-from nar.neighbourhood import Dense
-from nar.process import Processor, Step, rows
-from nar.spec import Location, Spec, Stage
+from nar.batch import Batch, training_spec
+from nar.config import Config
+from nar.decode import Decoder
+from nar.encode import Encoder
+from nar.process import Processor
+from nar.rollout import Rollout, roll_out
+from nar.spec import Spec
 
-GRANULE = 4  # finished samples are dropped when at least so many can go
 HINT_MODES = ("encoded_decoded", "decoded_only", "none")
 HINT_FEEDBACK = ("soft", "hard", "hard_on_eval")
-
-
-@dataclasses.dataclass
-class Rollout:
-    """What a rollout predicts: raw logits and values, as decoded."""
-
-    outputs: dict[str, Tensor]  # [B, ...], each sample's from its own last step
-    hints: list[
-        dict[str, Tensor]
-    ]  # per step s the predictions of moment s + 1 [L, ...] for the L samples that have one
-    states: list[Any] | None = None  # the processor's state after every step, where asked for
 
 
 class Reasoner(nn.Module):
@@ -104,7 +79,6 @@ class Reasoner(nn.Module):
         `options` go to the processor (gated, triplet_features, ...) if its class takes them, else to the Reasoner.
         """
         from nar import datasets, processors
-        from nar.batch import training_spec
 
         names = [algorithms] if isinstance(algorithms, str) else list(algorithms)
         accepted = processors.accepts(processor)
@@ -114,6 +88,34 @@ class Reasoner(nn.Module):
             raise ValueError(f"neither processor {processor!r} nor Reasoner has an option {sorted(unknown)[0]!r}")
         specs = {name: training_spec(datasets.get(name)) for name in names}
         return cls(specs, processors.build(processor, hidden, **own), **rest)
+
+    @classmethod
+    def from_config(cls, config: Config) -> Reasoner:
+        """The untrained reasoner of a run, initialised from its seed.
+
+        Settings that the processor does not have must keep their defaults: ValueError.
+        """
+        from nar import datasets, processors
+
+        accepted = processors.accepts(config.processor)
+        options = {}
+        for name in ("layer_norm", "triplet_features", "heads"):
+            value = getattr(config, name)
+            if name in accepted:
+                options[name] = value
+            elif value != getattr(Config, name):
+                flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
+                raise ValueError(f"processor {config.processor!r} has no {name}; leave {flag} away")
+        torch.manual_seed(config.seed)
+        return cls(
+            {config.algo: training_spec(datasets.get(config.algo))},
+            processors.build(config.processor, config.hidden, **options),
+            hint_mode=config.hint_mode,
+            hint_feedback=config.hint_feedback,
+            encoder_init=config.encoder_init,
+            message_passing_steps=config.message_passing_steps,
+            dropout=config.dropout,
+        )
 
     def run(self, graph: Any = None, **inputs: Any) -> Any:
         """Run the learned algorithm on one graph or array; see nar.predict.run."""
@@ -140,168 +142,12 @@ class Reasoner(nn.Module):
         its draws and the Gumbel noise repeatable; `gumbel=False` switches the noise of training off. `decide_hints`:
         keep predicted hints in compact form (indices, 0 or 1) instead of logits, for edge pointers N times smaller.
         """
-        encoder: Encoder = self.encoders[batch.algorithm]  # type: ignore[assignment]
-        decoder: Decoder = self.decoders[batch.algorithm]  # type: ignore[assignment]
-        run = _Run(self, encoder, batch)
-        feedback = self.hint_feedback
-        if feedback == "hard_on_eval":
-            feedback = "soft" if self.training else "hard"
-        noise: torch.Generator | bool = (generator or True) if self.training and gumbel else False
-        forcing = teacher_forcing if self.training else 0.0
-
-        state = self.processor.initial_state(len(batch), batch.nodes, run.reference)
-        hints = {name: value[0] for name, value in batch.hints.items()}
-        predictions: list[dict[str, Tensor]] = []
-        latest: dict[str, Tensor] = {}
-        finished: list[_View] = []
-        states: list[Any] | None = [] if keep_states else None
-        kept = len(batch)
-        for s in range(batch.steps):
-            live = batch.live(s)
-            if s > 0:
-                # kept in steps of a few samples: matrix libraries prepare a kernel for every new shape that they meet
-                kept = min(kept, -(-live // GRANULE) * GRANULE)
-                state = rows(state, slice(0, kept))
-                if self.hint_mode == "encoded_decoded":
-                    predicted = {name: value[:kept] for name, value in latest.items()}
-                    hints = feed_back(batch.spec, predicted, how=feedback)
-                    if forcing > 0:
-                        hints = self._force(batch, s, hints, forcing, generator)
-            step = run.step(hints, kept)
-            before, state = state, self._process(step, state)
-            view = run.view(step, self.processor.readout(step, before, state))
-            following = batch.live(s + 1) if s + 1 < batch.steps else 0
-            if following < live:  # these samples have taken their last step: their outputs are decoded from it
-                finished.append(view.rows(slice(following, live)))
-            if self.hint_mode != "none":
-                # at the first step a sample without a second snapshot is live, but there is no hint to predict for it
-                wanted = sum(length > s + 1 for length in batch.lengths)
-                latest = view.decode(decoder, Stage.HINT, noise)
-                told = {name: value[:wanted] for name, value in latest.items()}
-                predictions.append(feed_back(batch.spec, told, how="hard") if decide_hints else told)
-            if states is not None:
-                states.append(state)
-        outputs = _View.cat(finished[::-1]).decode(decoder, Stage.OUTPUT, noise)
-        return Rollout(outputs, predictions, states)
-
-    def _process(self, step: Step, state: Any) -> Any:
-        for _ in range(self.message_passing_steps):
-            state = self.processor(step, state)
-        if self.dropout and self.training:
-            hidden, *rest = state if isinstance(state, tuple) else (state,)
-            hidden = torch.nn.functional.dropout(hidden, self.dropout)
-            state = (hidden, *rest) if isinstance(state, tuple) else hidden
-        return state
-
-    def _force(
-        self, batch: Batch, s: int, hints: dict[str, Tensor], probability: float, generator: torch.Generator | None
-    ) -> dict[str, Tensor]:
-        """True hints of moment s for a random choice of samples, predictions for the others."""
-        dtype = next(self.parameters()).dtype
-        some = next(iter(hints.values()))
-        live = some.shape[0]
-        draw = torch.rand(live, generator=generator).to(some.device) < probability
-        forced = {}
-        for name, predicted in hints.items():
-            probe = batch.spec[name]
-            truth = dense(probe, batch.hints[name][s, :live], batch.nodes, dtype)
-            chosen = draw.view(-1, *[1] * (truth.dim() - 1))
-            forced[name] = torch.where(chosen, truth, dense(probe, predicted, batch.nodes, dtype))
-        return forced
-
-
-class _Run:
-    """What stays the same over one rollout: input channels, encoder weights, the adjacency of the inputs."""
-
-    def __init__(self, reasoner: Reasoner, encoder: Encoder, batch: Batch) -> None:
-        self.reference = next(encoder.parameters())
-        self.encoder, self.nodes = encoder, batch.nodes
-        self.encode_hints = reasoner.hint_mode == "encoded_decoded"
-        self.links = reasoner.processor.uses_adjacency or reasoner.processor.masks_decoders
-        self.follow, self.mask = reasoner.processor.uses_adjacency, reasoner.processor.masks_decoders
-        weight_CF, bias_F = encoder.weights(Location.NODE)
-        self.inputs = encoder.encode(Stage.INPUT, batch.inputs, batch.nodes, adjacency=self.links)
-        self.node_map, self.graph_map = (weight_CF, bias_F), encoder.weights(Location.GRAPH)
-        self.edge_map = EdgeMap(*encoder.weights(Location.EDGE))
-        self.self_loops = torch.eye(batch.nodes, dtype=torch.bool, device=self.reference.device)
-
-    def step(self, hints: Mapping[str, Tensor], live: int) -> Step:
-        """Encode inputs and current hints for the first `live` samples."""
-        nothing = Encoded(None, None, None, None)
-        found = nothing
-        if self.encode_hints:
-            found = self.encoder.encode(Stage.HINT, hints, self.nodes, adjacency=self.links)
-
-        def join(inputs: Tensor | None, current: Tensor | None, *shape: int) -> Tensor:
-            parts = [part for part in (None if inputs is None else inputs[:live], current) if part is not None]
-            return torch.cat(parts, -1) if parts else self.reference.new_zeros(live, *shape, 0)
-
-        nodes = join(self.inputs.nodes, found.nodes, self.nodes)
-        edges = join(self.inputs.edges, found.edges, self.nodes, self.nodes)
-        graph = join(self.inputs.graph, found.graph)
-        adjacency = None
-        if self.links:
-            adjacency = self.self_loops.expand(live, -1, -1)
-            for links in (None if self.inputs.adjacency is None else self.inputs.adjacency[:live], found.adjacency):
-                adjacency = adjacency if links is None else adjacency | links
-        self.adjacency = adjacency
-        hood = Dense(Edges(edges, self.edge_map), self.nodes, adjacency if self.follow else None)
-        self.edges = Edges(edges, self.edge_map)
-        return Step(_affine(nodes, self.node_map), _affine(graph, self.graph_map), hood)
-
-    def view(self, step: Step, readout: Any) -> _View:
-        return _View(
-            node_readout(step.nodes, readout),
-            self.edges,
-            readout.edges,
-            step.graph,
-            self.adjacency if self.mask else None,
-        )
-
-
-def _affine(channels: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
-    return channels @ weights[0] + weights[1]
-
-
-@dataclasses.dataclass
-class _View:
-    """Everything that decoders look at after a step."""
-
-    nodes: Tensor
-    edges: Edges
-    edge_states: Tensor | None
-    graph: Tensor
-    adjacency: Tensor | None
-
-    def rows(self, which: slice) -> _View:
-        if which.start == 0 and which.stop == self.nodes.shape[0]:
-            return self
-        return _View(
-            self.nodes[which],
-            self.edges.rows(which),
-            rows(self.edge_states, which),
-            self.graph[which],
-            rows(self.adjacency, which),
-        )
-
-    @staticmethod
-    def cat(views: list[_View]) -> _View:
-        """Samples of several steps as one batch, in the batch's own order."""
-        if len(views) == 1:
-            return views[0]
-
-        def optional(parts: list[Tensor | None]) -> Tensor | None:
-            return None if parts[0] is None else torch.cat([p for p in parts if p is not None])
-
-        return _View(
-            torch.cat([v.nodes for v in views]),
-            Edges(torch.cat([v.edges.channels_BNNK for v in views]), views[0].edges.map),
-            optional([v.edge_states for v in views]),
-            torch.cat([v.graph for v in views]),
-            optional([v.adjacency for v in views]),
-        )
-
-    def decode(self, decoder: Decoder, stage: Stage, noise: torch.Generator | bool) -> dict[str, Tensor]:
-        return decoder.decode(
-            stage, self.nodes, self.edges, self.edge_states, self.graph, adjacency=self.adjacency, noise=noise
+        return roll_out(
+            self,
+            batch,
+            teacher_forcing=teacher_forcing,
+            generator=generator,
+            keep_states=keep_states,
+            gumbel=gumbel,
+            decide_hints=decide_hints,
         )

@@ -8,29 +8,25 @@ what was reached so far is evaluated and reported.
 from __future__ import annotations
 
 import contextlib
-import datetime
-import json
 import math
-import platform
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from nar import checkpoint, datasets, device, processors
-from nar.batch import Batch, collate, draw, training_spec
+from nar import checkpoint, datasets, device
+from nar.batch import Batch, collate, draw
 from nar.config import Config
 from nar.evaluate import evaluate, test_set
 from nar.loss import total_loss
 from nar.reasoner import Reasoner
+from nar.run_directory import Metrics, open_run, provenance
 from nar.trace import Algorithm
 
 TRAINING_STREAM, VALIDATION_SEED = 0, 2  # validation data is the same whatever the run's seed
@@ -42,9 +38,9 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     algorithm = datasets.get(config.algo)
     _check_sizes(algorithm, config)
     on = device.choose(config.device)
-    reasoner = build(config, algorithm)
+    reasoner = Reasoner.from_config(config)
     run_dir = config.run_dir
-    resumed = _open_run(config)
+    resumed = open_run(config)
     chosen = device.prepare(on, config.threads)
     reasoner.to(on)
 
@@ -70,15 +66,18 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
 
     # loop
     reasoner.train()
-    generator = torch.Generator()
     logged: list[float] = []
     began = time.perf_counter() - seconds
-    with _interruptible() as interrupted, Metrics(run_dir / "metrics.jsonl", keep_until=step) as metrics:
-        bar = tqdm(total=config.steps, initial=step, unit="step", mininterval=0.5 if sys.stderr.isatty() else 30.0)
+    interval = 0.5 if sys.stderr.isatty() else 30.0
+    with (
+        _interruptible() as interrupted,
+        Metrics(run_dir / "metrics.jsonl", keep_until=step) as metrics,
+        tqdm(total=config.steps, initial=step, unit="step", mininterval=interval) as bar,
+    ):
         while step < config.steps and not interrupted.is_set():
             batch = training_batch(algorithm, config, step).to(on)
-            generator.manual_seed(_mix(config.seed, step))
-            rollout = reasoner(batch, teacher_forcing=config.teacher_forcing, generator=generator)
+            torch.manual_seed(_mix(config.seed, step))  # dropout, Gumbel noise, teacher forcing
+            rollout = reasoner(batch, teacher_forcing=config.teacher_forcing)
             loss = total_loss(batch, rollout)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -111,7 +110,6 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
             if step % config.checkpoint_every == 0:
                 save_last()
             bar.update()
-        bar.close()
         save_last()
     if best["step"] < 0:  # stopped before the first validation: there is nothing to choose from but the last step
         best = {"step": step, "score": float("nan"), "loss": float("nan")}
@@ -140,8 +138,10 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     }
     reasoner.load_state_dict(checkpoint.load(run_dir / "best.pt", on)["model"])
     results["evaluations"] = []
-    with _interruptible() as interrupted:
-        bar = tqdm(config.eval_sizes, unit="size", disable=not config.eval_sizes)
+    with (
+        _interruptible() as interrupted,
+        tqdm(config.eval_sizes, unit="size", disable=not config.eval_sizes) as bar,
+    ):
         for size in bar:
             bar.set_description(f"evaluating {size} nodes")
             if interrupted.is_set():
@@ -160,29 +160,6 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     print(report.table(results))
     print(f"report: {path}")
     return results
-
-
-def build(config: Config, algorithm: Algorithm) -> Reasoner:
-    """The untrained reasoner of these settings; settings that the processor does not have must keep their defaults."""
-    accepted = processors.accepts(config.processor)
-    options = {}
-    for name in ("layer_norm", "triplet_features", "heads"):
-        value = getattr(config, name)
-        if name in accepted:
-            options[name] = value
-        elif value != Config.__dataclass_fields__[name].default:
-            raise ValueError(f"processor {config.processor!r} has no {name}; leave --{name.replace('_', '-')} away")
-    torch.manual_seed(config.seed)
-    processor = processors.build(config.processor, config.hidden, **options)
-    return Reasoner(
-        {algorithm.name: training_spec(algorithm)},
-        processor,
-        hint_mode=config.hint_mode,
-        hint_feedback=config.hint_feedback,
-        encoder_init=config.encoder_init,
-        message_passing_steps=config.message_passing_steps,
-        dropout=config.dropout,
-    )
 
 
 def training_batch(algorithm: Algorithm, config: Config, step: int) -> Batch:
@@ -215,55 +192,6 @@ def _check_sizes(algorithm: Algorithm, config: Config) -> None:
                 raise ValueError(f"{flag} {size}: {algorithm.name} needs at least {algorithm.min_nodes} node(s)")
 
 
-def _open_run(config: Config) -> dict[str, Any] | None:
-    """Make the run directory, or check that it is this run's; returns the checkpoint to continue from, if any."""
-    run_dir = config.run_dir
-    settings = run_dir / "config.json"
-    last = run_dir / "last.pt"
-    if run_dir.is_dir() and not settings.is_file() and any(run_dir.iterdir()):
-        raise ValueError(f"{run_dir} is not empty and not a run directory; choose another --out")
-    if settings.is_file():
-        try:
-            earlier = Config.from_dict(json.loads(settings.read_text()))
-        except (json.JSONDecodeError, TypeError) as error:
-            raise ValueError(f"{settings} cannot be read ({error}); choose another --out") from error
-        if differences := config.differences(earlier):
-            raise ValueError(f"{run_dir} holds a run with {'; '.join(differences)}; choose another --out")
-        if last.is_file() and not config.resume:
-            done = checkpoint.load(last)["step"]
-            raise ValueError(
-                f"{run_dir} holds this run at step {done:,} of {earlier.steps:,}; add --resume to go on from there, "
-                "or choose another --out"
-            )
-    run_dir.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_json(settings, config.to_dict())
-    return checkpoint.load(last) if config.resume and last.is_file() else None
-
-
-class Metrics:
-    """metrics.jsonl: one line per record, kept when a run is resumed up to the step it is resumed from."""
-
-    def __init__(self, path: Path, *, keep_until: int) -> None:
-        self.path = path
-        kept = []
-        if path.is_file():
-            for line in path.read_text().splitlines():
-                with contextlib.suppress(json.JSONDecodeError):  # a line cut off by a crash
-                    if json.loads(line)["step"] <= keep_until:
-                        kept.append(line + "\n")
-        checkpoint.write(path, lambda file: file.write("".join(kept).encode()))
-
-    def __enter__(self) -> Metrics:
-        self.file = open(self.path, "a", buffering=1)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-
-    def write(self, record: dict[str, Any]) -> None:
-        self.file.write(json.dumps(record) + "\n")
-
-
 @contextlib.contextmanager
 def _interruptible() -> Iterator[threading.Event]:
     """An event that the first Ctrl-C or SIGTERM sets; the second one acts as usual."""
@@ -291,35 +219,3 @@ def _interruptible() -> Iterator[threading.Event]:
 def _mix(seed: int, step: int) -> int:
     """A seed for PyTorch from two numbers, without the patterns of a sum."""
     return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1)
-
-
-def provenance(on: torch.device) -> dict[str, Any]:
-    """What is needed to know where numbers come from."""
-    import nar
-
-    return {
-        "nar": nar.__version__,
-        "commit": _commit(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "device": torch.cuda.get_device_name(on) if on.type == "cuda" else "cpu",
-        "threads": torch.get_num_threads(),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-    }
-
-
-def _commit() -> str | None:
-    """The commit of nar's own checkout, or None for an installed package; a plus sign marks local changes."""
-    root = Path(__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return None
-    try:
-        run = {"cwd": root, "capture_output": True, "text": True, "timeout": 10, "check": True}
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], **run).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "nar", "datasets", "processors"], **run
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return commit + ("+" if changed else "")

@@ -38,7 +38,7 @@ class GAT(Processor):
         self.graph = linear(features, heads)  # ag
         self.norm = nn.LayerNorm(features) if layer_norm else nn.Identity()
         if complete:
-            self.uses_adjacency = False  # type: ignore[misc]
+            self.uses_adjacency = False
 
     def forward(self, step: Step, state: Tensor) -> Tensor:
         hood = step.hood.reverse() if self.uses_adjacency else step.hood.complete().reverse()

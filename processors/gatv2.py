@@ -37,7 +37,7 @@ class GATv2(Processor):
         self.heads = nn.ModuleList(linear(features // heads, 1) for _ in range(heads))
         self.norm = nn.LayerNorm(features) if layer_norm else nn.Identity()
         if complete:
-            self.uses_adjacency = False  # type: ignore[misc]
+            self.uses_adjacency = False
 
     def forward(self, step: Step, state: Tensor) -> Tensor:
         hood = step.hood.reverse() if self.uses_adjacency else step.hood.complete().reverse()

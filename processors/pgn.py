@@ -92,10 +92,10 @@ class PGN(Processor):
         )
         self.triplets = Triplets(features, triplet_features) if triplets else None
         self.edge_readout = features if triplets else 0
-        self.masks_decoders = mask_decoders  # type: ignore[misc]
+        self.masks_decoders = mask_decoders
         self.reduction = reduction
         if triplets:
-            self.cost = "N^3"  # type: ignore[misc]
+            self.cost = "N^3"
 
     def neighbours(self, hood: Neighbourhood) -> Neighbourhood:
         """Whom a node listens to: the difference between PGN, MPNN and Deep Sets."""

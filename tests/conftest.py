@@ -1,4 +1,4 @@
-"""What every test starts from: one thread, the same seeds, PyTorch's own precision, and no run directories left behind."""
+"""What every test starts from: one thread, the same seeds, PyTorch's own precision."""
 
 import os
 

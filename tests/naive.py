@@ -4,7 +4,7 @@ Formulas are those of docstrings and of dm-clrs 2.0.3, with nothing clever: one-
 nodes, all T steps for all samples, outputs decoded at every step and held. Only parameters are taken from nar, and in
 `rollout` the processor itself, whose formulas test_processors.py writes out in turn.
 
-`everything` is a made-up algorithm with a probe of every location and type at every stage, and `random_batch` data for it.
+`everything` is a made-up algorithm with a probe of every location and type at every stage, `random_batch` data for it.
 
 Shapes: B graphs, N nodes, T moments, F features.
 """
@@ -20,7 +20,8 @@ from nar.batch import Batch
 from nar.encode import EdgeMap, Edges
 from nar.neighbourhood import Alone, Dense, Neighbourhood
 from nar.process import Step, rows
-from nar.reasoner import Reasoner, Rollout
+from nar.reasoner import Reasoner
+from nar.rollout import Rollout
 from nar.spec import POINTERS, Location, Probe, Spec, Stage, Type
 
 F64 = torch.float64

@@ -178,7 +178,7 @@ def test_hard_outputs_of_a_permutation_use_more_iterations_than_hints():
 
 
 def test_all_pairs_of_nodes_literally():
-    """Edge scalars: the row's node through the first map, the column's through the second, the edge through the third."""
+    """The row's node through the first map, the column's through the second, the edge through the third."""
     made = decoder({"p": ("output", "edge", "scalar")})
     d, e, _, g = views(False)
     found = made.decode(Stage.OUTPUT, d, built(e), None, g)["p"]

@@ -123,6 +123,16 @@ def test_without_hints_nothing_is_made_for_them():
     assert set(made.maps) == set(naive.everything().inputs)
 
 
+def test_no_two_parameters_share_the_memory_of_their_gradients():
+    """Else clipping, which scales gradients in place, scales shared ones once per parameter."""
+    made = encoder(dict(naive.everything()))
+    sum(weight.sum() + (bias**2).sum() for weight, bias in map(made.weights, Location)).backward()
+    gradients = {
+        name: p.grad.untyped_storage().data_ptr() for name, p in made.named_parameters() if name.endswith("bias")
+    }
+    assert len(set(gradients.values())) == len(gradients)
+
+
 # Initialisation
 
 

@@ -1,4 +1,4 @@
-"""Compiled CPU operations against their plain twins: values, gradients, odd layouts, empty batches, blocks and threads."""
+"""Compiled CPU operations against plain twins: values, gradients, odd layouts, empty batches, blocks and threads."""
 
 import itertools
 
@@ -45,8 +45,8 @@ def test_max_plus(dtype, layout):
         right = layout(randn(graphs, senders, columns, width, dtype=dtype))
         if graphs:
             both_ways(
-                lambda: aggregate.max_plus(left, right),
-                lambda: plain_max_plus(left, right),
+                lambda a=left, b=right: aggregate.max_plus(a, b),
+                lambda a=left, b=right: plain_max_plus(a, b),
                 (left, right),
                 DTYPES[dtype],
             )

@@ -14,7 +14,8 @@ from nar.decode import feed_back
 from nar.evaluate import evaluate
 from nar.loss import losses, probe_loss, total_loss
 from nar.metric import Tally, correct, merge_permutations, tally
-from nar.reasoner import Reasoner, Rollout
+from nar.reasoner import Reasoner
+from nar.rollout import Rollout
 from nar.spec import Probe, Spec
 
 LN2 = math.log(2)

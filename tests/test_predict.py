@@ -1,6 +1,7 @@
 """Predictions on graphs of one's own: names in, names out; a reasoner that is never wrong must agree with networkx."""
 
 import dataclasses
+import itertools
 import sys
 
 import networkx as nx
@@ -12,11 +13,10 @@ import nar
 from nar import checkpoint
 from nar.batch import collate, training_spec
 from nar.config import Config
-from nar.decode import feed_back
+from nar.decode import feed_back, log_sinkhorn
 from nar.predict import _named
 from nar.reasoner import Reasoner, Rollout
 from nar.spec import Probe, Type
-from nar.train import build
 
 
 class Perfect(Reasoner):
@@ -170,7 +170,10 @@ def test_renaming_nodes_renames_the_prediction(roads, name):
 
 def test_weights_are_used_where_there_are_any(roads):
     reasoner = perfect("bfs")
-    reasoner.run(roads, source="a")
+    far = nx.Graph()
+    far.add_nodes_from(roads)
+    far.add_weighted_edges_from((u, v, -5.0) for u, v in roads.edges)
+    reasoner.run(far, source="a")
     seen = reasoner.seen.inputs["A"]
     reasoner.run(nx.to_numpy_array(roads, weight="miles"), source=2)
     assert set(seen.unique().tolist()) == {0.0, 1.0} and torch.equal(reasoner.seen.inputs["A"], seen)
@@ -205,6 +208,21 @@ def test_what_is_predicted_is_what_the_rollout_decodes():
                 confidence = found.confidence[output]
                 listed = list(confidence.values()) if isinstance(confidence, dict) else [confidence]
                 assert np.allclose(listed, logits.softmax(-1).amax(-1).flatten().numpy())
+
+
+def test_confidence_in_an_order():
+    """That the first element is the first, then that each comes after the one before it."""
+    reasoner = untrained("insertion_sort", seed=3).eval()
+    values = [0.3, 0.1, 0.2, 0.9]
+    found = reasoner.run(values)
+    order = found.outputs["pred"]
+    algorithm = nar.datasets.get("insertion_sort")
+    with torch.no_grad():
+        rollout = reasoner(collate([algorithm.run(A=values)], algorithm))
+    first = rollout.outputs["pred_mask"][0].softmax(-1)
+    links = log_sinkhorn(rollout.outputs["pred"], 50).exp()[0]
+    expected = [first[order[0]], *(links[v, u] for u, v in itertools.pairwise(order))]
+    assert found.confidence["pred"] == [p.item() for p in expected] and len(order) > 1
 
 
 def test_steps_can_be_chosen(roads):
@@ -370,7 +388,7 @@ CONFIG = Config(algo="bellman_ford", processor="triplet_gmpnn", hidden=16, tripl
 def run_dir(tmp_path):
     """A run directory whose two checkpoints differ; no training needed."""
     algorithm = nar.datasets.get(CONFIG.algo)
-    reasoner = build(CONFIG, algorithm)
+    reasoner = Reasoner.from_config(CONFIG)
     folder = tmp_path / "run"
     folder.mkdir()
     for name in ("best.pt", "last.pt"):
@@ -383,7 +401,7 @@ def run_dir(tmp_path):
 
 def test_loaded_equals_what_was_saved_bit_for_bit(run_dir, roads):
     options = {"source": "d", "weight": "miles"}
-    reasoner = build(CONFIG, nar.datasets.get(CONFIG.algo))
+    reasoner = Reasoner.from_config(CONFIG)
     expected = reasoner.run(roads, **options)
     before = torch.get_rng_state()
     best = nar.load(run_dir)
@@ -446,7 +464,7 @@ def test_own_processor_is_imported_again(tmp_path, monkeypatch):
     config = dataclasses.replace(CONFIG, processor="still_module:Still", triplet_features=8)
     with monkeypatch.context() as patch:
         patch.syspath_prepend(tmp_path)
-        reasoner = build(config, nar.datasets.get(config.algo))
+        reasoner = Reasoner.from_config(config)
         checkpoint.save(tmp_path / "best.pt", {"model": reasoner.state_dict(), "config": config.to_dict()})
         loaded = nar.load(tmp_path)
         assert type(loaded.processor).__name__ == "Still"

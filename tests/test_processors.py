@@ -172,7 +172,7 @@ def test_fast_and_plain_layouts_agree_in_values_and_gradients(kind):
 @pytest.mark.parametrize("kind", EVERY)
 def test_sizes_and_declarations(kind):
     processor = made(kind)
-    x, e, g, adjacency, hidden = data()
+    x, e, g, adjacency, _ = data()
     step = Step(x, g, Dense(built(e), N, adjacency))
     before = processor.initial_state(B, N, x)
     readout = processor.readout(step, before, processor(step, before))

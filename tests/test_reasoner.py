@@ -1,6 +1,7 @@
 """The rollout: nar's route against the literal one of naive.py, and what a rollout must not depend on."""
 
 import dataclasses
+import itertools
 
 import naive
 import pytest
@@ -62,7 +63,7 @@ def test_values_and_gradients_equal_the_literal_rollout(kind):
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_without_gradients_the_rollout_is_the_same(kind, monkeypatch):
-    monkeypatch.setattr("nar.reasoner.GRANULE", 1)  # and with every sample dropped as soon as it ends
+    monkeypatch.setattr("nar.rollout.GRANULE", 1)  # and with every sample dropped as soon as it ends
     model, batch = reasoner(kind), naive.random_batch(LENGTHS)
     with torch.no_grad():
         assert_same(model(batch), naive.rollout(model, batch))
@@ -161,7 +162,7 @@ def test_the_state_changes_from_step_to_step(kind):
     assert len(rollout.states) == batch.steps
     hidden = [state[0] if isinstance(state, tuple) else state for state in rollout.states]
     assert all(len(h) >= batch.live(s) for s, h in enumerate(hidden))
-    for before, after in zip(hidden, hidden[1:], strict=False):
+    for before, after in itertools.pairwise(hidden):
         assert (after[:2] - before[:2]).abs().amax((1, 2)).min() > 1e-4
     assert model(batch).states is None
 
@@ -194,7 +195,7 @@ def test_full_teacher_forcing_feeds_true_hints_unrounded(kind):
 
 @pytest.mark.parametrize("feedback", ["soft", "hard"])
 def test_teacher_forcing_is_drawn_per_sample_and_step(feedback, monkeypatch):
-    monkeypatch.setattr("nar.reasoner.GRANULE", 1)  # one draw per live sample
+    monkeypatch.setattr("nar.rollout.GRANULE", 1)  # one draw per live sample
     model, batch = reasoner("mpnn", hint_feedback=feedback).train(), naive.random_batch([6, 6, 5, 4, 2])
     generator = torch.Generator().manual_seed(11)
     forced = [torch.zeros(len(batch), dtype=torch.bool)]

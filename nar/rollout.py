@@ -1,0 +1,230 @@
+"""The rollout: one step of the algorithm after the other, predicted hints encoded again.
+
+A sample with T hint snapshots takes max(1, T - 1) steps. Step s is given the hints of moment s and predicts those of
+moment s + 1. The first step gets the true initial hints; every later one gets the predictions of the step before,
+softly (probabilities, gradients flow) or hard (indices, no gradient), or while training, with probability
+`teacher_forcing` per sample and step, the true hints. The outputs of a sample are those of its last step. These are the
+semantics of dm-clrs 2.0.3, whose number of steps, too, is an oracle: it comes from the trace.
+
+How it is computed is nar's own: samples leave the batch after their last step (they are ordered by length), outputs are
+decoded once per sample instead of at every step, constant inputs are turned into channels once, weights that act on
+encoded edges are composed with the encoders once.
+
+Shapes: B graphs, N nodes, T moments, F features; L live graphs of a step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from nar.batch import Batch
+from nar.decode import Decoder, feed_back, node_readout
+from nar.encode import EdgeMap, Edges, Encoded, Encoder, dense
+from nar.neighbourhood import Dense
+from nar.process import Step, rows
+from nar.spec import Location, Stage
+
+if TYPE_CHECKING:
+    from nar.reasoner import Reasoner
+
+GRANULE = 4  # finished samples are dropped when at least so many can go
+
+
+@dataclasses.dataclass
+class Rollout:
+    """What a rollout predicts: raw logits and values, as decoded."""
+
+    outputs: dict[str, Tensor]  # [B, ...], each sample's from its own last step
+    hints: list[
+        dict[str, Tensor]
+    ]  # per step s, the predictions [L, ...] of moment s + 1 for the L samples that have one
+    states: list[Any] | None = None  # the processor's state after every step, where asked for
+
+
+def roll_out(
+    reasoner: Reasoner,
+    batch: Batch,
+    *,
+    teacher_forcing: float = 0.0,
+    generator: torch.Generator | None = None,
+    keep_states: bool = False,
+    gumbel: bool = True,
+    decide_hints: bool = False,
+) -> Rollout:
+    """See Reasoner.forward, which this is the body of."""
+    encoder: Encoder = reasoner.encoders[batch.algorithm]  # type: ignore[assignment]
+    decoder: Decoder = reasoner.decoders[batch.algorithm]  # type: ignore[assignment]
+    run = _Run(reasoner, encoder, batch)
+    feedback = reasoner.hint_feedback
+    if feedback == "hard_on_eval":
+        feedback = "soft" if reasoner.training else "hard"
+    noise: torch.Generator | bool = (generator or True) if reasoner.training and gumbel else False
+    forcing = teacher_forcing if reasoner.training else 0.0
+
+    state = reasoner.processor.initial_state(len(batch), batch.nodes, run.reference)
+    hints = {name: value[0] for name, value in batch.hints.items()}
+    predictions: list[dict[str, Tensor]] = []
+    latest: dict[str, Tensor] = {}
+    finished: list[_View] = []
+    states: list[Any] | None = [] if keep_states else None
+    kept = len(batch)
+    for s in range(batch.steps):
+        live = batch.live(s)
+        if s > 0:
+            # kept in steps of a few samples: matrix libraries prepare a kernel for every new shape that they meet
+            kept = min(kept, -(-live // GRANULE) * GRANULE)
+            state = rows(state, slice(0, kept))
+            if reasoner.hint_mode == "encoded_decoded":
+                predicted = {name: value[:kept] for name, value in latest.items()}
+                hints = feed_back(batch.spec, predicted, how=feedback)
+                if forcing > 0:
+                    hints = _force(batch, s, hints, forcing, generator, run.reference.dtype)
+        step = run.step(hints, kept)
+        before, state = state, _process(reasoner, step, state)
+        view = run.view(step, reasoner.processor.readout(step, before, state))
+        following = batch.live(s + 1) if s + 1 < batch.steps else 0
+        if following < live:  # these samples have taken their last step: their outputs are decoded from it
+            finished.append(view.rows(slice(following, live)))
+        if reasoner.hint_mode != "none":
+            # at the first step a sample without a second snapshot is live, but there is no hint to predict for it
+            wanted = sum(length > s + 1 for length in batch.lengths)
+            latest = view.decode(decoder, Stage.HINT, noise)
+            told = {name: value[:wanted] for name, value in latest.items()}
+            predictions.append(feed_back(batch.spec, told, how="hard") if decide_hints else told)
+        if states is not None:
+            states.append(state)
+    outputs = _View.cat(finished[::-1]).decode(decoder, Stage.OUTPUT, noise)
+    return Rollout(outputs, predictions, states)
+
+
+def _process(reasoner: Reasoner, step: Step, state: Any) -> Any:
+    for _ in range(reasoner.message_passing_steps):
+        state = reasoner.processor(step, state)
+    if reasoner.dropout and reasoner.training:
+        hidden, *rest = state if isinstance(state, tuple) else (state,)
+        hidden = torch.nn.functional.dropout(hidden, reasoner.dropout)
+        state = (hidden, *rest) if isinstance(state, tuple) else hidden
+    return state
+
+
+def _force(
+    batch: Batch,
+    s: int,
+    hints: dict[str, Tensor],
+    probability: float,
+    generator: torch.Generator | None,
+    dtype: torch.dtype,
+) -> dict[str, Tensor]:
+    """True hints of moment s for a random choice of samples, predictions for the others."""
+    some = next(iter(hints.values()))
+    live = len(some)
+    draw = torch.rand(live, generator=generator).to(some.device) < probability
+    forced = {}
+    for name, predicted in hints.items():
+        probe = batch.spec[name]
+        truth = dense(probe, batch.hints[name][s, :live], batch.nodes, dtype)
+        chosen = draw.view(-1, *[1] * (truth.dim() - 1))
+        forced[name] = torch.where(chosen, truth, dense(probe, predicted, batch.nodes, dtype))
+    return forced
+
+
+class _Run:
+    """What stays the same over one rollout: input channels, encoder weights, the adjacency of the inputs."""
+
+    def __init__(self, reasoner: Reasoner, encoder: Encoder, batch: Batch) -> None:
+        self.reference = next(encoder.parameters())
+        self.encoder, self.nodes = encoder, batch.nodes
+        self.encode_hints = reasoner.hint_mode == "encoded_decoded"
+        self.links = reasoner.processor.uses_adjacency or reasoner.processor.masks_decoders
+        self.follow, self.mask = reasoner.processor.uses_adjacency, reasoner.processor.masks_decoders
+        weight_CF, bias_F = encoder.weights(Location.NODE)
+        self.inputs = encoder.encode(Stage.INPUT, batch.inputs, batch.nodes, adjacency=self.links)
+        self.node_map, self.graph_map = (weight_CF, bias_F), encoder.weights(Location.GRAPH)
+        self.edge_map = EdgeMap(*encoder.weights(Location.EDGE))
+        self.self_loops = torch.eye(batch.nodes, dtype=torch.bool, device=self.reference.device)
+
+    def step(self, hints: Mapping[str, Tensor], live: int) -> Step:
+        """Encode inputs and current hints for the first `live` samples."""
+        nothing = Encoded(None, None, None, None)
+        found = nothing
+        if self.encode_hints:
+            found = self.encoder.encode(Stage.HINT, hints, self.nodes, adjacency=self.links)
+
+        def join(inputs: Tensor | None, current: Tensor | None, *shape: int) -> Tensor:
+            parts = [part for part in (None if inputs is None else inputs[:live], current) if part is not None]
+            return torch.cat(parts, -1) if parts else self.reference.new_zeros(live, *shape, 0)
+
+        nodes = join(self.inputs.nodes, found.nodes, self.nodes)
+        edges = join(self.inputs.edges, found.edges, self.nodes, self.nodes)
+        graph = join(self.inputs.graph, found.graph)
+        adjacency = None
+        if self.links:
+            adjacency = self.self_loops.expand(live, -1, -1)
+            for links in (None if self.inputs.adjacency is None else self.inputs.adjacency[:live], found.adjacency):
+                adjacency = adjacency if links is None else adjacency | links
+        self.adjacency = adjacency
+        hood = Dense(Edges(edges, self.edge_map), self.nodes, adjacency if self.follow else None)
+        self.edges = Edges(edges, self.edge_map)
+        return Step(_affine(nodes, self.node_map), _affine(graph, self.graph_map), hood)
+
+    def view(self, step: Step, readout: Any) -> _View:
+        return _View(
+            node_readout(step.nodes, readout),
+            self.edges,
+            readout.edges,
+            step.graph,
+            self.adjacency if self.mask else None,
+        )
+
+
+def _affine(channels: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
+    return channels @ weights[0] + weights[1]
+
+
+@dataclasses.dataclass
+class _View:
+    """Everything that decoders look at after a step."""
+
+    nodes: Tensor
+    edges: Edges
+    edge_states: Tensor | None
+    graph: Tensor
+    adjacency: Tensor | None
+
+    def rows(self, which: slice) -> _View:
+        if which.start == 0 and which.stop == self.nodes.shape[0]:
+            return self
+        return _View(
+            self.nodes[which],
+            self.edges.rows(which),
+            rows(self.edge_states, which),
+            self.graph[which],
+            rows(self.adjacency, which),
+        )
+
+    @staticmethod
+    def cat(views: list[_View]) -> _View:
+        """Samples of several steps as one batch, in the batch's own order."""
+        if len(views) == 1:
+            return views[0]
+
+        def optional(parts: list[Tensor | None]) -> Tensor | None:
+            return None if parts[0] is None else torch.cat([p for p in parts if p is not None])
+
+        return _View(
+            torch.cat([v.nodes for v in views]),
+            Edges(torch.cat([v.edges.channels_BNNK for v in views]), views[0].edges.map),
+            optional([v.edge_states for v in views]),
+            torch.cat([v.graph for v in views]),
+            optional([v.adjacency for v in views]),
+        )
+
+    def decode(self, decoder: Decoder, stage: Stage, noise: torch.Generator | bool) -> dict[str, Tensor]:
+        return decoder.decode(
+            stage, self.nodes, self.edges, self.edge_states, self.graph, adjacency=self.adjacency, noise=noise
+        )
