@@ -16,7 +16,7 @@ def closest(got: str, known: Iterable[str]) -> str | None:
     """
     folded = {_fold(name): name for name in known}
     key = _fold(got)
-    matches = difflib.get_close_matches(key, folded, n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(key, folded, n=1, cutoff=0.55)  # lets "agl" find "algo"
     if not matches and len(key) >= 2:
         matches = [name for name in folded if key == "".join(word[:1] for word in name.split("_"))]
     if not matches and len(key) >= 3:

@@ -49,6 +49,8 @@ def find(name: str) -> tuple[type[Processor], dict[str, Any]]:
         raise ValueError(suggest("processor", name, names(), "nar list, or my_module:MyProcessor for your own"))
     path, options = TABLE.get(name, (name, {}))
     module_name, class_name = path.split(":", 1)
+    if not all(part.isidentifier() for part in module_name.split(".")) or not class_name.isidentifier():
+        raise ValueError(f"processor {name!r} is not of the form module:Class, as in my_module:MyProcessor")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

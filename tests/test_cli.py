@@ -111,10 +111,6 @@ def test_train_py_is_the_same_door():
 
 # Mistakes in what was typed
 
-UNNAMED = pytest.mark.xfail(
-    strict=True, reason="BUG in processors.find: only ModuleNotFoundError is turned into a message"
-)
-
 
 @pytest.mark.parametrize(
     ("arguments", "parts"),
@@ -122,9 +118,9 @@ UNNAMED = pytest.mark.xfail(
         (["train", "--algo", "belman_ford"], ["unknown algorithm 'belman_ford'", "did you mean 'bellman_ford'"]),
         (["train", "--processor", "triplet_gmpn"], ["unknown processor", "did you mean 'triplet_gmpnn'"]),
         (["train", "--processor", "nowhere:Net"], ["no module named 'nowhere'"]),
-        pytest.param(["train", "--processor", ":Net"], ["processor ':Net'"], marks=UNNAMED),
+        (["train", "--processor", ":Net"], ["processor ':Net'"]),
         (["train", "--processor", "nar.process:"], ["processor"]),
-        pytest.param(["train", "--processor", ".mine:Net"], ["processor '.mine:Net'"], marks=UNNAMED),
+        (["train", "--processor", ".mine:Net"], ["processor '.mine:Net'"]),
         (["train", "--lerning-rate", "1"], ["unknown flag '--lerning-rate'", "did you mean '--learning-rate'"]),
         (["train", "bfs"], ["unexpected 'bfs'", "by name"]),
         (["train", "--steps", "many"], ["--steps takes a whole number", "'many'"]),

@@ -151,7 +151,7 @@ def test_without_hints_only_outputs_count():
 
 def test_f1_is_pooled_not_averaged():
     mask = probe("mask")
-    one = tally(mask, tensor([1, 1, 0, 0]), tensor([1, 0, 0, -1]))
+    one = tally(mask, tensor([1, 1, 0, 1]), tensor([1, 0, 0, -1]))
     two = tally(mask, tensor([1, 1, 1, 0]), tensor([1, 1, 1, 1]))
     assert one.counts == (1, 1, 0) and two.counts == (3, 0, 1)
     pooled = (one + two).value()
