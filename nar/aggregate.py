@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 MASKED = -1e6  # what dm-clrs puts in the place of a message from a node that is no neighbour
 
@@ -63,6 +64,7 @@ class _MaxPlus(torch.autograd.Function):
         return best
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad):  # type: ignore[override]
         (where,) = ctx.saved_tensors
         if grad.device.type == "cpu":

@@ -86,7 +86,7 @@ class Decoder(nn.Module):
             self.maps[name] = nn.ModuleList(linear(*size) for size in sizes)
 
     def stage(self, stage: Stage) -> dict[str, Probe]:
-        return {name: p for name, p in self.probes.items() if p.stage is stage}
+        return {name: p for name, p in self.probes.items() if p.stage == stage}
 
     def decode(
         self,

@@ -141,7 +141,7 @@ class Encoder(nn.Module):
             self.maps[name] = nn.ModuleList(linear(probe.classes or 1, features, std=std) for _ in range(count))
 
     def stage(self, stage: Stage) -> dict[str, Probe]:
-        return {name: p for name, p in self.probes.items() if p.stage is stage}
+        return {name: p for name, p in self.probes.items() if p.stage == stage}
 
     def weights(self, location: Location, stage: Stage | None = None) -> tuple[Tensor, Tensor]:
         """Weight [C, F] and bias [F] from all raw channels of a location to its features, in the order of `encode`.

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from nar import cpu
 
@@ -86,6 +87,7 @@ class _MessagePool(torch.autograd.Function):
         return pooled
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad):  # type: ignore[override]
         channels, edge, weight1, weight2, u_all, v_all, where = ctx.saved_tensors
         grad = grad.contiguous()
@@ -153,6 +155,7 @@ class _PointerScores(torch.autograd.Function):
         return scores
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, grad):  # type: ignore[override]
         channels, edge, states, own, other, weigh = ctx.saved_tensors
         width, features = edge.shape

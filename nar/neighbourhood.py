@@ -115,6 +115,7 @@ class Dense(Neighbourhood):
         return REDUCTIONS[how](messages, 1, self.adjacency_BNN)
 
     def attend(self, logits: Tensor, values_BNF: Tensor) -> Tensor:
+        logits = logits.expand(-1, self.nodes, self.nodes, -1)
         if self.adjacency_BNN is not None:
             logits = logits.masked_fill(~self.adjacency_BNN.unsqueeze(-1), -1e9)
         heads = logits.shape[-1]

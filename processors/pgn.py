@@ -31,6 +31,8 @@ from nar.layers import MessageMLP, linear, stacked
 from nar.neighbourhood import Neighbourhood
 from nar.process import Processor, Readout, Step
 
+TRIPLET_FEATURES = 8
+
 
 class Triplets(nn.Module):
     """Edge states from all triples of nodes: see the module's docstring."""
@@ -64,7 +66,7 @@ class PGN(Processor):
         *,
         gated: bool = False,
         triplets: bool = False,
-        triplet_features: int = 8,
+        triplet_features: int = TRIPLET_FEATURES,
         layer_norm: bool = True,
         mask_decoders: bool = False,
         reduction: str = "max",
@@ -75,6 +77,8 @@ class PGN(Processor):
         mean.
         """
         super().__init__(features)
+        if triplet_features != TRIPLET_FEATURES and not triplets:
+            raise ValueError(f"triplet_features {triplet_features} has no effect without triplets; leave it away")
         self.receiver = linear(2 * features, features)  # M1
         self.sender = linear(2 * features, features)  # M2
         self.edge = linear(features, features)  # Me

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nar import datasets, processors
+from nar import datasets
 from nar.batch import draw
 from nar.loss import total_loss
 from nar.reasoner import Reasoner

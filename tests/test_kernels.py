@@ -5,10 +5,13 @@ import itertools
 import pytest
 import torch
 
-from nar import aggregate, cpu, decode, fused, neighbourhood
+from nar import aggregate, cpu, datasets, decode, fused, neighbourhood
+from nar.batch import draw
 from nar.encode import EdgeMap, Edges
 from nar.layers import MessageMLP
+from nar.loss import total_loss
 from nar.neighbourhood import Dense, Neighbourhood
+from nar.reasoner import Reasoner
 from nar.spec import Spec, Stage
 
 DTYPES = {torch.float32: 1e-4, torch.float64: 1e-11}
@@ -202,3 +205,30 @@ def test_edge_pointers_are_decoded_in_chunks(monkeypatch):
 
     for size in (1, 4000):
         both_ways(lambda s=size: go(s), lambda: go(2**30), leaves, 1e-12)
+
+
+def test_fused_operations_are_left_to_cpu_floats():
+    x = torch.zeros(1)
+    assert fused.usable(x, None)
+    assert not fused.usable(x.half())
+    assert not fused.usable(x, x.double())
+    assert not fused.usable(x.to("meta"))
+
+
+@pytest.mark.parametrize("kind", ["triplet_gmpnn", "pgn_mask", "triplet_pgn"])
+@pytest.mark.parametrize("algorithm", ["bellman_ford", "floyd_warshall", "insertion_sort"])
+def test_a_rollout_without_fused_operations_is_the_same(algorithm, kind, monkeypatch):
+    batch = draw(datasets.get(algorithm), 5, 4, seed=(1,), random_pos=True)
+    torch.manual_seed(0)
+    reasoner = Reasoner.build(algorithm, kind, hidden=8).double()
+    losses, grads = [], []
+    for usable in (fused.usable, lambda *_: False):  # the second is what other devices do
+        monkeypatch.setattr(fused, "usable", usable)
+        loss = total_loss(batch, reasoner(batch, gumbel=False))
+        losses.append(loss)
+        grads.append(torch.autograd.grad(loss, list(reasoner.parameters()), allow_unused=True))
+    torch.testing.assert_close(losses[0], losses[1], rtol=1e-10, atol=1e-10)
+    for ours, plain in zip(*grads, strict=True):
+        assert (ours is None) == (plain is None)
+        if ours is not None:
+            torch.testing.assert_close(ours, plain, rtol=1e-9, atol=1e-9)

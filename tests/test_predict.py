@@ -387,7 +387,7 @@ CONFIG = Config(algo="bellman_ford", processor="triplet_gmpnn", hidden=16, tripl
 @pytest.fixture
 def run_dir(tmp_path):
     """A run directory whose two checkpoints differ; no training needed."""
-    algorithm = nar.datasets.get(CONFIG.algo)
+    nar.datasets.get(CONFIG.algo)
     reasoner = Reasoner.from_config(CONFIG)
     folder = tmp_path / "run"
     folder.mkdir()

@@ -175,6 +175,18 @@ def test_how_often_a_run_validates_and_saves_changes_nothing(tiny, no_report):
     assert_equal(a["optimizer"], b["optimizer"])
 
 
+@pytest.mark.parametrize("options", [{"dropout": 0.3}, {"teacher_forcing": 1.0}], ids=str)
+def test_what_acts_in_training_only_does_act_there(options, tiny, no_report):
+    plain, other = (
+        tiny("plain", train_sizes=(6,), eval_sizes=()),
+        tiny("other", train_sizes=(6,), eval_sizes=(), **options),
+    )
+    train(plain)
+    train(other)
+    a, b = (checkpoint.load(c.run_dir / "last.pt")["model"] for c in (plain, other))
+    assert not a["processor.edge.weight"].equal(b["processor.edge.weight"])
+
+
 # Resuming
 
 VARIANTS = [
