@@ -138,6 +138,8 @@ def test_formulas(kind):
         pytest.skip("no literal formula written for this class")
     literal = literal_pgn if family is PGN else literal_gat
     for options in OPTIONS[family]:
+        if "triplet_features" in options and "triplet" not in kind:
+            continue
         processor = made(kind, **options)
         x, e, g, adjacency, hidden = data()
         found = apply(processor, x, e, g, adjacency, hidden)
@@ -378,6 +380,8 @@ def test_options_are_checked_by_name():
     ):
         with pytest.raises(ValueError, match=f"{name}.*no option '{option}'"):
             processors.build(name, 8, **{option: 2})
+    with pytest.raises(ValueError, match="triplet_features 4 has no effect without triplets"):
+        processors.build("mpnn", 8, triplet_features=4)
     with pytest.raises(ValueError, match="8 cannot be split over 3 heads"):
         processors.build("gat", 8, heads=3)
     with pytest.raises(ValueError, match="did you mean 'mpnn'"):
