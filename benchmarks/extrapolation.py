@@ -34,8 +34,10 @@ def clean(results: dict[str, Any]) -> dict[str, Any]:
         )
     settings = {k: v for k, v in config.to_dict().items() if k not in LOCAL}
     default = Config().to_dict()
-    flags = [f"--{k.replace('_', '-')} {v}" for k, v in settings.items() if v != default[k] or k == "algo"]
-    return results | {"config": default | settings, "command": " ".join(["python train.py", *flags])}
+    if other := report.unusual(settings):
+        raise SystemExit(f"{config.run_dir} was not made with the default protocol: {', '.join(other)}")
+    command = f"python train.py --algo {config.algo} --processor {config.processor} --seed {config.seed}"
+    return results | {"config": default | settings, "command": command}
 
 
 def record(run_dirs: list[Path]) -> None:
@@ -71,8 +73,9 @@ def summary(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
         "# Recorded results",
         "",
         "Node score in percent: **mean** ± standard deviation over seeds (every seed in brackets), trained on at most",
-        "16 nodes with the default protocol. n = 64 is the canonical CLRS-30 test set; the others are 32 graphs of the",
-        "same distribution. The checkpoint of each run was chosen by validation at n = 16 alone. The number of steps",
+        "16 nodes with the default protocol. n = 64 is the canonical CLRS-30 test set; the others are drawn from the",
+        "same distribution (as many graphs up to n = 64, 32 above).",
+        " The checkpoint of each run was chosen by validation at n = 16 alone. The number of steps",
         "comes from the trace (oracle termination).",
         "",
         "| algorithm | processor | " + " | ".join(f"n = {size}" for size in sizes) + " | published at n = 64 |",

@@ -47,6 +47,7 @@ def measure_ours(task):
 
     from nar import datasets, device, processors
     from nar.batch import collate, training_spec
+    from nar.decode import hard
     from nar.loss import total_loss
     from nar.reasoner import Reasoner
 
@@ -82,7 +83,8 @@ def measure_ours(task):
 
     @torch.no_grad()
     def predict(batch):
-        return reasoner(batch)
+        spec = reasoner.specs[batch.algorithm]
+        return {name: hard(spec[name], value) for name, value in reasoner(batch).outputs.items()}
 
     call = predict if task["eval"] else train
     cpu_seconds, wall_seconds = [], []

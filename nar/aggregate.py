@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nar import cpu
+
 MASKED = -1e6  # what dm-clrs puts in the place of a message from a node that is no neighbour
 
 
@@ -52,9 +54,7 @@ class _MaxPlus(torch.autograd.Function):
     @staticmethod
     def forward(ctx, left, right):  # type: ignore[override]
         wants_grad = left.requires_grad or right.requires_grad
-        if left.device.type == "cpu":
-            from nar import cpu
-
+        if cpu.usable(left, right):
             best, where = cpu.max_plus(left, right)
         else:
             best, where = _max_plus_plain(left, right)
@@ -67,9 +67,7 @@ class _MaxPlus(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):  # type: ignore[override]
         (where,) = ctx.saved_tensors
-        if grad.device.type == "cpu":
-            from nar import cpu
-
+        if cpu.usable(grad):
             return cpu.max_plus_backward(grad, where, ctx.shape[1])
         return _max_plus_backward_plain(grad, where, ctx.shape[1])
 

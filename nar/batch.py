@@ -153,7 +153,7 @@ def collate(traces: Sequence[Any], algorithm: Any, *, random_pos: np.random.Rand
 
 
 def draw(algorithm: Any, nodes: int, samples: int, *, seed: Sequence[int], random_pos: bool, **params: Any) -> Batch:
-    """A batch drawn on the fly: a pure function of its arguments, whichever process or session makes it.
+    """A batch drawn on the fly: a pure function of its arguments, whichever process or run makes it.
 
     `seed` is a sequence of integers, for example (run seed, stream, step).
     """

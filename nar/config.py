@@ -6,8 +6,6 @@ The defaults are the protocol of Ibarz et al. (LoG 2022) as run by dm-clrs; docs
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -94,6 +92,10 @@ class Config:
         self._check("learning_rate", 0 < self.learning_rate < float("inf"), "a positive number")
         self._check("dropout", 0 <= self.dropout < 1, "at least 0 and below 1")
         self._check("teacher_forcing", 0 <= self.teacher_forcing <= 1, "between 0 and 1")
+        if self.hint_mode != "encoded_decoded":
+            for name in ("teacher_forcing", "hint_feedback"):
+                unused = getattr(self, name) == getattr(Config, name)
+                self._check(name, unused, f"left away with --hint-mode {self.hint_mode}, which feeds no hints back")
         self._check("train_sizes", len(self.train_sizes) > 0, "one size or more")
 
     def _check(self, name: str, holds: bool, wanted: str) -> None:
@@ -126,8 +128,3 @@ class Config:
         """What keeps `other`'s run from being continued with these settings, as 'hidden 64, not 128'."""
         ours, theirs = self.to_dict(), other.to_dict()
         return [f"{k} {theirs[k]}, not {v}" for k, v in ours.items() if k not in FREE and theirs[k] != v]
-
-    def fingerprint(self) -> str:
-        """A short name for everything that decides what is learned."""
-        fixed = {k: v for k, v in self.to_dict().items() if k not in FREE}
-        return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:12]

@@ -68,6 +68,9 @@ def errors(prog: str = "nar") -> Iterator[None]:
     except BrokenPipeError:  # `nar list | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit complains again
         raise SystemExit(141) from None
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        raise SystemExit(130) from None
     except (ValueError, OSError) as error:
         if os.environ.get("NAR_DEBUG"):
             raise

@@ -11,15 +11,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-import numba
 import torch
 from torch import Tensor
 
+from nar.trace import compiled
+
 PARALLEL_FROM = 2**21  # numbers in the largest array below which cutting a batch costs more than it saves
-EXACT = {"nsz", "arcp", "contract"}  # what the compiler may assume; NaN and infinity are kept
-SUMS = EXACT | {"reassoc"}  # and, where numbers are added up, in any order
+SAFE = {"nsz", "arcp", "contract"}  # what the compiler may assume; NaN and infinity are kept
+SUMS = SAFE | {"reassoc"}  # and, where numbers are added up, in any order
 
 _pool: ThreadPoolExecutor | None = None
+
+
+def usable(*tensors: Tensor) -> bool:
+    """Can compiled CPU kernels take these tensors? Others go the plain way."""
+    return (
+        all(t.device.type == "cpu" for t in tensors)
+        and {t.dtype for t in tensors} in ({torch.float32}, {torch.float64})
+        and not torch.compiler.is_compiling()
+    )
 
 
 def partials(*shape: int, like: Tensor) -> Tensor:
@@ -42,7 +52,7 @@ def run(kernel: Callable, *tensors: Tensor, slots: tuple[Tensor, ...] = ()) -> N
     list(_pool.map(lambda t: kernel(bounds[t], bounds[t + 1], t, *arrays), range(threads)))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=EXACT)
+@compiled(nogil=True, fastmath=SAFE)
 def _max_plus(first, last, slot, left, right, best, where):
     senders, rows, width = left.shape[1:]
     columns = right.shape[2]
@@ -57,12 +67,12 @@ def _max_plus(first, last, slot, left, right, best, where):
                 for k in range(columns):
                     for f in range(width):
                         candidate = left[b, i, j, f] + right[b, i, k, f]
-                        if candidate > best[b, j, k, f]:
+                        if candidate > best[b, j, k, f] or candidate != candidate:  # NaN wins
                             best[b, j, k, f] = candidate
                             where[b, j, k, f] = i
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _max_plus_backward(first, last, slot, grad, where, left, right):
     rows, columns, width = grad.shape[1:]
     for b in range(first, last):
@@ -95,7 +105,7 @@ def max_plus_backward(grad: Tensor, where: Tensor, senders: int) -> tuple[Tensor
 # The kernels of nar/fused.py, in its notation.
 
 
-@numba.njit(cache=True, nogil=True, fastmath=EXACT)
+@compiled(nogil=True, fastmath=SAFE)
 def message_parts(first, last, slot, channels, edge, senders, receivers, parts):
     """parts[i, j] = ReLU(channels[i, j] edge + senders[i] + receivers[j])."""
     nodes, width, features = channels.shape[1], channels.shape[3], senders.shape[2]
@@ -113,7 +123,7 @@ def message_parts(first, last, slot, channels, edge, senders, receivers, parts):
                         parts[b, i, j, f] = 0
 
 
-@numba.njit(cache=True, nogil=True, fastmath=EXACT)
+@compiled(nogil=True, fastmath=SAFE)
 def max_over_senders(first, last, slot, messages, mask, pooled, where):
     """Maximum over axis 1 and the sender that gave it; an empty mask lets every sender through."""
     nodes, features = messages.shape[1], messages.shape[3]
@@ -129,12 +139,13 @@ def max_over_senders(first, last, slot, messages, mask, pooled, where):
                 if masked and not mask[b, i, j]:
                     continue  # nodes are their own neighbours, so one sender at least counts, and above -10^6
                 for f in range(features):
-                    if messages[b, i, j, f] > pooled[b, j, f]:
-                        pooled[b, j, f] = messages[b, i, j, f]
+                    message = messages[b, i, j, f]
+                    if message > pooled[b, j, f] or message != message:  # NaN wins
+                        pooled[b, j, f] = message
                         where[b, j, f] = i
 
 
-@numba.njit(cache=True, nogil=True, fastmath=EXACT)
+@compiled(nogil=True, fastmath=SAFE)
 def max_backward(first, last, slot, grad, where, hidden, weight, grad_hidden, grad_weight):
     """Backward of max over senders of hidden @ weight.T, where hidden is the result of a ReLU (undone as well)."""
     nodes, features = grad.shape[1:]
@@ -159,7 +170,7 @@ def max_backward(first, last, slot, grad, where, hidden, weight, grad_hidden, gr
                         grad_hidden[b, i, j, c] = 0
 
 
-@numba.njit(cache=True, nogil=True, fastmath=SUMS)
+@compiled(nogil=True, fastmath=SUMS)
 def message_parts_backward(
     first, last, slot, grad, parts, channels, edge, grad_channels, grad_senders, grad_receivers, grad_edge
 ):
@@ -186,7 +197,7 @@ def message_parts_backward(
                             grad_edge[slot, k, f] += x * grad[b, i, j, f]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=SUMS)
+@compiled(nogil=True, fastmath=SUMS)
 def pointer_scores(first, last, slot, channels, edge, states, own, other, weigh, scores):
     """scores[i, j] = weigh . max(own[i], other[j] + channels[j, i] edge + states[j, i]); empty states count as zero."""
     nodes, features = own.shape[1:]
@@ -211,7 +222,7 @@ def pointer_scores(first, last, slot, channels, edge, states, own, other, weigh,
                 scores[b, i, j] = total
 
 
-@numba.njit(cache=True, nogil=True, fastmath=SUMS)
+@compiled(nogil=True, fastmath=SUMS)
 def pointer_scores_backward(
     first, last, slot, grad, channels, edge, states, own, other, weigh,
     grad_channels, grad_states, grad_own, grad_other, grad_edge, grad_weigh,

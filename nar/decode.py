@@ -26,7 +26,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from nar import fused
+from nar import cpu, fused
 from nar.encode import Edges
 from nar.layers import linear, stacked
 from nar.process import Readout
@@ -147,7 +147,7 @@ class Decoder(nn.Module):
             return own[0] if probe.type is Type.CATEGORICAL else own[0].squeeze(-1)
         own_BNF, other_BNF = own
         edge, weigh = maps[2:]
-        if fused.usable(own_BNF, edges.channels_BNNK):
+        if cpu.usable(own_BNF, edges.channels_BNNK):
             weight_KF, bias_F = edges.map.then(edge, columns=self.features)
             states = None
             if edge_states is not None:

@@ -6,6 +6,8 @@ import functools
 
 import torch
 
+UNKNOWN = "unknown device {!r}; choose auto, cpu, cuda or cuda:N"
+
 
 def choose(name: str) -> torch.device:
     """The device of this name (auto: a GPU if there is one); ValueError where it does not exist."""
@@ -14,7 +16,9 @@ def choose(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ValueError(f"unknown device {name!r}; choose auto, cpu, cuda or cuda:N") from error
+        raise ValueError(UNKNOWN.format(name)) from error
+    if device.type not in ("cpu", "cuda"):
+        raise ValueError(UNKNOWN.format(name))
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise ValueError(

@@ -78,7 +78,8 @@ class EdgeMap:
         key = (layer, columns)
         if key not in self._composed:
             weight = layer.weight if columns is None else layer.weight[:, :columns]
-            self._composed[key] = self.weight_KF @ weight.t(), torch.addmv(layer.bias, weight, self.bias_F)
+            bias = weight @ self.bias_F
+            self._composed[key] = self.weight_KF @ weight.t(), bias if layer.bias is None else bias + layer.bias
         return self._composed[key]
 
 

@@ -7,6 +7,7 @@ depend on how the set is cut into batches; it is cut by memory.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import time
@@ -52,7 +53,8 @@ def portions(traces: Iterable[Trace], features: int) -> Iterator[list[Trace]]:
     """The traces in portions that fit into memory as one batch each."""
     iterator = iter(traces)
     for first in iterator:
-        size = max(1, TENSOR_BYTES // (first.nodes**2 * features * 4))
+        heaviest = max(first.nodes**2 * features * 4, sum(array.nbytes for array in first.compact.values()))
+        size = max(1, TENSOR_BYTES // heaviest)
         yield [first, *itertools.islice(iterator, size - 1)]
 
 
@@ -67,7 +69,7 @@ class Score:
     samples: int
     loss: float  # mean over samples; nan where not asked for
     lengths: list[int]  # hint snapshots of every sample, the initial one included
-    seconds: float
+    seconds: float  # of the rollouts, outputs decided; without drawing data, scoring and checking
 
     @property
     def score(self) -> float:
@@ -96,7 +98,18 @@ class Score:
         }
 
 
-@torch.no_grad()
+@contextlib.contextmanager
+def evaluating(reasoner: Reasoner) -> Iterator[None]:
+    """Evaluation mode, no gradients; afterwards as before."""
+    training = reasoner.training
+    reasoner.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        reasoner.train(training)
+
+
 def evaluate(
     reasoner: Reasoner,
     algorithm: Algorithm,
@@ -111,9 +124,7 @@ def evaluate(
     `loss`: compute the loss too; `validity`: ask the algorithm whether answers are right (needs the traces).
     """
     device = next(reasoner.parameters()).device
-    training = reasoner.training
-    reasoner.eval()
-    began = time.perf_counter()
+    seconds = 0.0
     spec = reasoner.specs[algorithm.name]
     outputs: dict[str, Tally] = {}
     hints: dict[str, list[Tally]] = {}
@@ -127,10 +138,15 @@ def evaluate(
     for part, batch in ready:
         lengths += batch.lengths
         batch = batch.to(device)
-        rollout = reasoner(batch, decide_hints=not loss)
+        began = time.perf_counter()
+        with evaluating(reasoner):
+            rollout = reasoner(batch, decide_hints=not loss)
+        predicted = merge_permutations(spec, {n: hard(spec[n], v) for n, v in rollout.outputs.items()})
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds += time.perf_counter() - began
         if loss:
             summed_loss += total_loss(batch, rollout).item() * len(batch)
-        predicted = merge_permutations(spec, {n: hard(spec[n], v) for n, v in rollout.outputs.items()})
         truth = merge_permutations(spec, batch.outputs)
         right = torch.ones(len(batch), dtype=torch.bool, device=device)
         for name in truth:
@@ -154,7 +170,6 @@ def evaluate(
             for row, place in enumerate(batch.order):
                 arguments = algorithm.arguments_of(part[place])
                 valid += algorithm.is_valid(arguments, {n: v[row] for n, v in answers.items()})
-    reasoner.train(training)
     return Score(
         outputs=outputs,
         hints=hints,
@@ -163,7 +178,7 @@ def evaluate(
         samples=len(lengths),
         loss=summed_loss / len(lengths) if loss else float("nan"),
         lengths=lengths,
-        seconds=time.perf_counter() - began,
+        seconds=seconds,
     )
 
 

@@ -24,17 +24,6 @@ from nar import cpu
 BLOCK_BYTES = 2**19  # of one [graphs, N, N, F] block per thread: half of a typical second-level cache
 
 
-def usable(*tensors: Tensor | None) -> bool:
-    """Can the fused CPU operations take these tensors?"""
-    given = [t for t in tensors if t is not None]
-    dtypes = {t.dtype for t in given}
-    return (
-        all(t.device.type == "cpu" for t in given)
-        and dtypes in ({torch.float32}, {torch.float64})
-        and not torch.compiler.is_compiling()
-    )
-
-
 def _blocks(graphs: int, bytes_per_graph: int) -> list[tuple[int, int]]:
     size = max(1, BLOCK_BYTES * torch.get_num_threads() // max(1, bytes_per_graph))
     return [(start, min(start + size, graphs)) for start in range(0, graphs, size)]
@@ -50,16 +39,17 @@ def message_pool(
     mask_BNN: Tensor | None,
 ) -> Tensor:
     """Pooled messages [B, N, F]; `first`, `second`: weight and bias of L1 and L2; a masked message counts as -10^6."""
-    return _MessagePool.apply(channels_BNNK, edge_KF, senders_BNF, receivers_BNF, *first, *second, mask_BNN)  # type: ignore[return-value]
+    keep = torch.is_grad_enabled()  # within an autograd function it never is
+    return _MessagePool.apply(channels_BNNK, edge_KF, senders_BNF, receivers_BNF, *first, *second, mask_BNN, keep)  # type: ignore[return-value]
 
 
 class _MessagePool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, channels, edge, senders, receivers, weight1, bias1, weight2, bias2, mask):  # type: ignore[override]
+    def forward(ctx, channels, edge, senders, receivers, weight1, bias1, weight2, bias2, mask, keep):  # type: ignore[override]
         channels, edge, senders, receivers = (t.contiguous() for t in (channels, edge, senders, receivers))
         mask = mask.contiguous() if mask is not None else torch.empty(0, 0, 0, dtype=torch.bool)
         graphs, nodes, features = senders.shape
-        keep = any(ctx.needs_input_grad)
+        keep = keep and any(ctx.needs_input_grad)
         row_bytes = nodes * nodes * features * senders.element_size()
         blocks = _blocks(graphs, row_bytes)
         largest = max((last - start for start, last in blocks), default=0) * nodes * nodes
@@ -127,7 +117,7 @@ class _MessagePool(torch.autograd.Function):
             )  # fmt: skip
         return (
             grad_channels, grad_edge.sum(0), grad_senders, grad_receivers, grad_weight1, grad_bias1,
-            grad_weight2.sum(0), grad.sum((0, 1)), None,
+            grad_weight2.sum(0), grad.sum((0, 1)), None, None,
         )  # fmt: skip
 
 

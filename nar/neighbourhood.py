@@ -21,7 +21,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from nar import fused
+from nar import cpu, fused
 from nar.aggregate import REDUCTIONS
 from nar.encode import Edges
 from nar.layers import MessageMLP
@@ -124,7 +124,7 @@ class Dense(Neighbourhood):
         return torch.einsum("bsrh,bshv->brhv", weights_BSRH, values_BSHV).flatten(2)
 
     def pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how="max"):
-        if how == "max" and isinstance(message, MessageMLP) and fused.usable(senders_BNF, self._edges.channels_BNNK):
+        if how == "max" and type(message) is MessageMLP and cpu.usable(senders_BNF, self._edges.channels_BNNK):
             weight_KF, bias_F = self._edges.map.then(edge)
             return fused.message_pool(
                 self._edges.channels_BNNK,
@@ -184,7 +184,7 @@ class Alone(Neighbourhood):
     def reduce(self, messages: Tensor, how: str) -> Tensor:
         if how not in REDUCTIONS:
             raise ValueError(f"unknown reduction {how!r}; choose one of {', '.join(REDUCTIONS)}")
-        return messages
+        return messages.expand(-1, self.nodes, -1)
 
     def attend(self, logits: Tensor, values_BNF: Tensor) -> Tensor:
         return values_BNF

@@ -25,6 +25,7 @@ from nar import device as devices
 from nar.batch import Batch, collate
 from nar.config import Config
 from nar.decode import SINKHORN_STEPS_OUTPUT, hard, log_sinkhorn
+from nar.evaluate import evaluating
 from nar.metric import Tally, correct, merge_permutations, tally
 from nar.names import suggest
 from nar.reasoner import Reasoner
@@ -49,15 +50,9 @@ def load(path: str | Path, which: str = "best", *, device: str = "cpu") -> Reaso
     if not isinstance(content.get("config"), dict) or not isinstance(content.get("model"), dict):
         raise ValueError(f"{file} holds no reasoner (its settings or parameters are missing); give a run directory")
     config = Config.from_dict(content["config"])
-    with torch.random.fork_rng(devices=[]):  # building draws initial parameters
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # building draws initial parameters
         reasoner = Reasoner.from_config(config)
-    try:
-        reasoner.load_state_dict(content["model"])
-    except RuntimeError as error:
-        raise ValueError(
-            f"the parameters in {file} do not fit {config.algo} with processor {config.processor!r}: "
-            "has the processor's code changed since the run was made?"
-        ) from error
+    reasoner.load_parameters(content["model"], file)
     return reasoner.to(on).eval()
 
 
@@ -157,13 +152,8 @@ def run(
     batch = _with_steps(batch, batch.steps if steps is None else steps)
     spec = reasoner.specs[chosen.name]
 
-    training = reasoner.training
-    reasoner.eval()
-    try:
-        with torch.no_grad():
-            rollout = reasoner(batch.to(next(reasoner.parameters()).device), decide_hints=True)
-    finally:
-        reasoner.train(training)
+    with evaluating(reasoner):
+        rollout = reasoner(batch.to(next(reasoner.parameters()).device), decide_hints=True)
 
     logits = {name: value.cpu() for name, value in rollout.outputs.items()}
     predicted = merge_permutations(spec, {name: hard(spec[name], value) for name, value in logits.items()})

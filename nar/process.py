@@ -50,7 +50,7 @@ class Readout:
 class Processor(nn.Module):
     """Base class. A subclass defines `forward`; it may override `initial_state` and `readout`.
 
-    The declared facts are checked by the contract tests over every processor in the table.
+    The declared facts, all but `cost`, are checked by the contract tests over every processor in the table.
     """
 
     permutation_equivariant: bool = True  # renaming the nodes renames the result
@@ -68,7 +68,8 @@ class Processor(nn.Module):
     def initial_state(self, graphs: int, nodes: int, like: Tensor) -> Any:
         """The state before the first step, of the dtype and device of `like`: zeros [B, N, F] unless overridden.
 
-        A state is a tensor or a tuple of tensors (None allowed), each with the batch as its first axis.
+        A state is a tensor or a plain tuple of tensors (None allowed), the first of them the hidden state of the nodes,
+        each with the batch as its first axis.
         """
         return like.new_zeros(graphs, nodes, self.features)
 
@@ -78,6 +79,7 @@ class Processor(nn.Module):
 
     def readout(self, step: Step, before: Any, after: Any) -> Readout:
         """What the decoders see after a step; CLRS shows them the hidden state before and after it."""
+        before, after = (state[0] if isinstance(state, tuple) else state for state in (before, after))
         return Readout(torch.cat([before, after], dim=-1))
 
 

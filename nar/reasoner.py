@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nar.batch import Batch, training_spec
 from nar.config import Config
@@ -84,7 +84,8 @@ class Reasoner(nn.Module):
         accepted = processors.accepts(processor)
         own = {name: value for name, value in options.items() if name in accepted}
         rest = {name: value for name, value in options.items() if name not in accepted}
-        if unknown := rest.keys() - inspect.signature(cls.__init__).parameters.keys():
+        known = {p.name for p in inspect.signature(cls.__init__).parameters.values() if p.kind is p.KEYWORD_ONLY}
+        if unknown := rest.keys() - known:
             raise ValueError(f"neither processor {processor!r} nor Reasoner has an option {sorted(unknown)[0]!r}")
         specs = {name: training_spec(datasets.get(name)) for name in names}
         return cls(specs, processors.build(processor, hidden, **own), **rest)
@@ -122,6 +123,16 @@ class Reasoner(nn.Module):
         from nar import predict
 
         return predict.run(self, graph, **inputs)
+
+    def load_parameters(self, state: Mapping[str, Tensor], source: object) -> None:
+        """Like load_state_dict; ValueError names the `source` of parameters that do not fit."""
+        try:
+            self.load_state_dict(state)
+        except RuntimeError as error:
+            raise ValueError(
+                f"the parameters in {source} do not fit {', '.join(self.specs)} with {type(self.processor).__name__}: "
+                "has the processor's code changed since the run was made?"
+            ) from error
 
     def parameter_count(self) -> int:
         return sum(p.numel() for p in self.parameters())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nar import figures
+from nar.config import FREE, Config
 
 SCHEMA = 1  # of results.json
 PROTOCOL_STEPS = 10_000  # training steps of the protocol of Ibarz et al. 2022
@@ -109,6 +110,9 @@ def warnings(results: Results) -> list[str]:
             f"Trained for {run['steps']:,} steps, the published protocol for {PROTOCOL_STEPS:,}: "
             "not comparable with published scores."
         )
+    if other := unusual(results["config"]):
+        named = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in other.items())
+        found.append(f"Not the published protocol ({named}): not comparable with published scores.")
     if run["best_validation"] is None:
         found.append("Never validated: the weights evaluated are the last ones, not selected ones.")
     missing = sorted(set(results["config"].get("eval_sizes", ())) - {e["size"] for e in results["evaluations"]})
@@ -168,6 +172,13 @@ def markdown(results: Results, figure_links: Sequence[str] = ()) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def unusual(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that make a run another one than the default protocol's for its algorithm, processor and seed."""
+    default = Config().to_dict()
+    chosen = FREE | {"algo", "processor", "seed"}
+    return {k: v for k, v in config.items() if k in default and k not in chosen and v != default[k]}
+
+
 def _title(results: Results) -> str:
     run = results["run"]
     best = f", best validation at {run['best_step']:,}" if run["best_validation"] is not None else ""
@@ -189,7 +200,7 @@ def _how_to_read(results: Results) -> str:
         "- **extrapolation** is n as a multiple of the largest size trained on; up to 1x is in-distribution;",
         "- **steps** (mean/maximum per graph) come from the trace: the model is told when the algorithm ended (the "
         "oracle termination of CLRS) and does not stop by itself;",
-        "- **seconds** is the wall time of the evaluation; **data** names the set and the start of its hash;",
+        "- **seconds** is the wall time of the rollouts; **data** names the set and the start of its hash;",
         "- this is one seed: single runs of one setting can differ by much, and one run gives no interval.",
     ])  # fmt: skip
 

@@ -25,8 +25,9 @@ from torch import Tensor
 from nar.batch import Batch
 from nar.decode import Decoder, feed_back, node_readout
 from nar.encode import EdgeMap, Edges, Encoded, Encoder, dense
+from nar.names import suggest
 from nar.neighbourhood import Dense
-from nar.process import Step, rows
+from nar.process import Readout, Step, rows
 from nar.spec import Location, Stage
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def roll_out(
     decide_hints: bool = False,
 ) -> Rollout:
     """See Reasoner.forward, which this is the body of."""
+    if batch.algorithm not in reasoner.specs:
+        raise ValueError(suggest("algorithm", batch.algorithm, reasoner.specs, "this reasoner was not built for it"))
     encoder: Encoder = reasoner.encoders[batch.algorithm]  # type: ignore[assignment]
     decoder: Decoder = reasoner.decoders[batch.algorithm]  # type: ignore[assignment]
     run = _Run(reasoner, encoder, batch)
@@ -84,9 +87,9 @@ def roll_out(
                 hints = feed_back(batch.spec, predicted, how=feedback)
                 if forcing > 0:
                     hints = _force(batch, s, hints, forcing, generator, run.reference.dtype)
-        step = run.step(hints, kept)
+        step, view = run.step(hints, kept)
         before, state = state, _process(reasoner, step, state)
-        view = run.view(step, reasoner.processor.readout(step, before, state))
+        view = view.after(reasoner.processor.readout(step, before, state))
         following = batch.live(s + 1) if s + 1 < batch.steps else 0
         if following < live:  # these samples have taken their last step: their outputs are decoded from it
             finished.append(view.rows(slice(following, live)))
@@ -148,10 +151,9 @@ class _Run:
         self.edge_map = EdgeMap(*encoder.weights(Location.EDGE))
         self.self_loops = torch.eye(batch.nodes, dtype=torch.bool, device=self.reference.device)
 
-    def step(self, hints: Mapping[str, Tensor], live: int) -> Step:
-        """Encode inputs and current hints for the first `live` samples."""
-        nothing = Encoded(None, None, None, None)
-        found = nothing
+    def step(self, hints: Mapping[str, Tensor], live: int) -> tuple[Step, _View]:
+        """Encode inputs and current hints for the first `live` samples: for the processor, and for the decoders."""
+        found = Encoded(None, None, None, None)
         if self.encode_hints:
             found = self.encoder.encode(Stage.HINT, hints, self.nodes, adjacency=self.links)
 
@@ -159,27 +161,16 @@ class _Run:
             parts = [part for part in (None if inputs is None else inputs[:live], current) if part is not None]
             return torch.cat(parts, -1) if parts else self.reference.new_zeros(live, *shape, 0)
 
-        nodes = join(self.inputs.nodes, found.nodes, self.nodes)
-        edges = join(self.inputs.edges, found.edges, self.nodes, self.nodes)
-        graph = join(self.inputs.graph, found.graph)
+        nodes = _affine(join(self.inputs.nodes, found.nodes, self.nodes), self.node_map)
+        edges = Edges(join(self.inputs.edges, found.edges, self.nodes, self.nodes), self.edge_map)
+        graph = _affine(join(self.inputs.graph, found.graph), self.graph_map)
         adjacency = None
         if self.links:
             adjacency = self.self_loops.expand(live, -1, -1)
             for links in (None if self.inputs.adjacency is None else self.inputs.adjacency[:live], found.adjacency):
                 adjacency = adjacency if links is None else adjacency | links
-        self.adjacency = adjacency
-        hood = Dense(Edges(edges, self.edge_map), self.nodes, adjacency if self.follow else None)
-        self.edges = Edges(edges, self.edge_map)
-        return Step(_affine(nodes, self.node_map), _affine(graph, self.graph_map), hood)
-
-    def view(self, step: Step, readout: Any) -> _View:
-        return _View(
-            node_readout(step.nodes, readout),
-            self.edges,
-            readout.edges,
-            step.graph,
-            self.adjacency if self.mask else None,
-        )
+        hood = Dense(edges, self.nodes, adjacency if self.follow else None)
+        return Step(nodes, graph, hood), _View(nodes, edges, None, graph, adjacency if self.mask else None)
 
 
 def _affine(channels: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
@@ -188,13 +179,16 @@ def _affine(channels: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
 
 @dataclasses.dataclass
 class _View:
-    """Everything that decoders look at after a step."""
+    """Everything that decoders look at: what was encoded, and after `after` what the processor shows of its state."""
 
     nodes: Tensor
     edges: Edges
     edge_states: Tensor | None
     graph: Tensor
     adjacency: Tensor | None
+
+    def after(self, readout: Readout) -> _View:
+        return dataclasses.replace(self, nodes=node_readout(self.nodes, readout), edge_states=readout.edges)
 
     def rows(self, which: slice) -> _View:
         if which.start == 0 and which.stop == self.nodes.shape[0]:

@@ -314,21 +314,23 @@ def _record(trace, *hints):
     return scope["write"]
 
 
-def compiled(function: Callable) -> Callable:
-    """numba's njit with its file cache, or without where no directory for the cache can be written.
+def compiled(function: Callable | None = None, **options: Any) -> Callable:
+    """numba's njit (with its `options`) and its file cache, or none where no directory for it can be written.
 
     numba notices changes of the function's own file by time and size. Its name in the cache is completed by a digest of
     that file and of the shared ones whose helpers it may call, so that it can never be stale.
     """
+    if function is None:
+        return functools.partial(compiled, **options)
     digest = hashlib.sha256()
     for file in (function.__code__.co_filename, __file__, *(pathlib.Path(__file__).with_name(f) for f in SHARED)):
         if os.path.exists(file):  # a notebook's cell is no file
             digest.update(pathlib.Path(file).read_bytes())
     function.__qualname__ += f"_{digest.hexdigest()[:12]}"
     try:
-        cached = numba.njit(cache=True)(function)
+        cached = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba: no locator available
-        return numba.njit(function)
+        return numba.njit(**options)(function)
 
     @functools.wraps(function)
     def first_call(*arguments):
@@ -337,7 +339,7 @@ def compiled(function: Callable) -> Callable:
             result = cached(*arguments)
             call = cached
         except OSError:  # the cache's disk is full or was taken away
-            call = numba.njit(function)
+            call = numba.njit(**options)(function)
             result = call(*arguments)
         return result
 

@@ -40,6 +40,7 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     on = device.choose(config.device)
     reasoner = Reasoner.from_config(config)
     run_dir = config.run_dir
+    best_file = run_dir / "best.pt"
     resumed = open_run(config)
     chosen = device.prepare(on, config.threads)
     reasoner.to(on)
@@ -51,9 +52,11 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     optimizer = torch.optim.Adam(reasoner.parameters(), lr=config.learning_rate, fused=True)
     step, seconds, best = 0, 0.0, {"step": -1, "score": -math.inf, "loss": math.inf}
     if resumed is not None:
-        reasoner.load_state_dict(resumed["model"])
+        reasoner.load_parameters(resumed["model"], run_dir / "last.pt")
         optimizer.load_state_dict(resumed["optimizer"])
-        step, seconds, best = resumed["step"], resumed["seconds"], resumed["best"]
+        step, seconds = resumed["step"], resumed["seconds"]
+        if best_file.is_file():  # may be newer than last.pt; the same steps would find the same best again
+            best = checkpoint.load(best_file)["best"]
     print(
         f"{config.algo} with {config.processor}: {reasoner.parameter_count():,} parameters on {on}, "
         f"{config.steps:,} steps, run directory {run_dir}" + (f", resumed at step {step:,}" if resumed else ""),
@@ -62,7 +65,10 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
 
     def save_last() -> None:
         state = {"model": reasoner.state_dict(), "optimizer": optimizer.state_dict(), "config": config.to_dict()}
-        checkpoint.save(run_dir / "last.pt", {**state, "step": step, "seconds": seconds, "best": best})
+        checkpoint.save(run_dir / "last.pt", {**state, "step": step, "seconds": seconds})
+
+    def save_best() -> None:
+        checkpoint.save(best_file, {"model": reasoner.state_dict(), "config": config.to_dict(), "best": best})
 
     # loop
     reasoner.train()
@@ -70,7 +76,7 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     began = time.perf_counter() - seconds
     interval = 0.5 if sys.stderr.isatty() else 30.0
     with (
-        _interruptible() as interrupted,
+        _interruptible("step") as interrupted,
         Metrics(run_dir / "metrics.jsonl", keep_until=step) as metrics,
         tqdm(total=config.steps, initial=step, unit="step", mininterval=interval) as bar,
     ):
@@ -103,17 +109,15 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
                 )
                 if (found.score, -found.loss) > (best["score"], -best["loss"]):  # ties: the lower validation loss
                     best = {"step": step, "score": found.score, "loss": found.loss}
-                    checkpoint.save(
-                        run_dir / "best.pt", {"model": reasoner.state_dict(), "config": config.to_dict(), "best": best}
-                    )
+                    save_best()
                 bar.set_postfix_str(f"loss {mean_loss:.3f}, validation {found.score:.2%}, best {best['score']:.2%}")
             if step % config.checkpoint_every == 0:
                 save_last()
             bar.update()
         save_last()
     if best["step"] < 0:  # stopped before the first validation: there is nothing to choose from but the last step
-        best = {"step": step, "score": float("nan"), "loss": float("nan")}
-        checkpoint.save(run_dir / "best.pt", {"model": reasoner.state_dict(), "config": config.to_dict(), "best": best})
+        best = {"step": step, "score": -math.inf, "loss": math.inf}
+        save_best()
 
     # evaluation
     results = {
@@ -136,10 +140,10 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
         "command": command,
         "provenance": provenance(on) | chosen,
     }
-    reasoner.load_state_dict(checkpoint.load(run_dir / "best.pt", on)["model"])
+    reasoner.load_state_dict(checkpoint.load(best_file, on)["model"])
     results["evaluations"] = []
     with (
-        _interruptible() as interrupted,
+        _interruptible("size", already=interrupted.is_set()) as interrupted,
         tqdm(config.eval_sizes, unit="size", disable=not config.eval_sizes) as bar,
     ):
         for size in bar:
@@ -193,17 +197,20 @@ def _check_sizes(algorithm: Algorithm, config: Config) -> None:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; the second one acts as usual."""
+def _interruptible(unit: str, *, already: bool = False) -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets, to stop after this `unit`; the second one acts as usual.
+
+    `already`: the first one came earlier, and what is done now is the good order in which the run ends.
+    """
     event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    if already or threading.current_thread() is not threading.main_thread():
         yield event
         return
     before: dict[int, Any] = {}
 
     def stop(number: int, _: Any) -> None:
         event.set()
-        print("\nstopping after this step; once more to stop at once", file=sys.stderr)
+        print(f"\nstopping after this {unit}; once more to stop at once", file=sys.stderr)
         for signal_number, handler in before.items():
             signal.signal(signal_number, handler)
 

@@ -31,10 +31,10 @@ TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "gpgn": ("nar.processors.pgn:PGN", {"gated": True}),
     "triplet_pgn": ("nar.processors.pgn:PGN", {"triplets": True}),
     "triplet_gpgn": ("nar.processors.pgn:PGN", {"triplets": True, "gated": True}),
-    "pgn_mask": ("nar.processors.pgn:PGNMask", {}),
-    "gpgn_mask": ("nar.processors.pgn:PGNMask", {"gated": True}),
-    "triplet_pgn_mask": ("nar.processors.pgn:PGNMask", {"triplets": True}),
-    "triplet_gpgn_mask": ("nar.processors.pgn:PGNMask", {"triplets": True, "gated": True}),
+    "pgn_mask": ("nar.processors.pgn:PGN", {"mask_decoders": True}),
+    "gpgn_mask": ("nar.processors.pgn:PGN", {"mask_decoders": True, "gated": True}),
+    "triplet_pgn_mask": ("nar.processors.pgn:PGN", {"mask_decoders": True, "triplets": True}),
+    "triplet_gpgn_mask": ("nar.processors.pgn:PGN", {"mask_decoders": True, "triplets": True, "gated": True}),
 }
 
 

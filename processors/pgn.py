@@ -127,15 +127,8 @@ class PGN(Processor):
         update_BNF = self.norm(torch.relu(skip + out))
         if self.gate is not None:
             gate_BNF = torch.sigmoid(self.gate[2](torch.relu(rest[0] + gate_out[0])))
-            update_BNF = torch.lerp(hidden_BNF, update_BNF, gate_BNF)
+            update_BNF = hidden_BNF + gate_BNF * (update_BNF - hidden_BNF)
         return update_BNF, None if self.triplets is None else self.triplets(step, *rest[-3:])
 
     def readout(self, step: Step, before: tuple, after: tuple) -> Readout:
         return Readout(torch.cat([before[0], after[0]], dim=-1), after[1])
-
-
-class PGNMask(PGN):
-    """PGN whose decoders never point off the graph."""
-
-    def __init__(self, features: int, **options) -> None:
-        super().__init__(features, mask_decoders=True, **options)

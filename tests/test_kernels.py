@@ -131,7 +131,7 @@ def test_pooled_messages_without_graphs_or_channels(masked):
 @pytest.mark.parametrize("masked", [False, True])
 def test_pooling_in_chunks_of_receivers(how, masked, monkeypatch):
     """The route of devices without the fused operation, and of reductions that it does not do."""
-    monkeypatch.setattr(fused, "usable", lambda *_: False)
+    monkeypatch.setattr(cpu, "usable", lambda *_: False)
     run, _ = pooling(2, 5, 4, 3, torch.float64, masked, lambda t: t)
     with torch.no_grad():
         whole = run(lambda hood, *rest: Neighbourhood.pool(hood, *rest, how))
@@ -209,10 +209,10 @@ def test_edge_pointers_are_decoded_in_chunks(monkeypatch):
 
 def test_fused_operations_are_left_to_cpu_floats():
     x = torch.zeros(1)
-    assert fused.usable(x, None)
-    assert not fused.usable(x.half())
-    assert not fused.usable(x, x.double())
-    assert not fused.usable(x.to("meta"))
+    assert cpu.usable(x)
+    assert not cpu.usable(x.half())
+    assert not cpu.usable(x, x.double())
+    assert not cpu.usable(x.to("meta"))
 
 
 @pytest.mark.parametrize("kind", ["triplet_gmpnn", "pgn_mask", "triplet_pgn"])
@@ -222,8 +222,8 @@ def test_a_rollout_without_fused_operations_is_the_same(algorithm, kind, monkeyp
     torch.manual_seed(0)
     reasoner = Reasoner.build(algorithm, kind, hidden=8).double()
     losses, grads = [], []
-    for usable in (fused.usable, lambda *_: False):  # the second is what other devices do
-        monkeypatch.setattr(fused, "usable", usable)
+    for usable in (cpu.usable, lambda *_: False):  # the second is what other devices do
+        monkeypatch.setattr(cpu, "usable", usable)
         loss = total_loss(batch, reasoner(batch, gumbel=False))
         losses.append(loss)
         grads.append(torch.autograd.grad(loss, list(reasoner.parameters()), allow_unused=True))

@@ -438,7 +438,7 @@ def test_files_that_cannot_be_loaded(run_dir, tmp_path):
     with pytest.raises(ValueError, match="holds no reasoner"):
         nar.load(run_dir)
     checkpoint.save(run_dir / "best.pt", {"model": {}, "config": CONFIG.to_dict()})
-    with pytest.raises(ValueError, match="do not fit bellman_ford with processor 'triplet_gmpnn'"):
+    with pytest.raises(ValueError, match="do not fit bellman_ford with MPNN"):
         nar.load(run_dir)
     newer = CONFIG.to_dict() | {"temperature": 1.0}
     checkpoint.save(run_dir / "best.pt", {"model": {}, "config": newer})
