@@ -74,9 +74,8 @@ def summary(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
         "",
         "Node score in percent: **mean** ± standard deviation over seeds (every seed in brackets), trained on at most",
         "16 nodes with the default protocol. n = 64 is the canonical CLRS-30 test set; the others are drawn from the",
-        "same distribution (as many graphs up to n = 64, 32 above).",
-        " The checkpoint of each run was chosen by validation at n = 16 alone. The number of steps",
-        "comes from the trace (oracle termination).",
+        "same distribution (as many graphs up to n = 64, 32 above). The checkpoint of each run was chosen by validation",
+        "at n = 16 alone. The number of steps comes from the trace (oracle termination).",
         "",
         "| algorithm | processor | " + " | ".join(f"n = {size}" for size in sizes) + " | published at n = 64 |",
         "|---" * (len(sizes) + 3) + "|",
@@ -92,7 +91,7 @@ def summary(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
             "",
         )
         lines.append(f"| {algorithm} | [{processor}]({algorithm}-{processor}/) | {cells} | {mark} |")
-    lines += ["", f"Published: {published['source']} ([source]({published['url']}))."]
+    lines += ["", f"Published: {published['source']} ([source]({published['url']})): {published['note']}."]
     lines += ["", "Whole graphs with every output right, in percent:", ""]
     lines += ["| algorithm | processor | " + " | ".join(f"n = {size}" for size in sizes) + " |"]
     lines += ["|---" * (len(sizes) + 2) + "|"]
