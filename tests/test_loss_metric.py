@@ -272,7 +272,8 @@ def test_scores_do_not_depend_on_how_the_set_is_cut(monkeypatch):
     model, samples = Reasoner.build("dag_shortest_paths", "mpnn", hidden=8), traces(algorithm, 7)
     whole = evaluate(model, algorithm, samples, loss=True).to_dict()
     monkeypatch.setattr(module, "TENSOR_BYTES", 2 * 6 * 6 * 8 * 4)  # two graphs at a time
-    assert [len(part) for part in module.portions(samples, 8)] == [2, 2, 2, 1]
+    portions = list(module.portions(samples, 8))
+    assert max(map(len, portions)) == 2 and [t for part in portions for t in part] == samples
     parts = evaluate(model, algorithm, samples, loss=True).to_dict()
     for found in (whole, parts):
         found.pop("seconds")
