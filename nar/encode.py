@@ -95,10 +95,6 @@ class Edges:
         weight, bias = self.map.then(layer, columns)
         return torch.nn.functional.linear(self.channels_BNNK, weight.t(), bias)
 
-    def features(self) -> Tensor:
-        """The features [B, N, N, F] themselves, for processors that need them built."""
-        return self.channels_BNNK @ self.map.weight_KF + self.map.bias_F
-
     def reverse(self) -> Edges:
         """The same edges seen from the other end: [:, a, b] is edge b -> a."""
         return Edges(self.channels_BNNK.transpose(1, 2), self.map)

@@ -176,16 +176,15 @@ def test_projection_equals_linear_of_built_features(width):
         results.append((value, *torch.autograd.grad(value.sin().sum(), leaves)))
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
-    edges = Edges(channels_BNNK, EdgeMap(weight, bias))
-    torch.testing.assert_close(edges.features(), channels_BNNK @ weight + bias)
 
 
 def test_projection_by_the_first_columns_turned_and_of_some_graphs():
     edges = Edges(torch.randn(3, N, N, 2, dtype=F64), EdgeMap(torch.randn(2, 4, dtype=F64), torch.randn(4, dtype=F64)))
     wide, other = torch.nn.Linear(9, 3).double(), torch.nn.Linear(4, 3).double()
-    expected = edges.features() @ wide.weight[:, :4].t() + wide.bias
+    features = edges.channels_BNNK @ edges.map.weight_KF + edges.map.bias_F
+    expected = features @ wide.weight[:, :4].t() + wide.bias
     torch.testing.assert_close(edges.project(wide, columns=4), expected)
-    torch.testing.assert_close(edges.project(other), other(edges.features()))  # each layer has its own composition
+    torch.testing.assert_close(edges.project(other), other(features))  # each layer has its own composition
     torch.testing.assert_close(edges.reverse().project(wide, columns=4), expected.transpose(1, 2))
     torch.testing.assert_close(edges.rows(slice(1, 3)).project(wide, columns=4), expected[1:3])
 
