@@ -14,7 +14,7 @@ if __name__ != "nar.datasets":
 from nar.names import suggest
 
 if TYPE_CHECKING:
-    from nar.trace import Algorithm
+    from nar.algorithm import Algorithm
 
 # name -> module:attribute, loaded on demand
 TABLE = {

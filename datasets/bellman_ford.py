@@ -3,8 +3,9 @@
 import numpy as np
 
 from nar import graphs
+from nar.algorithm import Algorithm
+from nar.record import compiled, record
 from nar.spec import Spec
-from nar.trace import Algorithm, compiled, record
 
 CITATION = "R. Bellman. On a routing problem. Quarterly of Applied Mathematics 16(1), 1958. CLRS 24.1"
 
@@ -20,11 +21,6 @@ SPEC = Spec(
         "msk": ("hint", "node", "mask"),
     }
 )
-
-
-def sample(rng, n, p=(0.5,), low=0.0, high=1.0):
-    A = graphs.erdos_renyi(rng, n, p, weights=(low, high))
-    return {"A": A, "s": rng.randint(n)}
 
 
 def prepare(A, s):
@@ -73,9 +69,10 @@ algorithm = Algorithm(
     name="bellman_ford",
     spec=SPEC,
     citation=CITATION,
+    category="graphs",
     steps=bellman_ford,
     prepare=prepare,
-    sampler=sample,
+    sampler=graphs.sampler(weighted=True, source=True),
     bound=lambda n: n,
     oracle=oracle,
     validity=is_valid,

@@ -3,8 +3,9 @@
 import numpy as np
 
 from nar import graphs
+from nar.algorithm import Algorithm
+from nar.record import compiled, record
 from nar.spec import Spec
-from nar.trace import Algorithm, compiled, record
 
 CITATION = "E. F. Moore. The shortest path through a maze. Symposium on the Theory of Switching, 1959. CLRS 22.2"
 
@@ -19,11 +20,6 @@ SPEC = Spec(
         "pi_h": ("hint", "node", "pointer"),
     }
 )
-
-
-def sample(rng, n, p=(0.5,)):
-    A = graphs.erdos_renyi(rng, n, p)
-    return {"A": A, "s": rng.randint(n)}
 
 
 def prepare(A, s):
@@ -66,9 +62,10 @@ algorithm = Algorithm(
     name="bfs",
     spec=SPEC,
     citation=CITATION,
+    category="graphs",
     steps=bfs,
     prepare=prepare,
-    sampler=sample,
+    sampler=graphs.sampler(source=True),
     bound=lambda n: n,
     oracle=oracle,
     validity=is_valid,

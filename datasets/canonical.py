@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from nar.algorithm import Algorithm
 from nar.datasets import get
 from nar.names import suggest
-from nar.trace import Algorithm, Trace
+from nar.trace import Trace
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,8 +3,9 @@
 import numpy as np
 
 from nar import graphs
+from nar.algorithm import Algorithm
+from nar.record import compiled, record
 from nar.spec import Spec
-from nar.trace import Algorithm, compiled, record
 
 CITATION = "CLRS 24.2 (Introduction to Algorithms, 3rd edition, 2009)"
 
@@ -30,11 +31,6 @@ SPEC = Spec(
 )
 
 WHITE, GREY, BLACK = 0, 1, 2  # color: undiscovered, on the stack, finished
-
-
-def sample(rng, n, p=(0.5,), low=0.0, high=1.0):
-    A = graphs.erdos_renyi(rng, n, p, directed=True, acyclic=True, weights=(low, high))
-    return {"A": A, "s": rng.randint(n)}
 
 
 def prepare(A, s):
@@ -106,9 +102,10 @@ algorithm = Algorithm(
     name="dag_shortest_paths",
     spec=SPEC,
     citation=CITATION,
+    category="graphs",
     steps=dag_shortest_paths,
     prepare=prepare,
-    sampler=sample,
+    sampler=graphs.sampler(directed=True, acyclic=True, weighted=True, source=True),
     bound=lambda n: 3 * n + 1,
     oracle=oracle,
     validity=is_valid,

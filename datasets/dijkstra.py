@@ -3,8 +3,9 @@
 import numpy as np
 
 from nar import graphs
+from nar.algorithm import Algorithm
+from nar.record import compiled, record
 from nar.spec import Spec
-from nar.trace import Algorithm, compiled, record
 
 CITATION = "E. W. Dijkstra. A note on two problems in connexion with graphs. Numerische Mathematik 1, 1959. CLRS 24.3"
 
@@ -22,11 +23,6 @@ SPEC = Spec(
         "u": ("hint", "node", "mask_one"),
     }
 )
-
-
-def sample(rng, n, p=(0.5,), low=0.0, high=1.0):
-    A = graphs.erdos_renyi(rng, n, p, weights=(low, high))
-    return {"A": A, "s": rng.randint(n)}
 
 
 def prepare(A, s):
@@ -70,9 +66,10 @@ algorithm = Algorithm(
     name="dijkstra",
     spec=SPEC,
     citation=CITATION,
+    category="graphs",
     steps=dijkstra,
     prepare=prepare,
-    sampler=sample,
+    sampler=graphs.sampler(weighted=True, source=True),
     bound=lambda n: n + 1,
     oracle=oracle,
     validity=is_valid,

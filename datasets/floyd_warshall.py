@@ -3,8 +3,9 @@
 import numpy as np
 
 from nar import graphs
+from nar.algorithm import Algorithm
+from nar.record import compiled, record
 from nar.spec import Spec
-from nar.trace import Algorithm, compiled, record
 
 CITATION = "R. W. Floyd. Algorithm 97: Shortest path. Communications of the ACM 5(6), 1962. CLRS 25.2"
 
@@ -20,10 +21,6 @@ SPEC = Spec(
         "k": ("hint", "node", "mask_one"),
     }
 )
-
-
-def sample(rng, n, p=(0.5,), low=0.0, high=1.0):
-    return {"A": graphs.erdos_renyi(rng, n, p, weights=(low, high))}
 
 
 def prepare(A):
@@ -90,9 +87,10 @@ algorithm = Algorithm(
     name="floyd_warshall",
     spec=SPEC,
     citation=CITATION,
+    category="graphs",
     steps=floyd_warshall,
     prepare=prepare,
-    sampler=sample,
+    sampler=graphs.sampler(weighted=True),
     bound=lambda n: n,
     oracle=oracle,
     validity=is_valid,

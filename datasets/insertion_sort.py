@@ -3,8 +3,9 @@
 import numpy as np
 
 from nar import arrays
+from nar.algorithm import Algorithm
+from nar.record import compiled, record
 from nar.spec import Spec
-from nar.trace import Algorithm, compiled, record
 
 CITATION = "CLRS 2.1 (Introduction to Algorithms, 3rd edition, 2009)"
 
@@ -65,10 +66,12 @@ algorithm = Algorithm(
     name="insertion_sort",
     spec=SPEC,
     citation=CITATION,
+    category="sorting",
     steps=insertion_sort,
     prepare=prepare,
     sampler=sample,
     bound=lambda n: n,
     oracle=oracle,
     validity=is_valid,
+    recover=arrays.recover,
 )

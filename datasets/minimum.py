@@ -3,8 +3,9 @@
 import numpy as np
 
 from nar import arrays
+from nar.algorithm import Algorithm
+from nar.record import compiled, record
 from nar.spec import Spec
-from nar.trace import Algorithm, compiled, record
 
 CITATION = "CLRS 9.1 (Introduction to Algorithms, 3rd edition, 2009)"
 
@@ -55,12 +56,14 @@ algorithm = Algorithm(
     name="minimum",
     spec=SPEC,
     citation=CITATION,
+    category="searching",
     steps=minimum,
     prepare=prepare,
     sampler=sample,
     bound=lambda n: n,
     oracle=oracle,
     validity=is_valid,
+    recover=arrays.recover,
     num_samples_multiplier=64,
     pred_as_input=True,
 )

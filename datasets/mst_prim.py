@@ -3,8 +3,9 @@
 import numpy as np
 
 from nar import graphs
+from nar.algorithm import Algorithm
+from nar.record import compiled, record
 from nar.spec import Spec
-from nar.trace import Algorithm, compiled, record
 
 CITATION = "R. C. Prim. Shortest connection networks and some generalizations. Bell System Tech. J. 36, 1957. CLRS 23.2"
 
@@ -22,11 +23,6 @@ SPEC = Spec(
         "u": ("hint", "node", "mask_one"),
     }
 )
-
-
-def sample(rng, n, p=(0.5,), low=0.0, high=1.0):
-    A = graphs.erdos_renyi(rng, n, p, weights=(low, high))
-    return {"A": A, "s": rng.randint(n)}
 
 
 def prepare(A, s):
@@ -90,9 +86,10 @@ algorithm = Algorithm(
     name="mst_prim",
     spec=SPEC,
     citation=CITATION,
+    category="graphs",
     steps=mst_prim,
     prepare=prepare,
-    sampler=sample,
+    sampler=graphs.sampler(weighted=True, source=True),
     bound=lambda n: n + 1,
     oracle=oracle,
     validity=is_valid,

@@ -28,12 +28,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nar import datasets, processors
+    from nar.algorithm import Algorithm
     from nar.config import Config
     from nar.predict import Prediction, load
     from nar.process import Processor, Readout, Step
     from nar.reasoner import Reasoner
     from nar.spec import Probe, Spec
-    from nar.trace import Algorithm, Trace
+from nar.trace import Trace
 
 __all__ = [
     "Algorithm", "Config", "Prediction", "Probe", "Processor", "Readout", "Reasoner", "Spec", "Step", "Trace",
@@ -41,7 +42,7 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "Algorithm": "nar.trace",
+    "Algorithm": "nar.algorithm",
     "Config": "nar.config",
     "Prediction": "nar.predict",
     "Probe": "nar.spec",

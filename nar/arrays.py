@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numba
@@ -54,6 +55,11 @@ def positions(n: int) -> np.ndarray:
 def probes(A: np.ndarray) -> dict[str, np.ndarray]:
     """The input probes `pos` and `key`."""
     return {"pos": positions(len(A)), "key": A}
+
+
+def recover(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The reverse: the array from the probe `key`."""
+    return {"A": inputs["key"]}
 
 
 @numba.njit

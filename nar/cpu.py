@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from nar.trace import compiled
+from nar.record import compiled
 
 PARALLEL_FROM = 2**21  # numbers in the largest array below which cutting a batch costs more than it saves
 SAFE = {"nsz", "arcp", "contract"}  # what the compiler may assume; NaN and infinity are kept

@@ -16,12 +16,13 @@ from typing import Any
 
 import torch
 
+from nar.algorithm import Algorithm
 from nar.batch import Batch, collate
 from nar.decode import hard
 from nar.loss import total_loss
 from nar.metric import Tally, correct, merge_permutations, tally
 from nar.reasoner import Reasoner
-from nar.trace import Algorithm, Trace
+from nar.trace import Trace
 
 TENSOR_BYTES = 96 * 2**20  # a batch is cut so that one [B, N, N, F] tensor stays below this
 CANONICAL_SIZE = 64  # graphs of this size come from the canonical CLRS-30 test set

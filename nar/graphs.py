@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -67,6 +67,28 @@ def erdos_renyi(
     if not directed:
         W = np.sqrt(W * W.T + 1e-3)  # the constant keeps the weights of drawn edges away from 0, which means no edge
     return A * W
+
+
+def sampler(
+    *,
+    p: tuple[float, ...] = (0.5,),
+    directed: bool = False,
+    acyclic: bool = False,
+    weighted: bool = False,
+    source: bool = False,
+) -> Callable[..., dict[str, Any]]:
+    """The sampler of a graph algorithm: draws `A`, and with `source` a start node `s`."""
+
+    def finish(rng: np.random.RandomState, A: np.ndarray) -> dict[str, Any]:
+        return {"A": A, "s": rng.randint(len(A))} if source else {"A": A}
+
+    def sample(rng, n, p=p):
+        return finish(rng, erdos_renyi(rng, n, p, directed=directed, acyclic=acyclic))
+
+    def sample_weighted(rng, n, p=p, low=0.0, high=1.0):
+        return finish(rng, erdos_renyi(rng, n, p, directed=directed, acyclic=acyclic, weights=(low, high)))
+
+    return sample_weighted if weighted else sample
 
 
 def from_networkx(graph: nx.Graph, weight: str | None = "weight") -> tuple[np.ndarray, list]:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from nar import checkpoint, datasets, graphs
 from nar import device as devices
+from nar.algorithm import Algorithm
 from nar.batch import Batch, collate
 from nar.config import Config
 from nar.decode import SINKHORN_STEPS_OUTPUT, hard, log_sinkhorn
@@ -30,7 +31,6 @@ from nar.metric import Tally, correct, merge_permutations, tally
 from nar.names import suggest
 from nar.reasoner import Reasoner
 from nar.spec import IGNORED, POINTERS, Location, Probe, Spec, Type
-from nar.trace import Algorithm
 
 SHOWN = 8  # entries of an output that a printed prediction lists
 

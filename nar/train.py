@@ -21,13 +21,13 @@ import torch
 from tqdm import tqdm
 
 from nar import checkpoint, datasets, device
+from nar.algorithm import Algorithm
 from nar.batch import Batch, collate, draw
 from nar.config import Config
 from nar.evaluate import evaluate, test_set
 from nar.loss import total_loss
 from nar.reasoner import Reasoner
 from nar.run_directory import Metrics, open_run, provenance
-from nar.trace import Algorithm
 
 TRAINING_STREAM, VALIDATION_SEED = 0, 2  # validation data is the same whatever the run's seed
 

@@ -12,11 +12,41 @@ FOLDERS = {"nar": "nar", "nar.datasets": "datasets", "nar.processors": "processo
 
 # What a file in each folder may import from nar, beside the other files of the same folder.
 ALLOWED = {
-    "nar.datasets": {"spec", "trace", "graphs", "arrays", "names"},
+    "nar.datasets": {
+        "spec",
+        "trace",
+        "algorithm",
+        "record",
+        "graphs",
+        "families",
+        "arrays",
+        "strings",
+        "points",
+        "names",
+    },
     "nar.processors": {"spec", "process", "aggregate", "neighbourhood", "layers", "names"},
 }
 DOORS = {"nar.datasets.canonical"}  # beside the tables: the fixed sets, which belong to no single algorithm
-WITHOUT_TORCH = {"spec", "trace", "graphs", "arrays", "names", "console", "report", "figures"}
+WITHOUT_TORCH = {
+    "spec",
+    "trace",
+    "runs",
+    "algorithm",
+    "record",
+    "graphs",
+    "families",
+    "arrays",
+    "strings",
+    "points",
+    "names",
+    "console",
+    "report",
+    "figures",
+    "archive",
+    "text",
+    "show",
+    "drawing",
+}
 
 
 def modules():
