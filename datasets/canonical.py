@@ -1,8 +1,14 @@
 """Named benchmark sets, and sets of other sizes, each with a manifest that says exactly what is in it.
 
-`clrs30-v1` is the canonical CLRS-30 data (the tarball of dm-clrs 1.0.0 and the generator of its versions 2): seeds 1, 2
-and 3, drawn one after the other from one RandomState with the sampler's default parameters. The two string matchers of
-that set have 80 nodes and a needle of 16 in the test set: such exceptions belong into `LENGTHS` and `PARAMS`.
+There are two generations of CLRS-30, under one name in the literature. Both draw with seeds 1, 2 and 3, sample after
+sample from one RandomState, with the sampler's default parameters:
+
+- `clrs30-v1`, the canonical one: the data published with dm-clrs 1.0.0. The length of a string-matching task counts the
+  text alone; a pattern of a quarter of that comes on top: 20 nodes in training and validation, 80 in the test.
+- `clrs30-v2`: what the samplers of dm-clrs 2 make of the same settings. The length counts text and pattern together,
+  16 and 64 nodes, a fifth of them (3 and 12) the pattern.
+
+The other 28 algorithms have the same data in both. (dm-clrs 1.0.0 had no `pivot` among the hints of quickselect.)
 """
 
 import dataclasses
@@ -30,6 +36,14 @@ class Split:
     multiplied: bool
 
 
+CLRS30 = (
+    "activity_selector", "articulation_points", "bellman_ford", "bfs", "binary_search", "bridges", "bubble_sort",
+    "dag_shortest_paths", "dfs", "dijkstra", "find_maximum_subarray_kadane", "floyd_warshall", "graham_scan",
+    "heapsort", "insertion_sort", "jarvis_march", "kmp_matcher", "lcs_length", "matrix_chain_order", "minimum",
+    "mst_kruskal", "mst_prim", "naive_string_matcher", "optimal_bst", "quickselect", "quicksort", "segments_intersect",
+    "strongly_connected_components", "task_scheduling", "topological_sort",
+)  # fmt: skip
+
 SETS = {
     "clrs30-v1": {
         "train": Split(seed=1, length=16, samples=1000, multiplied=False),
@@ -38,9 +52,15 @@ SETS = {
     }
 }
 
+SETS["clrs30-v2"] = SETS["clrs30-v1"]
+
 # (set, split, algorithm) -> length and sampler parameters, where they differ from the split's and the sampler's own.
 LENGTHS: dict[tuple[str, str, str], int] = {}
 PARAMS: dict[tuple[str, str, str], dict[str, Any]] = {}
+for _matcher in ("kmp_matcher", "naive_string_matcher"):
+    for _split, _how in SETS["clrs30-v1"].items():
+        LENGTHS["clrs30-v1", _split, _matcher] = _how.length + _how.length // 4
+        PARAMS["clrs30-v1", _split, _matcher] = {"length_needle": _how.length // 4}
 
 
 def canonical(set_name: str, split: str, algorithm: Algorithm | str) -> tuple[list[Trace], dict[str, Any]]:
@@ -50,6 +70,8 @@ def canonical(set_name: str, split: str, algorithm: Algorithm | str) -> tuple[li
     if split not in SETS[set_name]:
         raise ValueError(suggest(f"split of {set_name}", str(split), SETS[set_name]))
     algorithm = get(algorithm) if isinstance(algorithm, str) else algorithm
+    if algorithm.name not in CLRS30:
+        raise ValueError(suggest(f"algorithm of {set_name}", algorithm.name, CLRS30, "fixed_set draws any other set"))
     how, key = SETS[set_name][split], (set_name, split, algorithm.name)
     samples = how.samples * (algorithm.num_samples_multiplier if how.multiplied else 1)
     length = LENGTHS.get(key, how.length)

@@ -4,6 +4,7 @@ import numpy as np
 
 from nar import graphs
 from nar.algorithm import Algorithm
+from nar.datasets.dfs import BLACK, DISCOVER, DONE, FINISH, GREY, OTHER_EDGE, ROOT, TREE_EDGE, advance
 from nar.record import compiled, record
 from nar.spec import Spec
 
@@ -30,8 +31,6 @@ SPEC = Spec(
     }
 )
 
-WHITE, GREY, BLACK = 0, 1, 2  # color: undiscovered, on the stack, finished
-
 
 def prepare(A, s):
     A = graphs.check_graph(A)
@@ -48,34 +47,20 @@ def dag_shortest_paths(trace, A, s):
     color = np.zeros(n, np.int8)
     topo = np.arange(n)  # the node after this one in topological order; the last points to itself
     topo_head = 0
-    s_prev = np.arange(n)  # the stack: the node below this one; s_last is its top
-    s_last = u = v = s
-    record(trace, pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0)
-    color[s] = GREY
-    record(trace, pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0)
-    while True:
-        # v keeps the last node looked at, as in dm-clrs: n - 1 if none was left to visit.
-        for v in range(n):
-            if A[u, v] != 0 and color[v] == WHITE:
-                color[v] = GREY
-                s_prev[v] = s_last
-                s_last = v
-                record(trace, pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0)
-                break
-        if s_last == u:
-            for w in range(n):  # dm-clrs does not look, and answers as if the edge were not there
-                if A[u, w] != 0 and color[w] == GREY:
-                    raise ValueError("A must be acyclic, got a cycle (or self-loop) that can be reached from s")
-            color[u] = BLACK
+    s_prev = np.arange(n)
+    event, u, v = ROOT, s, s
+    while event != DONE:
+        if event == OTHER_EDGE and color[v] == GREY:  # dm-clrs answers as if the edge were not there
+            raise ValueError("A must be acyclic, got a cycle (or self-loop) that can be reached from s")
+        if event == FINISH:
             if color[topo_head] == BLACK:
                 topo[u] = topo_head
             topo_head = u
+        # A child was coloured, and recorded, when its parent found it.
+        if event != OTHER_EDGE and (event != DISCOVER or u == s):
+            s_last = v if event == TREE_EDGE else u
             record(trace, pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 0)
-            if u == s:
-                break
-            s_last = s_prev[u]
-            s_prev[u] = u
-        u = s_last
+        event, u, v = advance(A, color, s_prev, event, u, v)
     mark[s] = 1
     while topo[topo_head] != topo_head:
         record(trace, pi, d, mark, topo, topo_head, color, s_prev, u, v, s_last, 1)

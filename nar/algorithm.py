@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,6 +30,8 @@ CATEGORIES = (
     "data flow",
     "automata",
 )
+
+LARGEST = 8 * 2**30  # bytes of a trace
 
 _Layout = tuple[list[tuple[tuple[int, ...], type, bool]], list[tuple[tuple[int, ...], type]]]
 
@@ -114,6 +117,12 @@ class Algorithm:
         answers = self.steps(recorder.trace, *arguments)
         if recorder.overflow:
             self._rows[nodes] = min(most, recorder.length + recorder.length // 4)
+            row = sum(np.dtype(dtype).itemsize * math.prod(shape) for shape, dtype, in_runs in hints if not in_runs)
+            if (size := recorder.length * row) > LARGEST:
+                raise ValueError(
+                    f"{next(iter(inputs))} must be smaller for {self.name}: the trace of {nodes} nodes has "
+                    f"{recorder.length:,} steps, {size / 2**30:,.0f} GB (longest kept: {LARGEST / 2**30:.0f})"
+                )
             recorder = Recorder(hints, self._rows[nodes], most)
             answers = self.steps(recorder.trace, *arguments)
         for name, values in zip(self._hints, recorder.hints(), strict=True):

@@ -1,8 +1,12 @@
-"""Arrays as inputs: sampling, checking, and the helpers that sorting and searching algorithms share."""
+"""Arrays as inputs: sampling, checking, and the helpers that sorting and searching algorithms share.
+
+While an array is sorted, `order[k]` is the element (named by its first position) that now stands at k.
+"""
 
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +18,11 @@ def uniform(rng: np.random.RandomState, n: int, low: float, high: float) -> np.n
     """n numbers from U[low, high)."""
     check_range(low, high)
     return rng.uniform(low=low, high=high, size=(n,))
+
+
+def sample(rng: np.random.RandomState, n: int, low: float = 0.0, high: float = 1.0) -> dict[str, np.ndarray]:
+    """The sampler of every algorithm that takes one array of numbers from U[low, high)."""
+    return {"A": uniform(rng, n, low, high)}
 
 
 def check_range(low: float, high: float) -> None:
@@ -47,6 +56,24 @@ def check_array(value: Any, name: str = "A") -> np.ndarray:
     return array
 
 
+def check_number(value: Any, name: str) -> float:
+    """One finite number as a float; ValueError naming the argument otherwise."""
+    try:
+        array = numbers(value, name)
+        fine = array.ndim == 0 and bool(np.isfinite(array))
+    except ValueError:
+        fine = False
+    if not fine:
+        raise ValueError(f"{name} must be one finite number, got {reprlib.repr(value)}")
+    return float(array)
+
+
+def prepare(A: Any) -> tuple[tuple[np.ndarray], dict[str, np.ndarray]]:
+    """The checked array for the steps, and the input probes `pos` and `key`."""
+    A = check_array(A)
+    return (A,), probes(A)
+
+
 def positions(n: int) -> np.ndarray:
     """The `pos` probe: i / n."""
     return np.arange(n) / n
@@ -72,6 +99,24 @@ def predecessors(order):
     return pred
 
 
+@numba.njit
+def exchange(A, order, pred, i, j):
+    """Exchange A[i] with A[j] and order[i] with order[j]; `pred` remains what `predecessors(order)` would be."""
+    A[i], A[j] = A[j], A[i]
+    order[i], order[j] = order[j], order[i]
+    for k in (i, i + 1, j, j + 1):
+        if k < len(order):
+            pred[order[k]] = order[max(k - 1, 0)]
+
+
+def sorted_list(A: np.ndarray) -> dict[str, np.ndarray]:
+    """The sorted numbers, and the same as pointers where no two are equal (ties in order of position)."""
+    order = np.argsort(A, kind="stable")
+    pred = np.empty_like(order)
+    pred[order] = order[np.maximum(np.arange(len(order)) - 1, 0)]
+    return {"sorted": np.sort(A), "pred": pred}
+
+
 def is_sorted_list(A: np.ndarray, pred: np.ndarray) -> bool:
     """Do the pointers link all elements into one list whose values never decrease? The first points to itself."""
     n = len(A)
@@ -84,4 +129,5 @@ def is_sorted_list(A: np.ndarray, pred: np.ndarray) -> bool:
     order = [int(first[0])]
     while successor[order[-1]] >= 0 and len(order) <= n:
         order.append(int(successor[order[-1]]))
-    return len(order) == n and bool((np.diff(np.asarray(A, dtype=np.float64)[order]) >= 0).all())
+    values = np.asarray(A, dtype=np.float64)[order]
+    return len(order) == n and bool((values[1:] >= values[:-1]).all())

@@ -22,24 +22,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nar.runs import Runs
 from nar.spec import Probe, Spec, Stage, Type
+from nar.trace import in_runs
 
 PRED_AS_INPUT = ("pred_h", "pred")  # the hint that becomes an input, and the input's name
 
 
 @dataclasses.dataclass
 class Batch:
-    """Inputs [B, ...], hints [T, B, ...], outputs [B, ...] in compact form; `lengths` are in falling order."""
+    """Inputs [B, ...], hints [T, B, ...], outputs [B, ...] in compact form; `lengths` are in falling order.
+
+    Hints on edges are Runs (nar/runs.py): every matrix once, and per moment and sample which of them holds.
+    """
 
     algorithm: str
     spec: Spec
     nodes: int
     inputs: dict[str, Tensor]
-    hints: dict[str, Tensor]
+    hints: dict[str, Any]
     outputs: dict[str, Tensor]
-    lengths: list[
-        int
-    ]  # hint snapshots per sample, the initial one included; Python ints: never read back from a device
+    # hint snapshots per sample, the initial one included; Python ints: never read back from a device
+    lengths: list[int]
     order: list[int]  # order[b] is the place in the given traces of sample b
 
     def __len__(self) -> int:
@@ -57,7 +61,7 @@ class Batch:
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""
 
-        def move(data: dict[str, Tensor]) -> dict[str, Tensor]:
+        def move(data: dict[str, Any]) -> dict[str, Any]:
             return {name: value.to(device, non_blocking=non_blocking) for name, value in data.items()}
 
         return dataclasses.replace(self, inputs=move(self.inputs), hints=move(self.hints), outputs=move(self.outputs))
@@ -113,13 +117,15 @@ def collate(traces: Sequence[Any], algorithm: Any, *, random_pos: np.random.Rand
     traces = [traces[i] for i in order]
     lengths = [trace.length for trace in traces]
     spec = algorithm.spec
-    data: dict[Stage, dict[str, np.ndarray]] = {stage: {} for stage in Stage}
+    data: dict[Stage, dict[str, Any]] = {stage: {} for stage in Stage}
     for name, probe in spec.items():
         parts = [trace.compact[name] for trace in traces]
         if probe.stage is Stage.HINT and name == PRED_AS_INPUT[0] and algorithm.pred_as_input:
             if any((part != part[0]).any() for part in parts):
                 raise ValueError(f"{algorithm.name}: hint {name} changes over time and cannot be an input")
             data[Stage.INPUT][PRED_AS_INPUT[1]] = np.stack([part[0] for part in parts])
+        elif in_runs(probe):
+            data[Stage.HINT][name] = _joined(parts, lengths)
         elif probe.stage is Stage.HINT:
             stacked = np.zeros((lengths[0], len(parts), *parts[0].shape[1:]), parts[0].dtype)
             for b, part in enumerate(parts):
@@ -134,11 +140,8 @@ def collate(traces: Sequence[Any], algorithm: Any, *, random_pos: np.random.Rand
     if random_pos is not None and "pos" in data[Stage.INPUT]:
         data[Stage.INPUT]["pos"] = random_positions(data[Stage.INPUT]["pos"], random_pos)
 
-    def tensors(values: dict[str, np.ndarray]) -> dict[str, Tensor]:
-        return {
-            name: torch.from_numpy(v.astype(np.float32) if v.dtype == np.float64 else np.ascontiguousarray(v))
-            for name, v in values.items()
-        }
+    def tensors(values: dict[str, Any]) -> dict[str, Any]:
+        return {name: _tensor(v) for name, v in values.items()}
 
     return Batch(
         algorithm=algorithm.name,
@@ -150,6 +153,24 @@ def collate(traces: Sequence[Any], algorithm: Any, *, random_pos: np.random.Rand
         lengths=lengths,
         order=order,
     )
+
+
+def _joined(parts: Sequence[Runs], lengths: Sequence[int]) -> Runs:
+    """The runs of several samples as those of a batch; a sample that has ended keeps its last value."""
+    index = np.empty((max(lengths), len(parts)), np.int64)
+    first = 0
+    for b, part in enumerate(parts):
+        index[: lengths[b], b] = part.index
+        index[lengths[b] :, b] = part.index[-1]
+        index[:, b] += first
+        first += len(part.values)
+    return Runs(np.concatenate([part.values for part in parts]), index)
+
+
+def _tensor(value: Any) -> Any:
+    if isinstance(value, Runs):
+        return Runs(_tensor(value.values), torch.from_numpy(value.index))
+    return torch.from_numpy(value.astype(np.float32) if value.dtype == np.float64 else np.ascontiguousarray(value))
 
 
 def draw(algorithm: Any, nodes: int, samples: int, *, seed: Sequence[int], random_pos: bool, **params: Any) -> Batch:

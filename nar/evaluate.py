@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from nar import protocol
 from nar.algorithm import Algorithm
 from nar.batch import Batch, collate
 from nar.decode import hard
@@ -25,21 +26,22 @@ from nar.reasoner import Reasoner
 from nar.trace import Trace
 
 TENSOR_BYTES = 96 * 2**20  # a batch is cut so that one [B, N, N, F] tensor stays below this
-CANONICAL_SIZE = 64  # graphs of this size come from the canonical CLRS-30 test set
 TEST_SEED = 3  # of the canonical test set; sets of other sizes are drawn with it too
 
 
 def test_set(algorithm: Algorithm, size: int, samples: int = 0) -> tuple[Iterable[Trace], dict[str, Any]]:
-    """Test traces of one size and their manifest; at size 64, unless `samples` asks otherwise, the canonical set.
+    """Test traces of one size and their manifest; at the canonical size, unless `samples` asks otherwise, the canonical
+    set.
 
     By default a set has as many samples as CLRS-30's (32 times the algorithm's multiplier), but 32 above size 64. Other
     sets are drawn again whenever they are gone through: 32 traces of floyd_warshall on 256 nodes would take 6 GB.
     """
     from nar.datasets import canonical
 
-    if size == CANONICAL_SIZE and not samples:
+    canonical_size = protocol.canonical_size(algorithm)
+    if size == canonical_size and not samples and algorithm.name in canonical.CLRS30:
         return canonical.canonical("clrs30-v1", "test", algorithm)
-    count = samples or 32 * (algorithm.num_samples_multiplier if size <= CANONICAL_SIZE else 1)
+    count = samples or test_samples(algorithm, size)
 
     class Drawn:
         def __iter__(self) -> Iterator[Trace]:
@@ -48,6 +50,11 @@ def test_set(algorithm: Algorithm, size: int, samples: int = 0) -> tuple[Iterabl
     traces = Drawn()
     sha256 = canonical.content_hash(traces)
     return traces, canonical.manifest(algorithm, size, count, TEST_SEED, None, sha256, name="nar/test")
+
+
+def test_samples(algorithm: Algorithm, size: int) -> int:
+    """How many test traces of this size there are by default."""
+    return 32 * (algorithm.num_samples_multiplier if size <= protocol.canonical_size(algorithm) else 1)
 
 
 def portions(traces: Iterable[Trace], features: int) -> Iterator[list[Trace]]:

@@ -8,7 +8,7 @@ a dash pattern of its own as well. matplotlib's Figure is used without pyplot: n
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,7 +76,7 @@ def score_against_size(runs: Sequence[Results], published: Mapping[str, Any] | N
                 handles |= _with_seeds(axis, curves, name, color, marker)
             evaluations = [e for row in rows for e in row]
             handles["sizes trained on"] = shade
-            handles |= _published_mark(axis, algorithm, processor, published, {e["size"] for e in evaluations})
+            handles |= _published_mark(axis, algorithm, processor, published, evaluations)
             _size_axis(axis, trained, evaluations)
             axis.set_ylim(-4, 104)
             axis.set_ylabel("score (%)")
@@ -198,15 +198,16 @@ def _with_seeds(axis: Axes, curves: Sequence[Sequence[tuple]], name: str, color:
 
 
 def _published_mark(
-    axis: Axes, algorithm: str, processor: str, published: Mapping[str, Any] | None, sizes: Collection[int]
+    axis: Axes, algorithm: str, processor: str, published: Mapping[str, Any] | None, evaluations: Sequence[Any]
 ) -> dict[str, Any]:
-    """An open diamond around our point; nothing where the literature has no score for a size that we evaluated."""
-    if published is None or published["size"] not in sizes:
+    """An open diamond around our point; nothing where the literature has no score on a set that we evaluated."""
+    sizes = [e["size"] for e in evaluations if published and e["data"]["set"] == published["set"]]
+    if published is None or not sizes:
         return {}
     for row in published["scores"]:
         if (row["algorithm"], row["processor"]) == (algorithm, processor):
             mark = axis.errorbar(
-                published["size"], row["mean"], yerr=row["spread"], fmt="D", ms=8, mfc="none", mec=BLACK, ecolor=BLACK,
+                sizes[0], row["mean"], yerr=row["spread"], fmt="D", ms=8, mfc="none", mec=BLACK, ecolor=BLACK,
                 elinewidth=1, capsize=3, zorder=4, clip_on=False,
             )  # fmt: skip
             return {published["short"]: mark}

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
 
-from nar.arrays import check_range, numbers, positions
+from nar import families, weights
+from nar.arrays import numbers, positions
 from nar.trace import index_dtype
 
 if TYPE_CHECKING:
@@ -22,16 +23,21 @@ if TYPE_CHECKING:
 TRAIN_P = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # edge probabilities of the CLRS training protocol
 
 
-def choose(rng: np.random.RandomState, values: Sequence[float] | float) -> float:
-    """One of the values: draws what `rng.choice(values)` draws (nothing for a single value), several times faster."""
-    if isinstance(values, (int, float)):
-        values = (values,)
+def check_probabilities(p: Any) -> Sequence[float]:
+    """One edge probability or several, as a sequence."""
+    values = (p,) if isinstance(p, (int, float)) else p
     try:
-        fine = len(values) > 0 and all(0 <= p <= 1 for p in values)
+        fine = len(values) > 0 and all(0 <= each <= 1 for each in values)
     except TypeError:
         fine = False
     if not fine:
-        raise ValueError(f"p must hold edge probabilities in [0, 1], got {values!r}")
+        raise ValueError(f"p must hold edge probabilities in [0, 1], got {p!r}")
+    return values
+
+
+def choose(rng: np.random.RandomState, values: Sequence[float] | float) -> float:
+    """One of the values: draws what `rng.choice(values)` draws (nothing for a single value), several times faster."""
+    values = check_probabilities(values)
     return values[rng.randint(len(values))] if len(values) > 1 else values[0]
 
 
@@ -42,12 +48,11 @@ def erdos_renyi(
     *,
     directed: bool = False,
     acyclic: bool = False,
-    weights: tuple[float, float] | None = None,
 ) -> np.ndarray:
-    """A random graph with n nodes, drawn in the reference's order: p, edges, order of a DAG, weights in (low, high).
+    """A random graph with n nodes, drawn in the reference's order: p, edges, order of a DAG; integers 0 and 1.
 
     Undirected graphs keep an edge if it was drawn in both directions, so their density is p squared, and may have
-    self-loops; their weights are geometric means of two draws. Unweighted graphs hold integers.
+    self-loops.
     """
     p = choose(rng, p)
     A = rng.binomial(1, p, size=(n, n))
@@ -57,16 +62,32 @@ def erdos_renyi(
         A = np.triu(A, k=1)
         order = rng.permutation(n)
         A = A[np.ix_(order, order)]
-    if weights is None:
-        return A
-    low, high = weights
-    check_range(low, high)
-    if not directed and low < 0:
-        raise ValueError(f"low must be at least 0 for an undirected graph (weights are geometric means), got {low!r}")
-    W = rng.uniform(low=low, high=high, size=(n, n))
-    if not directed:
-        W = np.sqrt(W * W.T + 1e-3)  # the constant keeps the weights of drawn edges away from 0, which means no edge
-    return A * W
+    return A
+
+
+def from_family(
+    rng: np.random.RandomState,
+    n: int,
+    family: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    directed: bool = False,
+    acyclic: bool = False,
+) -> np.ndarray:
+    """A graph of one of nar/families.py, integers 0 and 1; undirected if not said otherwise.
+
+    Of a directed graph, every edge of the family's leads one way, the other, or both, each with probability 1/3: the
+    graph stays as connected as it was, if directions are ignored, and even a tree gets cycles. Of an acyclic one, every
+    edge leads from the earlier to the later node of a random order.
+    """
+    A = families.draw(rng, n, family, options)
+    if acyclic:
+        rank = rng.permutation(n)
+        return A * (rank[:, None] < rank)
+    if directed:
+        way = np.triu(rng.randint(3, size=(n, n)), k=1)  # 0: both, 1: from the first of the two, 2: from the second
+        return A * np.where(np.tri(n, k=-1, dtype=bool), way.T != 1, way != 2)
+    return A
 
 
 def sampler(
@@ -76,17 +97,39 @@ def sampler(
     acyclic: bool = False,
     weighted: bool = False,
     source: bool = False,
+    family: str = "erdos_renyi",
 ) -> Callable[..., dict[str, Any]]:
-    """The sampler of a graph algorithm: draws `A`, and with `source` a start node `s`."""
+    """The sampler of a graph algorithm: draws `A`, and with `source` a start node `s`.
+
+    Its parameters: `p`, edge probabilities of the reference's random graphs ("erdos_renyi"), of which one is chosen for
+    each graph, or `family` and its `options` (nar/families.py); where weighted, the `law` of the weights, its limits
+    `low` and `high` where it is "uniform", and their `scale` (nar/weights.py). The given defaults draw what dm-clrs
+    draws. A parameter that would change nothing must be left at its default.
+    """
+    default_p, default_family = p, family
+
+    def graph(rng, n, p, family, options):
+        if family == "erdos_renyi":
+            if options:
+                raise ValueError(f"options must be None for the family 'erdos_renyi', which takes p, got {options!r}")
+            return erdos_renyi(rng, n, p, directed=directed, acyclic=acyclic)
+        families.check(family)
+        if not np.array_equal(check_probabilities(p), default_p):
+            raise ValueError(f"p is a parameter of the family 'erdos_renyi' alone, got p={p!r} and family={family!r}")
+        return from_family(rng, n, family, options, directed=directed, acyclic=acyclic)
 
     def finish(rng: np.random.RandomState, A: np.ndarray) -> dict[str, Any]:
         return {"A": A, "s": rng.randint(len(A))} if source else {"A": A}
 
-    def sample(rng, n, p=p):
-        return finish(rng, erdos_renyi(rng, n, p, directed=directed, acyclic=acyclic))
+    def sample(rng, n, p=default_p, family=default_family, options=None):
+        return finish(rng, graph(rng, n, p, family, options))
 
-    def sample_weighted(rng, n, p=p, low=0.0, high=1.0):
-        return finish(rng, erdos_renyi(rng, n, p, directed=directed, acyclic=acyclic, weights=(low, high)))
+    def sample_weighted(
+        rng, n, p=default_p, low=weights.LOW, high=weights.HIGH, family=default_family, options=None, law="uniform",
+        scale=1.0,
+    ):  # fmt: skip
+        A = graph(rng, n, p, family, options)
+        return finish(rng, A * weights.draw(rng, n, symmetric=not directed, law=law, low=low, high=high, scale=scale))
 
     return sample_weighted if weighted else sample
 
@@ -94,17 +137,28 @@ def sampler(
 def from_networkx(graph: nx.Graph, weight: str | None = "weight") -> tuple[np.ndarray, list]:
     """Adjacency matrix and the list of nodes in its order; edges without the attribute `weight` weigh 1.
 
-    The position in the list is a node's index: `s = nodes.index(source)`.
+    The position in the list is a node's index: `s = nodes.index(source)`. A directed graph keeps its directions, an
+    undirected one gives a symmetric matrix; with weight=None all edges weigh 1. Multigraphs are refused.
     """
     import networkx as nx
 
+    if not isinstance(graph, nx.Graph):
+        raise ValueError(f"graph must be a networkx graph, got {type(graph).__name__}")
     nodes = list(graph.nodes)
     if not nodes:
         raise ValueError("graph must have at least one node, got an empty graph")
     if graph.is_multigraph():
-        raise ValueError("graph must not be a multigraph: several edges between two nodes do not fit a matrix")
+        single = "DiGraph" if graph.is_directed() else "Graph"
+        raise ValueError(
+            "graph must not be a multigraph: several edges between two nodes do not fit a matrix; "
+            f"networkx.{single}(graph) keeps the last of them"
+        )
     for u, v, value in graph.edges(data=weight, default=1) if weight else ():
-        if not isinstance(value, (int, float, np.number)) or not np.isfinite(value) or value == 0:
+        try:
+            fine = isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(value) and value != 0
+        except OverflowError:  # an integer beyond float64
+            fine = False
+        if not fine:
             raise ValueError(
                 f"weight of edge {(u, v)} must be a finite number other than 0 (0 means no edge), got {value!r}"
             )
@@ -116,6 +170,8 @@ def check_graph(A: Any, name: str = "A", *, nonnegative: str | None = None, symm
 
     `nonnegative` and `symmetric`, where required, are the reason to give in the message.
     """
+    if not isinstance(A, np.ndarray) and hasattr(A, "is_multigraph"):
+        raise ValueError(f"{name} must be a matrix, got a networkx graph: {name}, nodes = graphs.from_networkx(graph)")
     A = numbers(A, name)
     n = len(A) if A.ndim else 0
     if n == 0 or A.shape != (n, n):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nar import figures
+from nar import datasets, figures, protocol
 from nar.config import FREE, Config
 
 SCHEMA = 1  # of results.json
@@ -117,7 +117,9 @@ def warnings(results: Results) -> list[str]:
         found.append("Never validated: the weights evaluated are the last ones, not selected ones.")
     missing = sorted(set(results["config"].get("eval_sizes", ())) - {e["size"] for e in results["evaluations"]})
     if missing:
-        found.append(f"Not evaluated at n = {', '.join(map(str, missing))}: the evaluation was interrupted.")
+        left_out = set(run.get("left_out", ()))
+        why = "too long for a CPU" if left_out >= set(missing) else "the evaluation was interrupted"
+        found.append(f"Not evaluated at n = {', '.join(map(str, missing))}: {why}.")
     few = sorted({e["size"] for e in results["evaluations"] if e["samples"] < 32})
     if few:
         found.append(f"Fewer than 32 graphs at n = {', '.join(map(str, few))}: expect differences by chance.")
@@ -174,7 +176,11 @@ def markdown(results: Results, figure_links: Sequence[str] = ()) -> str:
 
 def unusual(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that make a run another one than the default protocol's for its algorithm, processor and seed."""
-    default = Config().to_dict()
+    algorithm = config.get("algo", Config.algo)
+    default = Config(algo=algorithm)
+    if algorithm in datasets.names():  # another version of nar may have known one more
+        default = protocol.resolved(default, datasets.get(algorithm))
+    default = default.to_dict()
     chosen = FREE | {"algo", "processor", "seed"}
     return {k: v for k, v in config.items() if k in default and k not in chosen and v != default[k]}
 
@@ -217,7 +223,7 @@ def _result_row(results: Results, e: Mapping[str, Any]) -> tuple[str, ...]:
 def _published_lines(results: Results) -> list[str]:
     known = published()
     return [
-        f"Published for {row['algorithm']} with {row['processor']} at n = {known['size']}: {row['mean']:.2f}% "
+        f"Published for {row['algorithm']} with {row['processor']} on {known['set']}: {row['mean']:.2f}% "
         f"± {row['spread']:.2f} over {row['seeds']} seeds ([{known['short']}]({known['url']}))."
         for row in known["scores"]
         if row["processor"] == results["run"]["processor"] and row["algorithm"] in _by_algorithm(results)

@@ -1,7 +1,8 @@
-"""A sequence of arrays that seldom change: each change once, and which of them holds at every moment.
+"""Arrays that seldom change: each value once, and which of them holds at every moment.
 
 Hints on edges are matrices of which most repeat the one before: strongly_connected_components shows a graph and its
-transpose for hundreds of moments. numpy and torch arrays alike; nothing here may import torch.
+transpose for hundreds of moments. A trace has an index [T]; a batch one of [T, B] into the values of all its samples.
+numpy and torch arrays alike; nothing here may import torch.
 """
 
 from __future__ import annotations
@@ -12,46 +13,50 @@ import numpy as np
 
 
 class Runs:
-    """An array [T, ...] as `values` [R, ...] and `index` [T]: moment t shows `values[index[t]]`.
+    """The array [*index axes, ...] that shows `values[index[t]]` at t; `values` [R, ...] holds every change once.
 
     Indexing and `np.asarray` behave like the array that it stands for.
     """
 
     __slots__ = ("index", "values")
 
-    def __init__(self, values: np.ndarray, index: np.ndarray) -> None:
+    def __init__(self, values: Any, index: Any) -> None:
         self.values, self.index = values, index
 
     @classmethod
     def of(cls, array: np.ndarray) -> Runs:
-        """The same numbers, consecutive equal ones once."""
+        """The same numbers [T, ...], consecutive equal ones once."""
         changed = np.ones(len(array), bool)
         changed[1:] = (array[1:] != array[:-1]).any(tuple(range(1, array.ndim)))
         return cls(array[changed], np.cumsum(changed) - 1)
 
-    def __getitem__(self, key: Any) -> np.ndarray:
-        if not isinstance(key, tuple):
-            return self.values[self.index[key]]
-        moments, *rest = key
-        found = self.values[self.index[moments]]
-        return found[(slice(None),) * np.ndim(self.index[moments]) + tuple(rest)]
+    def __getitem__(self, key: Any) -> Any:
+        key = key if isinstance(key, tuple) else (key,)
+        moments, rest = key[: self.index.ndim], key[self.index.ndim :]
+        index = self.index[moments]
+        found = self.values[index]
+        return found[(slice(None),) * index.ndim + rest] if rest else found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return self.values[self.index].astype(dtype or self.dtype, copy=False)
+        return np.asarray(self.values[self.index], dtype)
 
     def __len__(self) -> int:
         return len(self.index)
 
+    def to(self, device: Any, *, non_blocking: bool = False) -> Runs:
+        """The same on another device (of torch tensors)."""
+        return Runs(self.values.to(device, non_blocking=non_blocking), self.index.to(device, non_blocking=non_blocking))
+
     @property
     def shape(self) -> tuple[int, ...]:
-        return (len(self.index), *self.values.shape[1:])
+        return (*self.index.shape, *self.values.shape[1:])
 
     @property
     def ndim(self) -> int:
-        return self.values.ndim
+        return len(self.shape)
 
     @property
-    def dtype(self) -> np.dtype:
+    def dtype(self) -> Any:
         return self.values.dtype
 
     @property
@@ -59,4 +64,4 @@ class Runs:
         return self.values.nbytes + self.index.nbytes
 
     def __repr__(self) -> str:
-        return f"Runs({len(self)} moments, {len(self.values)} different, {self.dtype}{list(self.values.shape[1:])})"
+        return f"Runs(shape={self.shape}, dtype={self.dtype}, {len(self.values)} values)"

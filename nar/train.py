@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from nar import checkpoint, datasets, device
+from nar import checkpoint, datasets, device, protocol
 from nar.algorithm import Algorithm
 from nar.batch import Batch, collate, draw
 from nar.config import Config
-from nar.evaluate import evaluate, test_set
+from nar.evaluate import evaluate, test_samples, test_set
 from nar.loss import total_loss
 from nar.reasoner import Reasoner
 from nar.run_directory import Metrics, open_run, provenance
@@ -36,7 +36,8 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     """Train, evaluate and report one run; returns what results.json holds. ValueError where settings do not fit."""
     # settings
     algorithm = datasets.get(config.algo)
-    _check_sizes(algorithm, config)
+    by_default = config.eval_sizes is None
+    config = protocol.resolved(config, algorithm)
     on = device.choose(config.device)
     reasoner = Reasoner.from_config(config)
     run_dir = config.run_dir
@@ -133,7 +134,7 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
             "best_step": best["step"],
             "best_validation": best["score"] if math.isfinite(best["score"]) else None,
             "train_seconds": round(seconds, 2),
-            "train_sizes": list(config.train_sizes),
+            "train_sizes": list(config.train_sizes or ()),
             "validation_size": config.val_size,
         },
         "config": config.to_dict(),
@@ -142,9 +143,20 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     }
     reasoner.load_state_dict(checkpoint.load(best_file, on)["model"])
     results["evaluations"] = []
+    test_sizes = config.eval_sizes or ()
+    if by_default and on.type == "cpu":
+        test_sizes = [n for n in test_sizes if _affordable(algorithm, n, config.eval_samples)]
+        if left_out := sorted(set(config.eval_sizes or ()) - set(test_sizes)):
+            results["run"]["left_out"] = left_out
+            print(
+                f"not evaluated at {', '.join(map(str, left_out))}: {algorithm.name} takes "
+                f"{protocol.steps_at(algorithm, left_out[0]):,} steps there, too many for a CPU; "
+                f"--eval-sizes {' '.join(map(str, config.eval_sizes or ()))} does it all the same",
+                file=sys.stderr,
+            )
     with (
         _interruptible("size", already=interrupted.is_set()) as interrupted,
-        tqdm(config.eval_sizes, unit="size", disable=not config.eval_sizes) as bar,
+        tqdm(test_sizes, unit="size", disable=not test_sizes) as bar,
     ):
         for size in bar:
             bar.set_description(f"evaluating {size} nodes")
@@ -166,11 +178,19 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     return results
 
 
+def _affordable(algorithm: Algorithm, size: int, samples: int) -> bool:
+    """The canonical set always is: without it a run cannot be compared."""
+    if size <= protocol.canonical_size(algorithm):
+        return True
+    return protocol.affordable(algorithm, size, samples or test_samples(algorithm, size))
+
+
 def training_batch(algorithm: Algorithm, config: Config, step: int) -> Batch:
     """The batch of one step: a pure function of the settings and the step."""
+    sizes = protocol.resolved(config, algorithm).train_sizes or ()
     return draw(
         algorithm,
-        config.train_sizes[step % len(config.train_sizes)],
+        sizes[step % len(sizes)],
         config.batch_size,
         seed=(config.seed, TRAINING_STREAM, step),
         random_pos=config.random_pos,
@@ -182,18 +202,10 @@ def validation_set(algorithm: Algorithm, config: Config) -> list[Batch]:
     """Validation data from the training distribution, the same for every seed."""
     samples = config.val_samples or (64 if algorithm.num_samples_multiplier == 1 else 256)
     rng = np.random.RandomState(VALIDATION_SEED)
-    traces = [algorithm.run(**algorithm.sample(rng, config.val_size, **algorithm.train_params)) for _ in range(samples)]
+    size = protocol.resolved(config, algorithm).val_size or 0
+    traces = [algorithm.run(**algorithm.sample(rng, size, **algorithm.train_params)) for _ in range(samples)]
     positions = rng if config.random_pos else None
     return [collate(traces[i : i + 64], algorithm, random_pos=positions) for i in range(0, len(traces), 64)]
-
-
-def _check_sizes(algorithm: Algorithm, config: Config) -> None:
-    for name in ("train_sizes", "val_size", "eval_sizes"):
-        value = getattr(config, name)
-        for size in value if isinstance(value, tuple) else (value,):
-            if size < algorithm.min_nodes:
-                flag = f"--{name.replace('_', '-')}"
-                raise ValueError(f"{flag} {size}: {algorithm.name} needs at least {algorithm.min_nodes} node(s)")
 
 
 @contextlib.contextmanager

@@ -218,7 +218,7 @@ def test_score_figure_draws_the_numbers():
 
 def test_published_mark_only_for_what_was_published():
     known = report.published()
-    assert len(known["scores"]) == 16
+    assert len(known["scores"]) == 120
     assert not figures.score_against_size([changed(processor="gat")], known).axes[0].containers
     only_16 = {**RESULTS, "evaluations": RESULTS["evaluations"][:1]}
     assert not figures.score_against_size([only_16], known).axes[0].containers

@@ -15,9 +15,9 @@ import sys
 
 import clrs
 import numpy as np
-from clrs._src import samplers
+from clrs._src import samplers, specs
 
-ALGORITHMS = (*clrs.CLRS_30_ALGS, "find_maximum_subarray")
+ALGORITHMS = (*specs.CLRS_30_ALGS, "find_maximum_subarray")
 ONCE_AT_64 = ("bellman_ford", "bfs")
 TRAIN_P = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 

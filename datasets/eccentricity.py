@@ -1,0 +1,117 @@
+"""Eccentricity of a node, how far the farthest node is: waves flood out from it, echoes bring the distances back."""
+
+import numpy as np
+
+from nar import graphs
+from nar.algorithm import Algorithm
+from nar.record import compiled, record
+from nar.spec import Spec
+
+CITATION = (
+    "E. J. H. Chang. Echo algorithms: depth parallel operations on general graphs. IEEE Trans. Software Eng. 8(4), 1982; "
+    "as a task: J. Minder et al. SALSA-CLRS. Learning on Graphs, 2023, arXiv:2309.12253"
+)
+
+# SALSA-CLRS's probes in its order.
+SPEC = Spec(
+    {
+        "pos": ("input", "node", "scalar"),
+        "adj": ("input", "edge", "mask"),
+        "A": ("input", "edge", "scalar"),
+        "s": ("input", "node", "mask_one"),
+        "visited_h": ("hint", "node", "mask"),
+        "msgphase_h": ("hint", "node", "mask"),
+        "floodstate_h": ("hint", "node", "scalar"),
+        "echostate_h": ("hint", "node", "scalar"),
+        "tree_h": ("hint", "edge", "mask"),
+        "leaf_h": ("hint", "node", "mask"),
+        "eccentricity_h": ("hint", "graph", "scalar"),
+        "eccentricity": ("output", "graph", "scalar"),
+    }
+)
+
+
+def prepare(A, s):
+    A = graphs.check_graph(A, symmetric="echoes travel back along the edges that the flood came by")
+    s = graphs.check_source(s, len(A))
+    edges = (A != 0).view(np.int8)
+    edges.reshape(-1)[:: len(A) + 1] = 0  # a message to oneself says nothing new
+    return (edges, s), graphs.probes(A, s)
+
+
+@compiled
+def eccentricity(trace, A, s):
+    """Distances count edges and are whole numbers. In every round all nodes act at once, on what they had before it."""
+    n = len(A)
+    visited = np.zeros(n, np.int8)  # has sent the flood on
+    echoing = np.zeros(n, np.int8)  # has had a first echo, or has nothing to wait for
+    leaf = np.zeros(n, np.int8)  # has answered
+    flood = np.zeros(n)  # distance from s, as the flood told; 0 before
+    echo = np.zeros(n)  # largest distance heard of
+    tree = np.zeros((n, n), np.int8)  # [u, v]: u sent the flood to v and has had no echo from it
+    record(trace, visited, echoing, flood, echo, tree, leaf, echo[s])
+    while not leaf[s]:
+        sending = np.zeros(n, np.int8)
+        answering = np.zeros(n, np.int8)
+        for u in range(n):
+            sending[u] = not visited[u] and (u == s or flood[u] > 0)
+            answering[u] = echoing[u] and not leaf[u] and not waits(tree, u)
+        if answering[s]:
+            # All have answered; SALSA-CLRS writes the last moment down once more.
+            record(trace, visited, echoing, flood, echo, tree, leaf, echo[s])
+            break
+        told = flood.copy()
+        for u in range(n):
+            if sending[u]:
+                for v in range(n):
+                    if A[u, v] and not visited[v]:
+                        tree[u, v] = 1
+                        if not sending[v]:
+                            told[v] = flood[u] + 1
+        heard = echo.copy()
+        for u in range(n):
+            if sending[u] and not waits(tree, u):
+                answering[u] = 1
+                echoing[u] = 1
+                echo[u] = heard[u] = flood[u]
+        for u in range(n):
+            visited[u] |= sending[u]
+            if answering[u]:
+                leaf[u] = 1
+                for v in range(n):
+                    if tree[v, u]:  # nodes as far from s, met by a flood from both sides, tell each other too
+                        tree[v, u] = 0
+                        echoing[v] = 1
+                        heard[v] = max(heard[v], echo[u])
+        flood, echo = told, heard
+        record(trace, visited, echoing, flood, echo, tree, leaf, echo[s])
+    return echo[s]
+
+
+@compiled
+def waits(tree, u):
+    return False
+
+
+def oracle(A, s):
+    """The largest number of edges on a shortest way from s, among the nodes that can be reached."""
+    d = graphs.networkx_distances(np.asarray(A) != 0, s, "dijkstra")
+    return {"eccentricity": d[np.isfinite(d)].max()}
+
+
+def is_valid(A, s, eccentricity):
+    return bool(eccentricity == oracle(A, s)["eccentricity"])
+
+
+algorithm = Algorithm(
+    name="eccentricity",
+    spec=SPEC,
+    citation=CITATION,
+    category="graphs",
+    steps=eccentricity,
+    prepare=prepare,
+    sampler=graphs.sampler(source=True, family="sparse_erdos_renyi"),
+    bound=lambda n: 2 * n,
+    oracle=oracle,
+    validity=is_valid,
+)
