@@ -1,8 +1,9 @@
 """Random finite automata on graphs: every node runs the same rule on its own state and on what its neighbours show.
 
-What a node sees is a symbol: how many neighbours are in each state, every count clipped at `bound`. The rule is part of
-the algorithm, not of its input: `automaton` in the table has one fixed rule, `automaton(states=4, seed=7)` makes others,
-and each is an algorithm of its own with a known truth. A reasoner learns the rule; `rule_recovery` says how much of it.
+What a node sees is a symbol: how many neighbours are in each state, every count clipped at `bound`. The rule is part
+of the algorithm, not of its input: `automaton` in the table has one fixed rule, `automaton(states=4, seed=7)` makes
+others, each an algorithm of its own whose truth is known. A reasoner has to learn the rule; `rule_recovery` says how
+much of it was learnt.
 """
 
 import functools
@@ -110,6 +111,7 @@ class Automaton(Algorithm):
     def __init__(self, name, rule, bounding=1, recipe=None):
         rule = numbers(rule, "rule").astype(np.int64)
         states = rule.shape[-1] if rule.ndim == 2 else 0
+        bounding = check_whole(bounding, "bounding", 1, LARGEST)
         check_size(states, bounding)
         if len(rule) != (bounding + 1) ** states or rule.min() < 0 or rule.max() >= states:
             raise ValueError(f"rule must hold a next state for {(bounding + 1) ** states} symbols in {states} states")
@@ -249,15 +251,14 @@ def _automaton(*recipe):
 
 def named(name):
     """The algorithm called automaton-STATES-SEED, automaton-STATES-SEED-BOUND or automaton-STATES-SEED-BOUND-SPARSE."""
+    family, *parts = name.split("-", 4)
+    states, seed, bound, sparse = [*parts, *("", "", "1", "0")[len(parts) :]]
     try:
-        family, states, seed, *rest = name.split("-")
-        found = automaton(int(states), int(seed), *map(int, rest[:1]), *map(float, rest[1:]))
-        fine = family == "automaton"
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name!r} is not automaton-STATES-SEED[-BOUND[-SPARSE]]: {error}") from None
-    if not fine:
-        raise ValueError(f"{name!r} is not automaton-STATES-SEED[-BOUND[-SPARSE]]")
-    return found
+        if family != "automaton":
+            raise ValueError(f"got {name!r}")
+        return automaton(int(states), int(seed), int(bound), float(sparse))
+    except ValueError as error:
+        raise ValueError(f"name must be automaton-STATES-SEED[-BOUND[-SPARSE]]: {error}") from None
 
 
 def check_size(states, bound):

@@ -39,7 +39,7 @@ def write_program(draws, branch, loop, leave, close):
         falls[:] = False
         falls[b] = True
         u, where, ends, otherwise = draws[b]
-        last = b == n - 1
+        last = b >= n - 2  # the time to come to an end: all constructs close, and the last block is behind them
         if last or (depth > 0 and dead[depth - 1]):
             pass
         elif u < branch + loop:
@@ -58,8 +58,11 @@ def write_program(draws, branch, loop, leave, close):
                 A[b, head[inner]] = 1
             # else return: no edge
         while depth > 0 and head[depth - 1] < b and (ends < close or last):
-            ends /= close  # a uniform number below `close`, scaled to be one below 1
             top = depth - 1
+            tested = falls.sum() == falls[b] and not A[b].any()
+            if kind[top] == DO and not tested and not last:
+                break  # the block that tests whether to go round again has yet to be written
+            ends /= close  # a uniform number below `close`, scaled to be one below 1
             if kind[top] == IF and otherwise < 0.5 and not last:
                 otherwise *= 2
                 kind[top] = ELSE
@@ -76,8 +79,8 @@ def write_program(draws, branch, loop, leave, close):
                 A[:, head[top]] |= falls
                 falls[:] = parked[top]
                 falls[head[top]] = True
-            else:  # the blocks at the end of the body test whether to go round again
-                A[:, head[top]] |= falls
+            else:
+                A[b, head[top]] = falls[b] and tested
                 falls |= parked[top]
             depth -= 1
     return A

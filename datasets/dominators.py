@@ -13,9 +13,9 @@ CITATION = (
     "1972; A. V. Aho, M. S. Lam, R. Sethi, J. D. Ullman. Compilers, 2nd edition, 2006, 9.6.1"
 )
 
-# dom[v, u] says that u dominates v. Nothing leads to an unreachable block, so everything dominates it; before a pass has
-# reached a block, the same holds for it. idom[v] is the last block before v on every way from s to it; s and
-# unreachable blocks point to themselves.
+# dom[v, u]: u dominates v, it lies on every way from s to v. No way leads to an unreachable block, so everything
+# dominates it, and so it is at first for blocks that no pass has reached yet. idom[v] is the last dominator of v before
+# v itself; s and unreachable blocks point to themselves.
 SPEC = Spec(
     {
         "pos": ("input", "node", "scalar"),
@@ -78,14 +78,13 @@ def dominators(trace, A, s):
 
 
 def oracle(A, s):
-    """Immediate dominators by networkx (Cooper, Harvey and Kennedy's algorithm); all others stand above in that tree."""
+    """Immediate dominators by networkx (Cooper, Harvey and Kennedy's algorithm); the tree of them gives all others."""
     import networkx as nx
 
     graph = nx.from_numpy_array(np.asarray(A) != 0, create_using=nx.DiGraph)
     idom, dom = np.arange(len(graph)), np.ones((len(graph), len(graph)), np.int8)
-    tree = nx.immediate_dominators(graph, int(s))
-    for v, u in tree.items():
-        idom[v] = v if u is None else u
+    tree = {**nx.immediate_dominators(graph, int(s)), s: s}  # whether it names the root depends on networkx's version
+    idom[list(tree)] = list(tree.values())
     for v in tree:
         dom[v] = 0
         u = v

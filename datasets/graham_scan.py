@@ -44,21 +44,21 @@ def graham_scan(trace, xs, ys, angles):
     top = best
     record(trace, best, atans, in_hull, stack_prev, top, best, 1)
 
+    # Of points in the same direction the nearest comes first, as a right answer needs; dm-clrs leaves that to chance.
+    near_first = np.argsort(np.abs(xs - xs[best]) + np.abs(ys - ys[best]), kind="mergesort")
     atans = angles.copy()
     atans[best] = -np.inf
-    order = np.argsort(atans, kind="mergesort")
+    order = near_first[np.argsort(atans[near_first], kind="mergesort")]
     atans[best] = 0
     record(trace, best, atans, in_hull, stack_prev, top, best, 2)
 
     for step in range(1, n):
         i = order[step]
-        # Nothing is taken back for the second and third point. A stack down to the lowest point, which happens only
-        # where points are equal or on a line with it, would be taken down for ever by dm-clrs.
-        while step >= 3 and points.cross(xs, ys, stack_prev[top], top, i) <= 0:
+        # Nothing is taken back for the second and third point. The lowest point stays: where all points so far are on
+        # one line with it, dm-clrs would take it back for ever.
+        while step >= 3 and top != best and points.cross(xs, ys, stack_prev[top], top, i) <= 0:
             removed = top
             top = stack_prev[top]
-            if top == best:
-                raise ValueError("xs and ys must have no points twice or on one line where the scan loses its way")
             stack_prev[removed] = removed
             in_hull[removed] = 0
             record(trace, best, atans, in_hull, stack_prev, top, i, 3)

@@ -60,7 +60,7 @@ def jarvis_march(trace, xs, ys):
         last_point, endpoint = endpoint, 0
         record(trace, pred, in_hull, best, last_point, endpoint, 0, 1)
     if endpoint != best:
-        raise ValueError("xs and ys must have no points twice or on one line where the march loses its way")
+        raise ValueError("xs and ys must have no points twice or on a line where this algorithm gets lost")
     points.check_hull(xs, ys, hull[:size])
     return in_hull
 

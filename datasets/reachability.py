@@ -9,8 +9,8 @@ from nar.record import compiled, record
 from nar.spec import Spec
 
 CITATION = (
-    "C. Cummins et al. ProGraML: A Graph-based Program Representation for Data Flow Analysis and Compiler Optimizations. "
-    "ICML 2021, section 6 (reachability)"
+    "C. Cummins et al. ProGraML: A Graph-based Program Representation for Data Flow Analysis and Compiler "
+    "Optimizations. ICML 2021 (its task of control reachability)"
 )
 
 SPEC = Spec(

@@ -42,9 +42,7 @@ def segments_intersect(trace, xs, ys):
     for k in range(4):
         i, j = (2, 3) if k < 2 else (0, 1)
         if not points.is_certain(xs, ys, i, j, k):
-            raise ValueError(
-                "xs and ys must have no three points so close to one line, or so near or far, that rounding decides"
-            )
+            raise ValueError("xs and ys must have no three points so nearly on a line that rounding decides")
         direction[k] = (xs[k] - xs[i]) * (ys[j] - ys[i]) - (xs[j] - xs[i]) * (ys[k] - ys[i])
         on_seg[k] = points.on_segment(xs, ys, i, j, k)
         record(trace, i, j, k, direction, on_seg)

@@ -116,13 +116,13 @@ class Algorithm:
         recorder = Recorder(hints, rows, most)
         answers = self.steps(recorder.trace, *arguments)
         if recorder.overflow:
-            self._rows[nodes] = min(most, recorder.length + recorder.length // 4)
             row = sum(np.dtype(dtype).itemsize * math.prod(shape) for shape, dtype, in_runs in hints if not in_runs)
             if (size := recorder.length * row) > LARGEST:
                 raise ValueError(
                     f"{next(iter(inputs))} must be smaller for {self.name}: the trace of {nodes} nodes has "
                     f"{recorder.length:,} steps, {size / 2**30:,.0f} GB (longest kept: {LARGEST / 2**30:.0f})"
                 )
+            self._rows[nodes] = min(most, recorder.length + recorder.length // 4)
             recorder = Recorder(hints, self._rows[nodes], most)
             answers = self.steps(recorder.trace, *arguments)
         for name, values in zip(self._hints, recorder.hints(), strict=True):
@@ -164,6 +164,7 @@ class Algorithm:
     def arguments_of(self, trace: Trace) -> dict[str, Any]:
         """The arguments of `run` that made this trace, read back from its inputs."""
         found = {name: trace.compact[name] for name in self.spec.inputs}
+        found = {name: value if value.ndim else value.item() for name, value in found.items()}
         return self.recover(found) if self.recover else {name: found[name] for name in self.arguments}
 
     def _check_arguments(self, inputs: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 A zip of plain arrays; `np.load(path, allow_pickle=False)` is enough to read it:
 
-    about                   JSON: format, version, algorithm, spec (of each probe stage, location, type, classes), manifest
+    about                   JSON: format, version, algorithm, manifest, and spec (probe: stage, location, type, classes)
     nodes, lengths          [S] of the S traces
     <stage>/<probe>         the probe's compact form (nar/spec.py), all traces one after another in one flat array
     hint/<probe>/values     for hints kept as runs (nar/runs.py): the matrices that held for a while, flat as above,

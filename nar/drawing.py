@@ -2,10 +2,11 @@
 
 What is drawn follows from the spec alone, so that a new algorithm has its picture:
 
-    inputs with `adj`                  the graph (nar/panels.py: GraphPanels), unless its hints point from edges
-    inputs `x` and `y`                 points in the plane (the same, without edges)
-    hints on edges otherwise           tables (TablePanels)
-    everything else                    a row of boxes (BoxPanels)
+    inputs with `adj`                  the graph (nar/graph_panels.py)
+    the same, hints on pairs of nodes  tables (nar/table_panels.py): pointers, or masks where no edge is
+    inputs `x` and `y`                 points in the plane (nar/graph_panels.py)
+    hints on edges otherwise           tables
+    everything else                    a row of boxes (nar/box_panels.py)
 
 matplotlib's Figure is used without pyplot: no window, no global state. Nothing here may import torch.
 """
@@ -18,9 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nar.panels import BoxPanels, GraphPanels, Moment, Panels, TablePanels
+from nar.box_panels import BoxPanels
+from nar.graph_panels import GraphPanels, relates_any_nodes
+from nar.panels import Moment, Panels
 from nar.show import hints_at
 from nar.spec import POINTERS, Location, Stage, Type
+from nar.table_panels import TablePanels
 from nar.trace import Trace
 
 if TYPE_CHECKING:
@@ -97,8 +101,10 @@ def _panels(trace: Trace) -> Panels:
     spec = trace.spec
     edge_hints = [p for p in spec.hints.values() if p.location is Location.EDGE and p.type is not Type.MASK_ONE]
     graph = "adj" in spec.inputs and spec["adj"].location is Location.EDGE
-    if graph and not any(p.type in POINTERS for p in edge_hints):
-        return GraphPanels(trace)
+    if graph:
+        masks = [name for name, p in spec.hints.items() if p.location is Location.EDGE and p.type is Type.MASK]
+        table = any(p.type in POINTERS for p in edge_hints) or any(relates_any_nodes(trace, name) for name in masks)
+        return TablePanels(trace) if table else GraphPanels(trace)
     if {"x", "y"} <= {name for name, p in spec.inputs.items() if p.location is Location.NODE}:
         return GraphPanels(trace)
     if edge_hints or any(p.location is Location.EDGE and p.stage is not Stage.HINT for p in spec.values()):

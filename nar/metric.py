@@ -1,5 +1,8 @@
 """Scores of predictions in compact form: accuracy for indices, F1 for masks, squared error for scalars.
 
+A scalar that is an output (the eccentricity of a node) is a whole number and right if it is so after rounding: a score
+must grow with what is right. The reference has no such output.
+
 Counts are pooled over the whole evaluation set before any ratio is taken, as in dm-clrs: an F1 averaged over batches
 would depend on how the set was cut. A pointer counts as right only if it is exactly the trace's; a permutation is first
 joined with the mask_one of its first node, which then points to itself.
@@ -13,7 +16,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from nar.spec import IGNORED, Probe, Type
+from nar.spec import IGNORED, Probe, Stage, Type
 
 METRIC = {Type.SCALAR: "mse", Type.MASK: "f1"}  # all others: accuracy
 
@@ -41,6 +44,8 @@ class Tally:
 def tally(probe: Probe, predicted: Tensor, truth: Tensor) -> Tally:
     """Compare predictions with the truth, both compact."""
     metric = METRIC.get(probe.type, "accuracy")
+    if probe.type is Type.SCALAR and probe.stage is Stage.OUTPUT:
+        return Tally("accuracy", (((predicted - truth).abs() < 0.5).sum().item(), truth.numel()))
     if probe.type is Type.SCALAR:
         return Tally(metric, ((predicted.double() - truth.double()).square().sum().item(), truth.numel()))
     if probe.type is Type.MASK:
@@ -66,8 +71,9 @@ def merge_permutations(spec: Mapping[str, Probe], values: Mapping[str, Tensor]) 
 
 
 def correct(probe: Probe, predicted: Tensor, truth: Tensor) -> Tensor:
-    """Which graphs [B] have every entry of an output right; scalars are never asked for exactly and count as right."""
+    """Which graphs [B] have every entry of an output right."""
     if probe.type is Type.SCALAR:
-        return torch.ones(truth.shape[0], dtype=torch.bool, device=truth.device)
-    right = (predicted == truth) | (truth == IGNORED)
+        right = (predicted - truth).abs() < 0.5
+    else:
+        right = (predicted == truth) | (truth == IGNORED)
     return right.reshape(truth.shape[0], -1).all(-1)

@@ -165,21 +165,23 @@ def on_segment(xs, ys, i, j, k):
 
 @numba.njit
 def check_hull(xs, ys, hull):
-    """Raise ValueError unless the closed walk along `hull` has every point to its left or on it, for certain."""
+    """Raise ValueError unless the closed walk along `hull` is the boundary of the convex hull, for certain.
+
+    It is if it leaves no point to its right. Points that are all on one line it must reach from end to end besides.
+    """
     for h in range(len(hull)):
         i, j = hull[h], hull[(h + 1) % len(hull)]
+        if xs[i] == xs[j] and ys[i] == ys[j]:
+            continue
         for k in range(len(xs)):
             if k != i and k != j:
                 if not is_certain(xs, ys, i, j, k):
-                    raise ValueError(
-                        "xs and ys must have no three points so close to one line, or so near or far, that rounding "
-                        "decides about the hull"
-                    )
-                turn = cross(xs, ys, i, j, k)
-                if turn < 0 or (turn == 0 and not on_segment(xs, ys, i, j, k)):
-                    raise ValueError(
-                        "xs and ys must have no points twice or on one line where the algorithm then loses its way"
-                    )
+                    raise ValueError("xs and ys must have no three points so nearly on a line that rounding decides")
+                if cross(xs, ys, i, j, k) < 0:
+                    raise ValueError("xs and ys must have no points twice or on a line where this algorithm gets lost")
+    x, y = xs[hull], ys[hull]
+    if x.min() > xs.min() or x.max() < xs.max() or y.min() > ys.min() or y.max() < ys.max():
+        raise ValueError("xs and ys must have no points twice or on a line where this algorithm gets lost")
 
 
 @numba.njit

@@ -38,15 +38,17 @@ def resolved(config: Config, algorithm: Algorithm) -> Config:
     """The settings with the protocol's sizes in place of those left open; ValueError where the algorithm needs more."""
     train = config.train_sizes or algorithm.train_sizes or sizes(algorithm, TRAIN_SIZES)
     test = sizes(algorithm, TEST_SIZES) if config.eval_sizes is None else config.eval_sizes
-    config = dataclasses.replace(config, train_sizes=train, val_size=config.val_size or max(train), eval_sizes=test)
-    room = max([algorithm.min_nodes, *algorithm.train_sizes]) if algorithm.train_params else algorithm.min_nodes
-    for name, least in (("train_sizes", room), ("val_size", room), ("eval_sizes", algorithm.min_nodes)):
-        value = getattr(config, name)
-        for size in value if isinstance(value, tuple) else (value,):
-            if size < least:
+    val = config.val_size or max(train)
+    pattern = -algorithm.train_params.get("length_needle", 0)  # of random length up to this, in a text that is longer
+    least = max(algorithm.min_nodes, 2 * pattern + 1)
+    for name, chosen, need in (
+        ("train_sizes", train, least), ("val_size", (val,), least), ("eval_sizes", test, algorithm.min_nodes)
+    ):  # fmt: skip
+        for size in chosen:
+            if size < need:
                 flag = f"--{name.replace('_', '-')}"
-                raise ValueError(f"{flag} {size}: {algorithm.name} needs at least {least} node(s)")
-    return config
+                raise ValueError(f"{flag} {size}: {algorithm.name} needs at least {need} node(s)")
+    return dataclasses.replace(config, train_sizes=train, val_size=val, eval_sizes=test)
 
 
 def steps_at(algorithm: Algorithm, n: int) -> int:

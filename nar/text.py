@@ -119,7 +119,10 @@ def _follow(compact: Mapping[str, Any], spec: Spec, nodes: int) -> dict[str, np.
 
 
 def truncate(inputs: Mapping[str, Any], decimals: int = 3) -> dict[str, Any]:
-    """Arguments of `run` with floats cut (not rounded) to so many decimals: CLRS-Text samples with 3."""
+    """Arguments of `run` with floats cut (not rounded) to so many decimals: CLRS-Text samples with 3.
+
+    (For convex hulls dm-clrs cuts twice, and draws again where three points come to lie on a line: its samples differ.)
+    """
     scale = 10**decimals
 
     def cut(value: Any) -> Any:
@@ -245,8 +248,8 @@ class _Parser:
         while form.traced and not reader.sees(" | "):
             if not moments:
                 reader.fail("' | '")
-            if len(moments) > 1:
-                reader.expect(", ")
+            if len(moments) > 1 and not reader.sees(", "):
+                reader.fail("', ' or ' | '")
             moments.append(self._moment(form.hints, form.moment_in_parentheses))
         answer = self._moment(form.answer, form.answer_in_parentheses)
         if reader.text[reader.at :].strip():
@@ -278,8 +281,10 @@ class _Parser:
             if name not in self.spec.inputs or name in found:
                 reader.fail(f"an input of {self.algorithm}, each once", at)
             found[name] = self._value(name)
-            if not reader.sees(", "):
+            if reader.text.startswith("\n", reader.at):
                 break
+            if not reader.sees(", "):
+                reader.fail("', ' or a line break")
         for name in self.spec.inputs:
             if name not in found and not (name == "pos" or (name == "adj" and "A" in found)):
                 reader.fail(f"the input {name}")

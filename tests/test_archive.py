@@ -2,6 +2,8 @@
 
 import json
 import os
+import pathlib
+import re
 import zipfile
 
 import numpy as np
@@ -60,7 +62,7 @@ def test_the_same_traces_give_the_same_bytes(name, tmp_path):
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     archive.save(archive.load(tmp_path / "a.npz"), tmp_path / "c.npz")
     assert (tmp_path / "c.npz").read_bytes() == (tmp_path / "a.npz").read_bytes()
-    archive.save(traces_of(name, (1, 2, 5, 8, 6)), tmp_path / "d.npz")
+    archive.save(traces_of(name, (1, 2, 5, 8)), tmp_path / "d.npz")
     assert (tmp_path / "d.npz").read_bytes() != (tmp_path / "a.npz").read_bytes()
 
 
@@ -303,3 +305,20 @@ def test_entries_carry_no_time_and_no_system(tmp_path):
         assert {(i.date_time, i.create_system, i.compress_type) for i in file.infolist()} == {
             ((1980, 1, 1, 0, 0, 0), 3, zipfile.ZIP_DEFLATED)
         }
+
+
+def test_the_examples_of_the_documentation(tmp_path, monkeypatch, capsys):
+    """docs/interchange.md from top to bottom, each block after the ones before."""
+    page = pathlib.Path(__file__).parents[1] / "docs" / "interchange.md"
+    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), flags=re.M | re.S)
+    assert len(blocks) == 6
+    monkeypatch.chdir(tmp_path)
+    scope = {}
+    for block in blocks:
+        exec(compile(block, "interchange.md", "exec"), scope)
+    printed = capsys.readouterr().out
+    assert printed.startswith(
+        "{'seed': 3, 'sizes': [4, 9, 16]}\nbellman_ford:\ns: 0, A: [[0.0 0.5], [0.0 0.0]]\npi:\n[0 0]\n"
+    )
+    assert "\n['pos', 's', 'A', 'adj', 'pi']\n[[0.0, 0.0], [0.0, 0.5]] [0, 0]\n3 [" in printed
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["bellman_ford.npz", "data"]

@@ -12,6 +12,7 @@ from nar.batch import collate, cyclic_predecessors, draw, random_positions, trai
 
 def traces(name, count=6, nodes=5, seed=0):
     algorithm, rng = datasets.get(name), np.random.RandomState(seed)
+    nodes = max(nodes, algorithm.min_nodes)
     return algorithm, [algorithm.run(**algorithm.sample(rng, nodes)) for _ in range(count)]
 
 
@@ -20,7 +21,7 @@ def test_a_batch_holds_its_traces(name):
     """Every number of every trace is in the batch, at the place that `order` says, longest trace first."""
     algorithm, samples = traces(name)
     batch = collate(samples, algorithm)
-    assert sorted(batch.order) == list(range(6)) and len(batch) == 6 and batch.nodes == 5
+    assert sorted(batch.order) == list(range(6)) and len(batch) == 6 and batch.nodes == samples[0].nodes
     assert batch.lengths == sorted(batch.lengths, reverse=True)
     assert batch.lengths == [samples[i].length for i in batch.order]
     kept = [n for n, p in algorithm.spec.items() if p.type != "should_be_permutation" and n in batch.spec]
@@ -41,7 +42,7 @@ def test_a_batch_holds_its_traces(name):
         )
         for probe, value in values.items():
             leading = (batch.lengths[0], 6) if stage == "hint" else (6,)
-            assert value.shape == (*leading, *batch.spec[probe].shape(5))
+            assert value.shape == (*leading, *batch.spec[probe].shape(batch.nodes))
             assert (
                 value.dtype == torch.float32
                 if batch.spec[probe].type == "scalar"

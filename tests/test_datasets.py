@@ -12,7 +12,7 @@ from inputs import CLRS30, REFERENCE, any_inputs, examples, outputs, sampled, si
 
 import nar.datasets
 from nar import graphs
-from nar.spec import POINTERS, Type
+from nar.spec import IGNORED, POINTERS, Type
 
 NAMES = nar.datasets.names()
 
@@ -41,7 +41,8 @@ def changed(trace, rng):
     found = {name: np.array(value) for name, value in outputs(trace).items()}
     name = sorted(found)[rng.randint(len(found))]
     probe, value = trace.spec[name], found[name]
-    at = tuple(rng.randint(side) for side in value.shape)
+    asked = np.argwhere(value != IGNORED)
+    at = tuple(asked[rng.randint(len(asked))])
     if probe.type is Type.SCALAR:
         value[at] += 1
     elif probe.type in POINTERS or probe.type is Type.MASK_ONE:

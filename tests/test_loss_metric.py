@@ -176,10 +176,16 @@ def test_accuracy_leaves_ignored_entries_out():
 
 
 def test_scalars_are_scored_by_squared_error():
-    found = tally(probe("scalar"), tensor([[1.0, 2.0]]), tensor([[0.0, 4.0]])) + tally(
-        probe("scalar"), tensor([[1.0]]), tensor([[0.0]])
-    )
+    hint = probe("scalar", stage="hint")
+    found = tally(hint, tensor([[1.0, 2.0]]), tensor([[0.0, 4.0]])) + tally(hint, tensor([[1.0]]), tensor([[0.0]]))
     assert found.metric == "mse" and found.value() == pytest.approx(6 / 3)
+
+
+def test_a_scalar_output_is_a_whole_number_and_right_after_rounding():
+    output = probe("scalar", location="graph")
+    found = tally(output, tensor([3.4, 3.6, -2.0]), tensor([3.0, 3.0, -2.0]))
+    assert found.metric == "accuracy" and found.counts == (2, 3)
+    assert correct(output, tensor([3.4, 3.6, -2.0]), tensor([3.0, 3.0, -2.0])).tolist() == [True, False, True]
 
 
 def test_permutations_are_merged_with_their_first_node():
@@ -206,7 +212,6 @@ def test_a_graph_is_right_only_as_a_whole():
     assert correct(probe("mask_one"), tensor([1, 2]), tensor([1, 0])).tolist() == [True, False]
     edge = probe("pointer", location="edge")
     assert correct(edge, torch.zeros(2, 2, 2), tensor([[[0, 0], [0, 0]], [[0, 0], [0, 1]]])).tolist() == [True, False]
-    assert correct(probe("scalar"), tensor([[1.0]]), tensor([[2.0]])).tolist() == [True]
 
 
 # Evaluation
@@ -225,7 +230,7 @@ class Oracle(Reasoner):
             elif p.type == "mask":
                 found = truth.float() * 20 - 10
             else:
-                found = torch.nn.functional.one_hot(truth.long(), p.classes or batch.nodes).float() * 20
+                found = torch.nn.functional.one_hot(truth.long().clamp(min=0), p.classes or batch.nodes).float() * 20
                 if p.type == "permutation_pointer":
                     found = torch.log_softmax(found, -1)
             return self.spoil(batch, name, found, moment)
@@ -248,6 +253,7 @@ def oracle(algorithm, spoil=None):
 
 def traces(algorithm, count, nodes=6, seed=0, **params):
     rng = np.random.RandomState(seed)
+    nodes = max(nodes, algorithm.min_nodes)
     return [algorithm.run(**algorithm.sample(rng, nodes, **params)) for _ in range(count)]
 
 

@@ -137,7 +137,7 @@ def test_dataset_equals_the_samples_of_its_seed(tmp_path):
     for data in dataset:
         trace = algorithm.run(**algorithm.sample(rng, 6, p=(0.5,)))
         assert_same(pyg.from_data(data), again(trace))
-    assert dataset.manifest["seed"] == 2 and dataset.manifest["params"] == {"p": [0.5]}
+    assert dataset.manifest["seed"] == 2 and dataset.manifest["params"]["p"] == [0.5]
     assert pyg.TraceDataset(tmp_path, "bfs", 6, 5, seed=2)[0].input_pos.dtype == torch.float32
 
 

@@ -15,6 +15,7 @@ from nar.trace import Trace
 
 GOLDEN = pathlib.Path(__file__).with_name("golden")
 NAMES = nar.datasets.names()
+UNSTABLE = ("mst_kruskal",)  # in dm-clrs, the order of equal weights depends on numpy's sorting code
 RECORDED = [name for name in REFERENCE if name in NAMES]
 
 
@@ -245,7 +246,7 @@ def test_live_comparison_with_dm_clrs(name):
         inputs = algorithm.sample(rng, size(algorithm, n), **(algorithm.train_params if seed % 2 else {}))
         try:
             if seed >= 120:
-                inputs = {k: unusual(v, rng) for k, v in inputs.items()}
+                inputs = {k: unusual(v, rng, name not in UNSTABLE) for k, v in inputs.items()}
             trace = algorithm.run(**inputs)
         except ValueError:  # an input that ours refuses
             assert seed >= 120
@@ -262,9 +263,9 @@ def test_live_comparison_with_dm_clrs(name):
     assert seen >= 120
 
 
-def unusual(value, rng):
+def unusual(value, rng, ties):
     """Sparse, integer, with ties: what a user may well give, and what dm-clrs is right about."""
-    for operation in ("zero", "round", "copy", "scale"):
+    for operation in ("zero", "round", "copy", "scale") if ties else ("zero", "scale"):
         if rng.uniform() < 0.4:
             value = disturbed(value, operation, rng)
     return value

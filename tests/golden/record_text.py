@@ -14,7 +14,7 @@ import clrs
 from clrs._src.clrs_text import clrs_utils
 
 ALGORITHMS = sorted((*clrs.specs.CLRS_30_ALGS, "find_maximum_subarray"))
-CASES = ((4, 1, 3), (5, 2, None), (6, 3, 3))
+CASES = ((4, 4, 3), (5, 2, None), (6, 3, 3))
 
 
 def main():

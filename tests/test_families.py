@@ -1,0 +1,426 @@
+"""Families of graphs, laws of weights, and the parameters of the graph algorithms' samplers; networkx's graphs."""
+
+import networkx as nx
+import numpy as np
+import pytest
+from inputs import outputs
+
+import nar.datasets
+from nar import families, graphs, weights
+
+SIZES = (1, 2, 3, 4, 5, 7, 12, 30)
+CONNECTED = set(families.TABLE) - {"random_geometric", "community"}
+SAMPLED = {name: nar.datasets.get(name) for name in nar.datasets.names()}
+SAMPLED = {name: algorithm for name, algorithm in SAMPLED.items() if {"family", "options"} <= set(algorithm.params)}
+WEIGHTED = [name for name, algorithm in SAMPLED.items() if "law" in algorithm.params]
+OWN = ("bellman_ford", "bfs", "dag_shortest_paths", "dfs", "dijkstra", "eccentricity", "floyd_warshall",
+       "maximal_independent_set", "mst_prim")  # fmt: skip
+
+
+def rng(seed=0):
+    return np.random.RandomState(seed)
+
+
+def drawn(family, n, seed=0, **options):
+    return families.draw(rng(seed), n, family, options)
+
+
+def graph(family, n, seed=0, **options):
+    return nx.from_numpy_array(drawn(family, n, seed, **options))
+
+
+# --- families --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", families.TABLE)
+@pytest.mark.parametrize("n", SIZES)
+def test_every_family_draws_simple_graphs_of_any_size(family, n):
+    for seed in range(5):
+        A = drawn(family, n, seed)
+        assert A.dtype == np.int64 and set(np.unique(A)) <= {0, 1}
+        np.testing.assert_array_equal(A, A.T)
+        assert not A.diagonal().any()
+        np.testing.assert_array_equal(A, drawn(family, n, seed))
+        if family in CONNECTED:
+            assert nx.is_connected(nx.from_numpy_array(A))
+
+
+@pytest.mark.parametrize("family", families.TABLE)
+def test_every_draw_is_from_the_given_generator(family):
+    np.random.seed(1)
+    state = np.random.get_state()[1].copy()
+    first, second = (drawn(family, 16, seed) for seed in (3, 4))
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    assert family == "complete" or (first != second).any()
+
+
+@pytest.mark.parametrize("family", sorted(set(families.TABLE) - {"complete"}))
+def test_places_in_the_order_of_nodes_say_nothing(family):
+    """Over many draws, every pair of nodes is joined as often as every other."""
+    n, draws = 5, 3000
+    options = {"community": {"k": 2}, "grid": {"rows": 1}, "watts_strogatz": {"k": 2}}.get(family, {})
+    source = rng(5)
+    A = sum(families.draw(source, n, family, options) for _ in range(draws))[np.triu_indices(n, 1)] / draws
+    p = A.mean()
+    assert 0.05 < p < 0.95
+    assert np.abs(A - p).max() < 5 * np.sqrt(p * (1 - p) / draws)
+
+
+@pytest.mark.parametrize("n", (2, 3, 6))
+def test_families_of_one_shape_each(n):
+    shapes = {"path": nx.path_graph(n), "complete": nx.complete_graph(n)}
+    shapes["cycle"] = nx.cycle_graph(n) if n > 2 else nx.path_graph(n)
+    for family, shape in shapes.items():
+        assert nx.is_isomorphic(graph(family, n), shape), family
+
+
+def test_grids():
+    assert nx.is_isomorphic(graph("grid", 12), nx.grid_graph((3, 4)))
+    assert nx.is_isomorphic(graph("grid", 12, rows=2), nx.grid_graph((2, 6)))
+    assert nx.is_isomorphic(graph("grid", 12, rows=40), nx.path_graph(12))
+    cut = nx.grid_2d_graph(3, 5)  # 14 nodes: rows of 5, 5 and 4
+    cut.remove_node((2, 4))
+    assert nx.is_isomorphic(graph("grid", 14), cut)
+
+
+def test_trees_are_uniform():
+    """Of the 16 trees on four nodes, twelve are paths and four are stars; each comes up as often as the others."""
+    count = {}
+    source, draws = rng(1), 4000
+    for _ in range(draws):
+        A = families.tree(source, 4)  # as numbered by the code itself
+        assert nx.is_tree(nx.from_numpy_array(A))
+        count[A.tobytes()] = count.get(A.tobytes(), 0) + 1
+    assert len(count) == 16
+    assert abs(np.array(list(count.values())) - draws / 16).max() < 5 * np.sqrt(draws / 16)
+
+
+def test_barabasi_albert():
+    for m in (1, 2, 3):
+        G = graph("barabasi_albert", 20, m=m)
+        assert G.size() == m + m * (20 - m - 1)  # a star of m + 1 nodes, then m edges for every further node
+        assert min(d for _, d in G.degree) >= 1
+    hubs = [max(d for _, d in graph("barabasi_albert", 60, seed).degree) for seed in range(20)]
+    degree = round(2 * graph("barabasi_albert", 60).size() / 60)
+    random = [max(d for _, d in nx.gnm_random_graph(60, 30 * degree, seed=seed).degree) for seed in range(20)]
+    assert np.mean(hubs) > 1.5 * np.mean(random)
+
+
+def test_preference_is_in_proportion_to_degree():
+    """m = 1 on four nodes: the star's edge, one more; the last node then joins the middle one half of the time."""
+    source, draws = rng(2), 4000
+    middle = sum(families.barabasi_albert(source, 4, m=1).sum(0).max() == 3 for _ in range(draws))
+    assert abs(middle / draws - 0.5) < 5 * np.sqrt(0.25 / draws)
+
+
+def test_watts_strogatz():
+    ring = nx.circulant_graph(12, (1, 2))
+    assert nx.is_isomorphic(graph("watts_strogatz", 12, k=4, p=0), ring)
+    assert nx.is_isomorphic(graph("watts_strogatz", 12, k=5, p=0), ring)
+    rewired = [graph("watts_strogatz", 12, seed, k=4, p=0.5, connected=False) for seed in range(60)]
+    assert all(G.size() == 24 for G in rewired)
+    assert nx.is_isomorphic(graph("watts_strogatz", 4, k=8), nx.complete_graph(4))
+    u = np.arange(2000)
+    kept = families.watts_strogatz(rng(1), 2000, k=2, p=0.3, connected=False)[u, (u + 1) % 2000].mean()
+    assert abs(kept - 0.7) < 5 * np.sqrt(0.21 / 2000)
+    sizes = {graph("watts_strogatz", 16, seed).size() for seed in range(40)}
+    assert sizes == {32, 48, 64}  # k of 4, 6 and 8
+
+
+def test_random_geometric():
+    assert graph("random_geometric", 8, radius=0).size() == 0
+    assert graph("random_geometric", 8, radius=1e200).size() == 28
+    source, draws = rng(3), 3000
+    share = sum(families.random_geometric(source, 2, radius=0.5)[0, 1] for _ in range(draws)) / draws
+    r = 0.5  # two random points of the unit square are at most r apart with this probability
+    want = np.pi * r**2 - 8 / 3 * r**3 + r**4 / 2
+    assert abs(share - want) < 5 * np.sqrt(want * (1 - want) / draws)
+
+
+def test_delaunay_equals_scipy():
+    spatial = pytest.importorskip("scipy.spatial")
+    for n in (3, 4, 20):
+        points = rng(n).uniform(size=(n, 2))
+        want = np.zeros((n, n), dtype=int)
+        for triangle in spatial.Delaunay(points).simplices:
+            want[np.ix_(triangle, triangle)] = 1
+        np.fill_diagonal(want, 0)
+        np.testing.assert_array_equal(families.delaunay(rng(n), n), want)
+        assert nx.check_planarity(graph("delaunay", n))[0]
+
+
+def test_communities():
+    G = graph("community", 10, k=3, p_in=1, p_out=0)
+    assert sorted(len(c) for c in nx.connected_components(G)) == [3, 3, 4] and G.size() == 3 + 3 + 6
+    assert graph("community", 3, k=7, p_in=1, p_out=0).size() == 0
+    assert nx.is_isomorphic(graph("community", 6, k=2, p_in=0, p_out=1), nx.complete_bipartite_graph(3, 3))
+    A = families.community(rng(1), 400, k=4)
+    same = np.arange(400)[:, None] // 100 == np.arange(400) // 100
+    assert abs(A[same].mean() - 0.7 * 99 / 100) < 0.01 and abs(A[~same].mean() - 0.05) < 0.005
+
+
+def test_sparse_random_graphs():
+    """p = c ln(n) / n of all pairs: c times ln(n) (n - 1) / n neighbours on average."""
+    for c in (1.5, 3):
+        degree = np.mean([drawn("sparse_erdos_renyi", 64, seed, c=c, connected=False).sum() / 64 for seed in range(60)])
+        assert abs(degree - c * np.log(64) * 63 / 64) < 0.15
+    degrees = [drawn("sparse_erdos_renyi", 200, seed).sum() / 200 / np.log(200) for seed in range(60)]
+    assert 0.9 < min(degrees) < 1.4 and 2.6 < max(degrees) < 3.2
+    apart = [nx.is_connected(graph("sparse_erdos_renyi", 30, seed, c=1, connected=False)) for seed in range(60)]
+    assert 0.1 < np.mean(apart) < 0.9
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "message"),
+    [
+        ("gird", None, "family: unknown family 'gird'; did you mean 'grid'"),
+        (None, None, "family: unknown family 'None'"),
+        ("erdos_renyi", None, "family: unknown family 'erdos_renyi'"),
+        ("grid", {"row": 2}, "options: unknown option of grid 'row'; did you mean 'rows'"),
+        ("tree", {"r": 2}, "options: tree has none, got 'r'"),
+        ("grid", [2], "options must be a dict"),
+        ("grid", {2: 2}, "options must be a dict"),
+        ("grid", {"rows": 0}, "rows must be an integer of at least 1, got 0"),
+        ("grid", {"rows": 2.0}, "rows must be an integer"),
+        ("barabasi_albert", {"m": 0}, "m must be an integer of at least 1"),
+        ("barabasi_albert", {"m": True}, "m must be an integer"),
+        ("barabasi_albert", {"m": ()}, "m must be an integer or several"),
+        ("watts_strogatz", {"k": 1}, "k must be an integer of at least 2"),
+        ("watts_strogatz", {"p": 1.5}, r"p must be a number in \[0, 1\]"),
+        ("watts_strogatz", {"p": (0.5, 0.1)}, "p must be a number or a range"),
+        ("watts_strogatz", {"p": (0.1, 0.2, 0.3)}, "p must be a number or a range"),
+        ("watts_strogatz", {"connected": 1}, "connected must be True or False"),
+        ("random_geometric", {"radius": -1}, "radius must be a number of at least 0"),
+        ("random_geometric", {"radius": np.nan}, "radius must be a number"),
+        ("random_geometric", {"radius": np.inf}, "radius must be finite"),
+        ("community", {"k": 0}, "k must be an integer of at least 1"),
+        ("community", {"p_in": 2}, r"p_in must be a number in \[0, 1\]"),
+        ("community", {"p_out": "0"}, r"p_out must be a number in \[0, 1\]"),
+        ("sparse_erdos_renyi", {"c": -1}, "c must be a number of at least 0"),
+        ("sparse_erdos_renyi", {"c": 0.01}, "c must be larger: none of 1000 graphs was connected"),
+    ],
+)
+def test_unknown_names_and_wrong_options_are_refused(family, options, message):
+    with pytest.raises(ValueError, match=message):
+        families.draw(rng(), 12, family, options)
+
+
+def test_options_may_come_from_json():
+    for family, options in (("watts_strogatz", {"k": [4, 6], "p": [0.1, 0.3]}), ("sparse_erdos_renyi", {"c": [2, 3]})):
+        tuples = {name: tuple(value) for name, value in options.items()}
+        np.testing.assert_array_equal(drawn(family, 12, **options), drawn(family, 12, **tuples))
+
+
+def test_connected():
+    assert families.is_connected(np.zeros((1, 1)))
+    assert not families.is_connected(np.zeros((2, 2)))
+    assert families.is_connected(np.array([[0, -2.0], [0, 0]]))
+
+
+# --- directions ------------------------------------------------------------------------------------------------------
+
+
+def test_edges_lead_one_way_the_other_or_both():
+    source, n, draws = rng(4), 6, 1500
+    way, back = [], []
+    for _ in range(draws):
+        A = graphs.from_family(source, n, "cycle", directed=True)
+        i, j = np.nonzero(np.triu(A | A.T))
+        assert len(i) == n and nx.is_connected(nx.from_numpy_array(A | A.T))
+        way += A[i, j].tolist()
+        back += A[j, i].tolist()
+    way, back = np.array(way), np.array(back)
+    for share in ((way & back).mean(), (way & ~back).mean(), (back & ~way).mean()):
+        assert abs(share - 1 / 3) < 5 * np.sqrt(2 / 9 / len(way))
+
+
+@pytest.mark.parametrize("family", families.TABLE)
+def test_acyclic_graphs_have_each_edge_once(family):
+    for n in (1, 2, 9):
+        A = graphs.from_family(rng(n), n, family, acyclic=True)
+        np.testing.assert_array_equal(A + A.T, drawn(family, n, n))
+        assert nx.is_directed_acyclic_graph(nx.from_numpy_array(A, create_using=nx.DiGraph))
+    orders = [graphs.from_family(rng(seed), 5, "complete", acyclic=True) for seed in range(50)]
+    assert any((A != orders[0]).any() for A in orders)
+
+
+# --- weights ---------------------------------------------------------------------------------------------------------
+
+
+def test_laws_of_weights():
+    n = 300
+    drawn = {law: weights.draw(rng(1), n, symmetric=False, law=law) for law in ("uniform", *weights.LAWS)}
+    assert all((W > 0).all() for W in drawn.values())
+    assert abs(drawn["uniform"].mean() - 1 / 2) < 0.01 and drawn["uniform"].max() < 1
+    assert abs(drawn["exponential"].mean() - 1) < 0.02 and abs(drawn["exponential"].std() - 1) < 0.02
+    assert abs(np.log(drawn["lognormal"]).mean()) < 0.02 and abs(np.log(drawn["lognormal"]).std() - 1) < 0.02
+    values, counts = np.unique(drawn["integer"], return_counts=True)
+    assert values.tolist() == list(range(1, 9)) and abs(counts / n**2 - 1 / 8).max() < 0.01
+    assert (drawn["equal"] == 1).all()
+
+
+@pytest.mark.parametrize("law", ("uniform", *weights.LAWS))
+def test_symmetric_weights_and_scale(law):
+    W = weights.draw(rng(2), 8, symmetric=True, law=law)
+    np.testing.assert_array_equal(W, W.T)
+    assert (W > 0).all()
+    for scale in (1e-3, 1, 1e3):
+        np.testing.assert_array_equal(weights.draw(rng(2), 8, symmetric=True, law=law, scale=scale), W * scale)
+    if law not in ("uniform", "equal"):  # the two directions of an edge share one draw, each pair its own
+        assert len(np.unique(weights.draw(rng(2), 8, symmetric=False, law=law))) >= len(np.unique(W))
+        assert len(np.unique(W)) > 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"law": "lognormall"}, "law: unknown law of weights 'lognormall'; did you mean 'lognormal'"),
+        ({"law": None}, "law: unknown law of weights 'None'"),
+        ({"law": "equal", "low": 0.5}, "low and high limit the uniform law alone"),
+        ({"law": "exponential", "high": 2.0}, "low and high limit the uniform law alone"),
+        ({"low": -1.0}, "low must be at least 0 for an undirected graph"),
+        ({"low": 2.0}, "low and high must be finite numbers with low <= high"),
+        ({"scale": 0}, "scale must be a number from"),
+        ({"scale": -1.0}, "scale must be a number from"),
+        ({"scale": np.nan}, "scale must be a number from"),
+        ({"scale": 1e300}, "scale must be a number from"),
+        ({"scale": True}, "scale must be a number from"),
+        ({"scale": "1"}, "scale must be a number from"),
+    ],
+)
+def test_settings_of_weights_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        nar.datasets.get("dijkstra").sample(rng(), 5, **settings)
+
+
+# --- samplers --------------------------------------------------------------------------------------------------------
+
+
+def test_graph_algorithms_take_the_parameters():
+    assert set(OWN) <= set(SAMPLED)
+    for name in OWN:
+        params = SAMPLED[name].params
+        salsa = name in ("eccentricity", "maximal_independent_set")
+        assert params["family"] == ("sparse_erdos_renyi" if salsa else "erdos_renyi") and params["options"] is None
+        if name in WEIGHTED:
+            assert (params["law"], params["scale"], params["low"], params["high"]) == ("uniform", 1.0, 0.0, 1.0)
+    assert {"bellman_ford", "dag_shortest_paths", "dijkstra", "floyd_warshall", "mst_prim"} <= set(WEIGHTED)
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_defaults_said_aloud_change_nothing(name):
+    """A manifest lists all parameters; drawing again from it gives the same graph."""
+    algorithm = SAMPLED[name]
+    n = max(9, algorithm.min_nodes)
+    plain, said = algorithm.sample(rng(5), n), algorithm.sample(rng(5), n, **algorithm.params)
+    for argument, value in plain.items():
+        np.testing.assert_array_equal(said[argument], value)
+
+
+def test_the_reference_draws_its_own_graphs():
+    """dm-clrs's draws written out: p, edges, weights, source."""
+    source = rng(3)
+    p = source.choice(np.array((0.2, 0.8)))
+    A = source.binomial(1, p, size=(7, 7))
+    A = A * A.T
+    W = source.uniform(low=0.5, high=2.0, size=(7, 7))
+    A = A * np.sqrt(W * W.T + 1e-3)
+    found = nar.datasets.get("dijkstra").sample(rng(3), 7, p=(0.2, 0.8), low=0.5, high=2.0)
+    np.testing.assert_array_equal(found["A"], A)
+    assert found["s"] == source.choice(7)
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+@pytest.mark.parametrize("family", families.TABLE)
+def test_every_algorithm_answers_on_every_family(name, family):
+    algorithm = SAMPLED[name]
+    for seed, n in enumerate((1, 2, 9)):
+        settings = {}
+        if name in WEIGHTED:
+            settings = {"law": ["uniform", *weights.LAWS][(seed + len(family)) % 5], "scale": 10.0 ** (seed - 1)}
+        inputs = algorithm.sample(rng(seed), max(n, algorithm.min_nodes), family=family, **settings)
+        trace = algorithm.run(**inputs)
+        assert algorithm.is_valid(inputs, outputs(trace)), inputs
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_graph_is_the_familys(name):
+    algorithm = SAMPLED[name]
+    A = algorithm.sample(rng(7), 8, family="tree")["A"]
+    np.testing.assert_array_equal((A != 0) | (A != 0).T, drawn("tree", 8, 7))
+    directed = name in ("dfs", "dag_shortest_paths")
+    assert np.array_equal(A, A.T) is not directed
+    if name in WEIGHTED:
+        for law in weights.LAWS:
+            B = algorithm.sample(rng(7), 8, family="tree", law=law, scale=100.0)["A"]
+            np.testing.assert_array_equal(B != 0, A != 0)
+            if law == "equal":
+                assert set(np.unique(B)) == {0, 100}
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_settings_that_would_be_ignored_are_refused(name):
+    algorithm = SAMPLED[name]
+    with pytest.raises(ValueError, match=r"^p .*family 'erdos_renyi'.*family='grid'"):
+        algorithm.sample(rng(), 6, family="grid", p=(0.3,))
+    with pytest.raises(ValueError, match=r"^options must be None for the family 'erdos_renyi'"):
+        algorithm.sample(rng(), 6, family="erdos_renyi", options={"rows": 2})
+    with pytest.raises(ValueError, match=r"^family: unknown family 'grit'; did you mean 'grid'"):
+        algorithm.sample(rng(), 6, family="grit")
+    with pytest.raises(ValueError, match=r"^options: unknown option of grid 'row'; did you mean 'rows'"):
+        algorithm.sample(rng(), 6, family="grid", options={"row": 2})
+    with pytest.raises(ValueError, match=r"^p must hold edge probabilities"):
+        algorithm.sample(rng(), 6, family="grid", p=2.0)
+
+
+# --- networkx --------------------------------------------------------------------------------------------------------
+
+
+def test_from_networkx_keeps_names_directions_and_weights():
+    G = nx.Graph([("b", "a", {"weight": 2.5}), ("a", "c")])
+    A, nodes = graphs.from_networkx(G)
+    assert nodes == ["b", "a", "c"]
+    assert A.tolist() == [[0, 2.5, 0], [2.5, 0, 1], [0, 1, 0]]
+    D = nx.DiGraph([(3, 1, {"km": -2, "weight": 7}), (1, 3, {"km": 4}), (1, 1, {"km": np.int8(5)})])
+    A, nodes = graphs.from_networkx(D, "km")
+    assert nodes == [3, 1] and A.tolist() == [[0, -2], [4, 5]] and A.dtype == np.float64
+    assert graphs.from_networkx(D, None)[0].tolist() == [[0, 1], [1, 1]]
+    loop = nx.Graph([(0, 0, {"weight": 3}), (0, 1)])
+    assert graphs.from_networkx(loop)[0].tolist() == [[3, 1], [1, 0]]
+
+
+def test_any_networkx_graph_is_an_input():
+    for G in (
+        nx.petersen_graph(),
+        nx.karate_club_graph(),
+        nx.subgraph_view(nx.path_graph(5), filter_node=lambda v: v != 2),
+    ):
+        A, nodes = graphs.from_networkx(G)
+        trace = nar.datasets.get("dijkstra").run(A=A, s=nodes.index(0))
+        want = nx.single_source_dijkstra_path_length(G, 0)
+        got = dict(zip(nodes, graphs.path_weights(A, trace.compact["pi"], np.array(0)), strict=True))
+        assert {v: d for v, d in got.items() if np.isfinite(d)} == pytest.approx(want)
+
+
+@pytest.mark.parametrize(
+    ("G", "message"),
+    [
+        (nx.MultiGraph([(0, 1), (0, 1)]), r"graph must not be a multigraph: .*networkx\.Graph\(graph\)"),
+        (nx.MultiDiGraph([(0, 1)]), r"networkx\.DiGraph\(graph\)"),
+        (nx.Graph(), "graph must have at least one node"),
+        (np.eye(2), "graph must be a networkx graph, got ndarray"),
+        (nx.Graph([(0, 1, {"weight": 0})]), r"weight of edge \(0, 1\) must be a finite number other than 0"),
+        (nx.Graph([(0, 1, {"weight": "3"})]), "weight of edge"),
+        (nx.Graph([(0, 1, {"weight": 10**400})]), "weight of edge"),
+        (nx.Graph([(0, 1, {"weight": 1j})]), "weight of edge"),
+        (nx.Graph([(0, 1, {"weight": np.nan})]), "weight of edge"),
+    ],
+)
+def test_graphs_that_fit_no_matrix_are_refused(G, message):
+    with pytest.raises(ValueError, match=message):
+        graphs.from_networkx(G)
+
+
+def test_a_networkx_graph_given_as_a_matrix_is_told_the_way():
+    with pytest.raises(ValueError, match=r"A must be a matrix, got a networkx graph: .*graphs\.from_networkx\(graph\)"):
+        nar.datasets.get("bfs").run(A=nx.path_graph(3), s=0)
