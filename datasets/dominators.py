@@ -58,7 +58,7 @@ def dominators(trace, A, s):
         changed = np.zeros(n, np.int8)
         for e in range(len(sources)):
             p, v = sources[e], targets[e]
-            if before[p] and v != s:
+            if before[p]:
                 # The intersection over all p: sets only ever shrink, so those of unchanged blocks are in already.
                 lost = 0
                 for u in range(n):

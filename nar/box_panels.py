@@ -132,10 +132,10 @@ class BoxPanels(Panels):
             fills = self.fills(moment, v) or ["#FFFFFF"]
             left, part = x - self.box / 2, self.box / len(fills)
             for k, color in enumerate(fills):
-                axes.add_patch(Rectangle((left + k * part, bottom), part, tall, facecolor=color, lw=0, zorder=2))
+                axes.add_artist(Rectangle((left + k * part, bottom), part, tall, facecolor=color, lw=0, zorder=2))
             edge = CHANGED if moved[v] else BLACK
             lw = 2.0 if v in rings or moved[v] else 0.7
-            axes.add_patch(
+            axes.add_artist(
                 Rectangle((left, bottom), self.box, tall, fill=False, edgecolor=edge, lw=lw, zorder=4 if lw > 1 else 3)
             )
             lines = [label(self.trace.compact[name][v], self.spec[name], self._is_text(name)) for name in self.texts]
@@ -172,7 +172,7 @@ class BoxPanels(Panels):
                     path = Path(
                         [(start, top + 0.02), (start, top + rise), (end, top + rise), (end, top + 0.02)], [1, 4, 4, 4]
                     )  # fmt: skip
-                    axes.add_patch(
+                    axes.add_artist(
                         FancyArrowPatch(
                             path=path, arrowstyle="-|>,head_length=3.2,head_width=1.7", mutation_scale=1,
                             color=CHANGED if changed[v] else color, linestyle=dashes,

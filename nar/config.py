@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 # Settings that do not change what is learned: a run may be resumed with other values of these.
-FREE = frozenset({"steps", "eval_sizes", "eval_samples", "device", "threads", "out", "resume", "checkpoint_every"})
+FREE = frozenset(
+    {"steps", "eval_sizes", "eval_samples", "device", "threads", "workers", "out", "resume", "checkpoint_every"}
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,8 @@ class Config:
     """cpu, cuda, cuda:1, ...; auto takes a GPU if there is one."""
     threads: int = 0
     """CPU threads; 0 = PyTorch's choice."""
+    workers: int = 0
+    """Processes that draw training batches ahead of time; 0 = drawn between steps. What is drawn is the same."""
     out: Path | None = None
     """Run directory; by default runs/ALGO-PROCESSOR-seedSEED."""
     resume: bool = False
@@ -88,7 +92,7 @@ class Config:
         for name in (*at_least_one, "checkpoint_every"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         self._check("val_size", self.val_size is None or self.val_size >= 1, "at least 1")
-        for name in ("seed", "steps", "grad_clip", "val_samples", "eval_samples", "threads"):
+        for name in ("seed", "steps", "grad_clip", "val_samples", "eval_samples", "threads", "workers"):
             self._check(name, getattr(self, name) >= 0, "0 or more")
         self._check("seed", self.seed < 2**32, "below 2^32")
         self._check("learning_rate", 0 < self.learning_rate < float("inf"), "a positive number")

@@ -168,7 +168,7 @@ class GraphPanels(Panels):
         changed = moment.changed(name)
         for v, u in enumerate(moment.now[name].tolist()):
             if u != v:
-                axes.add_patch(
+                axes.add_artist(
                     FancyArrowPatch(
                         tuple(self.at[v]), tuple(self.at[u]), arrowstyle="-|>,head_length=3.6,head_width=1.9",
                         connectionstyle=f"arc3,rad={bend}", shrinkA=72 * self.radius, shrinkB=72 * self.radius + 0.5,
@@ -186,10 +186,10 @@ class GraphPanels(Panels):
             part = 360 / len(fills)
             for k, color in enumerate(fills):  # a half, a third, ... for each mask
                 start = 90 + k * part
-                axes.add_patch(Wedge((x, y), self.radius, start, start + part, facecolor=color, lw=0, zorder=4))
+                axes.add_artist(Wedge((x, y), self.radius, start, start + part, facecolor=color, lw=0, zorder=4))
             new = any(moment.changed(name)[v] for name in (*self.masks, *self.classes) if name in moment.now)
             rim = {"lw": 2.4 if v in rings else 1.7 if new else 0.8, "edgecolor": CHANGED if new else BLACK}
-            axes.add_patch(Circle((x, y), self.radius, fill=False, zorder=5, **rim))
+            axes.add_artist(Circle((x, y), self.radius, fill=False, zorder=5, **rim))
             write_number(axes, x, y - 0.004, str(v), fills, self.font if not self.plane else 6.2)
             if v in rings:
                 names = ", ".join(name for name, _ in rings[v])

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+_READABLE = 0.12  # of the picture's side between a node and what is not its own
+
 
 def nodes_in_a_box(edges: np.ndarray, side: float, xy: np.ndarray | None = None) -> np.ndarray:
     """Positions [n, 2] in a square of this side, with margins for labels: laid out, or the given points, scaled."""
@@ -65,16 +67,19 @@ def _majorise(at: np.ndarray, hops: np.ndarray, rounds: int = 150) -> np.ndarray
 
 
 def _clearance(at: np.ndarray, edges: np.ndarray) -> float:
-    """How near a node comes to another or to an edge that is not its own, in shares of the picture; capped at 0.15."""
+    """How near a node comes to another or to an edge that is not its own, in shares of the picture.
+
+    Capped where it is far enough to be read: of layouts that all are, the first is taken.
+    """
     span = np.maximum(at.max(0) - at.min(0), 1e-9)
     at = (at - at.min(0)) / span
     n = len(at)
     apart = np.linalg.norm(at[:, None] - at[None], axis=-1)[~np.eye(n, dtype=bool)].min()
     u, v = np.nonzero(np.triu(edges, 1))
     if not len(u):
-        return apart
+        return min(apart, _READABLE)
     along = at[v] - at[u]
     share = ((at[:, None] - at[u]) * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-9)
     gap = np.linalg.norm(at[:, None] - (at[u] + np.clip(share, 0, 1)[..., None] * along), axis=-1)
     gap[u, np.arange(len(u))] = gap[v, np.arange(len(v))] = np.inf
-    return min(apart, 1.5 * gap.min()) if n <= 32 else apart
+    return min(apart, 1.5 * gap.min() if n <= 32 else np.inf, _READABLE)

@@ -116,7 +116,8 @@ class _Page:
         self.inputs = {name: np.asarray(trace.compact[name]) for name in self.carried}
         labels = [*trace.spec, "step 9999", *(f"{name} in order" for name in self.carried if self.order)]
         self.label = 2 + max(map(len, labels)) + 2
-        on_nodes = [name for name, p in trace.spec.items() if _is(p, Location.NODE) and name != "pos"]
+        shown = {**trace.spec.hints, **trace.spec.outputs}.keys() | _shown_inputs(trace).keys()
+        on_nodes = [name for name, p in trace.spec.items() if _is(p, Location.NODE) and name in shown]
         longest = [len(_entry(v, trace.spec[name])) for name in on_nodes for v in np.unique(trace.compact[name])]
         self.column = max([2, len(str(self.nodes - 1)), *longest])
         self.fits = self.label + self.nodes * (self.column + 2) <= width

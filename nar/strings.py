@@ -42,7 +42,7 @@ def sample_match(
         m = rng.randint(1, high=1 + longest)
     P = random_string(rng, m, chars)
     T = random_string(rng, n - m, chars)
-    s = rng.choice(n - 2 * m)  # dm-clrs never draws the last place, n - 2 m
+    s = rng.randint(0, n - 2 * m)  # never the last place: dm-clrs draws by rng.choice(n - 2 * m), the same number
     T[s : s + m] = P
     return {"T": T, "P": P}
 
@@ -63,9 +63,8 @@ def check_string(value: Any, name: str) -> np.ndarray:
     string = arrays.numbers(value, name)
     if string.ndim != 1 or string.size == 0:
         raise ValueError(f"{name} must be a one-dimensional array with at least one element, got shape {string.shape}")
-    fine = (string >= 0) & (string < CHARACTERS) & (string == np.floor(string))
-    if not fine.all():
-        at = int(np.argmin(fine))
+    at = _first_foreign(string)
+    if at < len(string):
         allowed = f"characters 0 to {CHARACTERS - 1} (`key` has {CHARACTERS} classes)"
         raise ValueError(f"{name} must be a string of {allowed}, got {string[at]:g} at index {at}")
     return string.astype(np.int8)
@@ -73,11 +72,27 @@ def check_string(value: Any, name: str) -> np.ndarray:
 
 def probes(first: np.ndarray, second: np.ndarray) -> dict[str, np.ndarray]:
     """The input probes: `string` says which of the two a node belongs to, `pos` where in it, `key` its character."""
-    n, m = len(first), len(second)
-    string = np.zeros(n + m, np.int8)
-    string[n:] = 1
-    pos = np.concatenate([arrays.positions(n), arrays.positions(m)])
+    string, pos = _places(len(first), len(second))
     return {"string": string, "pos": pos, "key": np.concatenate([first, second])}
+
+
+@numba.njit
+def _first_foreign(string):
+    """Index of the first number that is no character; the length if there is none."""
+    for at in range(len(string)):
+        if not (0 <= string[at] < CHARACTERS and string[at] == np.floor(string[at])):
+            return at
+    return len(string)
+
+
+@numba.njit
+def _places(n, m):
+    string, pos = np.zeros(n + m, np.int8), np.empty(n + m)
+    for i in range(n):
+        pos[i] = i / n
+    for j in range(m):
+        string[n + j], pos[n + j] = 1, j / m
+    return string, pos
 
 
 def split(inputs: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

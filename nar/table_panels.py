@@ -111,7 +111,7 @@ class TablePanels(Panels):
         for node, names in marked.items():
             for corner, size in (((0, node), (n, 1)), ((node, 0), (1, n))):
                 low = (left + corner[0] * cell, top - (corner[1] + size[1]) * cell)
-                axes.add_patch(Rectangle(low, size[0] * cell, size[1] * cell, fill=False, lw=1.6, zorder=3))
+                axes.add_artist(Rectangle(low, size[0] * cell, size[1] * cell, fill=False, lw=1.6, zorder=3))
             if node < n:
                 axes.text(left + n * cell, top - n * cell - 0.03, f"{names} = {node}", fontsize=7, ha="right", va="top")
         grid = np.arange(n + 1) * cell
@@ -119,7 +119,7 @@ class TablePanels(Panels):
         axes.vlines(left + grid, top - n * cell, top, color="white" if n > 20 else "#D0D0D0", lw=0.4, zorder=2)
         for u, v in np.argwhere(changed).tolist():
             box = (left + v * cell, top - (u + 1) * cell)
-            axes.add_patch(Rectangle(box, cell, cell, fill=False, edgecolor=CHANGED, lw=1.5, zorder=4))
+            axes.add_artist(Rectangle(box, cell, cell, fill=False, edgecolor=CHANGED, lw=1.5, zorder=4))
         if font >= 4:
             for u in range(n):
                 for v in range(n):

@@ -8,6 +8,7 @@ what was reached so far is evaluated and reported.
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import signal
 import sys
@@ -28,6 +29,7 @@ from nar.evaluate import evaluate, test_samples, test_set
 from nar.loss import total_loss
 from nar.reasoner import Reasoner
 from nar.run_directory import Metrics, open_run, provenance
+from nar.workers import made
 
 TRAINING_STREAM, VALIDATION_SEED = 0, 2  # validation data is the same whatever the run's seed
 
@@ -76,13 +78,20 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     logged: list[float] = []
     began = time.perf_counter() - seconds
     interval = 0.5 if sys.stderr.isatty() else 30.0
+    batches = made(
+        functools.partial(training_batch, algorithm, config),
+        range(step, config.steps),
+        config.workers,
+        f"the training batch (seed {config.seed}) of step",
+    )
     with (
+        contextlib.closing(batches),
         _interruptible("step") as interrupted,
         Metrics(run_dir / "metrics.jsonl", keep_until=step) as metrics,
         tqdm(total=config.steps, initial=step, unit="step", mininterval=interval) as bar,
     ):
         while step < config.steps and not interrupted.is_set():
-            batch = training_batch(algorithm, config, step).to(on)
+            batch = next(batches).to(on)
             torch.manual_seed(_mix(config.seed, step))  # dropout, Gumbel noise, teacher forcing
             rollout = reasoner(batch, teacher_forcing=config.teacher_forcing)
             loss = total_loss(batch, rollout)

@@ -327,6 +327,12 @@ def test_constructs_one_by_one():
     assert edges(loop, branch, leave, ends, *last) == inside
     assert edges(loop, branch, go_on, ends, *last) == sorted([*inside, (2, 0)])
     assert edges(loop, branch, stop, ends, *last) == sorted([*inside, (2, 4)])
+    # if: {while: {if: break}, 4}, 5: the break leads behind the loop, not behind what is around it
+    assert edges(branch, loop, branch, stop, ends, *last) == [
+        (0, 1), (0, 6), (1, 2), (1, 5), (2, 3), (2, 4), (3, 5), (4, 1), (5, 6),
+    ]  # fmt: skip
+    # if: return, else: return would leave the rest dead: the second is not written
+    assert edges(branch, (0.7, 0.9, 0.4, 0.4), leave, *last) == [(0, 1), (0, 2), (2, 3), (3, 4)]
     # in do: {if: 2}, 3 it is 3 that tests, not the 1 and 2 that come together there
     assert edges(do, branch, (0.95, 0.0, 0.2, 0.9), ends, *last) == [
         (0, 1), (1, 2), (1, 3), (2, 3), (3, 0), (3, 4), (4, 5),

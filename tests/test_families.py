@@ -107,10 +107,12 @@ def test_barabasi_albert():
 
 
 def test_preference_is_in_proportion_to_degree():
-    """m = 1 on four nodes: the star's edge, one more; the last node then joins the middle one half of the time."""
+    """The fourth node of m = 1 joins the middle of a path of three in one half of the cases. That of m = 2 joins the
+    middle first in one half, and of the others then in two thirds: 5/6."""
     source, draws = rng(2), 4000
-    middle = sum(families.barabasi_albert(source, 4, m=1).sum(0).max() == 3 for _ in range(draws))
-    assert abs(middle / draws - 0.5) < 5 * np.sqrt(0.25 / draws)
+    for m, p in ((1, 1 / 2), (2, 5 / 6)):
+        middle = sum(families.barabasi_albert(source, 4, m=m).sum(0).max() == 3 for _ in range(draws))
+        assert abs(middle / draws - p) < 5 * np.sqrt(p * (1 - p) / draws)
 
 
 def test_watts_strogatz():

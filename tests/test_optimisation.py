@@ -383,6 +383,12 @@ def test_division_by_hand():
     assert (trace.compact["start"], trace.compact["end"]) == (0, 1)
 
 
+@pytest.mark.parametrize(("A", "want"), [([1, -1, 1], (0, 0)), ([0, 1], (1, 1)), ([1, 0], (0, 0)), ([1, 1], (0, 1))])
+def test_of_equal_sums_division_prefers_left_then_right_then_across(A, want):
+    trace = get("find_maximum_subarray").run(A=A)
+    assert (trace.compact["start"], trace.compact["end"]) == want
+
+
 @many
 @hypothesis.given(st.lists(st.integers(-3, 3), min_size=1, max_size=9))
 def test_exactly_the_subarrays_of_greatest_sum_are_valid(A):

@@ -1,6 +1,7 @@
 """Strings and geometry: right answers, hand-worked traces, ties, odd inputs, samplers and their preconditions."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def hints(trace):
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def draw(name, n, seed=0, **params):
+def draw(name, n, seed: Any = 0, **params):
     return nar.datasets.get(name).sample(np.random.RandomState(seed), n, **params)
 
 
