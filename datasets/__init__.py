@@ -5,13 +5,14 @@ To add one, write its file and add its line to the table below.
 
 from __future__ import annotations
 
-import importlib
+import dataclasses
+import functools
 from typing import TYPE_CHECKING
 
 if __name__ != "nar.datasets":
     raise ImportError(f"this folder is imported as nar.datasets, not as {__name__}; install nar with: pip install -e .")
 
-from nar.names import suggest
+from nar.names import addressed, suggest
 
 if TYPE_CHECKING:
     from nar.algorithm import Algorithm
@@ -63,9 +64,21 @@ def names() -> list[str]:
     return sorted(TABLE)
 
 
+@functools.cache
 def get(name: str) -> Algorithm:
-    """The algorithm of this name; ValueError with a suggestion if there is none."""
-    if name not in TABLE:
-        raise ValueError(suggest("algorithm", str(name), names(), "nar list"))
-    module, attribute = TABLE[name].split(":")
-    return getattr(importlib.import_module(module), attribute)
+    """The algorithm of this name, or your own behind `module:name`; ValueError with a suggestion if there is none.
+
+    Your own is named by its address, so that runs and checkpoints find it again.
+    """
+    from nar.algorithm import Algorithm
+
+    if name in TABLE:
+        return addressed("algorithm", TABLE[name], "")
+    if not isinstance(name, str) or ":" not in name:
+        raise ValueError(suggest("algorithm", str(name), names(), "nar list, or my_module:algorithm for your own"))
+    found = addressed("algorithm", name, "my_module:algorithm")
+    if not isinstance(found, Algorithm):
+        what = "not found" if found is None else f"a {type(found).__name__}, not a nar.Algorithm"
+        module, attribute = name.split(":", 1)
+        raise ValueError(f"algorithm {name!r}: {attribute} in {module} is {what}")
+    return dataclasses.replace(found, name=name)

@@ -42,7 +42,6 @@ class BoxPanels(Panels):
         longest = max([2, *(len(label(v, trace.spec[t])) for t in self.texts for v in trace.compact[t])])
         wanted = max(0.45, 0.06 * longest + 0.1, 0.068 * names + 0.05)
         self.box = min(wanted, max(14 / n, 0.13))
-        self.upright = 0.068 * names + 0.03 > self.box  # names do not fit side by side: turned, they do
         self.font = min(7.5, 72 * (self.box - 0.06) / (0.62 * longest))
         left = [name for name in trace.spec if trace.spec[name].location is Location.EDGE]
         if left:
@@ -64,11 +63,13 @@ class BoxPanels(Panels):
         arcs = 0.08 + max((self._arc(a) for a in self._spans(moment)), default=0.0)
         boxes = 0.12 + 0.15 * max(1, len(self.texts) + len(self.extra))
         lines = [[name for name, _ in names] for names in self.ring_names(moment).values()]
-        if self.upright:
-            marks = max((0.066 * len(", ".join(names)) + 0.32 for names in lines), default=0.14)
-        else:
-            marks = max((0.135 * len(names) + 0.3 for names in lines), default=0.14)
+        upright = [0.066 * len(", ".join(names)) + 0.32 for names in lines if self._upright(names)]
+        marks = max([0.14, *upright, *(0.135 * len(names) + 0.3 for names in lines if not self._upright(names))])
         return self.heading_height([moment], width), arcs, boxes, marks
+
+    def _upright(self, names: list[str]) -> bool:
+        """Names wider than a box are turned."""
+        return 0.068 * max(map(len, names)) + 0.03 > self.box
 
     def gap(self, place: int) -> float:
         """Two strings stand apart."""
@@ -110,7 +111,7 @@ class BoxPanels(Panels):
         for v, names in self.ring_names(moment).items():
             y = bottom - 0.2
             axes.plot(at[v], y + 0.01, marker="^", color=BLACK, ms=3.5, zorder=5)
-            if self.upright:
+            if self._upright([name for name, _ in names]):
                 new = any(new for _, new in names)
                 text = ", ".join(name for name, _ in names)
                 color = CHANGED if new else BLACK

@@ -20,7 +20,7 @@ class Config:
     """Settings of one training run."""
 
     algo: str = "bellman_ford"
-    """Algorithm to learn; `nar list` shows all."""
+    """Algorithm to learn: a name shown by `nar list`, or my_module:algorithm for your own."""
     processor: str = "triplet_gmpnn"
     """Processor network: a name shown by `nar list`, or my_module:MyProcessor for your own class."""
     seed: int = 42
@@ -112,7 +112,7 @@ class Config:
     def run_dir(self) -> Path:
         if self.out is not None:
             return Path(self.out)
-        return Path("runs") / f"{self.algo}-{self.processor.replace(':', '.')}-seed{self.seed}"
+        return Path("runs") / f"{self.algo}-{self.processor}-seed{self.seed}".replace(":", ".")
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as JSON knows them."""

@@ -1,9 +1,14 @@
-"""Unknown names: one line that says what was got, what was probably meant, and where the known names are listed."""
+"""Names that users give: what they stand for, and one line about those that stand for nothing.
+
+The line says what was got, what was probably meant, and where the known names are listed.
+"""
 
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Iterable
+from typing import Any
 
 LISTED = 12  # up to so many known names are printed where none of them resembles what was typed
 
@@ -46,3 +51,22 @@ def suggest(kind: str, got: str, known: Iterable[str], hint: str = "") -> str:
     else:
         rest = ""
     return f"unknown {kind} {got!r}{rest}" + (f" ({hint})" if hint else "")
+
+
+def addressed(kind: str, address: str, example: str) -> Any:
+    """What `module:Name` stands for, None if the module has no such name; ValueError says what is wrong with the rest.
+
+    `kind` is what it should be ("processor"), `example` an address of the right form.
+    """
+    module_name, name = address.split(":", 1)
+    if not all(part.isidentifier() for part in module_name.split(".")) or not name.isidentifier():
+        raise ValueError(f"{kind} {address!r} is not of the form module:Name, as in {example}")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module_name.startswith(error.name):
+            raise  # the module exists; something that it imports does not
+        raise ValueError(
+            f"{kind} {address!r}: no module named {error.name!r}; run from the folder that holds it or set PYTHONPATH"
+        ) from error
+    return getattr(module, name, None)

@@ -59,10 +59,10 @@ class Reasoner(nn.Module):
         self.encoders = nn.ModuleDict()
         self.decoders = nn.ModuleDict()
         for name, spec in specs.items():
-            self.encoders[name] = Encoder(
+            self.encoders[_key(name)] = Encoder(
                 spec, features, encode_hints=hint_mode == "encoded_decoded", init=encoder_init
             )
-            self.decoders[name] = Decoder(
+            self.decoders[_key(name)] = Decoder(
                 spec,
                 features,
                 node_width=features + processor.node_readout,
@@ -89,6 +89,10 @@ class Reasoner(nn.Module):
             raise ValueError(f"neither processor {processor!r} nor Reasoner has an option {sorted(unknown)[0]!r}")
         specs = {name: training_spec(datasets.get(name)) for name in names}
         return cls(specs, processors.build(processor, hidden, **own), **rest)
+
+    def coders(self, algorithm: str) -> tuple[Encoder, Decoder]:
+        """The encoders and decoders of one algorithm."""
+        return self.encoders[_key(algorithm)], self.decoders[_key(algorithm)]  # type: ignore[return-value]
 
     @classmethod
     def from_config(cls, config: Config) -> Reasoner:
@@ -162,3 +166,8 @@ class Reasoner(nn.Module):
             gumbel=gumbel,
             decide_hints=decide_hints,
         )
+
+
+def _key(algorithm: str) -> str:
+    """An algorithm's name as a module's: PyTorch allows no dots there, addresses of users' own algorithms have some."""
+    return algorithm.replace(".", "/")

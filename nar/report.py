@@ -35,7 +35,7 @@ def write_report(run_dir: str | Path) -> Path:
     for algorithm, evaluations in _by_algorithm(results).items():
         if any(e["hints"] for e in evaluations):
             alt = f"Score of each hint of {algorithm} against the step, one line per size; numbers in the table above"
-            save(figures.hints_against_step(evaluations), f"hints_{algorithm}.png", alt)
+            save(figures.hints_against_step(evaluations), f"hints_{algorithm}.png".replace(":", "."), alt)
     if any(row.get("loss") is not None for row in metrics):
         save(figures.training(metrics, results["run"]["best_step"]), "training.png", _training_alt(results, metrics))
 

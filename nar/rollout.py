@@ -60,8 +60,7 @@ def roll_out(
     """See Reasoner.forward, which this is the body of."""
     if batch.algorithm not in reasoner.specs:
         raise ValueError(suggest("algorithm", batch.algorithm, reasoner.specs, "this reasoner was not built for it"))
-    encoder: Encoder = reasoner.encoders[batch.algorithm]  # type: ignore[assignment]
-    decoder: Decoder = reasoner.decoders[batch.algorithm]  # type: ignore[assignment]
+    encoder, decoder = reasoner.coders(batch.algorithm)
     run = _Run(reasoner, encoder, batch)
     feedback = reasoner.hint_feedback
     if feedback == "hard_on_eval":

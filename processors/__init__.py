@@ -5,7 +5,6 @@ Your own needs no line: pass `my_module:MyProcessor` wherever a name is asked fo
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from typing import Any
 
@@ -14,7 +13,7 @@ if __name__ != "nar.processors":
         f"this folder is imported as nar.processors, not as {__name__}; install nar with: pip install -e ."
     )
 
-from nar.names import suggest
+from nar.names import addressed, suggest
 from nar.process import Processor
 
 TABLE: dict[str, tuple[str, dict[str, Any]]] = {
@@ -48,20 +47,10 @@ def find(name: str) -> tuple[type[Processor], dict[str, Any]]:
     if ":" not in name and name not in TABLE:
         raise ValueError(suggest("processor", name, names(), "nar list, or my_module:MyProcessor for your own"))
     path, options = TABLE.get(name, (name, {}))
-    module_name, class_name = path.split(":", 1)
-    if not all(part.isidentifier() for part in module_name.split(".")) or not class_name.isidentifier():
-        raise ValueError(f"processor {name!r} is not of the form module:Class, as in my_module:MyProcessor")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise  # the module exists; something that it imports does not
-        raise ValueError(
-            f"processor {name!r}: no module named {error.name!r}; run from the folder that holds it or set PYTHONPATH"
-        ) from error
-    found = getattr(module, class_name, None)
+    found = addressed("processor", path, "my_module:MyProcessor")
     if not (isinstance(found, type) and issubclass(found, Processor)):
         what = "not found" if found is None else f"a {type(found).__name__}, not a subclass of nar.Processor"
+        module_name, class_name = path.split(":", 1)
         raise ValueError(f"processor {name!r}: {class_name} in {module_name} is {what}")
     return found, dict(options)
 

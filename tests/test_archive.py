@@ -113,6 +113,14 @@ def test_traces_without_hints(tmp_path):
         assert_same(trace, again)
 
 
+@pytest.mark.parametrize("numbers", [[-0.0, 0.0], [-0.0, 7.0], [0.5, -0.0], [0.1, 1e300], [np.inf, 300.0], [1e5, 2.0]])
+def test_scalars_keep_every_bit(numbers, tmp_path):
+    spec = Spec({"x": ("input", "node", "scalar")})
+    trace = Trace("f", spec, 2, 0, {"x": np.array(numbers)})
+    archive.save(trace, tmp_path / "a.npz")
+    assert_same(archive.load(tmp_path / "a.npz")[0], trace)
+
+
 def test_numpy_alone_reads_the_file(tmp_path):
     trace = nar.datasets.get("bellman_ford").run(A=[[0, 2, 0], [0, 0, 3], [0, 0, 0]], s=0)
     archive.save([trace, trace], tmp_path / "a.npz")
@@ -262,6 +270,7 @@ def test_a_damaged_byte_is_found_or_changes_nothing(tmp_path):
     [
         ({"output__pi": None}, "damaged: .*output/pi.npy"),
         ({"output__pi": np.array([0, 1])}, r"damaged: got an array of shape \(2,\), required 8 numbers"),
+        ({"output__pi": np.zeros(9)}, r"damaged: got an array of shape \(9,\), required 8 numbers"),
         ({"output__pi": np.array([[0, 1, 2, 3] * 2])}, r"damaged: got an array of shape \(1, 8\)"),
         ({"output__pi": np.array([0, 1, 2, 4] * 2)}, "damaged: got numbers from 0 to 4, required 0 to 3"),
         ({"output__pi": np.array(["0"] * 8)}, "damaged: output/pi holds <U1, required numbers"),

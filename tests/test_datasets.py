@@ -1,6 +1,8 @@
 """Contract tests: what holds for every algorithm of the table, and so for every new one."""
 
+import pathlib
 import pickle
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -190,10 +192,10 @@ def test_sampler_preconditions(name):
 
 def test_unknown_names_get_a_suggestion():
     with pytest.raises(
-        ValueError, match=r"unknown algorithm 'belman_ford'; did you mean 'bellman_ford'\? \(nar list\)"
+        ValueError, match=r"unknown algorithm 'belman_ford'; did you mean 'bellman_ford'\? \(nar list, or my_module:"
     ):
         nar.datasets.get("belman_ford")
-    with pytest.raises(ValueError, match="unknown algorithm 'xyz'; known: "):
+    with pytest.raises(ValueError, match="unknown algorithm 'xyz' \(nar list, or"):
         nar.datasets.get("xyz")
 
 
@@ -243,3 +245,31 @@ def test_the_folder_cannot_be_imported_under_its_bare_name():
     result = python("import datasets", cwd=f"{folder}/..")
     assert result.returncode == 1
     assert "this folder is imported as nar.datasets" in result.stderr
+
+
+def test_an_algorithm_of_your_own(tmp_path, monkeypatch):
+    """The example of docs/algorithms.md, word for word, by its address."""
+    page = (pathlib.Path(__file__).parents[1] / "docs" / "algorithms.md").read_text()
+    (tmp_path / "selection_sort.py").write_text(re.search(r"^```python\n(.*?)^```$", page, flags=re.M | re.S)[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    algorithm = nar.datasets.get("selection_sort:algorithm")
+    assert algorithm.name == "selection_sort:algorithm"
+    assert pickle.loads(pickle.dumps(algorithm)) is algorithm
+    for n in (1, 2, 9, 30):
+        inputs = algorithm.sample(np.random.RandomState(n), n)
+        trace = algorithm.run(**inputs)
+        assert trace.length == n and algorithm.is_valid(inputs, outputs(trace))
+        np.testing.assert_array_equal(
+            trace.compact["pred"], nar.datasets.get("insertion_sort").run(**inputs).compact["pred"]
+        )
+    trace = algorithm.run(A=[3, 1, 2])
+    assert trace.compact["pred_h"].tolist() == [[0, 0, 1], [1, 1, 0], [2, 1, 1]]
+    assert trace.compact["least"].tolist() == [0, 1, 2]
+    for address, message in (
+        ("selection_sort:nothing", "nothing in selection_sort is not found"),
+        ("selection_sort:SPEC", "SPEC in selection_sort is a Spec, not a nar.Algorithm"),
+        ("no_module:algorithm", "no module named 'no_module'"),
+        ("selection_sort:", "not of the form module:Name"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            nar.datasets.get(address)

@@ -359,7 +359,7 @@ def test_products_are_rounded_one_by_one():
     e = 2.0**-30
     xs, ys = np.array([0, 1 + e, 1]), np.array([0, 1, 1 - e])
     assert points.cross(xs, ys, 0, 1, 2) == 0
-    assert not points.is_certain(xs, ys, 0, 1, 2)
+    assert not points.is_certain(xs, ys, 0, 1, 2) and not points.is_certain(ys, xs, 0, 1, 2)
     assert points.has_collinear(xs, ys, 1e-300) and not points.has_collinear(xs, ys, 0.0)
 
 
@@ -464,6 +464,11 @@ def test_a_wrong_walk_is_no_hull():
     for walk in ([0, 1, 2], [3, 2, 1, 0], [0, 2], [0, 4, 1, 2, 3], [0]):
         with pytest.raises(ValueError, match="gets lost"):
             points.check_hull(xs, ys, np.array(walk))
+    for line in ((np.arange(4.0), np.zeros(4)), (np.zeros(4), np.arange(4.0))):
+        points.check_hull(*line, np.array([0, 3]))
+        for walk in ([0, 2], [1, 3]):
+            with pytest.raises(ValueError, match="gets lost"):
+                points.check_hull(*line, np.array(walk))
 
 
 def test_the_disk_sampler_rejects_points_on_a_line():
