@@ -195,7 +195,7 @@ def test_unknown_names_get_a_suggestion():
         ValueError, match=r"unknown algorithm 'belman_ford'; did you mean 'bellman_ford'\? \(nar list, or my_module:"
     ):
         nar.datasets.get("belman_ford")
-    with pytest.raises(ValueError, match="unknown algorithm 'xyz' \(nar list, or"):
+    with pytest.raises(ValueError, match=r"unknown algorithm 'xyz' \(nar list, or"):
         nar.datasets.get("xyz")
 
 
