@@ -183,7 +183,7 @@ def main():
     }
     print("geometric mean of the ratios:", means)
     result = {
-        "claim": "samples per CPU second at least 10 (n=16) and 50 (n=64) times dm-clrs's in the geometric mean, none < 3",
+        "claim": "samples per CPU second: at least 10 (n=16), 50 (n=64) times dm-clrs's, geometric means; none below 3",
         "geometric_mean_ratio": means,
         "lowest_ratio": {f"n={n}": lowest(rows, n) for n in SIZES},
         "scc_batch_bytes": scc_batch_bytes(),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib
 from typing import TYPE_CHECKING
 
 if __name__ != "nar.datasets":
@@ -74,6 +75,8 @@ def get(name: str) -> Algorithm:
 
     if name in TABLE:
         return addressed("algorithm", TABLE[name], "")
+    if isinstance(name, str) and name.partition("-")[0] == "automaton":  # with the rule that its name says
+        return importlib.import_module("nar.datasets.automaton").named(name)
     if not isinstance(name, str) or ":" not in name:
         raise ValueError(suggest("algorithm", str(name), names(), "nar list, or my_module:algorithm for your own"))
     found = addressed("algorithm", name, "my_module:algorithm")

@@ -35,7 +35,7 @@ def probes(states):
             "A": ("input", "edge", "scalar"),
             "adj": ("input", "edge", "mask"),
             "state": ("input", "node", "categorical", states),
-            "steps": ("input", "graph", "scalar"),  # divided by the number of nodes, as `pos` is
+            "rounds": ("input", "graph", "scalar"),  # divided by the number of nodes, as `pos` is
             "final": ("output", "node", "categorical", states),
             "state_h": ("hint", "node", "categorical", states),
         }
@@ -81,13 +81,13 @@ def neighbours(A):
 
 
 @compiled
-def run_rule(trace, rule, bound, A, state, steps):
+def run_rule(trace, rule, bound, A, state, rounds):
     n, states = len(A), rule.shape[1]
     seen, first = neighbours(A)
     count = np.zeros(states, np.int64)
     state = state.copy()
     record(trace, state)
-    for _ in range(steps):
+    for _ in range(rounds):
         before = state.copy()
         for v in range(n):
             count[:] = 0
@@ -134,12 +134,12 @@ class Automaton(Algorithm):
     def __reduce__(self):
         return (automaton, self.recipe) if self.recipe else (Automaton, (self.name, self.rule, self.bounding))
 
-    def _sample(self, rng, n, extra=0.2, steps=None):
-        """In n steps, unless told otherwise, what is known at one node can get to any other."""
+    def _sample(self, rng, n, extra=0.2, rounds=None):
+        """In n rounds, unless told otherwise, what is known at one node can get to any other."""
         A = sparse_graph(rng, n, extra)
-        return {"A": A, "state": rng.randint(self.states, size=n), "steps": n if steps is None else steps}
+        return {"A": A, "state": rng.randint(self.states, size=n), "rounds": n if rounds is None else rounds}
 
-    def _prepare(self, A, state, steps):
+    def _prepare(self, A, state, rounds):
         A = graphs.check_graph(A)
         n = len(A)
         state = numbers(state, "state")
@@ -148,14 +148,14 @@ class Automaton(Algorithm):
         if not np.isin(state, np.arange(self.states)).all():
             raise ValueError(f"state must hold whole numbers from 0 to {self.states - 1}, got {state.tolist()}")
         state = state.astype(np.int64)
-        steps = check_whole(steps, "steps", 0, PER_NODE * n)
-        inputs = {**graphs.probes(A), "state": state.astype(np.int8), "steps": np.array(steps / n)}
-        return (self.rule, self.bounding, A, state, steps), inputs
+        rounds = check_whole(rounds, "rounds", 0, PER_NODE * n)
+        inputs = {**graphs.probes(A), "state": state.astype(np.int8), "rounds": np.array(rounds / n)}
+        return (self.rule, self.bounding, A, state, rounds), inputs
 
-    def _oracle(self, A, state, steps):
+    def _oracle(self, A, state, rounds):
         """The final states, by matrix products."""
         state = np.array(state, dtype=np.int64)
-        for _ in range(steps):
+        for _ in range(rounds):
             state = self.rule[self.symbols(A, state), state]
         return {"final": state}
 
@@ -280,9 +280,9 @@ def check_whole(value, name, low, high):
 
 
 def _recover(inputs):
-    """`steps` was divided by the number of nodes."""
+    """`rounds` was divided by the number of nodes."""
     n = len(inputs["pos"])
-    return {"A": inputs["A"], "state": inputs["state"], "steps": round(float(inputs["steps"]) * n)}
+    return {"A": inputs["A"], "state": inputs["state"], "rounds": round(float(inputs["rounds"]) * n)}
 
 
 algorithm = automaton()

@@ -28,10 +28,10 @@ def sample(rng, n, low=0.0, high=1.0):
 
 
 def prepare(p):
-    """Matrix i has p[i-1] rows and p[i] columns, i = 1 ... n-1. Any positive numbers: costs need no whole ones."""
+    """Matrix i has p[i-1] rows and p[i] columns, i = 1 ... n-1. Costs need no whole ones."""
     p = arrays.check_array(p, "p")
-    if p.min() <= 0 or p.max() > LARGEST:
-        raise ValueError(f"p must hold dimensions above 0 and at most {LARGEST}, got {p.min()} to {p.max()}")
+    if p.min() < 0 or p.max() > LARGEST:
+        raise ValueError(f"p must hold dimensions of at least 0 and at most {LARGEST}, got {p.min()} to {p.max()}")
     return (p,), {"pos": arrays.positions(len(p)), "p": p}
 
 

@@ -32,9 +32,20 @@ SPEC = Spec(
 )
 
 
-def sample(rng, n, k=4, p=(0.5,), eps=0.01):
-    """k communities (at most n) of equal size, random graphs of density p each, in a row; then every edge within one
+other_families = graphs.sampler(directed=True)
+
+
+def sample(rng, n, k=4, p=(0.5,), eps=0.01, family="communities", options=None):
+    """A graph of `family` with its `options` (nar/families.py), or the reference's:
+
+    k communities (at most n) of equal size, random graphs of density p each, in a row; then every edge within one
     or from one to a later one is added or taken away with probability eps, so that no new cycle joins two."""
+    if family != "communities":
+        if (k, eps) != (4, 0.01):
+            raise ValueError(f"k and eps are parameters of the family 'communities' alone, got k={k!r} and eps={eps!r}")
+        return other_families(rng, n, p, family, options)
+    if options:
+        raise ValueError(f"options must be None for the family 'communities': it takes k, p and eps, got {options!r}")
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
         raise ValueError(f"k must be an integer of at least 1, the number of communities, got {k!r}")
     if not isinstance(eps, (int, float)) or not 0 <= eps <= 1:

@@ -28,9 +28,9 @@ def traces(algorithm, count, n, seed=0, **params):
 
 
 def test_a_rule_that_spreads():
-    trace = Automaton("spread", SPREAD).run(A=PATH, state=[1, 0, 0, 0], steps=4)
+    trace = Automaton("spread", SPREAD).run(A=PATH, state=[1, 0, 0, 0], rounds=4)
     assert states(trace).tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 1, 1]]
-    assert (trace.compact["final"].tolist(), float(trace.compact["steps"])) == ([1, 1, 1, 1], 1.0)
+    assert (trace.compact["final"].tolist(), float(trace.compact["rounds"])) == ([1, 1, 1, 1], 1.0)
     assert trace.inputs["state"].tolist() == [[0, 1], [1, 0], [1, 0], [1, 0]]
 
 
@@ -43,14 +43,14 @@ def test_every_symbol_and_state_has_its_row():
     rule[0] = [0, 1, 2]
     algorithm = Automaton("three", rule, bounding=2)
     assert algorithm.symbols(A, [1, 0, 2, 2, 2]).tolist() == [11, 0, 0, 0, 0]
-    assert algorithm.run(A=A, state=[1, 0, 2, 2, 2], steps=1).compact["final"].tolist() == [2, 0, 2, 2, 2]
+    assert algorithm.run(A=A, state=[1, 0, 2, 2, 2], rounds=1).compact["final"].tolist() == [2, 0, 2, 2, 2]
     rule[11, 1] = 1
-    assert Automaton("three", rule, bounding=2).run(A=A, state=[1, 0, 2, 2, 2], steps=1).compact["final"][0] == 1
+    assert Automaton("three", rule, bounding=2).run(A=A, state=[1, 0, 2, 2, 2], rounds=1).compact["final"][0] == 1
 
 
 def test_a_node_does_not_see_itself():
     flip = [[1, 0], [0, 1], [1, 0], [0, 1]]  # a node changes unless it sees a 1
-    assert Automaton("flip", flip).run(A=[[1]], state=[1], steps=3).compact["state_h"].tolist() == [[1], [0], [1], [0]]
+    assert Automaton("flip", flip).run(A=[[1]], state=[1], rounds=3).compact["state_h"].tolist() == [[1], [0], [1], [0]]
 
 
 def test_life_is_an_automaton():
@@ -58,7 +58,7 @@ def test_life_is_an_automaton():
     rule = np.array([[alive == 3, alive in (2, 3)] for _, alive in itertools.product(range(5), repeat=2)])
     cells = list(itertools.product(range(5), repeat=2))
     A = [[max(abs(x - u), abs(y - v)) == 1 for u, v in cells] for x, y in cells]
-    trace = Automaton("life", rule, bounding=4).run(A=A, state=[x == 2 and 1 <= y <= 3 for x, y in cells], steps=5)
+    trace = Automaton("life", rule, bounding=4).run(A=A, state=[x == 2 and 1 <= y <= 3 for x, y in cells], rounds=5)
     rows = [(x, y) for x, y in cells if x == 2 and 1 <= y <= 3]
     for t, state in enumerate(states(trace)):
         assert [cell for cell, s in zip(cells, state, strict=True) if s] == (rows if t % 2 == 0 else [
@@ -66,12 +66,12 @@ def test_life_is_an_automaton():
         ])  # fmt: skip
 
 
-def replay(rule, bound, A, state, steps):
+def replay(rule, bound, A, state, rounds):
     """The rule node by node, from dictionaries."""
     n, kinds = len(A), rule.shape[1]
     row = {digits: i for i, digits in enumerate(itertools.product(range(bound + 1), repeat=kinds))}
     found = [list(state)]
-    for _ in range(steps):
+    for _ in range(rounds):
         before, after = found[-1], []
         for v in range(n):
             seen = [before[u] for u in range(n) if A[u][v] and u != v]
@@ -86,11 +86,11 @@ def test_every_step_follows_the_rule(recipe, n):
     algorithm = automaton(*recipe)
     for seed in range(2):
         rng = np.random.RandomState(seed)
-        inputs = algorithm.sample(rng, n, steps=n // (2 * seed + 1))
+        inputs = algorithm.sample(rng, n, rounds=n // (2 * seed + 1))
         if seed:
             inputs["A"] = rng.binomial(1, 0.1, size=(n, n))
         trace = algorithm.run(**inputs)
-        assert trace.length == inputs["steps"] + 1
+        assert trace.length == inputs["rounds"] + 1
         found = replay(algorithm.rule, algorithm.bounding, **inputs)
         np.testing.assert_array_equal(states(trace), found)
         np.testing.assert_array_equal(trace.compact["final"], found[-1])
@@ -101,13 +101,13 @@ def test_numbers_of_nodes_mean_nothing():
     algorithm = automaton()
     inputs = algorithm.sample(np.random.RandomState(1), 20)
     order = np.random.RandomState(2).permutation(20)
-    moved = {"A": inputs["A"][np.ix_(order, order)], "state": inputs["state"][order], "steps": 20}
+    moved = {"A": inputs["A"][np.ix_(order, order)], "state": inputs["state"][order], "rounds": 20}
     np.testing.assert_array_equal(states(algorithm.run(**moved)), states(algorithm.run(**inputs))[:, order])
 
 
 def test_answers_are_right_or_wrong():
     algorithm = Automaton("spread", SPREAD)
-    inputs = {"A": PATH, "state": [1, 0, 0, 0], "steps": 2}
+    inputs = {"A": PATH, "state": [1, 0, 0, 0], "rounds": 2}
     assert algorithm.is_valid(inputs, {"final": [1, 1, 1, 0]})
     assert not algorithm.is_valid(inputs, {"final": [1, 1, 1, 1]})
     assert not algorithm.is_valid(inputs, {"final": [1, 1, 1, -1]})
@@ -122,15 +122,15 @@ def test_answers_are_right_or_wrong():
         ({"state": [0, 1, 0, 0.5]}, "state must hold whole numbers"),
         ({"state": [0, 1, 0, np.nan]}, "state must hold whole numbers"),
         ({"state": "0101"}, "state must be an array"),
-        ({"steps": -1}, "steps must be a whole number from 0 to 64, got -1"),
-        ({"steps": 65}, "steps must be a whole number from 0 to 64, got 65"),
-        ({"steps": 2.0}, "steps must be a whole number"),
-        ({"steps": True}, "steps must be a whole number"),
+        ({"rounds": -1}, "rounds must be a whole number from 0 to 64, got -1"),
+        ({"rounds": 65}, "rounds must be a whole number from 0 to 64, got 65"),
+        ({"rounds": 2.0}, "rounds must be a whole number"),
+        ({"rounds": True}, "rounds must be a whole number"),
     ],
 )
 def test_inputs_that_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        automaton().run(**{"A": PATH, "state": [0, 1, 2, 3], "steps": 3, **change})
+        automaton().run(**{"A": PATH, "state": [0, 1, 2, 3], "rounds": 3, **change})
 
 
 # --- rules and names -------------------------------------------------------------------------------------------------
@@ -215,9 +215,9 @@ def test_sampled_graphs_are_connected_and_sparse():
             A = inputs["A"]
             assert (A == A.T).all() and not A.diagonal().any() and nx.is_connected(nx.from_numpy_array(A))
             assert n - 1 <= A.sum() / 2 <= n - 1 + 0.2 * n
-            assert inputs["steps"] == n and inputs["state"].shape == (n,)
-    tree = algorithm.sample(rng, 30, extra=0, steps=7)
-    assert tree["A"].sum() == 58 and tree["steps"] == 7
+            assert inputs["rounds"] == n and inputs["state"].shape == (n,)
+    tree = algorithm.sample(rng, 30, extra=0, rounds=7)
+    assert tree["A"].sum() == 58 and tree["rounds"] == 7
     hubs = [int(algorithm.sample(rng, 8)["A"].sum(0).argmax()) for _ in range(200)]
     assert np.bincount(hubs, minlength=8).min() > 5  # nodes are numbered at random
     starts = np.bincount(np.concatenate([algorithm.sample(rng, 50)["state"] for _ in range(50)]))
@@ -250,7 +250,7 @@ def test_the_hints_give_the_rule_away():
 
 def test_recovery_counts_the_rows_that_occur():
     algorithm = Automaton("spread", SPREAD)
-    trace = algorithm.run(A=PATH, state=[1, 0, 0, 0], steps=3)
+    trace = algorithm.run(A=PATH, state=[1, 0, 0, 0], rounds=3)
     # step 1: (1 sees 0), (0 sees 0 and 1), (0 sees 0), (0 sees 0); then also (1 sees both), (0 sees 1), (1 sees 1)
     occurs = algorithm.transitions([history(trace)]).any(-1)
     assert np.argwhere(occurs).tolist() == [[1, 0], [1, 1], [2, 0], [2, 1], [3, 0], [3, 1]]

@@ -71,7 +71,10 @@ def test_sets_of_other_sizes():
         A = algorithm.sample(rng, 9, p=(0.2, 0.4))["A"]
         np.testing.assert_array_equal(trace.compact["A"], A)
     assert manifest["set"] == "fixed"
-    assert manifest["params"] == {"p": [0.2, 0.4], "low": 0.0, "high": 1.0}
+    assert manifest["params"] == {
+        "p": [0.2, 0.4], "low": 0.0, "high": 1.0, "family": "erdos_renyi", "options": None, "law": "uniform",
+        "scale": 1.0,
+    }  # fmt: skip
     assert json.loads(json.dumps(manifest)) == manifest
     assert content_hash(draw(algorithm, 9, 4, 7, {"p": (0.2, 0.4)})) == manifest["sha256"]
     assert fixed_set("bellman_ford", 9, 4, 8)[1]["sha256"] != fixed_set("bellman_ford", 9, 4, 7)[1]["sha256"]
@@ -94,7 +97,7 @@ def test_the_hash_sees_every_probe_and_no_byte_order():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("clrs30", "val", "bfs"), "unknown benchmark set 'clrs30'; did you mean 'clrs30-v1'"),
+        (("clrs30", "val", "bfs"), "unknown benchmark set 'clrs30'; did you mean 'clrs30-v2'"),
         (("clrs30-v1", "valid", "bfs"), "unknown split of clrs30-v1 'valid'; did you mean 'val'"),
         (("clrs30-v1", "val", "find_maximum_subarray"), "did you mean 'find_maximum_subarray_kadane'"),
         (("clrs30-v1", "val", "bsf"), "unknown algorithm 'bsf'; did you mean 'bfs'"),

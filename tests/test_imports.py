@@ -46,6 +46,14 @@ WITHOUT_TORCH = {
     "text",
     "show",
     "drawing",
+    "weights",
+    "panels",
+    "graph_panels",
+    "box_panels",
+    "table_panels",
+    "layout",
+    "protocol",
+    "text_reader",
 }
 
 

@@ -33,6 +33,7 @@ TINY = {
     "device": "cpu",
 }
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+SHOW = {"--n", "--p", "--low", "--param", "--no-figure", "--gif"}  # of `nar show`, as tests/test_show.py knows them
 ELSEWHERE = {"--help"}  # flags that are not settings
 
 
@@ -112,7 +113,7 @@ def commands(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_commands_exist(page, capsys):
+def test_commands_exist(page, workplace, capsys):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for command in commands(page):
         words = shlex.split(command)
@@ -127,6 +128,9 @@ def test_commands_exist(page, capsys):
                 assert config.processor in nar.processors.names()
         elif words[:2] == ["nar", "list"]:
             assert cli.main(words[1:]) == 0
+        elif words[:2] == ["nar", "show"]:
+            with contextlib.chdir(workplace):
+                assert cli.main(words[1:]) == 0
         elif words[0] == "python":
             assert (ROOT / words[1]).is_file(), command
         else:
@@ -137,7 +141,7 @@ def test_commands_exist(page, capsys):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_flags_in_the_text_exist(page):
-    known = {f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__} | ELSEWHERE
+    known = {f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__} | ELSEWHERE | SHOW
     assert not set(FLAG.findall(prose(page))) - known
 
 

@@ -15,6 +15,8 @@ from nar.trace import Trace
 
 GOLDEN = pathlib.Path(__file__).with_name("golden")
 NAMES = nar.datasets.names()
+# numbers out of sin, cos and arctan2, whose last bit depends on the machine
+LIBM = ("graham_scan x", "graham_scan y", "graham_scan atans", "jarvis_march x", "jarvis_march y")
 RECORDED = [name for name in REFERENCE if name in NAMES]
 
 
@@ -57,6 +59,9 @@ def test_golden_traces_from_the_same_seed(name):
             for probe, ours in dense(trace).items():
                 theirs = arrays[f"{case}/{probe}"]
                 theirs = theirs[: trace.length, b] if probe.startswith("hint") else theirs[b]
+                if f"{name} {probe.split('/')[1]}" in LIBM:
+                    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12, err_msg=f"{name} {case} {probe}")
+                    continue
                 np.testing.assert_array_equal(ours, theirs, err_msg=f"{name} {case} sample {b} {probe}")
 
 
@@ -253,6 +258,14 @@ def test_live_comparison_with_dm_clrs(name, monkeypatch):
         except ValueError:  # an input that ours refuses
             assert seed >= 120
             continue
+        if algorithm.category in ("strings", "dynamic programming") and "string" in algorithm.spec:
+            inputs = {k: np.asarray(v).astype(int) for k, v in inputs.items()}  # dm-clrs uses characters as indexes
+        if name == "naive_string_matcher" and trace.compact["match"] == len(inputs["T"]):
+            continue  # dm-clrs does not finish a trace without a match
+        if name == "graham_scan":
+            others = np.delete(trace.compact["atans"][-1], trace.compact["best"][-1])
+            if len(np.unique(others)) < len(others):
+                continue  # equal angles: dm-clrs is wrong or never ends
         seen += 1
         _, probes = getattr(algorithms, name)(*(np.copy(value) for value in inputs.values()))
         ours = dense(trace)
