@@ -62,6 +62,8 @@ class Config:
     """Width of triplet messages, for processors that have them."""
     heads: int = 1
     """Attention heads, for processors that have them."""
+    option: tuple[str, ...] = ()
+    """Further options of the processor, as name=value; `nar list PROCESSOR` shows them."""
     message_passing_steps: int = 1
     """Processor passes per step of the algorithm."""
     dropout: float = 0.0

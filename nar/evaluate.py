@@ -77,6 +77,7 @@ class Score:
     samples: int
     loss: float  # mean over samples; nan where not asked for
     lengths: list[int]  # hint snapshots of every sample, the initial one included
+    measures: dict[str, list[float]]  # what the processor says of itself (Step.notes), mean per step over live graphs
     seconds: float  # of the rollouts, outputs decided; without drawing data, scoring and checking
 
     @property
@@ -102,6 +103,7 @@ class Score:
             "hints": hints,
             "steps_mean": sum(steps) / self.samples,
             "steps_max": max(steps),
+            "measures": self.measures,
             "seconds": self.seconds,
         }
 
@@ -139,6 +141,7 @@ def evaluate(
     exact = valid = 0
     summed_loss = 0.0
     lengths: list[int] = []
+    measures: dict[str, list[list[float]]] = {}  # by step, of every graph
     if batches is None:
         ready = ((part, collate(part, algorithm)) for part in portions(traces, reasoner.processor.features))
     else:
@@ -173,6 +176,12 @@ def evaluate(
                     along.append(found)
                 else:
                     along[step] += found
+        for name, steps in rollout.measures.items():
+            for step, values in enumerate(steps):
+                along = measures.setdefault(name, [])
+                if step == len(along):
+                    along.append([])
+                along[step] += values.tolist()[: batch.live(step)]
         if validity and part is not None:
             answers = {name: value.cpu().numpy() for name, value in predicted.items()}
             for row, place in enumerate(batch.order):
@@ -186,6 +195,7 @@ def evaluate(
         samples=len(lengths),
         loss=summed_loss / len(lengths) if loss else float("nan"),
         lengths=lengths,
+        measures={name: [sum(v) / len(v) for v in steps] for name, steps in measures.items()},
         seconds=seconds,
     )
 

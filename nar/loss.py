@@ -43,14 +43,14 @@ def probe_loss(probe: Probe, predicted: Tensor, truth: Tensor) -> Tensor:
 
 
 def losses(batch: Batch, rollout: Rollout) -> dict[str, Tensor]:
-    """The loss of every predicted output and hint by name."""
+    """The loss of every predicted output and hint by name, and the processor's penalties."""
     found = {name: probe_loss(batch.spec[name], value, batch.outputs[name]) for name, value in rollout.outputs.items()}
     if rollout.hints and batch.lengths[0] > 1:
         for name in rollout.hints[0]:
             predicted = torch.cat([step[name] for step in rollout.hints])
             truth = torch.cat([batch.hints[name][s + 1, : len(step[name])] for s, step in enumerate(rollout.hints)])
             found[name] = probe_loss(batch.spec[name], predicted, truth)
-    return found
+    return found | {f"penalty {name}": value for name, value in rollout.penalties.items()}
 
 
 def total_loss(batch: Batch, rollout: Rollout) -> Tensor:

@@ -26,7 +26,17 @@ from nar.aggregate import REDUCTIONS
 from nar.encode import Edges
 from nar.layers import MessageMLP
 
+Reduction = str | Callable[[Tensor, Tensor | None], Tensor]
+
 CHUNK_BYTES = 64 * 2**20  # without gradients, message tensors above this size are made one group of receivers at a time
+
+
+def _reduced(messages_BSRF: Tensor, how: Reduction, mask_BSR: Tensor | None) -> Tensor:
+    if not isinstance(how, str):
+        return how(messages_BSRF, mask_BSR)
+    if how not in REDUCTIONS:
+        raise ValueError(f"unknown reduction {how!r}; choose one of {', '.join(REDUCTIONS)}")
+    return REDUCTIONS[how](messages_BSRF, 1, mask_BSR)
 
 
 class Neighbourhood(abc.ABC):
@@ -51,8 +61,12 @@ class Neighbourhood(abc.ABC):
         """The message part that the whole graph contributes."""
 
     @abc.abstractmethod
-    def reduce(self, messages: Tensor, how: str) -> Tensor:
-        """One vector per receiver: `how` is max, sum or mean over its neighbours."""
+    def reduce(self, messages: Tensor, how: Reduction) -> Tensor:
+        """One vector per receiver: `how` is max, sum or mean over its neighbours, or a function or module of your own.
+
+        That is called with messages [B, sender, receiver, F] and a mask [B, sender, receiver] of neighbours (None: all
+        are), and returns [B, receiver, F].
+        """
 
     @abc.abstractmethod
     def attend(self, logits: Tensor, values_BNF: Tensor) -> Tensor:
@@ -68,7 +82,7 @@ class Neighbourhood(abc.ABC):
         edge: nn.Linear,
         graph_BF: Tensor,
         message: Callable[[Tensor], Tensor],
-        how: str = "max",
+        how: Reduction = "max",
     ) -> Tensor:
         """Additive message parts, the message function, the reduction: the operation that fast layouts fuse."""
         # The graph's part is added to the senders', which are N times fewer than the messages.
@@ -106,13 +120,11 @@ class Dense(Neighbourhood):
     def graph(self, x_BF: Tensor) -> Tensor:
         return x_BF[:, None, None]
 
-    def reduce(self, messages: Tensor, how: str) -> Tensor:
-        if how not in REDUCTIONS:
-            raise ValueError(f"unknown reduction {how!r}; choose one of {', '.join(REDUCTIONS)}")
+    def reduce(self, messages: Tensor, how: Reduction) -> Tensor:
         if how == "max" and self.adjacency_BNN is None:
             return messages.amax(1).expand(-1, self.nodes, -1)
         messages = messages.expand(-1, self.nodes, self.nodes, -1)
-        return REDUCTIONS[how](messages, 1, self.adjacency_BNN)
+        return _reduced(messages, how, self.adjacency_BNN)
 
     def attend(self, logits: Tensor, values_BNF: Tensor) -> Tensor:
         logits = logits.expand(-1, self.nodes, self.nodes, -1)
@@ -148,7 +160,7 @@ class Dense(Neighbourhood):
             part += senders
             part += receivers_BNF[:, None, columns]
             mask = None if adjacency is None else adjacency[:, :, columns]
-            pooled.append(REDUCTIONS[how](message(part), 1, mask))
+            pooled.append(_reduced(message(part), how, mask))
         return torch.cat(pooled, dim=1)
 
     def reverse(self) -> Dense:
@@ -181,10 +193,10 @@ class Alone(Neighbourhood):
     def graph(self, x_BF: Tensor) -> Tensor:
         return x_BF.unsqueeze(1)
 
-    def reduce(self, messages: Tensor, how: str) -> Tensor:
-        if how not in REDUCTIONS:
-            raise ValueError(f"unknown reduction {how!r}; choose one of {', '.join(REDUCTIONS)}")
-        return messages.expand(-1, self.nodes, -1)
+    def reduce(self, messages: Tensor, how: Reduction) -> Tensor:
+        messages = messages.expand(-1, self.nodes, -1)
+        # of one message, the maximum, sum and mean are itself
+        return messages if isinstance(how, str) and how in REDUCTIONS else _reduced(messages.unsqueeze(1), how, None)
 
     def attend(self, logits: Tensor, values_BNF: Tensor) -> Tensor:
         return values_BNF

@@ -30,6 +30,22 @@ from torch import Tensor, nn
 from nar.neighbourhood import Neighbourhood
 
 
+class Notes:
+    """What a processor says of its steps beside their results: penalties for the loss, measures for the report."""
+
+    def __init__(self) -> None:
+        self.penalties: dict[str, list[Tensor]] = {}
+        self.measures: dict[str, list[Tensor]] = {}
+
+    def penalty(self, name: str, value: Tensor) -> None:
+        """Add a scalar, already weighted, to the loss; several of one name are averaged over the rollout."""
+        self.penalties.setdefault(name, []).append(value)
+
+    def measure(self, name: str, value_B: Tensor) -> None:
+        """Keep a number per graph of this step, such as how far a gate is open; reports draw it against the step."""
+        self.measures.setdefault(name, []).append(value_B.detach())
+
+
 @dataclasses.dataclass
 class Step:
     """What a processor sees at one step: encoded features and the neighbourhood that holds the edges."""
@@ -37,6 +53,8 @@ class Step:
     nodes: Tensor  # [B, N, F]
     graph: Tensor  # [B, F]
     hood: Neighbourhood
+    notes: Notes = dataclasses.field(default_factory=Notes)
+    progress: float = 1.0  # share of the training that is done, for schedules; 1 in evaluation
 
 
 @dataclasses.dataclass

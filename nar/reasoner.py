@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -111,6 +112,7 @@ class Reasoner(nn.Module):
             elif value != getattr(Config, name):
                 flag = f"--{'no-' if value is False else ''}{name.replace('_', '-')}"
                 raise ValueError(f"processor {config.processor!r} has no {name}; leave {flag} away")
+        options |= _options(config)
         torch.manual_seed(config.seed)
         return cls(
             {config.algo: training_spec(datasets.get(config.algo))},
@@ -150,12 +152,14 @@ class Reasoner(nn.Module):
         keep_states: bool = False,
         gumbel: bool = True,
         decide_hints: bool = False,
+        progress: float = 1.0,
     ) -> Rollout:
         """Roll out a batch.
 
         `teacher_forcing`: probability of true hints per sample and step, used in training mode only; `generator` makes
         its draws and the Gumbel noise repeatable; `gumbel=False` switches the noise of training off. `decide_hints`:
         keep predicted hints in compact form (indices, 0 or 1) instead of logits, for edge pointers N times smaller.
+        `progress`: share of the training that is done, for processors that follow a schedule.
         """
         return roll_out(
             self,
@@ -165,9 +169,26 @@ class Reasoner(nn.Module):
             keep_states=keep_states,
             gumbel=gumbel,
             decide_hints=decide_hints,
+            progress=progress,
         )
 
 
 def _key(algorithm: str) -> str:
     """An algorithm's name as a module's: PyTorch allows no dots there, addresses of users' own algorithms have some."""
     return algorithm.replace(".", "/")
+
+
+def _options(config: Config) -> dict[str, Any]:
+    """--option name=value ... as keyword arguments of the processor; values as Python writes them, or words."""
+    found: dict[str, Any] = {}
+    for text in config.option:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"--option takes name=value, got {text!r}")
+        if name in ("layer_norm", "triplet_features", "heads"):
+            raise ValueError(f"--option {name}: this one has a flag of its own, --{name.replace('_', '-')}")
+        try:
+            found[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[name] = value
+    return found

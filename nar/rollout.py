@@ -27,7 +27,7 @@ from nar.decode import Decoder, feed_back, node_readout
 from nar.encode import EdgeMap, Edges, Encoded, Encoder, dense
 from nar.names import suggest
 from nar.neighbourhood import Dense
-from nar.process import Readout, Step, rows
+from nar.process import Notes, Readout, Step, rows
 from nar.spec import Location, Stage
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Rollout:
         dict[str, Tensor]
     ]  # per step s, the predictions [L, ...] of moment s + 1 for the L samples that have one
     states: list[Any] | None = None  # the processor's state after every step, where asked for
+    penalties: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # of the processor, for the loss
+    measures: dict[str, list[Tensor]] = dataclasses.field(default_factory=dict)  # of the processor, [L] per step
 
 
 def roll_out(
@@ -56,12 +58,13 @@ def roll_out(
     keep_states: bool = False,
     gumbel: bool = True,
     decide_hints: bool = False,
+    progress: float = 1.0,
 ) -> Rollout:
     """See Reasoner.forward, which this is the body of."""
     if batch.algorithm not in reasoner.specs:
         raise ValueError(suggest("algorithm", batch.algorithm, reasoner.specs, "this reasoner was not built for it"))
     encoder, decoder = reasoner.coders(batch.algorithm)
-    run = _Run(reasoner, encoder, batch)
+    run = _Run(reasoner, encoder, batch, progress if reasoner.training else 1.0)
     feedback = reasoner.hint_feedback
     if feedback == "hard_on_eval":
         feedback = "soft" if reasoner.training else "hard"
@@ -101,7 +104,8 @@ def roll_out(
         if states is not None:
             states.append(state)
     outputs = _View.cat(finished[::-1]).decode(decoder, Stage.OUTPUT, noise)
-    return Rollout(outputs, predictions, states)
+    penalties = {name: torch.stack(values).mean() for name, values in run.notes.penalties.items()}
+    return Rollout(outputs, predictions, states, penalties, run.notes.measures)
 
 
 def _process(reasoner: Reasoner, step: Step, state: Any) -> Any:
@@ -138,7 +142,8 @@ def _force(
 class _Run:
     """What stays the same over one rollout: input channels, encoder weights, the adjacency of the inputs."""
 
-    def __init__(self, reasoner: Reasoner, encoder: Encoder, batch: Batch) -> None:
+    def __init__(self, reasoner: Reasoner, encoder: Encoder, batch: Batch, progress: float) -> None:
+        self.notes, self.progress = Notes(), progress
         self.reference = next(encoder.parameters())
         self.encoder, self.nodes = encoder, batch.nodes
         self.encode_hints = reasoner.hint_mode == "encoded_decoded"
@@ -169,7 +174,9 @@ class _Run:
             for links in (None if self.inputs.adjacency is None else self.inputs.adjacency[:live], found.adjacency):
                 adjacency = adjacency if links is None else adjacency | links
         hood = Dense(edges, self.nodes, adjacency if self.follow else None)
-        return Step(nodes, graph, hood), _View(nodes, edges, None, graph, adjacency if self.mask else None)
+        return Step(nodes, graph, hood, self.notes, self.progress), _View(
+            nodes, edges, None, graph, adjacency if self.mask else None
+        )
 
 
 def _affine(channels: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:

@@ -93,7 +93,7 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
         while step < config.steps and not interrupted.is_set():
             batch = next(batches).to(on)
             torch.manual_seed(_mix(config.seed, step))  # dropout, Gumbel noise, teacher forcing
-            rollout = reasoner(batch, teacher_forcing=config.teacher_forcing)
+            rollout = reasoner(batch, teacher_forcing=config.teacher_forcing, progress=step / config.steps)
             loss = total_loss(batch, rollout)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -116,6 +116,7 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
                 metrics.write(
                     {"step": step, "loss": mean_loss, "train_size": batch.nodes, "seconds": round(seconds, 2)}
                     | {"validation_score": found.score, "validation_loss": found.loss}
+                    | {name: sum(values) / len(values) for name, values in found.measures.items()}
                 )
                 if (found.score, -found.loss) > (best["score"], -best["loss"]):  # ties: the lower validation loss
                     best = {"step": step, "score": found.score, "loss": found.loss}

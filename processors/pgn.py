@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from nar.aggregate import max_plus
 from nar.layers import MessageMLP, linear, stacked
-from nar.neighbourhood import Neighbourhood
+from nar.neighbourhood import Neighbourhood, Reduction
 from nar.process import Processor, Readout, Step
 
 TRIPLET_FEATURES = 8
@@ -69,12 +69,12 @@ class PGN(Processor):
         triplet_features: int = TRIPLET_FEATURES,
         layer_norm: bool = True,
         mask_decoders: bool = False,
-        reduction: str = "max",
+        reduction: Reduction = "max",
     ) -> None:
         """`gated`: the update gate; `triplets`: edge states for the decoders, `triplet_features` wide.
 
-        `mask_decoders`: pointers and edge masks off the graph are decoded below all others; `reduction`: max, sum or
-        mean.
+        `mask_decoders`: pointers and edge masks off the graph are decoded below all others; `reduction`: max, sum,
+        mean or an aggregator (Neighbourhood.reduce).
         """
         super().__init__(features)
         if triplet_features != TRIPLET_FEATURES and not triplets:

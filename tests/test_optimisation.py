@@ -443,7 +443,11 @@ def test_division_of_ten_thousand():
 @pytest.mark.parametrize(
     ("name", "inputs", "message"),
     [
-        ("matrix_chain_order", {"p": [2, -1]}, "p must hold dimensions of at least 0 and at most 1e.100, got -1.0 to 2.0"),
+        (
+            "matrix_chain_order",
+            {"p": [2, -1]},
+            "p must hold dimensions of at least 0 and at most .*, got -1.0 to 2.0",
+        ),
         ("matrix_chain_order", {"p": [1e150, 1e150, 1e150]}, "p must hold dimensions of at least 0 and at most 1e.100"),
         ("matrix_chain_order", {"p": []}, "p must be a one-dimensional array with at least one element"),
         ("optimal_bst", {"p": [0.5], "q": [0.5]}, "q must have one element more than p, got 1 and 1"),

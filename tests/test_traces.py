@@ -260,6 +260,8 @@ def test_live_comparison_with_dm_clrs(name, monkeypatch):
             continue
         if algorithm.category in ("strings", "dynamic programming") and "string" in algorithm.spec:
             inputs = {k: np.asarray(v).astype(int) for k, v in inputs.items()}  # dm-clrs uses characters as indexes
+        if name == "matrix_chain_order" and (inputs["p"] == 0).any():
+            continue  # dm-clrs stops as soon as a round changes no number, zeros of new entries included
         if name == "naive_string_matcher" and trace.compact["match"] == len(inputs["T"]):
             continue  # dm-clrs does not finish a trace without a match
         if name == "graham_scan":

@@ -380,7 +380,7 @@ def test_the_best_checkpoint_is_by_score_then_loss(tiny, no_report, monkeypatch)
         if options.get("loss"):
             seen.append(weights)
             score, loss = next(scripted)
-            return types.SimpleNamespace(score=score, loss=loss)
+            return types.SimpleNamespace(score=score, loss=loss, measures={})
         tested.append(weights)
         return real(reasoner, algorithm, *rest, **options)
 
