@@ -2,8 +2,13 @@
 
 The files follow the flow of the data:
 
-    spec, trace, graphs, arrays    what an algorithm reads, writes down at each step and returns (numpy and numba only)
-    batch                          traces of one size as tensors
+    spec, trace, runs              what an algorithm reads, writes down at each step and returns (numpy and numba only)
+    algorithm, record              an algorithm, and how its compiled steps are recorded
+    graphs, families, weights, arrays, strings, points   inputs: sampled, checked, in the form that is recorded
+    protocol                       the sizes that the benchmark trains and tests on
+    archive, text, text_reader, pyg   traces as .npz, as CLRS-Text, as PyTorch Geometric data
+    show, drawing, layout, ..._panels   traces to look at
+    batch, workers                 traces of one size as tensors; processes that draw them ahead of time
     encode                         probes to features
     neighbourhood, aggregate       who sends to whom, and what becomes of the messages
     process                        the contract of a processor; the processors themselves: nar.processors
