@@ -21,15 +21,6 @@ SPEC = Spec(
 )
 
 
-def sample(rng, n, low=0.0, high=1.0):
-    return {"A": arrays.uniform(rng, n, low, high)}
-
-
-def prepare(A):
-    A = arrays.check_array(A)
-    return (A,), arrays.probes(A)
-
-
 @compiled
 def insertion_sort(trace, A):
     A = A.copy()  # the caller's array is the input probe `key`
@@ -50,28 +41,16 @@ def insertion_sort(trace, A):
     return arrays.predecessors(order)
 
 
-def oracle(A):
-    """The sorted numbers, and the same as pointers where no two are equal (ties in order of position)."""
-    order = np.argsort(A, kind="stable")
-    pred = np.empty_like(order)
-    pred[order] = order[np.maximum(np.arange(len(order)) - 1, 0)]
-    return {"sorted": np.sort(A), "pred": pred}
-
-
-def is_valid(A, pred):
-    return arrays.is_sorted_list(A, pred)
-
-
 algorithm = Algorithm(
     name="insertion_sort",
     spec=SPEC,
     citation=CITATION,
     category="sorting",
     steps=insertion_sort,
-    prepare=prepare,
-    sampler=sample,
+    prepare=arrays.prepare,
+    sampler=arrays.sample,
     bound=lambda n: n,
-    oracle=oracle,
-    validity=is_valid,
+    oracle=arrays.sorted_list,
+    validity=arrays.is_sorted_list,
     recover=arrays.recover,
 )

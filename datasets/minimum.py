@@ -21,15 +21,6 @@ SPEC = Spec(
 )
 
 
-def sample(rng, n, low=0.0, high=1.0):
-    return {"A": arrays.uniform(rng, n, low, high)}
-
-
-def prepare(A):
-    A = arrays.check_array(A)
-    return (A,), arrays.probes(A)
-
-
 @compiled
 def minimum(trace, A):
     n = len(A)
@@ -49,6 +40,7 @@ def oracle(A):
 
 
 def is_valid(A, min):
+    A = np.asarray(A, dtype=np.float64)  # as the algorithm compares them
     return A[int(min)] == np.min(A)
 
 
@@ -58,8 +50,8 @@ algorithm = Algorithm(
     citation=CITATION,
     category="searching",
     steps=minimum,
-    prepare=prepare,
-    sampler=sample,
+    prepare=arrays.prepare,
+    sampler=arrays.sample,
     bound=lambda n: n,
     oracle=oracle,
     validity=is_valid,
