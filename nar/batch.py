@@ -58,6 +58,25 @@ class Batch:
         """How many samples (always the first ones) still take `step`; everyone takes step 0."""
         return len(self) if step == 0 else sum(length > step + 1 for length in self.lengths)
 
+    def rows(self, which: Sequence[int]) -> Batch:
+        """The batch of some of the samples, in rising order."""
+        lengths = [self.lengths[b] for b in which]
+        index = torch.tensor(list(which))
+
+        def cut(value: Any) -> Any:
+            if isinstance(value, Runs):
+                return Runs(value.values, value.index[: lengths[0], index])
+            return value[: lengths[0], index]
+
+        return dataclasses.replace(
+            self,
+            inputs={name: value[index] for name, value in self.inputs.items()},
+            hints={name: cut(value) for name, value in self.hints.items()},
+            outputs={name: value[index] for name, value in self.outputs.items()},
+            lengths=lengths,
+            order=[self.order[b] for b in which],
+        )
+
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""
 

@@ -19,40 +19,58 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from nar.batch import Batch
+from nar.parallel import Ranks
 from nar.rollout import Rollout
 from nar.spec import IGNORED, Probe, Type
+
+ALONE = Ranks()
 
 
 def probe_loss(probe: Probe, predicted: Tensor, truth: Tensor) -> Tensor:
     """Average loss over all entries that count; `predicted` as decoded, `truth` compact; zero where nothing counts."""
+    total, count = probe_sums(probe, predicted, truth)
+    return total / count.clamp(min=1)
+
+
+def probe_sums(probe: Probe, predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """The sum of the losses of all entries that count, and their number."""
     if predicted.numel() == 0:
-        return predicted.sum()
+        return predicted.sum(), predicted.new_zeros(())
     if probe.type is Type.SCALAR:
-        return (predicted - truth.to(predicted.dtype)).square().mean()
+        losses = (predicted - truth.to(predicted.dtype)).square()
+        return losses.sum(), losses.new_tensor(losses.numel())
     if probe.type is Type.MASK:
         counted = (truth != IGNORED).to(predicted.dtype)
         losses = binary_cross_entropy_with_logits(predicted, truth.to(predicted.dtype), reduction="none")
-        return (losses * counted).sum() / counted.sum().clamp(min=1e-12)
+        return (losses * counted).sum(), counted.sum()
     log_probabilities = predicted if probe.type is Type.PERMUTATION_POINTER else torch.log_softmax(predicted, dim=-1)
     index = truth.long().unsqueeze(-1)
     if probe.type is not Type.CATEGORICAL:
-        return -log_probabilities.gather(-1, index).mean()
+        losses = -log_probabilities.gather(-1, index)
+        return losses.sum(), losses.new_tensor(losses.numel())
     counted = (index != IGNORED).to(predicted.dtype)
     chosen = log_probabilities.gather(-1, index.clamp(min=0))
-    return -(chosen * counted).sum() / counted.sum().clamp(min=1e-12)
+    return -(chosen * counted).sum(), counted.sum()
 
 
-def losses(batch: Batch, rollout: Rollout) -> dict[str, Tensor]:
-    """The loss of every predicted output and hint by name, and the processor's penalties."""
-    found = {name: probe_loss(batch.spec[name], value, batch.outputs[name]) for name, value in rollout.outputs.items()}
-    if rollout.hints and batch.lengths[0] > 1:
-        for name in rollout.hints[0]:
-            predicted = torch.cat([step[name] for step in rollout.hints])
-            truth = torch.cat([batch.hints[name][s + 1, : len(step[name])] for s, step in enumerate(rollout.hints)])
-            found[name] = probe_loss(batch.spec[name], predicted, truth)
-    return found | {f"penalty {name}": value for name, value in rollout.penalties.items()}
+def losses(batch: Batch, rollout: Rollout, ranks: Ranks = ALONE) -> dict[str, Tensor]:
+    """The loss of every predicted output and hint by name, and the processor's penalties.
+
+    Where `ranks` share a batch, the losses of all of them add up to those of the whole.
+    """
+    spec = batch.spec
+    sums = {name: probe_sums(spec[name], value, batch.outputs[name]) for name, value in rollout.outputs.items()}
+    for name in rollout.hints[0] if rollout.hints else ():
+        predicted = torch.cat([step[name] for step in rollout.hints])
+        truth = [batch.hints[name][s + 1, : len(step[name])] for s, step in enumerate(rollout.hints) if len(step[name])]
+        sums[name] = probe_sums(spec[name], predicted, torch.cat(truth) if truth else predicted)
+    counts = ranks.sum(torch.stack([count for _, count in sums.values()])).clamp(min=1).unbind()
+    found = {name: total / count for (name, (total, _)), count in zip(sums.items(), counts, strict=True)}
+    if ranks.world == 1 and not (batch.lengths[0] > 1):
+        found = {name: value for name, value in found.items() if name in rollout.outputs}
+    return found | {f"penalty {name}": value / ranks.world for name, value in rollout.penalties.items()}
 
 
-def total_loss(batch: Batch, rollout: Rollout) -> Tensor:
+def total_loss(batch: Batch, rollout: Rollout, ranks: Ranks = ALONE) -> Tensor:
     """What training minimises: the plain sum."""
-    return torch.stack(list(losses(batch, rollout).values())).sum()
+    return torch.stack(list(losses(batch, rollout, ranks).values())).sum()

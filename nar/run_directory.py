@@ -17,8 +17,11 @@ from nar import checkpoint
 from nar.config import Config
 
 
-def open_run(config: Config) -> dict[str, Any] | None:
-    """Make the run directory, or check that it is this run's; returns the checkpoint to continue from, if any."""
+def open_run(config: Config, *, write: bool = True) -> dict[str, Any] | None:
+    """Make the run directory, or check that it is this run's; returns the checkpoint to continue from, if any.
+
+    Of several processes of one run, one may `write`.
+    """
     run_dir = config.run_dir
     settings = run_dir / "config.json"
     last = run_dir / "last.pt"
@@ -38,8 +41,9 @@ def open_run(config: Config) -> dict[str, Any] | None:
                 "or choose another --out"
             )
     resumed = _checkpoint_of(config, last) if config.resume and last.is_file() else None
-    run_dir.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_json(settings, config.to_dict())
+    if write:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_json(settings, config.to_dict())
     return resumed
 
 

@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from nar import checkpoint, datasets, device, protocol
+from nar import checkpoint, datasets, device, parallel, protocol
 from nar.algorithm import Algorithm
 from nar.batch import Batch, collate, draw
 from nar.config import Config
 from nar.evaluate import evaluate, test_samples, test_set
-from nar.loss import total_loss
+from nar.loss import ALONE, total_loss
 from nar.reasoner import Reasoner
 from nar.run_directory import Metrics, open_run, provenance
 from nar.workers import made
@@ -40,11 +40,12 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     algorithm = datasets.get(config.algo)
     by_default = config.eval_sizes is None
     config = protocol.resolved(config, algorithm)
-    on = device.choose(config.device)
+    ranks, on = parallel.join(device.choose(config.device))
     reasoner = Reasoner.from_config(config)
     run_dir = config.run_dir
     best_file = run_dir / "best.pt"
-    resumed = open_run(config)
+    with ranks.first_alone():
+        resumed = open_run(config, write=ranks.first)
     chosen = device.prepare(on, config.threads)
     reasoner.to(on)
 
@@ -60,10 +61,12 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
         step, seconds = resumed["step"], resumed["seconds"]
         if best_file.is_file():  # may be newer than last.pt; the same steps would find the same best again
             best = checkpoint.load(best_file)["best"]
-    print(
+    tell = functools.partial(print, file=sys.stderr) if ranks.first else lambda _: None
+    tell(
         f"{config.algo} with {config.processor}: {reasoner.parameter_count():,} parameters on {on}, "
-        f"{config.steps:,} steps, run directory {run_dir}" + (f", resumed at step {step:,}" if resumed else ""),
-        file=sys.stderr,
+        f"{config.steps:,} steps, run directory {run_dir}"
+        + (f", resumed at step {step:,}" if resumed else "")
+        + (f", {ranks.world} processes" if ranks.world > 1 else "")
     )
 
     def save_last() -> None:
@@ -79,7 +82,7 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     began = time.perf_counter() - seconds
     interval = 0.5 if sys.stderr.isatty() else 30.0
     batches = made(
-        functools.partial(training_batch, algorithm, config),
+        functools.partial(training_batch, algorithm, config, ranks=ranks),
         range(step, config.steps),
         config.workers,
         f"the training batch (seed {config.seed}) of step",
@@ -87,19 +90,20 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     with (
         contextlib.closing(batches),
         _interruptible("step") as interrupted,
-        Metrics(run_dir / "metrics.jsonl", keep_until=step) as metrics,
-        tqdm(total=config.steps, initial=step, unit="step", mininterval=interval) as bar,
+        Metrics(run_dir / "metrics.jsonl", keep_until=step) if ranks.first else contextlib.nullcontext() as metrics,
+        tqdm(total=config.steps, initial=step, unit="step", mininterval=interval, disable=not ranks.first) as bar,
     ):
-        while step < config.steps and not interrupted.is_set():
+        while step < config.steps and not ranks.any(interrupted.is_set(), on):
             batch = next(batches).to(on)
-            torch.manual_seed(_mix(config.seed, step))  # dropout, Gumbel noise, teacher forcing
+            torch.manual_seed(_mix(config.seed, step, ranks.rank))  # dropout, Gumbel noise, teacher forcing
             rollout = reasoner(batch, teacher_forcing=config.teacher_forcing, progress=step / config.steps)
-            loss = total_loss(batch, rollout)
+            loss = total_loss(batch, rollout, ranks) if ranks.world > 1 else total_loss(batch, rollout)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            ranks.sum_gradients(reasoner.parameters())
             if config.grad_clip:
                 torch.nn.utils.clip_grad_norm_(reasoner.parameters(), config.grad_clip)
-            logged.append(loss.item())  # waits for the device
+            logged.append(ranks.sum(loss.detach()).item())  # waits for the device
             if not math.isfinite(logged[-1]):
                 raise ValueError(
                     f"the loss became {logged[-1]} at step {step + 1}; lower --learning-rate (now "
@@ -109,6 +113,8 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
             step += 1
             seconds = time.perf_counter() - began
 
+            if metrics is None:  # not the process that writes
+                continue
             if step % config.val_every == 0 or step == config.steps:
                 found = evaluate(reasoner, algorithm, batches=val_batches, loss=True, validity=False)
                 mean_loss = sum(logged) / len(logged)
@@ -125,7 +131,11 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
             if step % config.checkpoint_every == 0:
                 save_last()
             bar.update()
-        save_last()
+        if ranks.first:
+            save_last()
+    ranks.leave()
+    if not ranks.first:
+        return {}
     if best["step"] < 0:  # stopped before the first validation: there is nothing to choose from but the last step
         best = {"step": step, "score": -math.inf, "loss": math.inf}
         save_best()
@@ -138,6 +148,7 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
             "processor": config.processor,
             "seed": config.seed,
             "parameters": reasoner.parameter_count(),
+            "processes": ranks.world,
             "steps": step,
             "steps_planned": config.steps,
             "interrupted": step < config.steps,
@@ -158,11 +169,10 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
         test_sizes = [n for n in test_sizes if _affordable(algorithm, n, config.eval_samples)]
         if left_out := sorted(set(config.eval_sizes or ()) - set(test_sizes)):
             results["run"]["left_out"] = left_out
-            print(
+            tell(
                 f"not evaluated at {', '.join(map(str, left_out))}: {algorithm.name} takes "
                 f"{protocol.steps_at(algorithm, left_out[0]):,} steps there, too many for a CPU; "
-                f"--eval-sizes {' '.join(map(str, config.eval_sizes or ()))} does it all the same",
-                file=sys.stderr,
+                f"--eval-sizes {' '.join(map(str, config.eval_sizes or ()))} does it all the same"
             )
     with (
         _interruptible("size", already=interrupted.is_set()) as interrupted,
@@ -195,17 +205,18 @@ def _affordable(algorithm: Algorithm, size: int, samples: int) -> bool:
     return protocol.affordable(algorithm, size, samples or test_samples(algorithm, size))
 
 
-def training_batch(algorithm: Algorithm, config: Config, step: int) -> Batch:
-    """The batch of one step: a pure function of the settings and the step."""
+def training_batch(algorithm: Algorithm, config: Config, step: int, *, ranks: parallel.Ranks = ALONE) -> Batch:
+    """The batch of one step, or this process's share of it: a pure function of the settings and the step."""
     sizes = protocol.resolved(config, algorithm).train_sizes or ()
-    return draw(
+    batch = draw(
         algorithm,
         sizes[step % len(sizes)],
-        config.batch_size,
+        config.batch_size * ranks.world,
         seed=(config.seed, TRAINING_STREAM, step),
         random_pos=config.random_pos,
         **algorithm.train_params,
     )
+    return ranks.share(batch)
 
 
 def validation_set(algorithm: Algorithm, config: Config) -> list[Batch]:
@@ -245,6 +256,7 @@ def _interruptible(unit: str, *, already: bool = False) -> Iterator[threading.Ev
             signal.signal(number, handler)
 
 
-def _mix(seed: int, step: int) -> int:
-    """A seed for PyTorch from two numbers, without the patterns of a sum."""
-    return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1)
+def _mix(seed: int, step: int, rank: int) -> int:
+    """A seed for PyTorch from several numbers, without the patterns of a sum."""
+    numbers = (seed, step, rank) if rank else (seed, step)
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

@@ -1,0 +1,88 @@
+"""Several processes, one run: `torchrun --nproc-per-node 2 train.py ...`.
+
+Every process draws the whole batch, as many times larger as there are processes, and takes its share of it. Gradients
+are summed over all processes, and so are the numbers of entries that losses are averaged over: a step is, up to
+rounding, that of one process with the larger batch, whatever the lengths of the samples in the shares. (Averaging the
+processes' own averages would not be: a share with few long samples would weigh as much as one with many.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterable, Iterator
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from nar.batch import Batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranks:
+    """This process's number and how many there are; alone (0 of 1) everything below does nothing."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Is this the process that writes files and talks?"""
+        return self.rank == 0
+
+    def share(self, batch: Batch) -> Batch:
+        """This process's samples of a batch. They are dealt out by length, so that all processes take equally long."""
+        return batch if self.world == 1 else batch.rows(range(self.rank, len(batch), self.world))
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over all processes."""
+        if self.world > 1:
+            values = values.clone()
+            dist.all_reduce(values)
+        return values
+
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Does one of the processes say yes?"""
+        return flag if self.world == 1 else bool(self.sum(torch.tensor(float(flag), device=device)) > 0)
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replace every gradient by its sum over all processes."""
+        if self.world == 1:
+            return
+        parameters = list(parameters)
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        summed = self.sum(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, part in zip(gradients, summed.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    @contextlib.contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """The first process does what follows before all others do: it makes files that they look for."""
+        if self.world > 1 and not self.first:
+            dist.barrier()
+        yield
+        if self.world > 1 and self.first:
+            dist.barrier()
+
+    def leave(self) -> None:
+        """Part from the other processes, after the last step that is taken together."""
+        if self.world > 1:
+            dist.barrier()
+            dist.destroy_process_group()
+
+
+def join(device: torch.device) -> tuple[Ranks, torch.device]:
+    """Meet the other processes that torchrun started, if it did; each GPU is given to one of them."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return Ranks(), device
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return Ranks(dist.get_rank(), dist.get_world_size()), device

@@ -1,0 +1,109 @@
+"""Several processes make the run of one with the larger batch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from nar import datasets
+from nar.batch import collate
+from nar.config import Config
+from nar.loss import losses, total_loss
+from nar.parallel import Ranks
+from nar.reasoner import Reasoner
+from nar.runs import Runs
+from nar.train import train, training_batch
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = {
+    "algo": "bellman_ford", "processor": "mpnn", "hidden": 8, "steps": 6, "train_sizes": (5, 7), "val_size": 5,
+    "val_samples": 6, "val_every": 3, "eval_sizes": (5,), "eval_samples": 3, "device": "cpu", "threads": 1,
+}  # fmt: skip
+
+
+class Both(Ranks):
+    """Ranks whose sums are made by hand: what all processes would have handed in."""
+
+    def __init__(self, rank, counts):
+        super().__init__(rank, 2)
+        object.__setattr__(self, "counts", counts)
+
+    def sum(self, values):
+        return self.counts
+
+
+def test_shares_make_up_the_batch():
+    algorithm = datasets.get("floyd_warshall")
+    whole = training_batch(algorithm, Config(algo="floyd_warshall", batch_size=6), 3)
+    shares = [
+        training_batch(algorithm, Config(algo="floyd_warshall", batch_size=3), 3, ranks=Ranks(rank, 2))
+        for rank in (0, 1)
+    ]
+    for rank, share in enumerate(shares):
+        assert share.lengths == whole.lengths[rank::2] and share.order == whole.order[rank::2]
+        for stage in ("inputs", "outputs"):
+            for name, value in getattr(share, stage).items():
+                assert torch.equal(value, getattr(whole, stage)[name][rank::2]), name
+        for name, value in share.hints.items():
+            assert isinstance(value, Runs) == isinstance(whole.hints[name], Runs)
+            for moment in range(share.lengths[0]):
+                assert torch.equal(value[moment], whole.hints[name][moment, rank::2]), name
+
+
+@pytest.mark.parametrize("name", ["bellman_ford", "lcs_length", "dag_shortest_paths"])
+def test_the_losses_of_the_shares_add_up(name):
+    """In float64, gradients too; lengths differ, so that plain averages would not add up."""
+    algorithm, rng = datasets.get(name), np.random.RandomState(0)
+    traces = [algorithm.run(**algorithm.sample(rng, 9)) for _ in range(5)]
+    batch = collate(traces, algorithm)
+    model = Reasoner.build(name, "mpnn", hidden=8).double()
+    whole = total_loss(batch, model(batch))
+    expected = torch.autograd.grad(whole, list(model.parameters()), allow_unused=True)
+    shares = [batch.rows(range(rank, 5, 2)) for rank in (0, 1)]
+
+    class Count(Ranks):
+        def sum(self, values):
+            counts.append(values)
+            return values
+
+    counts = []
+    for share in shares:
+        losses(share, model(share), Count(0, 2))
+    total = sum(total_loss(share, model(share), Both(rank, sum(counts))) for rank, share in enumerate(shares))
+    torch.testing.assert_close(total, whole, rtol=1e-10, atol=1e-12)
+    found = torch.autograd.grad(total, list(model.parameters()), allow_unused=True)
+    for one, other in zip(found, expected, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-10)
+    plain = sum(total_loss(share, model(share)) for share in shares) / 2
+    assert abs(plain - whole) > 1e-6
+
+
+def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):
+    words = ["--batch-size", "3", "--out", str(tmp_path / "two")]
+    for key, value in SETTINGS.items():
+        values = value if isinstance(value, tuple) else (value,)
+        words += [f"--{key.replace('_', '-')}", *map(str, values)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, str(ROOT / "train.py"), *words], capture_output=True, text=True, env=environment, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 processes" in done.stderr and done.stdout.count("report:") == 1
+    train(Config(**SETTINGS, batch_size=6, out=tmp_path / "one"))
+    two, one = ([json.loads(line) for line in (tmp_path / run / "metrics.jsonl").open()] for run in ("two", "one"))
+    assert [row["step"] for row in two] == [row["step"] for row in one] == [3, 6]
+    for ours, theirs in zip(two, one, strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
+        assert ours["validation_loss"] == pytest.approx(theirs["validation_loss"], rel=1e-4)
+    weights = [torch.load(tmp_path / run / "last.pt", weights_only=True)["model"] for run in ("two", "one")]
+    # A bias that no loss depends on has gradients of rounding errors, to which Adam gives full steps.
+    close = torch.cat([torch.isclose(v, weights[1][k], rtol=1e-3, atol=1e-5).flatten() for k, v in weights[0].items()])
+    assert close.double().mean() > 0.99
