@@ -221,10 +221,10 @@ def test_a_crash_costs_the_steps_since_the_last_checkpoint_only(tiny, no_report,
     train(straight)
     real = training.training_batch
 
-    def crash(algorithm, config, step):
+    def crash(algorithm, config, step, **options):
         if step == 7:
             raise RuntimeError("power cut")
-        return real(algorithm, config, step)
+        return real(algorithm, config, step, **options)
 
     monkeypatch.setattr(training, "training_batch", crash)
     with pytest.raises(RuntimeError, match="power cut"):
