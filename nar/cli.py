@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import importlib
+import inspect
 import pathlib
 import re
 import shlex
@@ -22,9 +24,11 @@ USAGE = """usage: nar COMMAND [--help]
 
 commands:
   train     train a reasoner, evaluate it at several sizes and write its report
-  list      the algorithms and processors that can be named
+  list      the algorithms and processors that can be named; nar list NAME: what one processor is, its options
+  check     run the contract of processors on your own: nar check my_module:MyProcessor
   show      run an algorithm on a small input and see its steps: nar show bellman_ford --n 8
   report    write the report of a run directory again: nar report runs/NAME
+  faithfulness  do runs execute the algorithm, or only arrive at its answers? nar faithfulness runs/NAME ...
 """
 
 
@@ -35,12 +39,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(USAGE)
         return 0 if argv else 2
     command, *rest = argv
-    commands = {"train": _train, "list": _list, "show": _show, "report": _report}
+    commands = {
+        "train": _train,
+        "list": _list,
+        "check": _check,
+        "show": _show,
+        "report": _report,
+        "faithfulness": _faithfulness,
+    }
     if command not in commands:
         console.fail(suggest("command", command, commands, "nar --help"))
     with console.errors():
-        commands[command](rest)
-    return 0
+        return commands[command](rest) or 0
 
 
 def _train(argv: list[str]) -> None:
@@ -56,10 +66,14 @@ def _train(argv: list[str]) -> None:
 
 
 def _list(argv: list[str]) -> None:
-    if argv:
-        raise ValueError(f"nar list takes nothing, got {argv[0]!r}")
     from nar import datasets, processors
 
+    if len(argv) > 1 or (argv and argv[0].startswith("-")):
+        raise ValueError(f"nar list takes nothing, or the name of one processor; got {' '.join(argv)!r}")
+    if argv:
+        sys.path.insert(0, "")
+        print(_described(argv[0]))
+        return
     print("algorithms (--algo):")
     for name in datasets.names():
         print(f"  {name:<22} {_about(datasets.TABLE[name])}")
@@ -68,7 +82,95 @@ def _list(argv: list[str]) -> None:
         path, options = processors.TABLE[name]
         chosen = ", ".join(key.replace("_", " ") for key in options)
         print(f"  {name:<22} {_about(path)}" + (f" [{chosen}]" if chosen else ""))
-    print("\nyour own processor: --processor my_module:MyProcessor")
+    print("\noptions of one processor: nar list NAME; your own: --processor my_module:MyProcessor")
+
+
+def _described(name: str) -> str:
+    """What a processor is, by the first paragraph of its file; its options with their defaults; what it declares."""
+    from nar import datasets, processors
+
+    if name in datasets.TABLE and name not in processors.TABLE:
+        raise ValueError(f"{name} is an algorithm: nar show {name} runs it; nar list takes the name of a processor")
+    found, fixed = processors.find(name)
+    lines = [f"{name}: {found.__module__}:{found.__qualname__}", ""]
+    about = [text for text in (sys.modules[found.__module__].__doc__, found.__doc__) if text]
+    lines += [paragraph + "\n" for paragraph in dict.fromkeys(inspect.cleandoc(t).split("\n\n")[0] for t in about)]
+    lines.append("options (--option name=value):")
+    free = processors.accepts(name)
+    options = {p: parameter.default for p, parameter in _keywords(found).items() if p in free}
+    lines += [f"  {option} = {default!r}" for option, default in options.items()] or ["  none"]
+    if fixed:
+        lines += ["", f"chosen by the name: {', '.join(f'{key} = {value!r}' for key, value in fixed.items())}"]
+    facts = ("permutation_equivariant", "uses_history", "uses_adjacency", "masks_decoders", "cost")
+    declared: Any = found
+    with contextlib.suppress(
+        Exception
+    ):  # options may change what is declared; the class speaks where it cannot be built
+        declared = processors.build(name, 16)
+    lines += ["", "declares:", *(f"  {fact} = {getattr(declared, fact)!r}" for fact in facts)]
+    return "\n".join(lines)
+
+
+def _keywords(kind: type) -> dict[str, inspect.Parameter]:
+    """Keyword-only parameters of the constructor, those of base classes too."""
+    found: dict[str, inspect.Parameter] = {}
+    for cls in kind.__mro__:
+        if "__init__" in vars(cls):
+            for name, parameter in inspect.signature(cls.__init__).parameters.items():
+                if parameter.kind is parameter.KEYWORD_ONLY:
+                    found.setdefault(name, parameter)
+    return found
+
+
+@dataclasses.dataclass
+class Check:
+    """Settings of `nar check NAME`."""
+
+    option: tuple[str, ...] = ()
+    """Options of the processor, each name=value, the value as in Python: --option heads=4 reduction=sum."""
+    compile: bool = True
+    """Try torch.compile on it, too (some seconds)."""
+
+
+def _check(argv: list[str]) -> int:
+    sys.path.insert(0, "")
+    name = argv[0] if argv and not argv[0].startswith("-") else None
+    if name is None and not {"-h", "--help"} & set(argv):
+        raise ValueError("nar check takes a processor first: nar check my_module:MyProcessor")
+    settings = console.parse(
+        Check, argv[1:] if name else argv, "nar check",
+        "Run the contract of processors on a class and print what holds: nar check my_module:MyProcessor [options]",
+    )  # fmt: skip
+    assert name is not None  # --help has ended the program
+    options: dict[str, Any] = {}
+    for text in settings.option:
+        key, equals, value = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise ValueError(f"--option takes name=value, got {text!r}")
+        options[key] = _value(value)
+
+    from nar import check, processors
+
+    kind, fixed = processors.find(name)
+    try:
+        processors.build(name, check.FEATURES, **options)
+    except ValueError:  # wrong options are the caller's mistake, in one line
+        raise
+    except Exception:  # everything else is a finding
+        pass
+    with_options = "".join(f" {key}={value!r}" for key, value in (fixed | options).items())
+    print(f"{name}: {kind.__module__}:{kind.__qualname__}{with_options}", flush=True)
+    counts = {True: 0, False: 0, None: 0}
+    trial = check.Trial(lambda features: processors.build(name, features, **options), name)
+    for finding in check.run(trial, () if settings.compile else ("compile",)):
+        print(finding, flush=True)
+        counts[finding.holds] += 1
+    left = len(check.CHECKS) - sum(counts.values()) - (not settings.compile)
+    print(
+        f"{counts[True]} hold, {counts[False]} fail, {counts[None]} skipped"
+        + (f", {left} not tried before these are mended" if left else "")
+    )
+    return 1 if counts[False] else 0
 
 
 @dataclasses.dataclass
@@ -172,10 +274,15 @@ def _parameter(text: str, algorithm: Algorithm) -> tuple[str, Any]:
         raise ValueError(f"--param takes name=value, got {text!r}; parameters: {', '.join(algorithm.params) or 'none'}")
     if key not in algorithm.params:
         raise ValueError(suggest(f"parameter of {algorithm.name}", key, algorithm.params))
+    return key, _value(value)
+
+
+def _value(text: str) -> Any:
+    """A value of the command line as Python writes it; what is no Python literal is a word."""
     try:
-        return key, ast.literal_eval(value)
+        return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return key, value
+        return text
 
 
 def _file(path: str) -> pathlib.Path:
@@ -195,3 +302,39 @@ def _report(argv: list[str]) -> None:
     from nar import report
 
     print(report.write_report(argv[0]))
+
+
+@dataclasses.dataclass
+class Faithfulness:
+    """Settings of `nar faithfulness RUN ...`."""
+
+    size: int = 64
+    """Nodes of the graphs on which hints, sources and probes are scored."""
+    small: int = 16
+    """Nodes of the graphs on which probes are fitted and edges are changed."""
+    samples: int = 32
+    """Graphs of each."""
+    out: str | None = None
+    """Write all numbers to this JSON file, too."""
+
+    def __post_init__(self) -> None:
+        for name in ("size", "small", "samples"):
+            if getattr(self, name) < 2:
+                raise ValueError(f"--{name} must be at least 2, got {getattr(self, name)}")
+
+
+def _faithfulness(argv: list[str]) -> None:
+    count = next((i for i, word in enumerate(argv) if word.startswith("-")), len(argv))
+    runs, rest = argv[:count], argv[count:]
+    if not runs and not {"-h", "--help"} & set(argv):
+        raise ValueError("nar faithfulness takes run directories: nar faithfulness runs/NAME ...")
+    settings = console.parse(
+        Faithfulness, rest, "nar faithfulness", "Do runs execute the algorithm, or only arrive at its answers?"
+    )
+    from nar import checkpoint, faithfulness_report
+
+    sys.path.insert(0, "")  # as in nar train
+    found = faithfulness_report.compare(runs, size=settings.size, small=settings.small, samples=settings.samples)
+    print(faithfulness_report.text(found))
+    if settings.out:
+        checkpoint.write_json(_file(settings.out), found)

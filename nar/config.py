@@ -73,10 +73,26 @@ class Config:
 
     hint_mode: Literal["encoded_decoded", "decoded_only", "none"] = "encoded_decoded"
     """Hints are predicted and fed back, predicted only (as additional losses), or not used."""
-    hint_feedback: Literal["soft", "hard", "hard_on_eval"] = "soft"
-    """Feed predicted hints back as probabilities with gradients, as decisions without, or so in evaluation only."""
+    hint_feedback: Literal["soft", "hard", "hard_on_eval", "straight_through"] = "soft"
+    """Feed predicted hints back as probabilities with gradients, as decisions without, or so in evaluation only;
+    straight_through: as decisions, with the gradients of probabilities."""
     teacher_forcing: float = 0.0
     """Probability, per sample and step of training, of feeding the true hints instead of the predicted ones."""
+
+    pointer_head: Literal["max", "additive"] = "max"
+    """Score of a pointer: w max(a, b) as in CLRS, or w tanh(a + b) as in pointer networks."""
+    log_n_scale: bool = False
+    """Multiply the logits of pointers and mask_ones by a learned number times log n, to keep them peaked as n grows."""
+    comparison_units: int = 0
+    """Learned comparisons (x more than y, x the same as y) that outputs and hints of nodes and pairs are given."""
+    edge_pointer_repair: bool = False
+    """Pairs look up what their edge pointers point to, and triplets score them; for algorithms with edge pointers."""
+    reconstruction: Literal["none", "plain", "masked"] = "none"
+    """A second processor enriches the encoded state and must reconstruct its hints, of which masked hides a part."""
+    reconstruction_weight: float | None = None
+    """Weight of what reconstruction misses in the loss. None = 0.1, masked: 1; 0 = the second processor alone."""
+    reconstruction_mask: float | None = None
+    """Probability of hiding an entry in masked reconstruction. None = 0.3."""
 
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU if there is one."""
@@ -94,14 +110,15 @@ class Config:
         for name in (*at_least_one, "checkpoint_every"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         self._check("val_size", self.val_size is None or self.val_size >= 1, "at least 1")
-        for name in ("seed", "steps", "grad_clip", "val_samples", "eval_samples", "threads", "workers"):
+        zero_or_more = ("seed", "steps", "grad_clip", "val_samples", "eval_samples", "threads", "workers")
+        for name in (*zero_or_more, "comparison_units"):
             self._check(name, getattr(self, name) >= 0, "0 or more")
         self._check("seed", self.seed < 2**32, "below 2^32")
         self._check("learning_rate", 0 < self.learning_rate < float("inf"), "a positive number")
         self._check("dropout", 0 <= self.dropout < 1, "at least 0 and below 1")
         self._check("teacher_forcing", 0 <= self.teacher_forcing <= 1, "between 0 and 1")
         if self.hint_mode != "encoded_decoded":
-            for name in ("teacher_forcing", "hint_feedback"):
+            for name in ("teacher_forcing", "hint_feedback", "reconstruction"):
                 unused = getattr(self, name) == getattr(Config, name)
                 self._check(name, unused, f"left away with --hint-mode {self.hint_mode}, which feeds no hints back")
         self._check("train_sizes", self.train_sizes is None or len(self.train_sizes) > 0, "one size or more")

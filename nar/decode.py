@@ -10,6 +10,15 @@ g the encoded graph; every map is linear with bias:
     edge pointer                      s[i, j, k] = w max(D1 d_i + D2 d_j + D3 eps[i, j], D4 d_k) + b
     graph                             D1 max over i of d_i + D2 g                  (pointer: + D3 d_j for each node j)
 
+Three options: `pointer_head="additive"` (Vinyals et al. 2015) scores pointers by w tanh(sum) + b, with the same maps:
+
+    node pointer                      s[i, j] = w tanh(P1 d_i + P2 d_j + P3 eps[j, i]) + b
+    edge pointer                      s[i, j, k] = w tanh(D1 d_i + D2 d_j + D3 eps[i, j] + D4 d_k) + b
+
+`log_n_scale` multiplies whatever a softmax over nodes follows by s log n (nar/units.py; masks, numbers and classes are
+left alone), `comparison_units` adds to node pointers and to edges a comparison of learned operands of d_i and d_j, to
+what else lives on nodes one of two operands of d_i. `edge_pointer_repair`: nar/edge_pointers.py.
+
 A permutation's logits become the logarithm of a doubly stochastic matrix (Sinkhorn, 10 iterations at temperature 0.1,
 diagonal excluded; Mena et al. 2018), with Gumbel noise while training.
 
@@ -26,11 +35,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from nar import cpu, fused
+from nar import cpu, fused, units
+from nar.edge_pointers import TripletScores, held_by, is_edge_pointer, marks
 from nar.encode import Edges
 from nar.layers import linear, stacked
 from nar.process import Readout
 from nar.spec import POINTERS, Location, Probe, Spec, Stage, Type
+
+POINTER_HEADS = ("max", "additive")
 
 SINKHORN_TEMPERATURE = 0.1
 SINKHORN_STEPS = 10  # inside the decoder; the reference iterates further when it reads the matrix out:
@@ -61,11 +73,28 @@ class Decoder(nn.Module):
     """The maps of every output and (with `decode_hints`) every hint of one algorithm."""
 
     def __init__(
-        self, spec: Spec, features: int, *, node_width: int, edge_width: int, decode_hints: bool = True
+        self,
+        spec: Spec,
+        features: int,
+        *,
+        node_width: int,
+        edge_width: int,
+        decode_hints: bool = True,
+        pointer_head: str = "max",
+        log_n_scale: bool = False,
+        comparison_units: int = 0,
+        edge_pointer_repair: bool = False,
+        hints_are_fed: bool = True,
     ) -> None:
-        """`features`: hidden size; `node_width`: width of d; `edge_width`: width of eps (features, or more)."""
+        """`features`: hidden size; `node_width`: width of d; `edge_width`: width of eps (features, or more).
+
+        `hints_are_fed`: `decode` is given the hints that were encoded, which the repair of edge pointers reads.
+        """
         super().__init__()
+        if pointer_head not in POINTER_HEADS:
+            raise ValueError(f"unknown pointer_head {pointer_head!r}; choose one of {', '.join(POINTER_HEADS)}")
         self.features = features
+        self.pointer_head = pointer_head
         stages = (Stage.OUTPUT, Stage.HINT) if decode_hints else (Stage.OUTPUT,)
         self.probes = {name: p for name, p in spec.items() if p.stage in stages}
         self.maps = nn.ModuleDict()
@@ -84,9 +113,27 @@ class Decoder(nn.Module):
             else:
                 sizes = [(node_width, width), (features, width)] + [(node_width, 1)] * pointer
             self.maps[name] = nn.ModuleList(linear(*size) for size in sizes)
+        self.scales, self.comparisons, self.triplets = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        for name, probe in self.probes.items():
+            if log_n_scale and chooses_node(probe):
+                self.scales[name] = units.LogScale()
+            if comparison_units and compares(probe):
+                width = probe.classes or 1
+                self.comparisons[name] = units.Comparison(node_width, node_width, width, units=comparison_units)
+        self.holders = {name: held_by(name, spec) for name in self.probes} if hints_are_fed else {}
+        self.marks = marks(spec)
+        for name, probe in self.probes.items():
+            if edge_pointer_repair and is_edge_pointer(probe):
+                held = self.holders.get(name) is not None
+                self.triplets[name] = TripletScores(node_width, edge_width, held=held, marks=len(self.marks))
 
     def stage(self, stage: Stage) -> dict[str, Probe]:
         return {name: p for name, p in self.probes.items() if p.stage == stage}
+
+    def reads(self) -> list[str]:
+        """The hints of which `decode` needs the values that were encoded."""
+        holders = {holder for name in self.triplets if (holder := self.holders.get(name)) is not None}
+        return [*sorted(holders), *self.marks] if holders else []
 
     def decode(
         self,
@@ -98,11 +145,12 @@ class Decoder(nn.Module):
         *,
         adjacency: Tensor | None = None,
         noise: torch.Generator | bool = False,
+        held: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Logits and values of one stage's probes.
 
         `edge_states` [B, N, N, *]: the processor's, or None; `adjacency` [B, N, N]: off it, pointers and edge masks
-        fall below everything else; `noise`: Gumbel noise on permutations.
+        fall below everything else; `noise`: Gumbel noise on permutations; `held`: the hints of `reads`, densely.
         """
         found = {}
         probes = self.stage(stage)
@@ -119,6 +167,12 @@ class Decoder(nn.Module):
                 logits = self._edge(probe, maps, own, edges, edge_states)
             else:
                 logits = self._graph(probe, maps, own, nodes_BNR, graph_BF)
+            if name in self.triplets:
+                logits = logits + self._triplet_scores(name, nodes_BNR, edges, edge_states, held or {})
+            if name in self.comparisons:
+                logits = logits + self._compared(name, probe, nodes_BNR)
+            if name in self.scales:
+                logits = self.scales[name](logits, nodes_BNR.shape[1])
             if adjacency is not None and _masked(probe):
                 lowest = logits.flatten(1).amin(1).view(-1, *[1] * (logits.dim() - 1))
                 logits = torch.where(adjacency, logits, torch.clamp(lowest - 1.0, max=-1.0))
@@ -147,6 +201,9 @@ class Decoder(nn.Module):
             return own[0] if probe.type is Type.CATEGORICAL else own[0].squeeze(-1)
         own_BNF, other_BNF = own
         edge, weigh = maps[2:]
+        if self.pointer_head == "additive":
+            sums = self._project_edges(edge, edges, edge_states) + other_BNF.unsqueeze(2) + own_BNF.unsqueeze(1)
+            return weigh(torch.tanh(sums)).squeeze(-1).transpose(1, 2)
         if cpu.usable(own_BNF, edges.channels_BNNK):
             weight_KF, bias_F = edges.map.then(edge, columns=self.features)
             states = None
@@ -169,17 +226,56 @@ class Decoder(nn.Module):
             return pair if probe.type is Type.CATEGORICAL else pair.squeeze(-1)
         target_BNF, weigh = own[2], maps[4]
         chunk = max(1, EDGE_POINTER_CHUNK_BYTES // (pair.numel() * pair.element_size()))
+        if self.pointer_head == "additive":
+            scores = [
+                weigh(torch.tanh(target_BNF[:, None, None, k : k + chunk] + pair.unsqueeze(3))).squeeze(-1)
+                for k in range(0, target_BNF.shape[1], chunk)
+            ]
+            return torch.cat(scores, dim=-1)
         scores = [
             weigh(torch.relu(target_BNF[:, None, None, k : k + chunk] - pair.unsqueeze(3))).squeeze(-1)
             for k in range(0, target_BNF.shape[1], chunk)
         ]
         return torch.cat(scores, dim=-1) + torch.matmul(pair, weigh.weight[0]).unsqueeze(-1)
 
+    def _triplet_scores(
+        self, name: str, nodes_BNR: Tensor, edges: Edges, edge_states: Tensor | None, held: Mapping[str, Tensor]
+    ) -> Tensor:
+        module: TripletScores = self.triplets[name]  # type: ignore[assignment]
+        of_edges = tuple(self._project_edges(layer, edges, edge_states) for layer in module.edges)  # type: ignore[arg-type]
+        of_pair, value = None, None
+        if module.copy is not None:
+            of_pair = self._project_edges(module.copy[2], edges, edge_states)  # type: ignore[arg-type]
+            value = held[self.holders[name]]  # type: ignore[index]
+        return module(nodes_BNR, of_edges, of_pair, value, [held[mark] for mark in self.marks if mark in held])
+
+    def _compared(self, name: str, probe: Probe, nodes_BNR: Tensor) -> Tensor:
+        unit: units.Comparison = self.comparisons[name]  # type: ignore[assignment]
+        one, other = unit.operands(nodes_BNR, nodes_BNR)
+        pairs = probe.location is Location.EDGE or probe.type in POINTERS
+        found = unit.compare(one.unsqueeze(2), other.unsqueeze(1)) if pairs else unit.compare(one, other)
+        return found if probe.type is Type.CATEGORICAL else found.squeeze(-1)
+
     def _graph(self, probe: Probe, maps, own: list[Tensor], nodes_BNR: Tensor, graph_BF: Tensor) -> Tensor:
         value = maps[0](nodes_BNR.amax(1)) + maps[1](graph_BF)
         if probe.type in POINTERS:
             return value + own[0].squeeze(-1)
         return value if probe.type is Type.CATEGORICAL else value.squeeze(-1)
+
+
+def has_pointer_head(probe: Probe) -> bool:
+    """Is it scored by comparing every node with what points? (A graph's pointer is a sum over one node.)"""
+    return probe.type in POINTERS and probe.location is not Location.GRAPH
+
+
+def chooses_node(probe: Probe) -> bool:
+    """Does a softmax (or Sinkhorn) over nodes follow?"""
+    return probe.type in POINTERS or probe.type is Type.MASK_ONE
+
+
+def compares(probe: Probe) -> bool:
+    """Can comparison units say something of it?"""
+    return probe.location is Location.NODE or (probe.location is Location.EDGE and probe.type not in POINTERS)
 
 
 def _masked(probe: Probe) -> bool:
@@ -216,8 +312,26 @@ def hard(probe: Probe, logits: Tensor, *, sinkhorn_steps: int = SINKHORN_STEPS_O
     return logits.argmax(-1)
 
 
+def discretised(probe: Probe, logits: Tensor) -> Tensor:
+    """The decisions of `hard` in the form of `soft` (0, 1, one-hot rows), with the gradients of `soft`."""
+    relaxed = soft(probe, logits)
+    if probe.type is Type.SCALAR:
+        return relaxed
+    if probe.type is Type.MASK:
+        return units.straight_through((logits.detach() > 0).to(logits.dtype), relaxed)
+    decided = hard(probe, logits, sinkhorn_steps=SINKHORN_STEPS_HINT)
+    one_hot = torch.zeros_like(relaxed).scatter_(-1, decided.unsqueeze(-1), 1.0)
+    return units.straight_through(one_hot, relaxed)
+
+
 def feed_back(spec: Mapping[str, Probe], logits: Mapping[str, Tensor], *, how: str) -> dict[str, Tensor]:
-    """Predicted hints in the form in which the encoders take them: `how` is soft or hard."""
+    """Predicted hints in the form in which the encoders take them: `how` is soft, hard or straight_through.
+
+    straight_through: the values of hard with the gradients of soft (numbers pass as they are); without gradients it is
+    hard.
+    """
     if how == "soft":
         return {name: soft(spec[name], value) for name, value in logits.items()}
+    if how == "straight_through" and torch.is_grad_enabled():
+        return {name: discretised(spec[name], value) for name, value in logits.items()}
     return {name: hard(spec[name], value, sinkhorn_steps=SINKHORN_STEPS_HINT) for name, value in logits.items()}

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from nar.edge_pointers import LookUp, is_edge_pointer
 from nar.layers import linear
 from nar.spec import IGNORED, POINTERS, Location, Probe, Spec, Stage, Type
 
@@ -103,6 +104,10 @@ class Edges:
         """The edges of some of the graphs."""
         return Edges(self.channels_BNNK[rows], self.map)
 
+    def features(self) -> Tensor:
+        """The features themselves, [B, N, N, F]: large; `project` does without them."""
+        return torch.nn.functional.linear(self.channels_BNNK, self.map.weight_KF.t(), self.map.bias_F)
+
 
 @dataclasses.dataclass
 class Encoded:
@@ -113,16 +118,28 @@ class Encoded:
     graph: Tensor | None
     adjacency: Tensor | None  # bool [B, N, N], symmetric; without self-loops unless the probes have them
 
+    def rows(self, rows: slice) -> Encoded:
+        """The same for some of the graphs."""
+        parts = (self.nodes, self.edges, self.graph, self.adjacency)
+        return Encoded(*(None if part is None else part[rows] for part in parts))
+
 
 class Encoder(nn.Module):
     """One linear map per input and hint probe of one algorithm (two for an edge pointer).
 
     `init`: `xavier_on_scalars` (the protocol's) draws the maps of scalar hints with deviation 1/sqrt(features) instead
-    of 1/sqrt(fan_in) = 1; `default` treats all alike.
+    of 1/sqrt(fan_in) = 1; `default` treats all alike. `edge_pointer_repair`: pairs look up what their edge pointers
+    point to (nar/edge_pointers.py).
     """
 
     def __init__(
-        self, spec: Spec, features: int, *, encode_hints: bool = True, init: str = "xavier_on_scalars"
+        self,
+        spec: Spec,
+        features: int,
+        *,
+        encode_hints: bool = True,
+        init: str = "xavier_on_scalars",
+        edge_pointer_repair: bool = False,
     ) -> None:
         super().__init__()
         if init not in ("xavier_on_scalars", "default"):
@@ -136,6 +153,17 @@ class Encoder(nn.Module):
             std = features**-0.5 if init == "xavier_on_scalars" and scalar_hint else None
             count = 2 if probe.location is Location.EDGE and probe.type in POINTERS else 1
             self.maps[name] = nn.ModuleList(linear(probe.classes or 1, features, std=std) for _ in range(count))
+        self.look_ups = nn.ModuleDict()
+        if edge_pointer_repair:
+            width = {place: self._width(place) for place in Location}
+            for name, probe in self.probes.items():
+                if is_edge_pointer(probe):
+                    self.look_ups[name] = LookUp(width[Location.NODE], width[Location.EDGE], features)
+
+    def _width(self, location: Location) -> int:
+        """Raw channels at a location."""
+        maps = [self.maps[name] for name, probe in self.probes.items() if place(probe) is location]
+        return sum(layer.in_features for layers in maps for layer in layers)  # type: ignore[union-attr]
 
     def stage(self, stage: Stage) -> dict[str, Probe]:
         return {name: p for name, p in self.probes.items() if p.stage == stage}
@@ -172,6 +200,27 @@ class Encoder(nn.Module):
                 linked = links if linked is None else linked if links is None else linked | links
         joined = {key: torch.cat(value, dim=-1) if value else None for key, value in parts.items()}
         return Encoded(joined[Location.NODE], joined[Location.EDGE], joined[Location.GRAPH], linked)
+
+    def with_look_ups(self, plain: EdgeMap) -> EdgeMap:
+        """The map of the edges that `look_up` gives; the same where there is nothing to look up."""
+        if not self.look_ups:
+            return plain
+        weights, biases = zip(*(module.weights() for module in self.look_ups.values()), strict=True)  # type: ignore[operator]
+        return EdgeMap(torch.cat([plain.weight_KF, *weights]), functools.reduce(torch.add, biases, plain.bias_F))
+
+    def look_up(
+        self, pointers: Mapping[str, Tensor], raw_BNC: Tensor, x_BNF: Tensor, edges: Edges, after: EdgeMap
+    ) -> Edges:
+        """The edges, and what their edge pointers point to.
+
+        `pointers`: inputs and current hints; `raw_BNC`, `x_BNF`: the nodes before and after encoding; `after`: the map
+        that `with_look_ups` gave.
+        """
+        found = [edges.channels_BNNK]
+        for name, module in self.look_ups.items():
+            pointer_BNNN = dense(self.probes[name], pointers[name], x_BNF.shape[1], x_BNF.dtype)
+            found.append(module(pointer_BNNN, raw_BNC, x_BNF, edges))
+        return Edges(torch.cat(found, dim=-1), after)
 
 
 def _links(probe: Probe, channels_BNN1: Tensor) -> Tensor | None:

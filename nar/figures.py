@@ -128,6 +128,64 @@ def hints_against_step(evaluations: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
+def measures(
+    evaluations: Sequence[Mapping[str, Any]], metrics: Sequence[Mapping[str, Any]] = (), best_step: int | None = None
+) -> Figure:
+    """What a processor says of itself (Step.notes.measure): against the step of the rollout, and over the training.
+
+    Two panels for each measure, the second one, on validation graphs, where metrics.jsonl has a column for it. Both
+    have one range, from zero unless there are values below.
+    """
+    evaluations = sorted((e for e in evaluations if e.get("measures")), key=lambda e: e["size"])
+    names = list(dict.fromkeys(name for e in evaluations for name in e["measures"]))
+    trained = {name: [(r["step"], r[name]) for r in metrics if r.get(name) is not None] for name in names}
+    longest = [len(steps) for e in evaluations for steps in e["measures"].values()]
+    logarithmic = max(longest) > 8 * max(1, min(longest))
+
+    with _style():
+        figure, axes = _panels(len(names) + sum(map(bool, trained.values())), height=2.1)
+        handles: dict[str, Any] = {}
+        few_anywhere, left = False, iter(axes)
+        for name in names:
+            axis = next(left)
+            along = axis
+            axis.set_title(f"{name}, along the rollout")
+            axis.set_xlabel("step of the algorithm" + (" (log scale)" if logarithmic else ""))
+            values = [value for _, value in trained[name]]
+            for index, e in enumerate(evaluations):
+                if name in e["measures"]:
+                    y = np.array(e["measures"][name], dtype=float)
+                    values += list(y)
+                    line, dotted = _step_line(axis, y, _live(e, len(y)), index, logarithmic)
+                    handles.setdefault(f"n = {e['size']}", line)
+                    few_anywhere |= dotted
+            if logarithmic:
+                _log_axis(axis, "x")
+            else:
+                _whole_steps(axis)
+            if trained[name]:
+                axis = next(left)
+                axis.set_title(f"{name}, over the training")
+                axis.set_xlabel("training step")
+                marker = "s" if len(trained[name]) < 30 else None
+                (handles["validation"],) = axis.plot(
+                    *zip(*trained[name], strict=True), color=BLACK, marker=marker, ms=3.5
+                )
+                if best_step is not None:
+                    handles["selected step"] = axis.axvline(
+                        best_step, color=VERMILLION, lw=1.2, ls=(0, (4, 2)), zorder=1
+                    )
+                _whole_steps(axis)
+            low, high = min([0.0, *values]), max([0.0, *values])
+            margin = 0.06 * ((high - low) or 1.0)
+            for each in {along, axis}:
+                each.set_ylim(low - (margin if low < 0 else margin / 3), high + margin)
+        if few_anywhere:
+            (handles["under half running"],) = axes[0].plot([], [], color="#555555", lw=1.2, ls=_DOTTED)
+        _legend_above(figure, handles)
+    return figure
+
+
 def training(metrics: Sequence[Mapping[str, Any]], best_step: int | None = None) -> Figure:
     """Training loss above, validation score below, against the training step; the selected step is marked in both."""
     loss = [(row["step"], row["loss"]) for row in metrics if row.get("loss") is not None]
@@ -244,6 +302,12 @@ def _step_line(axis: Axes, y: np.ndarray, live: Sequence[int], index: int, logar
     spots = sorted({int(place) - 1 for place in places if place <= few})  # a dozen markers, evenly over the axis
     (line,) = axis.plot(step[:few], y[:few], color=color, marker=marker, markevery=spots, ms=4)
     return line, few < len(y)
+
+
+def _live(evaluation: Mapping[str, Any], steps: int) -> Sequence[int]:
+    """How many graphs are running at each of the first `steps` steps, as far as the hints say."""
+    known = next((hint["live"] for hint in evaluation["hints"].values()), [])
+    return [*known[:steps], *[known[-1] if known else evaluation["samples"]] * (steps - len(known))]
 
 
 def _whole_steps(axis: Axes) -> None:

@@ -12,14 +12,16 @@ from torch import Tensor, nn
 
 from nar.batch import Batch, training_spec
 from nar.config import Config
-from nar.decode import Decoder
+from nar.decode import Decoder, chooses_node, compares, has_pointer_head
+from nar.edge_pointers import is_edge_pointer
 from nar.encode import Encoder
 from nar.process import Processor
+from nar.reconstruct import MODES, Reconstruction
 from nar.rollout import Rollout, roll_out
-from nar.spec import Spec
+from nar.spec import Spec, Stage
 
 HINT_MODES = ("encoded_decoded", "decoded_only", "none")
-HINT_FEEDBACK = ("soft", "hard", "hard_on_eval")
+HINT_FEEDBACK = ("soft", "hard", "hard_on_eval", "straight_through")
 
 
 class Reasoner(nn.Module):
@@ -27,7 +29,11 @@ class Reasoner(nn.Module):
 
     `specs`: the (transformed) spec of each algorithm by name, see nar.batch.training_spec.
     `hint_mode`: encoded_decoded (hints are predicted and fed back), decoded_only (predicted only), none.
-    `hint_feedback`: soft, hard, or hard_on_eval (soft in training, hard in evaluation).
+    `hint_feedback`: soft, hard, hard_on_eval (soft in training, hard in evaluation), or straight_through (the values of
+    hard, the gradients of soft).
+    `pointer_head`, `log_n_scale`, `comparison_units`: see nar/decode.py; `edge_pointer_repair`: nar/edge_pointers.py.
+    `reconstruction`: none, plain or masked, with a `reconstruction_processor` of its own: see nar/reconstruct.py.
+    ValueError where one of these would have no effect on any of the algorithms.
     """
 
     def __init__(
@@ -40,11 +46,20 @@ class Reasoner(nn.Module):
         encoder_init: str = "xavier_on_scalars",
         message_passing_steps: int = 1,
         dropout: float = 0.0,
+        pointer_head: str = "max",
+        log_n_scale: bool = False,
+        comparison_units: int = 0,
+        edge_pointer_repair: bool = False,
+        reconstruction: str = "none",
+        reconstruction_weight: float | None = None,
+        reconstruction_mask: float | None = None,
+        reconstruction_processor: Processor | None = None,
     ) -> None:
         super().__init__()
         for name, value, known in (
             ("hint_mode", hint_mode, HINT_MODES),
             ("hint_feedback", hint_feedback, HINT_FEEDBACK),
+            ("reconstruction", reconstruction, MODES),
         ):
             if value not in known:
                 raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(known)}")
@@ -52,6 +67,31 @@ class Reasoner(nn.Module):
             raise ValueError(
                 f"need message_passing_steps >= 1 and 0 <= dropout < 1, got {message_passing_steps}, {dropout}"
             )
+        decoded = [p for s in specs.values() for p in s.values() if p.stage in _decoded(hint_mode)]
+        pointers = [p for s in specs.values() for p in s.values() if is_edge_pointer(p)]
+        for name, asked, used, missing in (
+            (
+                "pointer_head",
+                pointer_head != "max",
+                any(map(has_pointer_head, decoded)),
+                "pointers of nodes or pairs",
+            ),
+            ("log_n_scale", log_n_scale, any(map(chooses_node, decoded)), "outputs or hints that choose a node"),
+            ("comparison_units", comparison_units, any(map(compares, decoded)), "outputs or hints of nodes or pairs"),
+            ("edge_pointer_repair", edge_pointer_repair, pointers, "edge pointers"),
+        ):
+            if asked and not used:
+                raise ValueError(f"{name} has no effect: {', '.join(specs)} has no {missing}; leave it away")
+        if comparison_units < 0:
+            raise ValueError(f"comparison_units must be 0 or more, got {comparison_units}")
+        if reconstruction == "none":
+            for name, value in (("weight", reconstruction_weight), ("mask", reconstruction_mask)):
+                if value is not None:
+                    raise ValueError(f"reconstruction_{name} {value} has no effect without reconstruction")
+        elif hint_mode != "encoded_decoded":
+            raise ValueError(f"reconstruction needs hints that are fed in: hint_mode encoded_decoded, not {hint_mode}")
+        elif reconstruction_processor is None:
+            raise ValueError("reconstruction needs a reconstruction_processor, a second processor of the same kind")
         features = processor.features
         self.processor = processor
         self.hint_mode, self.hint_feedback = hint_mode, hint_feedback
@@ -59,9 +99,14 @@ class Reasoner(nn.Module):
         self.specs = dict(specs)
         self.encoders = nn.ModuleDict()
         self.decoders = nn.ModuleDict()
+        heads = {"pointer_head": pointer_head, "log_n_scale": log_n_scale, "comparison_units": comparison_units}
         for name, spec in specs.items():
             self.encoders[_key(name)] = Encoder(
-                spec, features, encode_hints=hint_mode == "encoded_decoded", init=encoder_init
+                spec,
+                features,
+                encode_hints=hint_mode == "encoded_decoded",
+                init=encoder_init,
+                edge_pointer_repair=edge_pointer_repair,
             )
             self.decoders[_key(name)] = Decoder(
                 spec,
@@ -69,6 +114,21 @@ class Reasoner(nn.Module):
                 node_width=features + processor.node_readout,
                 edge_width=features + processor.edge_readout,
                 decode_hints=hint_mode != "none",
+                edge_pointer_repair=edge_pointer_repair,
+                hints_are_fed=hint_mode == "encoded_decoded",
+                **heads,
+            )
+        self.reconstruction = None
+        if reconstruction_processor is not None:
+            if reconstruction == "none":
+                raise ValueError("a reconstruction_processor has no effect without reconstruction; leave it away")
+            self.reconstruction = Reconstruction(
+                specs,
+                reconstruction_processor,
+                masked=reconstruction == "masked",
+                weight=reconstruction_weight,
+                mask=reconstruction_mask,
+                **heads,
             )
 
     @classmethod
@@ -89,7 +149,10 @@ class Reasoner(nn.Module):
         if unknown := rest.keys() - known:
             raise ValueError(f"neither processor {processor!r} nor Reasoner has an option {sorted(unknown)[0]!r}")
         specs = {name: training_spec(datasets.get(name)) for name in names}
-        return cls(specs, processors.build(processor, hidden, **own), **rest)
+        first = processors.build(processor, hidden, **own)
+        if rest.get("reconstruction", "none") != "none" and "reconstruction_processor" not in rest:
+            rest["reconstruction_processor"] = processors.build(processor, hidden, **own)
+        return cls(specs, first, **rest)
 
     def coders(self, algorithm: str) -> tuple[Encoder, Decoder]:
         """The encoders and decoders of one algorithm."""
@@ -114,14 +177,26 @@ class Reasoner(nn.Module):
                 raise ValueError(f"processor {config.processor!r} has no {name}; leave {flag} away")
         options |= _options(config)
         torch.manual_seed(config.seed)
+        first = processors.build(config.processor, config.hidden, **options)
+        second = None
+        if config.reconstruction != "none":
+            second = processors.build(config.processor, config.hidden, **options)
         return cls(
             {config.algo: training_spec(datasets.get(config.algo))},
-            processors.build(config.processor, config.hidden, **options),
+            first,
             hint_mode=config.hint_mode,
             hint_feedback=config.hint_feedback,
             encoder_init=config.encoder_init,
             message_passing_steps=config.message_passing_steps,
             dropout=config.dropout,
+            pointer_head=config.pointer_head,
+            log_n_scale=config.log_n_scale,
+            comparison_units=config.comparison_units,
+            edge_pointer_repair=config.edge_pointer_repair,
+            reconstruction=config.reconstruction,
+            reconstruction_weight=config.reconstruction_weight,
+            reconstruction_mask=config.reconstruction_mask,
+            reconstruction_processor=second,
         )
 
     def run(self, graph: Any = None, **inputs: Any) -> Any:
@@ -171,6 +246,10 @@ class Reasoner(nn.Module):
             decide_hints=decide_hints,
             progress=progress,
         )
+
+
+def _decoded(hint_mode: str) -> tuple[Stage, ...]:
+    return (Stage.OUTPUT,) if hint_mode == "none" else (Stage.OUTPUT, Stage.HINT)
 
 
 def _key(algorithm: str) -> str:

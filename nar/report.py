@@ -36,6 +36,9 @@ def write_report(run_dir: str | Path) -> Path:
         if any(e["hints"] for e in evaluations):
             alt = f"Score of each hint of {algorithm} against the step, one line per size; numbers in the table above"
             save(figures.hints_against_step(evaluations), f"hints_{algorithm}.png".replace(":", "."), alt)
+        if any(e.get("measures") for e in evaluations):
+            figure = figures.measures(evaluations, metrics, results["run"]["best_step"])
+            save(figure, f"measures_{algorithm}.png".replace(":", "."), _measures_alt(algorithm, evaluations, metrics))
     if any(row.get("loss") is not None for row in metrics):
         save(figures.training(metrics, results["run"]["best_step"]), "training.png", _training_alt(results, metrics))
 
@@ -159,7 +162,8 @@ def markdown(results: Results, figure_links: Sequence[str] = ()) -> str:
         "step before, as a mean over steps and graphs. An MSE is an error: lower is better. Lines in the figure are "
         "dotted where fewer than half of the graphs are still running.",
         _hint_table(results),
-        *(link for link in figure_links if not link.endswith("(score.png)")),
+        *(link for link in figure_links if not link.endswith("(score.png)") and "](measures_" not in link),
+        *_measures(results, [link for link in figure_links if "](measures_" in link]),
         "## How it was made",
         f"```\n{results['command']}\n```",
         _markdown_table(["", ""], list(_facts(results))),
@@ -244,6 +248,29 @@ def _hint_table(results: Results) -> str:
     return "\n\n".join(tables) or "This run used no hints."
 
 
+def _measures(results: Results, links: Sequence[str]) -> list[str]:
+    """A section of its own for processors that measure themselves; nothing for the others."""
+    tables = []
+    for algorithm, evaluations in _by_algorithm(results).items():
+        names = list(dict.fromkeys(name for e in evaluations for name in e.get("measures", ())))
+        rows = [(f"`{name}`", *(_mean_measure(e, name) for e in evaluations)) for name in names]
+        if rows:
+            tables.append(_markdown_table([algorithm, *(f"n = {e['size']}" for e in evaluations)], rows))
+    if not tables:
+        return []
+    text = (
+        "What the processor says of itself: means over the graphs still running, in the table over all steps, in the "
+        "figure step by step and, on validation graphs, over the training. Lines are dotted where fewer than half of "
+        "the graphs are still running."
+    )
+    return ["## Measures", text, *tables, *links]
+
+
+def _mean_measure(e: Mapping[str, Any], name: str) -> str:
+    steps = e.get("measures", {}).get(name, ())
+    return f"{sum(steps) / len(steps):.3g}" if steps else "-"
+
+
 def _facts(results: Results) -> list[tuple[str, str]]:
     run, made = results["run"], results["provenance"]
     return [
@@ -273,6 +300,18 @@ def _data(results: Results) -> list[tuple[str, ...]]:
 def _score_alt(results: Results) -> str:
     rows = [f"n = {e['size']}: {_score(e)} and {_percent(e['exact'])}" for e in results["evaluations"]]
     return f"Node score and share of exact graphs against the number of nodes. {'; '.join(rows)}"
+
+
+def _measures_alt(
+    algorithm: str, evaluations: Sequence[Mapping[str, Any]], metrics: Sequence[Mapping[str, Any]]
+) -> str:
+    found = []
+    for name in dict.fromkeys(name for e in evaluations for name in e.get("measures", ())):
+        means = [f"n = {e['size']}: {_mean_measure(e, name)}" for e in evaluations]
+        column = [row[name] for row in metrics if row.get(name) is not None]
+        trained = f"; over the training from {column[0]:.3g} to {column[-1]:.3g}" if column else ""
+        found.append(f"{name}, mean over steps, {', '.join(means)}{trained}")
+    return f"Measures of the processor on {algorithm} against step. {'. '.join(found)}"
 
 
 def _training_alt(results: Results, metrics: Sequence[Mapping[str, Any]]) -> str:

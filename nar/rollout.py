@@ -2,9 +2,10 @@
 
 A sample with T hint snapshots takes max(1, T - 1) steps. Step s is given the hints of moment s and predicts those of
 moment s + 1. The first step gets the true initial hints; every later one gets the predictions of the step before,
-softly (probabilities, gradients flow) or hard (indices, no gradient), or while training, with probability
-`teacher_forcing` per sample and step, the true hints. The outputs of a sample are those of its last step. These are the
-semantics of dm-clrs 2.0.3, whose number of steps, too, is an oracle: it comes from the trace.
+softly (probabilities, gradients flow), hard (indices, no gradient) or straight through (decided values, gradients of
+the probabilities), or while training, with probability `teacher_forcing` per sample and step, the true hints. The
+outputs of a sample are those of its last step. These are the semantics of dm-clrs 2.0.3 (which knows soft and hard),
+whose number of steps, too, is an oracle: it comes from the trace.
 
 How it is computed is nar's own: samples leave the batch after their last step (they are ordered by length), outputs are
 decoded once per sample instead of at every step, constant inputs are turned into channels once, weights that act on
@@ -16,6 +17,7 @@ Shapes: B graphs, N nodes, T moments, F features; L live graphs of a step.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +30,13 @@ from nar.encode import EdgeMap, Edges, Encoded, Encoder, dense
 from nar.names import suggest
 from nar.neighbourhood import Dense
 from nar.process import Notes, Readout, Step, rows
+from nar.reconstruct import Misses, masked_values
 from nar.spec import Location, Stage
 
 if TYPE_CHECKING:
     from nar.reasoner import Reasoner
 
+ENCODED = (Stage.INPUT, Stage.HINT)
 GRANULE = 4  # finished samples are dropped when at least so many can go
 
 
@@ -64,7 +68,7 @@ def roll_out(
     if batch.algorithm not in reasoner.specs:
         raise ValueError(suggest("algorithm", batch.algorithm, reasoner.specs, "this reasoner was not built for it"))
     encoder, decoder = reasoner.coders(batch.algorithm)
-    run = _Run(reasoner, encoder, batch, progress if reasoner.training else 1.0)
+    run = _Run(reasoner, encoder, decoder, batch, progress if reasoner.training else 1.0)
     feedback = reasoner.hint_feedback
     if feedback == "hard_on_eval":
         feedback = "soft" if reasoner.training else "hard"
@@ -78,6 +82,7 @@ def roll_out(
     finished: list[_View] = []
     states: list[Any] | None = [] if keep_states else None
     kept = len(batch)
+    misses = Misses()
     for s in range(batch.steps):
         live = batch.live(s)
         if s > 0:
@@ -90,6 +95,10 @@ def roll_out(
                 if forcing > 0:
                     hints = _force(batch, s, hints, forcing, generator, run.reference.dtype)
         step, view = run.step(hints, kept)
+        if reasoner.reconstruction is not None:
+            step, view = reasoner.reconstruction.enrich(
+                batch, run, step, view, state, hints, live, misses, noise=noise, generator=generator
+            )
         before, state = state, _process(reasoner, step, state)
         view = view.after(reasoner.processor.readout(step, before, state))
         following = batch.live(s + 1) if s + 1 < batch.steps else 0
@@ -104,6 +113,8 @@ def roll_out(
         if states is not None:
             states.append(state)
     outputs = _View.cat(finished[::-1]).decode(decoder, Stage.OUTPUT, noise)
+    if reasoner.reconstruction is not None and (missed := misses.total()) is not None:
+        run.notes.penalty("reconstruction", reasoner.reconstruction.weight * missed)
     penalties = {name: torch.stack(values).mean() for name, values in run.notes.penalties.items()}
     return Rollout(outputs, predictions, states, penalties, run.notes.measures)
 
@@ -142,7 +153,7 @@ def _force(
 class _Run:
     """What stays the same over one rollout: input channels, encoder weights, the adjacency of the inputs."""
 
-    def __init__(self, reasoner: Reasoner, encoder: Encoder, batch: Batch, progress: float) -> None:
+    def __init__(self, reasoner: Reasoner, encoder: Encoder, decoder: Decoder, batch: Batch, progress: float) -> None:
         self.notes, self.progress = Notes(), progress
         self.reference = next(encoder.parameters())
         self.encoder, self.nodes = encoder, batch.nodes
@@ -150,33 +161,67 @@ class _Run:
         self.links = reasoner.processor.uses_adjacency or reasoner.processor.masks_decoders
         self.follow, self.mask = reasoner.processor.uses_adjacency, reasoner.processor.masks_decoders
         weight_CF, bias_F = encoder.weights(Location.NODE)
+        self.values = batch.inputs
         self.inputs = encoder.encode(Stage.INPUT, batch.inputs, batch.nodes, adjacency=self.links)
         self.node_map, self.graph_map = (weight_CF, bias_F), encoder.weights(Location.GRAPH)
         self.edge_map = EdgeMap(*encoder.weights(Location.EDGE))
+        self.looked_up = encoder.with_look_ups(self.edge_map)
+        self.held = decoder.reads()
         self.self_loops = torch.eye(batch.nodes, dtype=torch.bool, device=self.reference.device)
+
+    @functools.cached_property
+    def built(self) -> EdgeMap:
+        """The map of edges whose channels are their features."""
+        features = self.encoder.features
+        return EdgeMap(
+            torch.eye(features, dtype=self.reference.dtype, device=self.reference.device),
+            self.reference.new_zeros(features),
+        )
 
     def step(self, hints: Mapping[str, Tensor], live: int) -> tuple[Step, _View]:
         """Encode inputs and current hints for the first `live` samples: for the processor, and for the decoders."""
         found = Encoded(None, None, None, None)
         if self.encode_hints:
             found = self.encoder.encode(Stage.HINT, hints, self.nodes, adjacency=self.links)
-
-        def join(inputs: Tensor | None, current: Tensor | None, *shape: int) -> Tensor:
-            parts = [part for part in (None if inputs is None else inputs[:live], current) if part is not None]
-            return torch.cat(parts, -1) if parts else self.reference.new_zeros(live, *shape, 0)
-
-        nodes = _affine(join(self.inputs.nodes, found.nodes, self.nodes), self.node_map)
-        edges = Edges(join(self.inputs.edges, found.edges, self.nodes, self.nodes), self.edge_map)
-        graph = _affine(join(self.inputs.graph, found.graph), self.graph_map)
+        inputs = self.inputs.rows(slice(0, live))
+        nodes, edges, graph = self._features(inputs, found, self.values, hints, live)
         adjacency = None
         if self.links:
             adjacency = self.self_loops.expand(live, -1, -1)
-            for links in (None if self.inputs.adjacency is None else self.inputs.adjacency[:live], found.adjacency):
+            for links in (inputs.adjacency, found.adjacency):
                 adjacency = adjacency if links is None else adjacency | links
         hood = Dense(edges, self.nodes, adjacency if self.follow else None)
+        held = {n: dense(self.encoder.probes[n], hints[n], self.nodes, nodes.dtype) for n in self.held}
         return Step(nodes, graph, hood, self.notes, self.progress), _View(
-            nodes, edges, None, graph, adjacency if self.mask else None
+            nodes, edges, None, graph, adjacency if self.mask else None, held
         )
+
+    def masked(
+        self, hints: Mapping[str, Tensor], live: int, copies: int, probability: float, generator: torch.Generator | None
+    ) -> tuple[Tensor, Edges, Tensor, dict[str, Tensor]]:
+        """Encoded nodes, edges and graph of masked copies, and which entries of the hints are masked in them."""
+        probes = self.encoder.probes
+        values = {name: value[:live] for name, value in self.values.items()} | dict(hints)
+        values, masks = masked_values(probes, values, copies, probability, self.nodes, self.reference.dtype, generator)
+        inputs, found = (self.encoder.encode(stage, values, self.nodes, adjacency=False) for stage in ENCODED)
+        return *self._features(inputs, found, values, values, copies * live), masks
+
+    def _features(
+        self, inputs: Encoded, hints: Encoded, input_values: Mapping[str, Tensor], hint_values: Mapping[str, Tensor],
+        live: int,
+    ) -> tuple[Tensor, Edges, Tensor]:  # fmt: skip
+        def join(first: Tensor | None, second: Tensor | None, *shape: int) -> Tensor:
+            parts = [part for part in (first, second) if part is not None]
+            return torch.cat(parts, -1) if parts else self.reference.new_zeros(live, *shape, 0)
+
+        raw = join(inputs.nodes, hints.nodes, self.nodes)
+        nodes = _affine(raw, self.node_map)
+        edges = Edges(join(inputs.edges, hints.edges, self.nodes, self.nodes), self.edge_map)
+        if self.encoder.look_ups:
+            given = {**input_values, **hint_values}
+            pointers = {name: given[name][:live] for name in self.encoder.look_ups}
+            edges = self.encoder.look_up(pointers, raw, nodes, edges, self.looked_up)
+        return nodes, edges, _affine(join(inputs.graph, hints.graph), self.graph_map)
 
 
 def _affine(channels: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
@@ -192,6 +237,7 @@ class _View:
     edge_states: Tensor | None
     graph: Tensor
     adjacency: Tensor | None
+    held: dict[str, Tensor]  # the current hints of Decoder.reads, densely
 
     def after(self, readout: Readout) -> _View:
         return dataclasses.replace(self, nodes=node_readout(self.nodes, readout), edge_states=readout.edges)
@@ -205,6 +251,7 @@ class _View:
             rows(self.edge_states, which),
             self.graph[which],
             rows(self.adjacency, which),
+            {name: value[which] for name, value in self.held.items()},
         )
 
     @staticmethod
@@ -222,9 +269,17 @@ class _View:
             optional([v.edge_states for v in views]),
             torch.cat([v.graph for v in views]),
             optional([v.adjacency for v in views]),
+            {name: torch.cat([v.held[name] for v in views]) for name in views[0].held},
         )
 
     def decode(self, decoder: Decoder, stage: Stage, noise: torch.Generator | bool) -> dict[str, Tensor]:
         return decoder.decode(
-            stage, self.nodes, self.edges, self.edge_states, self.graph, adjacency=self.adjacency, noise=noise
+            stage,
+            self.nodes,
+            self.edges,
+            self.edge_states,
+            self.graph,
+            adjacency=self.adjacency,
+            noise=noise,
+            held=self.held,
         )

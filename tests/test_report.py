@@ -264,6 +264,53 @@ def test_training_figure_marks_the_selected_step():
     assert only.get_ylabel() == "training loss"
 
 
+def measured(gate=([0.5, 0.25], [0.125, 0.375, 0.25])):
+    """The results and metrics of a processor with a measure."""
+    results = copy.deepcopy(RESULTS)
+    for e, steps in zip(results["evaluations"], gate, strict=True):
+        e["measures"] = {"gate": steps}
+    return results, [row | {"gate": value} for row, value in zip(METRICS, (0.5, 0.75, 0.0625), strict=True)]
+
+
+def test_measures_have_a_section_and_a_figure(run_dir):
+    assert "easures" not in report.write_report(run_dir).read_text()  # a processor without any
+    results, metrics = measured()
+    for e in results["evaluations"][:1]:
+        e["measures"]["depth"] = [2.0, 4.0]
+    (run_dir / "results.json").write_text(json.dumps(results))
+    (run_dir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in metrics))
+    text = report.write_report(run_dir).read_text()
+    section = text.split("## Measures")[1].split("## How it was made")[0]
+    assert "| `gate` | 0.375 | 0.25 |" in section and "| `depth` | 3 | - |" in section
+    alt = "gate, mean over steps, n = 16: 0.375, n = 64: 0.25; over the training from 0.5 to 0.0625. depth"
+    assert alt in section and "n = 64: -](measures_bellman_ford.png)" in section
+    assert text.count("](measures_bellman_ford.png)") == 1
+    assert (run_dir / "measures_bellman_ford.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_measure_figure_draws_the_numbers():
+    results, metrics = measured()
+    rollout, trained = figures.measures(results["evaluations"], metrics, 50).axes
+    by_size = {line.get_color(): line.get_xydata().tolist() for line in rollout.lines if line.get_linestyle() == "-"}
+    assert by_size[figures.BLUE] == [[1, 0.5]]  # at step 2 only 60 of 128 graphs are left
+    assert by_size[figures.ORANGE] == [[1, 0.125], [2, 0.375], [3, 0.25]]
+    assert [[1, 0.5], [2, 0.25]] in [line.get_xydata().tolist() for line in rollout.lines]
+    assert trained.lines[0].get_xydata().tolist() == [[0, 0.5], [50, 0.75], [100, 0.0625]]
+    assert trained.lines[1].get_xdata()[0] == 50
+    low, high = rollout.get_ylim()
+    assert (low, high) == trained.get_ylim() and -0.05 < low < 0 and 0.75 < high < 0.85
+    assert len(figures.measures(results["evaluations"]).axes) == 1  # without metrics
+    assert figures.measures(measured(([-0.5, 0.0], [0.0, 0.0, 0.0]))[0]["evaluations"]).axes[0].get_ylim()[0] < -0.5
+
+
+def test_measures_of_a_run_without_hints():
+    results, _ = measured()
+    for e in results["evaluations"]:
+        e["hints"] = {}
+    (axis,) = figures.measures(results["evaluations"]).axes
+    assert next(line.get_xydata().tolist() for line in axis.lines) == [[1, 0.5], [2, 0.25]]
+
+
 def crowded():
     """Runs that are hard to draw: sizes close together, many hints, long rollouts, zeros and gaps."""
     results = changed()
@@ -279,6 +326,7 @@ def crowded():
                 "live": [32] * len(long[: 4 * e["size"]]),
             }
             e["hints"][f"mark_{index}"] = hint
+        e["measures"] = {"gate": [0.3] * 4 * e["size"], "depth": [-3.0, 1e4]}
     return results
 
 
@@ -288,6 +336,8 @@ def all_figures():
     yield figures.score_against_size([changed(seed=1), changed(seed=2), changed(processor="pgn")], report.published())
     yield figures.hints_against_step(RESULTS["evaluations"])
     yield figures.hints_against_step(crowded()["evaluations"])
+    yield figures.measures(measured()[0]["evaluations"], measured()[1], 50)
+    yield figures.measures(crowded()["evaluations"])
     yield figures.training(METRICS, 50)
     yield figures.training(
         [{"step": s, "loss": 10.0 ** (-s / 2000), "validation_score": s / 1e4} for s in range(0, 10001, 50)], 9350

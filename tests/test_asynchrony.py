@@ -1,0 +1,380 @@
+"""Asynchrony: the equations by hand, delivery one by one and by chance, Bellman-Ford to its fixed point, the report."""
+
+import copy
+import itertools
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from naive import F64
+
+from nar import asynchrony, datasets, processors
+from nar.asynchrony import asynchrony_residuals, deliver, deliver_singly, run_to_fixed_point
+from nar.batch import draw
+from nar.encode import EdgeMap, Edges
+from nar.evaluate import evaluate
+from nar.loss import total_loss
+from nar.neighbourhood import Dense
+from nar.process import Step
+from nar.processors.asynchronous import L2Max, L3Tropical
+from nar.reasoner import Reasoner
+
+B, N, F = 2, 6, 4
+LAYERS = {"l2_max": {}, "l3_tropical": {}, "receiver": {"receiver_slot": True}, "unbounded": {"bound": None}}
+
+
+def made(name="l3_tropical", dtype=torch.float32, features=F, seed=1, **options):
+    torch.manual_seed(seed)
+    kind = "l2_max" if name == "l2_max" else "l3_tropical"
+    processor = processors.build(kind, features, **LAYERS.get(name, {}), **options).to(dtype)
+    with torch.no_grad():
+        for parameter in processor.parameters():
+            if parameter.dim() == 1:
+                parameter += 0.3 * torch.randn_like(parameter)
+    return processor
+
+
+def step_of(x, e, g, adjacency=None):
+    features = e.shape[-1]
+    edges = Edges(e, EdgeMap(torch.eye(features).to(e), torch.zeros(features).to(e)))
+    return Step(x, g, Dense(edges, x.shape[1], adjacency))
+
+
+def data(dtype=torch.float32, seed=0, features=F, nodes=N, adjacency=False):
+    generator = torch.Generator().manual_seed(seed)
+    shapes = ((B, nodes, features), (B, nodes, nodes, features), (B, features), (B, nodes, features))
+    x, e, g, state = (torch.randn(s, generator=generator, dtype=dtype) for s in shapes)
+    links = (torch.rand(B, nodes, nodes, generator=generator) < 0.4) | torch.eye(nodes, dtype=torch.bool)
+    return step_of(x, e, g, links if adjacency else None), state
+
+
+# The layers
+
+
+def literal(p, x, e, g, s, adjacency):
+    """The docstring of processors/asynchronous.py, message by message."""
+    new = s.clone()
+    for b, v in itertools.product(range(B), range(N)):
+        for u in range(N):
+            if adjacency is not None and not adjacency[b, u, v]:
+                continue
+            if isinstance(p, L3Tropical):
+                reach = s[b, u].unsqueeze(1) + p.of_sender  # [i, f]
+                if p.sharpness is None:
+                    reach = reach.max(0).values
+                else:
+                    reach = torch.log(torch.exp(p.sharpness * reach).sum(0)) / p.sharpness
+                m = p.sender(x[b, u]) + reach + p.receiver(x[b, v])
+                if p.of_receiver is not None:
+                    m = m + (s[b, v].unsqueeze(1) + p.of_receiver).max(0).values
+            else:
+                m = p.sender(torch.cat([x[b, u], s[b, u]])) + p.receiver(torch.cat([x[b, v], s[b, v]]))
+            m = m + p.edge(e[b, u, v]) + p.graph(g[b])
+            if p.bound is not None:
+                m = m.clamp(-p.bound, p.bound)
+            new[b, v] = torch.maximum(new[b, v], m)
+    return new
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("l2_max", {}),
+        ("l2_max", {"bound": 0.5}),
+        ("l3_tropical", {}),
+        ("l3_tropical", {"bound": 0.5}),
+        ("l3_tropical", {"sharpness": 2.0}),
+        ("receiver", {}),
+        ("unbounded", {}),
+    ],
+)
+def test_formulas(name, options, complete):
+    processor = made(name, F64, complete=complete, **options)
+    step, state = data(F64, adjacency=True)
+    x, e, g = step.nodes, step.hood._edges.channels_BNNK, step.graph
+    adjacency = None if complete else step.hood.adjacency_BNN
+    with torch.no_grad():
+        expected = literal(processor, x, e, g, state, adjacency)
+        torch.testing.assert_close(processor(step, state), expected, rtol=1e-10, atol=1e-10)
+    assert processor.uses_adjacency != complete
+
+
+def test_a_bound_bounds():
+    step, start = data()
+    free, bound = made("unbounded"), made("l3_tropical", bound=3.0)
+    free_state, state = start, start
+    for _ in range(100):
+        free_state, state = free(step, free_state), bound(step, state)
+    assert free_state.max() > 50 and state.max() == max(3.0, start.max().item())
+
+
+# The equations
+
+
+@pytest.mark.parametrize("name", ["l3_tropical", "receiver", "unbounded"])
+@pytest.mark.parametrize("adjacency", [False, True])
+def test_the_hard_max_plus_layer_satisfies_every_equation(name, adjacency):
+    for seed in range(5):
+        processor = made(name, features=16, seed=seed, complete=not adjacency)
+        assert set(asynchrony_residuals(processor)) == set(asynchrony.EQUATIONS)
+        assert max(asynchrony_residuals(processor).values()) < 1e-6
+        step, state = data(seed=seed, features=16, adjacency=adjacency)
+        assert max(asynchrony_residuals(processor, step, 5 * state).values()) == 0
+
+
+def test_what_fails_is_flagged():
+    """A linear psi is no homomorphism, a smooth maximum hardly; PGN's update is no action; a mean is no monoid."""
+    exact, flagged = 1e-6, 0.1
+    for seed in range(3):
+        linear = asynchrony_residuals(made("l2_max", features=16, seed=seed))
+        assert max(linear[name] for name in ("aggregation", "action", "cocycle")) < exact
+        assert linear["multimorphism"] > flagged
+        smooth = asynchrony_residuals(made("l3_tropical", features=16, seed=seed, sharpness=1.0))
+        assert max(smooth[name] for name in ("aggregation", "action", "cocycle")) < exact
+        assert smooth["multimorphism"] > flagged
+        torch.manual_seed(seed)
+        for name in ("mpnn", "gmpnn"):
+            found = asynchrony_residuals(processors.build(name, 16))
+            assert found["aggregation"] < exact and found["action"] > flagged and found["cocycle"] > flagged
+        found = asynchrony_residuals(processors.build("mpnn", 16, reduction="mean"))
+        assert found["aggregation"] > flagged
+        found = asynchrony_residuals(processors.build("mpnn", 16, reduction="sum").double())
+        assert found["aggregation"] < exact and found["action"] > flagged
+
+
+class Counter:
+    """Counts what it is told, weighted: every equation holds for sums, if only it sends linear messages."""
+
+    aggregation = "sum"
+    features = 1
+
+    def __init__(self, constant=0.0, forget=0.0, how="sum"):
+        self.constant, self.forget, self.aggregation = constant, forget, how
+
+    def parameters(self):
+        return iter([torch.zeros(1, dtype=F64)])
+
+    def neighbours(self, hood):
+        return hood
+
+    def messages(self, step, senders_BNF, receivers_BNF):
+        return step.hood.edges(torch.nn.Linear(1, 1, bias=False).double()) * 0 + (
+            senders_BNF.unsqueeze(2) * 2 + self.constant
+        )
+
+    def update(self, step, state_BNF, message_BNF):
+        return (1 - self.forget) * state_BNF + message_BNF
+
+
+def test_sums_by_hand():
+    """phi(s, m) = s + m is an action of numbers under addition, and sums of states no cocycle: s would count twice."""
+    found = asynchrony_residuals(Counter())
+    assert found["aggregation"] < 1e-12 and found["action"] < 1e-12 and found["cocycle"] > 0.1
+    assert asynchrony_residuals(Counter(forget=0.25))["action"] > 0.1
+    # psi(a + b, c) = 2 (a + b) + 1 is 1 less than psi(a, c) + psi(b, c); in the other slot psi is constant in a, b
+    step, _ = data(F64, features=1)
+    one, two = torch.randn(2, B, N, 1, dtype=F64)
+    gap = asynchrony.multimorphism_gap(Counter(constant=1.0), step, one, two)
+    torch.testing.assert_close(gap[0], torch.full_like(gap[0], -1.0))
+    torch.testing.assert_close(gap[1], -(2 * one + 1).unsqueeze(2).expand_as(gap[1]))
+
+
+def test_residuals_are_repeatable_and_ask_for_what_they_need():
+    processor = made("l2_max")
+    assert asynchrony_residuals(processor) == asynchrony_residuals(processor)
+    step, _ = data()
+    with pytest.raises(ValueError, match="both a step and a state"):
+        asynchrony_residuals(processor, step)
+    with pytest.raises(ValueError, match="need 2 nodes or more"):
+        asynchrony_residuals(processor, nodes=1)
+    for name, message in (
+        ("gat", "GAT cannot be taken apart"),
+        ("v3", "V3 cannot be taken apart"),
+        ("triplet_mpnn", "leave triplets away"),
+        ("deepsets", "every node is alone"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            asynchrony_residuals(processors.build(name, 8))
+    with pytest.raises(ValueError, match="unknown aggregation 'median'"):
+        asynchrony_residuals(Counter(how="median"))
+
+
+# Delivery
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("adjacency", [False, True])
+def test_messages_one_by_one_equal_all_together_bit_for_bit(name, adjacency):
+    for seed in range(20):
+        processor = made(name, features=8, seed=seed, complete=not adjacency)
+        step, state = data(seed=seed, features=8, adjacency=adjacency)
+        with torch.no_grad():
+            together = processor(step, state)
+            assert deliver(processor, step, state).equal(together)
+            generator = torch.Generator().manual_seed(seed)
+            assert deliver_singly(processor, step, state, generator=generator).equal(together)
+            assert not together.equal(state)
+
+
+def test_one_by_one_is_another_network_where_the_update_is_no_action():
+    torch.manual_seed(0)
+    layer = asynchrony.layer_of(processors.build("mpnn", F))
+    step, state = data()
+    with torch.no_grad():
+        together = layer.processor(step, (state, None))[0]
+        torch.testing.assert_close(deliver(layer, step, state), together, rtol=1e-5, atol=1e-5)
+        assert (deliver_singly(layer, step, state) - together).abs().max() > 0.1
+
+
+def test_pgn_is_taken_apart_as_it_is():
+    for name, reduction in (("mpnn", "max"), ("gpgn", "max"), ("pgn", "mean"), ("gmpnn", "sum")):
+        torch.manual_seed(0)
+        processor = processors.build(name, F, reduction=reduction).double()
+        step, state = data(F64, adjacency=True)
+        found = deliver(asynchrony.layer_of(processor), step, state)
+        torch.testing.assert_close(found, processor(step, (state, None))[0], rtol=1e-10, atol=1e-10)
+
+
+def test_nodes_that_are_told_nothing_stay_as_they_are():
+    torch.manual_seed(0)
+    layer = asynchrony.layer_of(processors.build("mpnn", F))
+    step, state = data()
+    some = torch.zeros(B, N, N, dtype=torch.bool)
+    some[0, 1, 2] = True
+    with torch.no_grad():
+        moved = (deliver(layer, step, state, some) != state).any(-1)
+    assert moved.nonzero().tolist() == [[0, 2]]
+
+
+class Relaxation:
+    """Bellman-Ford over (min, +): the one feature of a state is the distance, of an edge its weight."""
+
+    aggregation = "min"
+
+    def neighbours(self, hood):
+        return hood
+
+    def messages(self, step, senders_BNF, receivers_BNF):
+        return step.hood.senders(senders_BNF) + step.hood._edges.channels_BNNK
+
+    def update(self, step, state_BNF, message_BNF):
+        return torch.minimum(state_BNF, message_BNF)
+
+
+def test_bellman_ford_with_messages_lost_and_late_ends_where_the_synchronous_one_does():
+    textbook, rng, equal = datasets.get("bellman_ford"), np.random.RandomState(0), 0
+    longer = 0
+    for index in range(100):
+        inputs = textbook.sample(rng, 24, p=(0.4,))
+        weights, source = torch.tensor(inputs["A"], dtype=torch.float32), int(inputs["s"])
+        adjacency = (weights != 0) | torch.eye(24, dtype=torch.bool)
+        step = step_of(torch.zeros(1, 24, 1), weights.view(1, 24, 24, 1), torch.zeros(1, 1), adjacency[None])
+        state = torch.full((1, 24, 1), torch.inf)
+        state[0, source] = 0
+        synchronous = run_to_fixed_point(Relaxation(), step, state)
+        chance = torch.Generator().manual_seed(index)
+        late = run_to_fixed_point(Relaxation(), step, state, probability=0.3, generator=chance)
+        assert synchronous.converged.all() and late.converged.all()
+        equal += late.state.equal(synchronous.state)
+        longer += int(late.steps > synchronous.steps)
+        graph = nx.from_numpy_array(inputs["A"], create_using=nx.DiGraph)
+        distances = nx.single_source_bellman_ford_path_length(graph, source)
+        expected = torch.tensor([distances.get(v, np.inf) for v in range(24)]).float()
+        torch.testing.assert_close(synchronous.state[0, :, 0], expected, rtol=1e-5, atol=1e-6)
+    assert equal == 100
+    assert longer > 90  # the chance did something
+
+
+def test_what_grows_for_ever_is_reported_and_what_is_bounded_settles():
+    step, state = data()
+    free = run_to_fixed_point(made("unbounded"), step, state.abs(), max_steps=50)
+    assert not free.converged.any() and (free.steps == 50).all()
+    bounded = made(bound=2.0)
+    for probability in (1.0, 0.3):
+        settled = run_to_fixed_point(bounded, step, state.abs(), probability=probability, max_steps=500)
+        assert settled.converged.all() and (settled.steps < 500).all()
+        assert bounded(step, settled.state).equal(settled.state)
+    # graphs settle at their own times, and one that has is not moved by waiting for others
+    first = run_to_fixed_point(bounded, step, state.abs())
+    state = torch.stack([first.state[0], state[1].abs()])
+    assert run_to_fixed_point(bounded, step, state).steps.tolist() == [0, first.steps[1].item()]
+    for options in ({"probability": 0.0}, {"probability": 1.5}, {"max_steps": 0}):
+        with pytest.raises(ValueError, match="need 0 < probability"):
+            run_to_fixed_point(bounded, step, state, **options)
+
+
+# Whole reasoners
+
+
+@pytest.mark.parametrize("name", ["l2_max", "l3_tropical", "mpnn", "gpgn"])
+def test_a_reasoner_runs_asynchronously_for_a_while(name):
+    textbook = datasets.get("bfs")
+    traces = [textbook.run(**textbook.sample(np.random.RandomState(seed), 8)) for seed in range(4)]
+    torch.manual_seed(0)
+    reasoner = Reasoner.build("bfs", name, hidden=8)
+    processor, before = reasoner.processor, copy.deepcopy(reasoner.state_dict())
+    batch = draw(textbook, 8, 4, seed=(3, 3), random_pos=False)
+
+    def logits():
+        with torch.no_grad():
+            return reasoner.eval()(batch).outputs["pi"]
+
+    plain = logits()
+    with asynchrony.asynchronous(reasoner, 1.0):
+        torch.testing.assert_close(logits(), plain, rtol=1e-4, atol=1e-5)  # nothing is late
+    with asynchrony.asynchronous(reasoner, 0.3, seed=1):
+        late = logits()
+    with asynchrony.asynchronous(reasoner, 0.3, seed=1):
+        assert logits().equal(late)  # repeatable
+    assert (late - plain).abs().max() > 1e-3
+    assert reasoner.processor is processor and logits().equal(plain)
+    assert all(value.equal(before[key]) for key, value in reasoner.state_dict().items())
+    text = asynchrony.report(reasoner, textbook, traces, probabilities=(1.0, 0.3), rounds=1)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "|" in line]
+    table = {row[0]: row[1:] for row in rows}
+    assert set(asynchrony.EQUATIONS) < set(table)
+    assert table["100%"][1] == f"{evaluate(reasoner, textbook, traces).score:.4f}"
+    assert float(table["multimorphism"][0]) == pytest.approx(asynchrony_residuals(processor)["multimorphism"], rel=0.1)
+    with pytest.raises(ValueError, match="rounds >= 1"), asynchrony.asynchronous(reasoner, 0.3, rounds=0):
+        pass
+
+
+def test_rounds_are_deliveries_one_after_the_other():
+    processor = made("l2_max")
+    step, state = data()
+    found = asynchrony._Late(processor, 0.5, 3, torch.Generator().manual_seed(0))(step, state)
+    generator, expected = torch.Generator().manual_seed(0), state
+    for _ in range(3):
+        expected = deliver(processor, step, expected, torch.rand(B, N, N, generator=generator) < 0.5)
+    assert found.equal(expected)
+    once = asynchrony._Late(processor, 0.5, 1, torch.Generator().manual_seed(0))(step, state)
+    assert (once <= processor(step, state)).all() and (once < processor(step, state)).any()
+
+
+def test_the_penalty_of_l2_max_pushes_psi_towards_a_homomorphism():
+    batch = draw(datasets.get("bfs"), 6, 4, seed=(1, 2), random_pos=True)
+    torch.manual_seed(0)
+    reasoner = Reasoner.build("bfs", "l2_max", hidden=8, asynchrony_weight=10.0).train()
+    optimiser = torch.optim.Adam(reasoner.parameters(), 1e-2)
+    values = []
+    for _ in range(30):
+        rollout = reasoner(batch, gumbel=False)
+        values.append(rollout.penalties["asynchrony"].item())
+        optimiser.zero_grad()
+        rollout.penalties["asynchrony"].backward()
+        optimiser.step()
+    assert 0 < values[-1] < 0.2 * values[0]
+    assert not reasoner.eval()(batch).penalties
+    assert not Reasoner.build("bfs", "l2_max", hidden=8).train()(batch).penalties
+    assert total_loss(batch, reasoner(batch)).isfinite()
+
+
+def test_options_are_checked():
+    for cls, option, message in (
+        (L2Max, {"bound": 0.0}, "need bound > 0"),
+        (L3Tropical, {"sharpness": -1.0}, "need sharpness > 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            cls(4, **option)

@@ -1,0 +1,363 @@
+"""Auxiliary reconstruction: the rollout against a literal one, what is masked, what is missed by hand, learning."""
+
+import dataclasses
+import itertools
+import math
+
+import naive
+import pytest
+import torch
+from naive import F64
+
+from nar import datasets, processors, reconstruct
+from nar.batch import draw
+from nar.loss import total_loss
+from nar.process import Step
+from nar.reasoner import Reasoner
+from nar.spec import Probe, Spec, Type
+
+LENGTHS = [5, 3, 2, 2, 1]
+KINDS = ["mpnn", "triplet_gmpnn", "pgn_mask"]
+
+
+def reasoner(kind, features=4, spec=None, **options):
+    torch.manual_seed(7)
+    options = {"reconstruction": "plain", "reconstruction_processor": processors.build(kind, features)} | options
+    made = Reasoner({"everything": spec or naive.everything()}, processors.build(kind, features), **options).double()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            if parameter.dim() == 1:
+                parameter += 0.3 * torch.randn_like(parameter)
+    return made
+
+
+# The literal rollout
+
+
+def join(module, old, new):
+    gate = torch.relu(module.gate[0](old) + module.gate[1](new))
+    gate = 1 / (1 + torch.exp(-module.gate[2](gate)))
+    return gate * (module.skip(old) + new) + (1 - gate) * old
+
+
+def entries(probe, predicted, target):
+    """[(index of an entry, its loss)] of one sample and the number of positions, one after the other."""
+    found, positions = [], 0
+    if probe.type in (Type.SCALAR, Type.MASK):
+        for index in itertools.product(*map(range, target.shape)):
+            p, t = predicted[index], target[index]
+            if probe.type is Type.MASK and t == -1:
+                continue
+            one = (p - t) ** 2 if probe.type is Type.SCALAR else torch.log1p(torch.exp(p)) - p * t
+            found.append((index, one))
+            positions += 1
+        return found, positions
+    logs = predicted if probe.type is Type.PERMUTATION_POINTER else torch.log_softmax(predicted, -1)
+    for row in itertools.product(*map(range, target.shape[:-1])):
+        if (target[row] < 0).any():
+            continue
+        found += [((*row, j), -target[(*row, j)] * logs[(*row, j)]) for j in range(target.shape[-1])]
+        positions += 1
+    return found, positions
+
+
+def literal(model, batch, masks=()):
+    """Outputs, hints and what reconstruction misses; `masks`: of every step, [copies * live, ...] by probe."""
+    encoder, decoder, second = model.encoders["everything"], model.decoders["everything"], model.reconstruction
+    again, spec, nodes, graphs = second.decoder("everything"), batch.spec, batch.nodes, len(batch)
+    processor, copies = model.processor, second.copies if masks else 1
+    state = processor.initial_state(graphs, nodes, torch.zeros(1, dtype=F64))
+    hints, predictions, sums, counts, outputs = {n: v[0] for n, v in batch.hints.items()}, [], {}, {}, {}
+
+    def encoded(values):
+        x, e, g, links = naive.encode(encoder, values, graphs, nodes, processor.features)
+        return (
+            x,
+            e,
+            g,
+            links,
+            Step(x, g, naive.PlainDense(naive.built(e), nodes, links if processor.uses_adjacency else None)),
+        )
+
+    for s in range(batch.steps):
+        if s > 0:
+            hints = {n: naive.feed_back(spec[n], v, "soft") for n, v in predictions[-1].items()}
+        values = dict(batch.inputs) | hints
+        x, e, g, links, step = encoded(values)
+        bias = links if processor.masks_decoders else None
+        nodes_of, pairs_of = [], []
+        for c in range(copies):
+            if masks:
+                hidden = {}
+                for name, value in values.items():
+                    full = naive.expand(spec[name], value, nodes)
+                    if name in masks[s]:
+                        mask = torch.zeros(full.shape, dtype=torch.bool)
+                        mask[: batch.live(s)] = masks[s][name].unflatten(0, (copies, -1))[c]
+                        full = full.masked_fill(mask, 0.0)
+                    hidden[name] = full
+                seen_x, seen_e, _, _, inner = encoded(hidden)
+                inner = dataclasses.replace(
+                    inner, hood=naive.PlainDense(naive.built(seen_e), nodes, step.hood.adjacency_BNN)
+                )
+            else:
+                seen_x, seen_e, inner = x, e, step
+            after = second.processor(inner, state)
+            fresh = after[0] if isinstance(after, tuple) else after
+            pairs = second.processor.readout(inner, state, after).edges
+            nodes_of.append(fresh)
+            pairs_of.append(pairs)
+            d = torch.cat([seen_x, fresh], -1)
+            eps = seen_e if pairs is None else torch.cat([seen_e, pairs], -1)
+            for name, probe in again.probes.items():
+                decoded = naive.decode_one(probe, again.maps[name], d, eps, g, bias)
+                target = naive.expand(probe, hints[name], nodes)
+                for b in range(graphs):
+                    if s > 0 and batch.lengths[b] <= s + 1:
+                        continue
+                    found, positions = entries(probe, decoded[b], target[b])
+                    if masks:
+                        mask = masks[s][name].unflatten(0, (copies, -1))[c, b]
+                        found = [(index, one) for index, one in found if mask[index]]
+                    sums[name] = sums.get(name, 0.0) + sum((one for _, one in found), torch.zeros((), dtype=F64))
+                    counts[name] = counts.get(name, 0) + positions
+        x = join(second.join_nodes, x, torch.stack(nodes_of).mean(0))
+        if second.join_edges is not None:
+            e = join(second.join_edges, e, torch.stack(pairs_of).mean(0))
+        step = dataclasses.replace(step, nodes=x, hood=naive.PlainDense(naive.built(e), nodes, step.hood.adjacency_BNN))
+        before, state = state, processor(step, state)
+        readout = processor.readout(step, before, state)
+        d = torch.cat([x, readout.nodes], -1)
+        eps = e if readout.edges is None else torch.cat([e, readout.edges], -1)
+        decoded = {n: naive.decode_one(p, decoder.maps[n], d, eps, g, bias) for n, p in decoder.probes.items()}
+        for b in range(graphs):
+            for name in spec.outputs:
+                if max(1, batch.lengths[b] - 1) == s + 1:
+                    outputs[name, b] = decoded[name][b]
+        predictions.append({n: decoded[n] for n in spec.hints})
+    return outputs, predictions, second.weight * sum(sums[name] / max(1, counts[name]) for name in sums)
+
+
+def compare(model, batch, monkeypatch, training, masks=()):
+    monkeypatch.setattr("nar.rollout.GRANULE", 1)
+    ours = model.train(training)(batch, gumbel=False)
+    outputs, predictions, missed = literal(model, batch, masks)
+    for (name, b), value in outputs.items():
+        torch.testing.assert_close(ours.outputs[name][b], value, rtol=1e-10, atol=1e-10)
+    for s, found in enumerate(ours.hints):
+        for name, value in found.items():
+            torch.testing.assert_close(value, predictions[s][name][: len(value)], rtol=1e-10, atol=1e-10)
+    return ours, missed
+
+
+def same_gradients(model, one, other):
+    found = []
+    for value in (one, other):
+        gradients = torch.autograd.grad(value, list(model.parameters()), allow_unused=True, retain_graph=True)
+        found.append(
+            [torch.zeros_like(p) if g is None else g for p, g in zip(model.parameters(), gradients, strict=True)]
+        )
+    for (name, _), first, second in zip(model.named_parameters(), *found, strict=True):
+        scale = max(1.0, second.abs().max().item())
+        torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-9 * scale, msg=lambda m, name=name: f"{name}: {m}")
+    return found[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_plain_equals_the_literal_rollout_with_gradients(kind, monkeypatch):
+    model, batch = reasoner(kind), naive.random_batch(LENGTHS[:4], nodes=3)
+    ours, missed = compare(model, batch, monkeypatch, training=True)
+    torch.testing.assert_close(ours.penalties["reconstruction"], missed, rtol=1e-10, atol=1e-10)
+    gradients = same_gradients(model, ours.penalties["reconstruction"], missed)
+    reached = {n: g.abs().max() > 0 for (n, _), g in zip(model.named_parameters(), gradients, strict=True)}
+    assert all(hit for name, hit in reached.items() if name.startswith("reconstruction.processor"))
+    # through what is predicted and fed in again, the loss reaches the first processor and its decoders too
+    assert any(hit for name, hit in reached.items() if name.startswith("processor"))
+    assert total_loss(batch, ours) > ours.penalties["reconstruction"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_masked_equals_the_literal_rollout_with_gradients(kind, monkeypatch):
+    drawn = []
+    original = reconstruct.masked_values
+
+    def watched(*arguments):
+        found = original(*arguments)
+        drawn.append(found[1])
+        return found
+
+    monkeypatch.setattr("nar.rollout.masked_values", watched)
+    model = reasoner(kind, reconstruction="masked", reconstruction_mask=0.4)
+    batch = naive.random_batch([3, 3, 2], nodes=3)
+    assert model.reconstruction.copies == 2
+    ours, missed = compare(model, batch, monkeypatch, training=True, masks=drawn)  # filled as our rollout runs
+    assert len(drawn) == 2
+    torch.testing.assert_close(ours.penalties["reconstruction"], missed, rtol=1e-10, atol=1e-10)
+    same_gradients(model, ours.penalties["reconstruction"], missed)
+
+
+@pytest.mark.parametrize("mode", ["plain", "masked"])
+def test_evaluation_reconstructs_and_masks_nothing(mode, monkeypatch):
+    model, batch = reasoner("triplet_gmpnn", reconstruction=mode), naive.random_batch(LENGTHS)
+    ours, _ = compare(model, batch, monkeypatch, training=False)
+    assert not ours.penalties
+
+
+def test_weight_zero_is_the_second_processor_alone():
+    batch = naive.random_batch(LENGTHS)
+    control = reasoner("mpnn", reconstruction_weight=0.0).train()(batch, gumbel=False)
+    assert not control.penalties
+    plain = reasoner("mpnn").train()(batch, gumbel=False)
+    for name, value in plain.outputs.items():
+        assert value.equal(control.outputs[name])
+    double = reasoner("mpnn", reconstruction_weight=0.2).train()(batch, gumbel=False)
+    torch.testing.assert_close(double.penalties["reconstruction"], 2 * plain.penalties["reconstruction"])
+
+
+# What is masked
+
+
+def test_entries_on_nodes_are_masked_independently_and_nothing_else_is():
+    spec, nodes = naive.everything(), 40
+    probes = {n: p for n, p in spec.items() if p.stage != "output"}
+    generator = torch.Generator().manual_seed(0)
+    values = {n: naive.random_value(p, (6,), nodes, generator) for n, p in probes.items()}
+    found, masks = reconstruct.masked_values(probes, values, 3, 0.3, nodes, F64, generator)
+    assert set(masks) == {n for n, p in probes.items() if p.location == "node"}
+    for name, value in values.items():
+        full = naive.expand(probes[name], value, nodes)
+        full = full.repeat(3, *[1] * (full.dim() - 1))
+        ours = naive.expand(probes[name], found[name], nodes)
+        if name not in masks:
+            assert ours.equal(full)
+            continue
+        assert masks[name].shape == full.shape
+        assert (ours[masks[name]] == 0).all() and ours[~masks[name]].equal(full[~masks[name]])
+        assert masks[name].double().mean().item() == pytest.approx(0.3, abs=4 * math.sqrt(0.21 / full.numel()))
+        copies = masks[name].unflatten(0, (3, -1))
+        assert not copies[0].equal(copies[1]) and not copies[1].equal(copies[2])
+    again = reconstruct.masked_values(probes, values, 3, 0.3, nodes, F64, torch.Generator().manual_seed(1))
+    twice = reconstruct.masked_values(probes, values, 3, 0.3, nodes, F64, torch.Generator().manual_seed(1))
+    assert all(again[1][name].equal(twice[1][name]) for name in masks)
+
+
+@pytest.mark.parametrize(("mask", "copies"), [(0.1, 3), (0.3, 3), (0.4, 2), (0.5, 2), (0.7, 1), (None, 3)])
+def test_number_of_copies(mask, copies):
+    made = reasoner("mpnn", reconstruction="masked", reconstruction_mask=mask).reconstruction
+    assert made.copies == copies and made.weight == 1.0
+    assert set(made.decoder("everything").probes) == {n for n in naive.everything() if n.startswith("hint_node")}
+
+
+# What is missed
+
+
+def test_what_is_missed_by_hand():
+    found = reconstruct.Misses()
+    scalar, mask = Probe("hint", "node", "scalar"), Probe("hint", "node", "mask")
+    found.add("s", scalar, torch.tensor([[1.0, 3.0]]), torch.tensor([[0.0, 1.0]]))  # 1 and 4
+    found.add("s", scalar, torch.tensor([[5.0, 5.0]]), torch.tensor([[5.0, 5.0]]))  # averaged over time as well
+    assert found.total().item() == pytest.approx(5 / 4)
+    found.add("m", mask, torch.tensor([[0.0, 9.0]]), torch.tensor([[1.0, -1.0]]))  # the second one is ignored
+    assert found.total().item() == pytest.approx(5 / 4 + math.log(2))
+    pointer = Probe("hint", "node", "pointer")
+    logits = torch.log(torch.tensor([[[0.25, 0.75], [0.5, 0.5]]]))
+    soft = torch.tensor([[[0.5, 0.5], [1.0, 0.0]]])
+    rows = -(0.5 * math.log(0.25) + 0.5 * math.log(0.75)), math.log(2)
+    found = reconstruct.Misses()
+    found.add("p", pointer, logits, soft)
+    assert found.total().item() == pytest.approx(sum(rows) / 2)
+    found = reconstruct.Misses()
+    found.add("p", pointer, logits, soft, torch.tensor([[[True, False], [False, True]]]))  # one entry that counts
+    assert found.total().item() == pytest.approx(-0.5 * math.log(0.25) / 2)  # of two positions
+    category = Probe("hint", "node", "categorical", 2)
+    found = reconstruct.Misses()
+    found.add("c", category, logits, torch.tensor([[[0.0, 1.0], [0.0, -1.0]]]))  # the second one is ignored
+    assert found.total().item() == pytest.approx(-math.log(0.75))
+    assert reconstruct.Misses().total() is None
+
+
+# Nodes, samples, randomness
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nodes_may_be_renamed_and_samples_do_not_see_each_other(kind):
+    spec = Spec({n: p for n, p in naive.everything().items() if n != "hint_node_permutation_pointer"})
+    model, batch = reasoner(kind, 8, spec=spec).eval(), naive.random_batch([4, 3, 2], nodes=5, spec=spec)
+    order = torch.tensor([3, 0, 4, 1, 2])
+    ours, renamed = model(batch), model(naive.permute(batch, order))
+    for name, value in renamed.outputs.items():
+        wanted = naive.permute_prediction(spec[name], ours.outputs[name], order)
+        torch.testing.assert_close(value, wanted, rtol=1e-9, atol=1e-9)
+    for b in range(3):
+        for name, value in model(naive.select(batch, [b])).outputs.items():
+            torch.testing.assert_close(value[0], ours.outputs[name][b], rtol=1e-10, atol=1e-10)
+
+
+def test_masks_come_from_the_generator():
+    model, batch = reasoner("mpnn", reconstruction="masked").train(), naive.random_batch(LENGTHS)
+
+    def go(seed):
+        return model(batch, generator=torch.Generator().manual_seed(seed)).penalties["reconstruction"]
+
+    assert go(1) == go(1) != go(2)
+
+
+# Settings
+
+
+def test_off_nothing_is_added():
+    for kind, count in (("mpnn", 414_468), ("triplet_gmpnn", 524_604)):
+        made = Reasoner.build("bellman_ford", kind)
+        assert made.parameter_count() == count and made.reconstruction is None
+        assert not any("reconstruction" in name for name in made.state_dict())
+    on = Reasoner.build("bellman_ford", "triplet_gmpnn", reconstruction="plain")
+    second = sum(p.numel() for p in on.processor.parameters())
+    gates = 8 * (128 * 128 + 128)
+    hints = sum(p.numel() for p in on.reconstruction.decoders.parameters())
+    assert on.parameter_count() == 524_604 + second + gates + hints
+    assert on.reconstruction.processor is not on.processor
+    weights = [p.state_dict()["receiver.weight"] for p in (on.processor, on.reconstruction.processor)]
+    assert not weights[0].equal(weights[1])
+
+
+def test_settings_that_would_be_ignored():
+    spec, build = {"everything": naive.everything()}, processors.build
+    for options, message in (
+        ({"reconstruction": "twice"}, "unknown reconstruction 'twice'; choose one of none, plain, masked"),
+        ({"reconstruction": "plain", "hint_mode": "none"}, "needs hints that are fed in: .*, not none"),
+        ({"reconstruction": "plain", "hint_mode": "decoded_only"}, "not decoded_only"),
+        ({"reconstruction": "plain", "reconstruction_processor": None}, "needs a reconstruction_processor"),
+        ({"reconstruction": "none"}, "reconstruction_processor has no effect"),
+        ({"reconstruction": "plain", "reconstruction_mask": 0.3}, "no effect with plain reconstruction"),
+        ({"reconstruction": "masked", "reconstruction_mask": 1.0}, "above 0 and below 1, got 1.0"),
+        ({"reconstruction": "plain", "reconstruction_weight": -1.0}, "0 or more, got -1.0"),
+        ({"reconstruction": "none", "reconstruction_weight": 0.1}, "weight 0.1 has no effect without reconstruction"),
+        ({"reconstruction": "none", "reconstruction_mask": 0.1}, "mask 0.1 has no effect without reconstruction"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Reasoner(spec, build("mpnn", 4), **{"reconstruction_processor": build("mpnn", 4)} | options)
+    edges = Spec({"a": ("input", "edge", "scalar"), "b": ("hint", "edge", "scalar"), "c": ("output", "node", "mask")})
+    bare = Spec({"a": ("input", "edge", "scalar"), "c": ("output", "node", "mask")})
+    for mode, one, message in (
+        ("masked", edges, "has no hint on nodes"),
+        ("plain", bare, "has no hint; leave it away"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Reasoner({"x": one}, build("mpnn", 4), reconstruction=mode, reconstruction_processor=build("mpnn", 4))
+
+
+@pytest.mark.parametrize("mode", ["plain", "masked"])
+def test_reconstruction_is_learned(mode):
+    torch.manual_seed(0)
+    model = Reasoner.build("bellman_ford", "triplet_gmpnn", hidden=16, reconstruction=mode).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    algorithm, missed = datasets.get("bellman_ford"), []
+    for step in range(60):
+        batch = draw(algorithm, 6, 8, seed=(0, step), random_pos=True)
+        rollout = model(batch)
+        missed.append((rollout.penalties["reconstruction"].item(), total_loss(batch, rollout).item()))
+        optimizer.zero_grad()
+        total_loss(batch, rollout).backward()
+        optimizer.step()
+    first, last = (torch.tensor(part).mean(0) for part in (missed[:8], missed[-8:]))
+    assert last[0] < 0.7 * first[0] and last[1] < 0.7 * first[1], (first, last)
