@@ -117,30 +117,37 @@ def measure(name: str, seed: int, hidden: int, steps: int, batch: int, lr: float
     return {"seed": seed, "cpu_seconds": round(time.process_time() - start, 1)} | test(network)
 
 
+def record(path: pathlib.Path, settings: dict, name: str, run: dict[str, float]) -> None:
+    """Add a run to those of the same settings that the file has; runs may so be made in any order, side by side."""
+    made = {"torch": torch.__version__, "python": platform.python_version(), "threads": 1}
+    found = json.loads(path.read_text()) if path.exists() else {}
+    results = found["results"] if found.get("settings") == settings else {}
+    others = [other for other in results.get(name, []) if other["seed"] != run["seed"]]
+    results[name] = sorted([*others, run], key=lambda r: r["seed"])
+    results = {name: results[name] for name in AGGREGATORS if name in results}
+    path.write_text(json.dumps({"settings": settings, "made_with": made, "results": results}, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--aggregator", nargs="+", choices=list(AGGREGATORS), default=list(AGGREGATORS))
     parser.add_argument("--seed", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--hidden", type=int, default=64, help="F")
-    parser.add_argument("--steps", type=int, default=10_000, help="training steps")
+    parser.add_argument("--steps", type=int, default=20_000, help="training steps")
     parser.add_argument("--batch", type=int, default=128, help="multisets per step")
     parser.add_argument("--lr", type=float, default=3e-3, help="largest learning rate")
     parser.add_argument("--out", type=pathlib.Path, default=RESULT)
     args = parser.parse_args()
     torch.set_num_threads(1)
     settings = {name: getattr(args, name) for name in ("hidden", "steps", "batch", "lr")}
-    results: dict[str, list] = {}
     for name in args.aggregator:
         for seed in args.seed:
             run = measure(name, seed, **settings)
-            results.setdefault(name, []).append(run)
-            print(name, run, flush=True)
-    for name, runs in results.items():
-        print(
-            f"{name:16}", {key: round(100 * statistics.mean(r[key] for r in runs), 1) for key in ("2..16", "32", "64")}
-        )
-    made = {"torch": torch.__version__, "python": platform.python_version(), "threads": 1}
-    args.out.write_text(json.dumps({"settings": settings, "made_with": made, "results": results}, indent=1) + "\n")
+            record(args.out, settings, name, run)
+            print(name, json.dumps(run), flush=True)
+    for name, runs in json.loads(args.out.read_text())["results"].items():
+        means = {key: round(statistics.mean(run[key] for run in runs), 3) for key in runs[0] if key != "seed"}
+        print(f"{name:16} {len(runs)} seeds, means", means)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ It must give what the True positions alone would give, in their order: then a no
 and never on padding, which is to say never on the degrees of other nodes of the batch. (PyTorch Geometric's own LSTM,
 GRU and LCM aggregations read the padding as messages of zeros.)
 
-A call is one for the dense form if it has four axes and no index of integers; everything else is PyTorch Geometric's.
+Four axes without an index of integers are the first kind of call, everything else is the second.
 
-This module imports torch_geometric; only those who use an aggregator pay for that.
+Here are the base class and maximum, sum and mean; LSTM and GRU are in nar/recurrent.py, monoids in nar/monoid.py. They
+all import torch_geometric, so only those who use an aggregator pay for that.
 
 Shapes: B graphs, S senders, R receivers, F features; G sequences of S messages; E edges.
 """

@@ -240,6 +240,47 @@ def is_declared(processor: Processor, fact: str) -> bool:
 
 
 @_check
+def shapes(trial: Trial) -> str:
+    """States and readouts have the promised form, whatever the number of graphs and nodes."""
+    processor = trial.processor()
+    features, sizes = processor.features, ((1, 1), (B, 2), (2, N))
+    for graphs, nodes in sizes:
+        x = inputs(graphs=graphs, nodes=nodes)
+        state = processor.initial_state(graphs, nodes, x.nodes)
+        for when in ("initial_state", "forward"):
+            if when == "forward":
+                state = processor(x.step(processor.uses_adjacency), state)
+            _proper_state(state, when, graphs, nodes, features)
+        with torch.no_grad():
+            readout = steps(processor, [x, x]).readout
+        if not isinstance(readout, Readout):
+            raise Broken(f"readout returns a {type(readout).__name__}; a nar.Readout is required")
+        for name, tensor, width, axes in (
+            ("nodes", readout.nodes, processor.node_readout, (graphs, nodes)),
+            ("edges", readout.edges, processor.edge_readout, (graphs, nodes, nodes)),
+        ):
+            found = None if tensor is None else tuple(tensor.shape)
+            wanted = (*axes, width) if name == "nodes" or width else None
+            if found != wanted:
+                raise Broken(f"Readout.{name} is {found}; self.{name[:-1]}_readout = {width} promises {wanted}")
+    edges = f", edge readout {processor.edge_readout}" if processor.edge_readout else ""
+    return f"1 to {N} nodes, 1 to {B} graphs; node readout {processor.node_readout} wide at {features} features{edges}"
+
+
+def _proper_state(state: Any, when: str, graphs: int, nodes: int, features: int) -> None:
+    if type(state) not in (tuple, Tensor):
+        raise Broken(f"{when} returns a {type(state).__name__}; a tensor or a plain tuple of tensors is required")
+    hidden = state[0] if isinstance(state, tuple) and state else state
+    if not isinstance(hidden, Tensor) or hidden.shape[:2] != (graphs, nodes) or hidden.dim() != 3:
+        found = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
+        raise Broken(f"{when}: the hidden state is {found}; ({graphs}, {nodes}, features) is required")
+    for part in parts(state):
+        if not isinstance(part, Tensor) or part.dim() == 0 or part.shape[0] != graphs:
+            found = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
+            raise Broken(f"{when}: a part of the state is {found}; its first axis must be the {graphs} graphs")
+
+
+@_check
 def parameters(trial: Trial) -> str:
     """It is built at several sizes, everything that learns is registered, and its parameters are all of it."""
     processor = trial.make(FEATURES)
@@ -277,47 +318,6 @@ def parameters(trial: Trial) -> str:
         )
     count = sum(parameter.numel() for parameter in trial.make(128).parameters())
     return f"{count:,} at hidden size 128" + (f"; not trained: {', '.join(frozen)}" if frozen else "")
-
-
-@_check
-def shapes(trial: Trial) -> str:
-    """States and readouts have the promised form, whatever the number of graphs and nodes."""
-    processor = trial.processor()
-    features, sizes = processor.features, ((1, 1), (B, 2), (2, N))
-    for graphs, nodes in sizes:
-        x = inputs(graphs=graphs, nodes=nodes)
-        state = processor.initial_state(graphs, nodes, x.nodes)
-        for when in ("initial_state", "forward"):
-            if when == "forward":
-                state = steps(processor, [x], state).state
-            _proper_state(state, when, graphs, nodes, features)
-        with torch.no_grad():
-            readout = steps(processor, [x, x]).readout
-        if not isinstance(readout, Readout):
-            raise Broken(f"readout returns a {type(readout).__name__}; a nar.Readout is required")
-        for name, tensor, width, axes in (
-            ("nodes", readout.nodes, processor.node_readout, (graphs, nodes)),
-            ("edges", readout.edges, processor.edge_readout, (graphs, nodes, nodes)),
-        ):
-            found = None if tensor is None else tuple(tensor.shape)
-            wanted = (*axes, width) if name == "nodes" or width else None
-            if found != wanted:
-                raise Broken(f"Readout.{name} is {found}; self.{name[:-1]}_readout = {width} promises {wanted}")
-    edges = f", edge readout {processor.edge_readout}" if processor.edge_readout else ""
-    return f"1 to {N} nodes, 1 to {B} graphs; node readout {processor.node_readout} wide at {features} features{edges}"
-
-
-def _proper_state(state: Any, when: str, graphs: int, nodes: int, features: int) -> None:
-    if type(state) not in (tuple, Tensor):
-        raise Broken(f"{when} returns a {type(state).__name__}; a tensor or a plain tuple of tensors is required")
-    hidden = state[0] if isinstance(state, tuple) and state else state
-    if not isinstance(hidden, Tensor) or hidden.shape[:2] != (graphs, nodes) or hidden.dim() != 3:
-        found = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
-        raise Broken(f"{when}: the hidden state is {found}; ({graphs}, {nodes}, features) is required")
-    for part in parts(state):
-        if not isinstance(part, Tensor) or part.dim() == 0 or part.shape[0] != graphs:
-            found = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
-            raise Broken(f"{when}: a part of the state is {found}; its first axis must be the {graphs} graphs")
 
 
 @_check
@@ -427,7 +427,7 @@ def finished(trial: Trial) -> str:
     if (difference := gap(after.everything(), [t[kept] for t in full.everything()])) > EXACT:
         raise Broken(f"when finished graphs leave the batch, the others change by {difference:.2g}")
     algorithm, rng = datasets.get("bellman_ford"), np.random.RandomState(4)
-    traces = [algorithm.run(**algorithm.sample(rng, 7, p=(0.2,))) for _ in range(8)]
+    traces = [algorithm.run(**algorithm.sample(rng, 8, p=(0.25,))) for _ in range(8)]
     torch.manual_seed(1)
     reasoner = Reasoner({algorithm.name: training_spec(algorithm)}, trial.processor()).double().eval()
     together = collate(traces, algorithm)

@@ -91,7 +91,10 @@ def _described(name: str) -> str:
 
     if name in datasets.TABLE and name not in processors.TABLE:
         raise ValueError(f"{name} is an algorithm: nar show {name} runs it; nar list takes the name of a processor")
-    found, fixed = processors.find(name)
+    try:
+        found, fixed = processors.find(name)
+    except ValueError as error:
+        raise ValueError(f"nar list takes nothing, or the name of a processor: {error}") from None
     lines = [f"{name}: {found.__module__}:{found.__qualname__}", ""]
     about = [text for text in (sys.modules[found.__module__].__doc__, found.__doc__) if text]
     lines += [paragraph + "\n" for paragraph in dict.fromkeys(inspect.cleandoc(t).split("\n\n")[0] for t in about)]
@@ -103,9 +106,7 @@ def _described(name: str) -> str:
         lines += ["", f"chosen by the name: {', '.join(f'{key} = {value!r}' for key, value in fixed.items())}"]
     facts = ("permutation_equivariant", "uses_history", "uses_adjacency", "masks_decoders", "cost")
     declared: Any = found
-    with contextlib.suppress(
-        Exception
-    ):  # options may change what is declared; the class speaks where it cannot be built
+    with contextlib.suppress(Exception):  # options may change the facts; where it cannot be built, the class says
         declared = processors.build(name, 16)
     lines += ["", "declares:", *(f"  {fact} = {getattr(declared, fact)!r}" for fact in facts)]
     return "\n".join(lines)

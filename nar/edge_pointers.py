@@ -128,7 +128,7 @@ class TripletScores(nn.Module):
         self.nodes = nn.ModuleList(linear(node_width, width) for _ in range(3))  # t1, t2, t3
         self.edges = nn.ModuleList(linear(edge_width, width) for _ in range(3))  # t4, t5, t6
         self.pointer = linear(1, width) if held else None  # u
-        self.weigh = _zero(linear(width, 1))  # v
+        self.weigh = _zero(nn.Linear(width, 1, bias=False))  # v; a constant would shift all scores alike
         copies = (1 + marks) if held else 0
         sizes = (node_width, node_width, edge_width)
         self.copy = nn.ModuleList(_zero(linear(size, copies)) for size in sizes) if held else None  # c, c'

@@ -195,7 +195,7 @@ def interventions(
 
 def on_graphs(algorithm: Algorithm) -> bool:
     """Does the algorithm read a matrix of edges?"""
-    return "A" in algorithm.arguments and algorithm.spec["A"].location is Location.EDGE
+    return "A" in algorithm.arguments and "A" in algorithm.spec and algorithm.spec["A"].location is Location.EDGE
 
 
 def _changed_edges(

@@ -135,7 +135,9 @@ def _joined_everywhere(operator: Callable, left_GPF: Tensor, right_GPF: Tensor, 
 def _joined_pairs(operator: Callable, left_GPF: Tensor, right_GPF: Tensor, both_GP: Tensor) -> Tensor:
     """The same with the operator called on nothing but pairs, which for few neighbours is much less."""
     which = both_GP.nonzero(as_tuple=True)
-    return left_GPF.index_put(which, operator(left_GPF[which], right_GPF[which])) if len(which[0]) else left_GPF
+    if not len(which[0]):
+        return left_GPF
+    return left_GPF.index_put(which, operator(left_GPF[which], right_GPF[which]).to(left_GPF.dtype))
 
 
 def moved_together(messages_GSF: Tensor, mask_GS: Tensor, key_GS: Tensor | None = None) -> tuple[Tensor, Tensor]:

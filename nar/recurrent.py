@@ -139,7 +139,8 @@ class RecurrentAggregator(Aggregator):
             return self.kernel(messages_SGF, weights)[-1]
         sizes_G = mask_SG.sum(0)
         front_SG = torch.sort((~mask_SG).to(torch.int8), dim=0, stable=True).indices
-        if messages_SGF.device.type == "cpu":  # elsewhere, to know the longest would mean to wait for the device
+        # elsewhere, to know the longest would mean to wait for the device
+        if messages_SGF.device.type == "cpu" and not torch.compiler.is_compiling():
             front_SG = front_SG[: max(1, int(sizes_G.max()))]
         beyond_SG = torch.arange(len(front_SG), device=sizes_G.device).unsqueeze(1) >= sizes_G
         # zeros, as what stands at a masked position may be infinite, and its gradient then not a number

@@ -17,17 +17,18 @@ rounding is monotone; so is the clipping.
 
 What the papers leave open, or what we could not read, is an option:
 
-    bound=1e4            messages are clipped to [-bound, bound]; None: never, as published. States otherwise grow
-                         exponentially with the steps and overflow on long traces
+    bound=1e4            messages are clipped to [-bound, bound]; None: never, as published. States of l3_tropical never
+                         stop growing by themselves: with the steps, or with `receiver_slot` exponentially
     complete=True        messages between all pairs; False: along the graph's edges
     sharpness=None       l3_tropical: a hard maximum in T. b > 0: log(sum exp(b .)) / b; the public code has b = 1, with
                          which psi is no longer what is claimed
-    receiver_slot=False  l3_tropical: psi also has U * s_v, as in the public code; states then double with every step
+    receiver_slot=False  l3_tropical: psi also has U * s_v, as in the public code; states then double with every step,
+                         which float32 (without bound) survives for 100 to 200 steps
     asynchrony_weight=0  l2_max: weight of the mean square of what psi lacks to be such a map, added to the loss; the
                          follow-up tried 0.001 to 10
 
 Not built: separate argument vectors beside states, and the sum aggregations of the follow-up.
-Not to be confused with: asynchronous *execution* (nar.asynchrony.asynchronous), which any layer can be put through.
+Not to be confused with: asynchronous *execution* (nar.asynchrony.asynchronous), which MPNN and PGN can be put through, too.
 
 Declared: permutation equivariant, uses history. Cost per step: N^2 F (K + 1) for K edge channels; 4 N F^2 of products,
 or 2 N F^2 and N F^2 additions and comparisons.

@@ -136,6 +136,14 @@ def test_what_stands_at_masked_positions_has_no_effect(kind):
         assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("kind", EVERY)
+def test_invariance_is_as_declared(kind):
+    aggregator, x, keep = made(kind), messages(), mask()
+    order = torch.tensor([3, 1, 5, 0, 4, 2])
+    same = torch.allclose(aggregator(x[:, order], keep[:, order]), aggregator(x, keep), rtol=1e-10, atol=1e-10)
+    assert same == aggregator.permutation_invariant
+
+
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("masked", [False, True])
 def test_the_linear_map_before_goes_into_the_input_matrix(cell, masked):

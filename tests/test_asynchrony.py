@@ -366,6 +366,9 @@ def test_the_penalty_of_l2_max_pushes_psi_towards_a_homomorphism():
         rollout.penalties["asynchrony"].backward()
         optimiser.step()
     assert 0 < values[-1] < 0.2 * values[0]
+    torch.manual_seed(0)
+    lighter = Reasoner.build("bfs", "l2_max", hidden=8, asynchrony_weight=2.5).train()
+    assert lighter(batch, gumbel=False).penalties["asynchrony"].item() == pytest.approx(values[0] / 4)
     assert not reasoner.eval()(batch).penalties
     assert not Reasoner.build("bfs", "l2_max", hidden=8).train()(batch).penalties
     assert total_loss(batch, reasoner(batch)).isfinite()
