@@ -73,6 +73,9 @@ def worker(name, sizes, limit_gb):
         counted = None
     about = {"parameters": sum(p.numel() for p in processor.parameters()), "cost": processor.cost, "counted": counted}
     print(json.dumps(about), flush=True)
+    small = check.steps(processor, [check.inputs(graphs=1, nodes=2, features=HIDDEN, dtype=torch.float32)]).seen()
+    if any(t.requires_grad for t in small):  # kernels are loaded before memory is measured
+        torch.stack([t.sum() for t in small if t.requires_grad]).sum().backward()
     for nodes in sizes:
         row = {"nodes": nodes}
         try:
@@ -83,10 +86,12 @@ def worker(name, sizes, limit_gb):
             def forward(x=x):
                 return check.steps(processor, [x])
 
+            processor.eval()
             with torch.no_grad():
                 row["step_seconds"] = measured(forward)
             row["step_mb"] = peak_mb() - before
             forget_peak()
+            processor.train()
 
             def train(forward=forward):
                 processor.zero_grad(set_to_none=True)

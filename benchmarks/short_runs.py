@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import io
 import json
 import pathlib
@@ -81,7 +80,6 @@ def main() -> int:
     names = options.names or processors.names()
     for name in names:
         processors.find(name)
-    assert {"hidden"} <= {field.name for field in dataclasses.fields(Config)}
     rows = json.loads(options.output.read_text())["rows"] if options.output.is_file() else {}
     for name in names:
         if name not in rows or options.again:

@@ -131,8 +131,8 @@ def aggregate(
 
 
 def update_parts(layer: MessageLayer, step: Step, state_BNF: Tensor) -> tuple[Tensor, Tensor]:
-    """Two arguments per node: its state after the messages of one half of the senders, and of the other."""
-    first_BSR, second_BSR = _halves(layer, step, state_BNF)
+    """Two arguments per node: its state after the messages of some of its senders, and after those of the others."""
+    first_BSR, second_BSR = _shares(layer, step, state_BNF)
     messages_BSRF = _expanded(layer.messages(step, state_BNF, state_BNF), state_BNF)
     return tuple(
         layer.update(step, state_BNF, aggregate(layer.aggregation, messages_BSRF, mask))
@@ -168,7 +168,7 @@ def asynchrony_residuals(
         raise ValueError(f"need 2 nodes or more to tell one message from another, got {state_BNF.shape[1]}")
     how = layer.aggregation
     with torch.no_grad():
-        first_BSR, second_BSR = _halves(layer, step, state_BNF)
+        first_BSR, second_BSR = _shares(layer, step, state_BNF)
         messages_BSRF = _expanded(layer.messages(step, state_BNF, state_BNF), state_BNF)
         one_BNF, two_BNF = (aggregate(how, messages_BSRF, mask) for mask in (first_BSR, second_BSR))
         both_BNF = aggregate(how, messages_BSRF, first_BSR | second_BSR)
@@ -209,11 +209,11 @@ def _present(layer: MessageLayer, step: Step, state_BNF: Tensor) -> Tensor:
     return torch.ones(graphs, nodes, nodes, dtype=torch.bool, device=state_BNF.device)
 
 
-def _halves(layer: MessageLayer, step: Step, state_BNF: Tensor) -> tuple[Tensor, Tensor]:
-    """The messages from every other sender, and the rest."""
+def _shares(layer: MessageLayer, step: Step, state_BNF: Tensor) -> tuple[Tensor, Tensor]:
+    """The messages from every third sender, and the rest: parts of unequal size, which a mean cannot put together."""
     present_BSR = _present(layer, step, state_BNF)
-    even_S11 = (torch.arange(state_BNF.shape[1], device=state_BNF.device) % 2 == 0).view(-1, 1)
-    return present_BSR & even_S11, present_BSR & ~even_S11
+    third_S1 = (torch.arange(state_BNF.shape[1], device=state_BNF.device) % 3 == 0).view(-1, 1)
+    return present_BSR & third_S1, present_BSR & ~third_S1
 
 
 def _random(processor: Any, graphs: int, nodes: int) -> tuple[Step, Tensor]:

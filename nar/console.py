@@ -40,6 +40,9 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
     """
     import tyro  # 0.1 s, and only the command line needs it
 
+    flags = [word.partition("=")[0] for word in argv if word.startswith("--")]
+    if twice := next((flag for flag in flags if flags.count(flag) > 1), None):
+        fail(f"{twice} is given twice, and only the last would count; give several values after one {twice}", prog)
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):

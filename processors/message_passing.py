@@ -30,6 +30,7 @@ GRU and LCM aggregations, and norms over the batch, also mix the graphs of a bat
 Not to be confused with processors/gatv2.py and gin.py, which are those layers as CLRS has them.
 
 Cost per step: the layer's; features of all N^2 pairs are made before the edges among them are chosen (`complete`: all).
+To count the edges, the host waits for a GPU once per step.
 
 Shapes: B graphs, N nodes, F features, E edges.
 """

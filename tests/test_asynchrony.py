@@ -181,6 +181,27 @@ def test_sums_by_hand():
     torch.testing.assert_close(gap[1], -(2 * one + 1).unsqueeze(2).expand_as(gap[1]))
 
 
+def test_each_half_of_an_equation_counts():
+    """Neutral elements that do something, and things done one after the other that are not the sum, each alone."""
+
+    class Floor(Counter):  # phi(s, 0) is not s, though phi(phi(s, m), n) = phi(s, m + n)
+        def update(self, step, state_BNF, message_BNF):
+            return torch.maximum(torch.maximum(state_BNF, message_BNF), torch.zeros(1, dtype=F64))
+
+    class Square(Counter):  # phi(s, 0) = s, but squares do not add up
+        def update(self, step, state_BNF, message_BNF):
+            return state_BNF + message_BNF * message_BNF.abs()
+
+    assert asynchrony_residuals(Floor(how="max"))["action"] > 0.1
+    assert asynchrony_residuals(Square())["action"] > 0.1
+    step, state = data(F64, features=1)
+    two = state.abs() + 1
+    two[:, ::3] = 0  # the first share of the messages is all zero, so that its mean with nothing is too
+    found = asynchrony_residuals(Counter(how="mean"), step, two)
+    whole, share = 2 * two.mean(1), 2 * two.sum(1) / 4  # of 6 senders, 2 are in the first share
+    assert found["aggregation"] == pytest.approx((whole - share / 2).abs().max().item())
+
+
 def test_residuals_are_repeatable_and_ask_for_what_they_need():
     processor = made("l2_max")
     assert asynchrony_residuals(processor) == asynchrony_residuals(processor)

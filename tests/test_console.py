@@ -66,6 +66,10 @@ def test_values_are_read():
         ("--oven-heat hot", "--oven-heat takes a number; got 'hot'"),
         ("--eval-sizes 4 x", "--eval-sizes takes whole numbers; got '4' 'x'"),
         ("--mode firm", "--mode takes one of soft, hard; got 'firm'"),
+        (
+            "--flavour a --flavour b",
+            "--flavour is given twice, and only the last would count; give several values after one --flavour",
+        ),
         ("--limit many", "--limit takes a whole number or None; got 'many'"),
         ("--resume true", "--resume takes no value (write it alone, or as --no-...); got 'true'"),
         ("--minutes -3", "minutes must be at least 1, got -3; leave --minutes out for 40"),

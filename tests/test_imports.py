@@ -24,7 +24,20 @@ ALLOWED = {
         "points",
         "names",
     },
-    "nar.processors": {"spec", "process", "aggregate", "neighbourhood", "layers", "names"},
+    "nar.processors": {
+        "spec",
+        "process",
+        "aggregate",
+        "aggregators",
+        "recurrent",
+        "monoid",
+        "semiring",
+        "asynchrony",
+        "units",
+        "neighbourhood",
+        "layers",
+        "names",
+    },
 }
 DOORS = {"nar.datasets.canonical"}  # beside the tables: the fixed sets, which belong to no single algorithm
 WITHOUT_TORCH = {

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import nar
-from nar import cli, console
+from nar import check, cli, console
 from nar.batch import draw, training_spec
 from nar.config import Config
 from nar.loss import total_loss
@@ -34,7 +34,7 @@ TINY = {
 }
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 SHOW = {"--n", "--p", "--low", "--param", "--no-figure", "--gif"}  # of `nar show`, as tests/test_show.py knows them
-ELSEWHERE = {"--help"}  # flags that are not settings
+ELSEWHERE = {"--help", "--nproc-per-node"}  # flags that are not settings
 
 
 def text(page):
@@ -128,6 +128,8 @@ def test_commands_exist(page, workplace, capsys):
                 assert config.processor in nar.processors.names()
         elif words[:2] == ["nar", "list"]:
             assert cli.main(words[1:]) == 0
+        elif words[:2] == ["nar", "check"]:  # run by test_own_processor_from_the_command_line
+            assert len(words) == 3 and (words[2].startswith("my_module:") or words[2] in nar.processors.names())
         elif words[:2] == ["nar", "show"]:
             with contextlib.chdir(workplace):
                 assert cli.main(words[1:]) == 0
@@ -154,8 +156,11 @@ def test_links_lead_somewhere(page):
 
 def test_names_in_the_text_exist():
     listed = text("docs/processors.md").split("## What there is")[1]
-    for row in re.findall(r"^\| (`.*?) \|", listed, flags=re.M):
-        assert set(re.findall(r"`(\w+)`", row)) <= set(nar.processors.names())
+    rows = re.findall(r"^\| (`.*?) \|", listed, flags=re.M)
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(named) == nar.processors.names()
+    contract = text("docs/processors.md").split("## What must hold")[1].split("## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", contract, flags=re.M) == list(check.CHECKS)
     for page in PAGES:
         for name in re.findall(r"\bhood\.(\w+)\(", text(page)):
             assert callable(getattr(Neighbourhood, name))
@@ -170,7 +175,7 @@ def test_names_in_the_text_exist():
 def test_own_processor_from_the_command_line(page, name, tmp_path):
     """The block saved as my_module.py and trained by the page's own command; then loaded and run."""
     (block,) = (block for block in blocks(page, "python") if f"class {name}(" in block)
-    (command,) = (command for command in commands(page) if f"my_module:{name}" in command)
+    command, checked = (command for command in commands(page) if f"my_module:{name}" in command)
     (tmp_path / "my_module.py").write_text(block)
     flags = [f"--{key.replace('_', '-')}" for key in TINY]
     values = [[str(v) for v in value] if isinstance(value, tuple) else [str(value)] for value in TINY.values()]
@@ -181,6 +186,8 @@ def test_own_processor_from_the_command_line(page, name, tmp_path):
     run = {"cwd": tmp_path, "capture_output": True, "text": True}
     done = subprocess.run([sys.executable, "-c", main, *words[1:], *tiny], **run)
     assert done.returncode == 0, done.stderr
+    done = subprocess.run([sys.executable, "-c", main, *shlex.split(checked)[1:], "--no-compile"], **run)
+    assert done.returncode == 0 and " hold, 0 fail, " in done.stdout, done.stdout + done.stderr
     assert (tmp_path / "runs" / f"bellman_ford-my_module.{name}-seed42" / "report.md").is_file()
     reader = (
         "import networkx, nar\n"

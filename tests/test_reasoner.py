@@ -163,7 +163,8 @@ def test_the_state_changes_from_step_to_step(kind):
     hidden = [state[0] if isinstance(state, tuple) else state for state in rollout.states]
     assert all(len(h) >= batch.live(s) for s, h in enumerate(hidden))
     for before, after in itertools.pairwise(hidden):
-        assert (after[:2] - before[:2]).abs().amax((1, 2)).min() > 1e-4
+        # without a memory, the state settles as soon as the hints do
+        assert (after[:2] - before[:2]).abs().amax((1, 2)).min() > (1e-4 if model.processor.uses_history else 1e-6)
     assert model(batch).states is None
 
 
