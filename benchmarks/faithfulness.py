@@ -27,7 +27,7 @@ import torch
 from nar import checkpoint, datasets, faithfulness_report, references
 from nar.batch import collate
 from nar.config import Config
-from nar.datasets.canonical import draw
+from nar.datasets import canonical
 from nar.evaluate import TEST_SEED, evaluate
 from nar.reference_audit import pointers_valid, precision, scales
 from nar.run_directory import provenance
@@ -39,7 +39,7 @@ BETA = 1e4
 def graphs(algorithm, size, samples, weights):
     """Test graphs, one at a time; those of 64 nodes with `drawn` weights are the canonical set."""
     if weights == "drawn":
-        yield from draw(algorithm, size, samples, TEST_SEED)
+        yield from canonical.draw(algorithm, size, samples, TEST_SEED)
         return
     rng = np.random.RandomState(TEST_SEED)
     for _ in range(samples):
@@ -92,7 +92,7 @@ def on_pairs(size, samples, weights, beta):
     encoder, decoder = reasoner.coders("floyd_warshall")
     for coder in (encoder, decoder):
         del coder.probes["Pi_h"]
-    pos, errors, worst_mse = torch.arange(size) / size, {"Pi": 0, "Pi_h": 0, "msk": 0, "k": 0}, 0.0
+    errors, worst_mse = {"Pi": 0, "Pi_h": 0, "msk": 0, "k": 0}, 0.0
     exact, began = 0, time.perf_counter()
     for trace in graphs(algorithm, size, samples, weights):
         batch = collate([trace], algorithm)
@@ -102,7 +102,7 @@ def on_pairs(size, samples, weights, beta):
             truth = {
                 name: torch.as_tensor(np.asarray(trace.compact[name][step + 1])) for name in ("Pi_h", "D", "msk", "k")
             }
-            pointers = (rollout.states[step][1][0, ..., 2] - pos[:, None, None]).abs().argmin(0)
+            pointers = (rollout.states[step][1][0, ..., 2] * size).round()  # held as positions i / n
             errors["Pi_h"] += int((pointers != truth["Pi_h"]).sum())
             errors["msk"] += int((hints["msk"][0] != truth["msk"]).sum())
             errors["k"] += int(hints["k"][0] != truth["k"])

@@ -39,10 +39,10 @@ def measure(
 
     Probes are fitted on graphs of `small` nodes, interventions are made on such graphs.
     """
-    from nar.datasets.canonical import draw
+    from nar.datasets import canonical
 
-    traces = list(draw(algorithm, size, samples, TEST_SEED))
-    fitting = list(draw(algorithm, small, max(samples, 64), TEST_SEED + 1))
+    traces = list(canonical.draw(algorithm, size, samples, TEST_SEED))
+    fitting = list(canonical.draw(algorithm, small, max(samples, 64), TEST_SEED + 1))
     score = evaluate(reasoner, algorithm, traces)
     hints = bool(algorithm.spec.hints) and reasoner.hint_mode != "none"
     return {
@@ -61,7 +61,7 @@ def measure(
 
 def compare(runs: Sequence[str | Path], *, size: int = 64, small: int = 16, samples: int = 32) -> dict[str, Any]:
     """Measure trained runs and their baselines. Every run directory holds one algorithm (its best checkpoint)."""
-    from nar.datasets.canonical import draw
+    from nar.datasets import canonical
 
     rows: list[dict[str, Any]] = []
     trained: dict[tuple[str, str], list[tuple[int, Reasoner]]] = {}
@@ -87,7 +87,9 @@ def compare(runs: Sequence[str | Path], *, size: int = 64, small: int = 16, samp
         for (a, one), (b, other) in list(itertools.combinations(found, 2))[:PAIRS]:
             algorithm = datasets.get(name)
             if one.hint_mode != "none" and other.hint_mode != "none":
-                agreed = external(one, algorithm, list(draw(algorithm, size, samples, TEST_SEED)), against=other)
+                agreed = external(
+                    one, algorithm, list(canonical.draw(algorithm, size, samples, TEST_SEED)), against=other
+                )
                 seeds.append(
                     {"algorithm": name, "who": f"{processor} seeds {a}, {b}", "hints": agreed["area"]}
                     | {"acting": agreed["acting"], "outputs": agreed["outputs"]}

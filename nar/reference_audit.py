@@ -63,14 +63,14 @@ def precision(
 
     `first`: the smallest of `sizes` at which any entry differs, None where none does.
     """
-    from nar.datasets.canonical import draw
+    from nar.datasets import canonical
 
     models = {dtype: copy.deepcopy(reasoner).to(dtype) for dtype in dtypes}
     exact = copy.deepcopy(reasoner).double()
     found: dict[str, Any] = {str(dtype).split(".")[1]: {"first": None, "differ": {}} for dtype in dtypes}
     for size in sizes:
         differ, total = dict.fromkeys(dtypes, 0), 0
-        for part in portions(draw(algorithm, size, samples, seed, params), reasoner.processor.features):
+        for part in portions(canonical.draw(algorithm, size, samples, seed, params), reasoner.processor.features):
             batch = collate(part, algorithm)
             truth = _outputs(exact, double(batch, part))
             total += sum(value.numel() for value in truth.values())
@@ -102,13 +102,13 @@ def scales(
     seed: int = TEST_SEED,
 ) -> dict[float, dict[str, float]]:
     """Score, whole graphs right and right answers with all weights multiplied: the same graphs at every scale."""
-    from nar.datasets.canonical import draw
+    from nar.datasets import canonical
 
     if "scale" not in algorithm.params:
         raise ValueError(f"{algorithm.name} has no weights to scale; ask an algorithm on weighted graphs")
     found = {}
     for scale in scales:
-        score = evaluate(reasoner, algorithm, draw(algorithm, size, samples, seed, {"scale": scale}))
+        score = evaluate(reasoner, algorithm, canonical.draw(algorithm, size, samples, seed, {"scale": scale}))
         valid = (score.valid or 0) / score.samples
         found[scale] = {"score": score.score, "exact": score.exact / score.samples, "valid": valid}
     return found

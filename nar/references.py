@@ -203,11 +203,11 @@ def _write_decoder(decoder: Decoder, program: Program) -> None:
             read = _layer(maps, 2 if probe.location is Location.EDGE else 0)
             read.weight[0, column] = _gain(probe)
             if probe.type is Type.MASK:
-                read.bias[0] = -SHARP / 2
+                read.bias[0] = -SHARP
 
 
 def _gain(probe: Probe) -> float:
-    return 1.0 if probe.type is Type.SCALAR else SHARP
+    return {Type.SCALAR: 1.0, Type.MASK: 2 * SHARP}.get(probe.type, SHARP)
 
 
 def _layer(maps: Any, index: int) -> nn.Linear:

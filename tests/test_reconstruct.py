@@ -293,6 +293,15 @@ def test_nodes_may_be_renamed_and_samples_do_not_see_each_other(kind):
             torch.testing.assert_close(value[0], ours.outputs[name][b], rtol=1e-10, atol=1e-10)
 
 
+def test_finished_samples_that_stay_in_the_batch_do_not_count(monkeypatch):
+    model, batch = reasoner("mpnn").train(), naive.random_batch([4, 2, 2, 2], nodes=3)
+    found = []
+    for granule in (1, 4):  # dropped at once, and never
+        monkeypatch.setattr("nar.rollout.GRANULE", granule)
+        found.append(model(batch, gumbel=False).penalties["reconstruction"])
+    torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-12)
+
+
 def test_masks_come_from_the_generator():
     model, batch = reasoner("mpnn", reconstruction="masked").train(), naive.random_batch(LENGTHS)
 

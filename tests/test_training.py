@@ -253,11 +253,11 @@ def test_resuming_a_run_that_was_never_started_starts_it(tiny, no_report):
 def stop_at(step, monkeypatch, *numbers):
     real = training.training_batch
 
-    def send(algorithm, config, now):
+    def send(algorithm, config, now, **options):
         if now == step:
             for number in numbers:
                 signal.raise_signal(number)
-        return real(algorithm, config, now)
+        return real(algorithm, config, now, **options)
 
     monkeypatch.setattr(training, "training_batch", send)
 
