@@ -12,6 +12,10 @@ The files follow the flow of the data:
     encode                         probes to features
     neighbourhood, aggregate       who sends to whom, and what becomes of the messages
     process                        the contract of a processor; the processors themselves: nar.processors
+    aggregators, recurrent, monoid, semiring   what becomes of messages beyond maximum, sum and mean
+    asynchrony                     what a processor loses, or not, when messages arrive one by one
+    units, edge_pointers, reconstruct   options: comparisons, hard minima, log n; repaired edge pointers; ReNAR
+    check, trial, dry_run          what must hold of a processor, run on your own, and what its step costs
     decode                         features to hints and outputs
     reasoner, rollout              the model, and its steps: encode, process, decode, again
     loss, metric                   what is minimised, what is reported
@@ -19,6 +23,8 @@ The files follow the flow of the data:
     run_directory                  what a run leaves behind
     train, evaluate, predict       training runs, scores, answers on a graph of your own
     report, figures                what a run looked like
+    references, reference_steps, reference_audit   reasoners whose weights are set, not learned, and exact
+    faithfulness, faithfulness_inside, faithfulness_report   does a reasoner follow the algorithm, or only its answers?
     names, console, cli            the command line
 
     >>> import nar

@@ -68,7 +68,7 @@ class Readout:
 class Processor(nn.Module):
     """Base class. A subclass defines `forward`; it may override `initial_state` and `readout`.
 
-    The declared facts, all but `cost`, are checked by the contract tests over every processor in the table.
+    The declared facts are checked by `nar check`, and by the tests over every processor in the table.
     """
 
     permutation_equivariant: bool = True  # renaming the nodes renames the result
