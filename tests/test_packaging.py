@@ -67,6 +67,8 @@ def test_every_import_is_a_declared_requirement():
     declared = {
         r.split("[")[0].split(">")[0].split("=")[0].split("<")[0].strip().replace("-", "_") for r in requirements
     }
+    if "pillow" in declared:
+        declared.add("PIL")
     if "dm_clrs" in declared:
         declared.add("clrs")
     used = set()

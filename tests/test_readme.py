@@ -133,6 +133,8 @@ def test_commands_exist(page, workplace, capsys):
         elif words[:2] == ["nar", "show"]:
             with contextlib.chdir(workplace):
                 assert cli.main(words[1:]) == 0
+        elif words[:2] == ["nar", "faithfulness"]:
+            assert not set(FLAG.findall(command)) - {"--size", "--small", "--samples", "--out"}
         elif words[0] == "python":
             assert (ROOT / words[1]).is_file(), command
         else:
