@@ -108,7 +108,8 @@ class Algorithm:
     def run(self, **inputs: Any) -> Trace:
         """Check the inputs, run the algorithm on them and record it. The inputs are copied, never changed."""
         self._check_arguments(inputs)
-        arguments, compact = self.prepare(**inputs)
+        arguments, probes = self.prepare(**inputs)
+        compact: dict[str, Any] = dict(probes)
         nodes = len(compact["pos"])
         hints, outputs = self._layout(nodes)
         most = self.max_steps(nodes)

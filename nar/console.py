@@ -42,7 +42,8 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
 
     flags = [word.partition("=")[0] for word in argv if word.startswith("--")]
     # numbers are a list as a whole; words, such as --option a=1, one would expect to add up
-    several = {f"--{f.name.replace('_', '-')}" for f in dataclasses.fields(config_class) if "tuple[str" in str(f.type)}
+    fields = dataclasses.fields(config_class)  # pyright: ignore[reportArgumentType]
+    several = {f"--{f.name.replace('_', '-')}" for f in fields if "tuple[str" in str(f.type)}
     if twice := next((flag for flag in flags if flags.count(flag) > 1 and flag in several), None):
         fail(f"{twice} is given twice, and only the last would count; give several values after one {twice}", prog)
     box = io.StringIO()

@@ -168,7 +168,7 @@ def _sources(function: Callable) -> set[str]:
     for value in named:
         if inspect.ismodule(value):
             files.add(getattr(value, "__file__", None) or "")
-        elif hasattr(value, "py_func"):
-            files.add(value.py_func.__code__.co_filename)
+        elif helper := getattr(value, "py_func", None):
+            files.add(helper.__code__.co_filename)
     # a notebook's cell is no file; of the libraries used, numba's cache knows nothing either
     return {file for file in files if file.endswith(".py") and os.path.exists(file) and "site-packages" not in file}

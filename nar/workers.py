@@ -55,8 +55,9 @@ class _Pool:
                         except (EOFError, OSError):  # it died, busy or not
                             self._replace(worker, numbers, deaths, waiting)
                             continue
-                        finished, worker.place = worker.place, None
-                        done[finished] = result
+                        if worker.place is not None:
+                            done[worker.place] = result
+                        worker.place = None
                 value, error = done.pop(place)
                 if error is not None:
                     print(error[1], file=sys.stderr)
