@@ -74,14 +74,20 @@ def _list(argv: list[str]) -> None:
         sys.path.insert(0, "")
         print(_described(argv[0]))
         return
+    width = max(map(len, [*datasets.names(), *processors.names()]))
     print("algorithms (--algo):")
+    by_category: dict[str, list[str]] = {}
     for name in datasets.names():
-        print(f"  {name:<22} {_about(datasets.TABLE[name])}")
+        by_category.setdefault(datasets.get(name).category, []).append(name)
+    for category, names in sorted(by_category.items()):
+        print(f"  {category}")
+        for name in names:
+            print(f"    {name:<{width}}  {_about(datasets.TABLE[name])}")
     print("\nprocessors (--processor):")
     for name in processors.names():
         path, options = processors.TABLE[name]
-        chosen = ", ".join(key.replace("_", " ") for key in options)
-        print(f"  {name:<22} {_about(path)}" + (f" [{chosen}]" if chosen else ""))
+        chosen = ", ".join(f"{key}={value}".removesuffix("=True").replace("_", " ") for key, value in options.items())
+        print(f"    {name:<{width}}  {_about(path)}" + (f" [{chosen}]" if chosen else ""))
     print("\noptions of one processor: nar list NAME; your own: --processor my_module:MyProcessor")
 
 
@@ -293,8 +299,12 @@ def _file(path: str) -> pathlib.Path:
 
 
 def _about(path: str) -> str:
-    """The first line of the docstring of a table entry's module."""
-    return (importlib.import_module(path.split(":")[0]).__doc__ or "").strip().split("\n")[0].rstrip(".")
+    """The first line of the docstring of a table entry's module, cut where a part of it ends, to fit a terminal."""
+    line = (importlib.import_module(path.split(":")[0]).__doc__ or "").strip().split("\n")[0].rstrip(".,")
+    parts = re.split(r"(?=[,;:] | \()", line)
+    while len("".join(parts)) > 75 and len(parts) > 1:
+        parts.pop()
+    return "".join(parts)
 
 
 def _report(argv: list[str]) -> None:
