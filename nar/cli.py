@@ -304,7 +304,8 @@ def _about(path: str) -> str:
     parts = re.split(r"(?=[,;:] | \()", line)
     while len("".join(parts)) > 75 and len(parts) > 1:
         parts.pop()
-    return "".join(parts)
+    text = "".join(parts)
+    return text + ")" * (text.count("(") - text.count(")"))
 
 
 def _report(argv: list[str]) -> None:
