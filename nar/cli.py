@@ -86,7 +86,7 @@ def _list(argv: list[str]) -> None:
     print("\nprocessors (--processor):")
     for name in processors.names():
         path, options = processors.TABLE[name]
-        chosen = ", ".join(f"{key}={value}".removesuffix("=True").replace("_", " ") for key, value in options.items())
+        chosen = ", ".join(f"{key}={value}".removesuffix("=True") for key, value in options.items())
         print(f"    {name:<{width}}  {_about(path)}" + (f" [{chosen}]" if chosen else ""))
     print("\noptions of one processor: nar list NAME; your own: --processor my_module:MyProcessor")
 
@@ -149,16 +149,10 @@ def _check(argv: list[str]) -> int:
         "Run the contract of processors on a class and print what holds: nar check my_module:MyProcessor [options]",
     )  # fmt: skip
     assert name is not None  # --help has ended the program
-    options: dict[str, Any] = {}
-    for text in settings.option:
-        key, equals, value = text.partition("=")
-        if not equals or not key.isidentifier():
-            raise ValueError(f"--option takes name=value, got {text!r}")
-        options[key] = _value(value)
-
     from nar import check, processors
 
     kind, fixed = processors.find(name)
+    options = processors.options_from(name, settings.option)
     try:
         processors.build(name, check.FEATURES, **options)
     except ValueError:  # wrong options are the caller's mistake, in one line
@@ -214,6 +208,7 @@ class Show:
 def _show(argv: list[str]) -> None:
     from nar import datasets
 
+    sys.path.insert(0, "")  # my_module:algorithm is looked for in the current folder first
     name = argv[0] if argv and not argv[0].startswith("-") else None
     if name is None and not {"-h", "--help"} & set(argv):
         raise ValueError("nar show takes the name of an algorithm first: nar show bellman_ford --n 8 (nar list)")
@@ -225,7 +220,10 @@ def _show(argv: list[str]) -> None:
         "Run an algorithm on a random input, print its steps, and draw them: nar show NAME [options]",
     )  # fmt: skip
     assert algorithm is not None  # --help has ended the program
-    params = {key: value for key, value in (_parameter(text, algorithm) for text in settings.param)}
+    pairs = [_parameter(text, algorithm) for text in settings.param]
+    params = dict(pairs)
+    if twice := next((key for key, _ in pairs if [k for k, _ in pairs].count(key) > 1), None):
+        raise ValueError(f"parameter {twice} is given twice, and only the last would count")
 
     import numpy as np
 
@@ -237,7 +235,7 @@ def _show(argv: list[str]) -> None:
         raise ValueError(f"--param {' '.join(settings.param)} does not suit {name}: {error}") from None
     trace = algorithm.run(**inputs)
     print(show.text(trace, settings.steps or None), flush=True)
-    stem = f"{name}-n{settings.n}-seed{settings.seed}"
+    stem = f"{name}-n{settings.n}-seed{settings.seed}".replace(":", ".")
     if settings.figure:
         path = _file(settings.out or f"{stem}.png")
         drawing.figure(trace).savefig(path)

@@ -95,7 +95,7 @@ def to_data(trace: Trace, *, steps: int | None = None, dtype: torch.dtype = torc
 
 def from_data(data: Data) -> Trace:
     """The trace of one graph made by `to_data`, also of one taken from a batch."""
-    if "spec" not in data or not isinstance(data.spec, str):
+    if not isinstance(data, Data) or "spec" not in data or not isinstance(data.spec, str):
         raise ValueError("data must be one graph made by to_data; of a batch: each of batch.to_data_list()")
     spec, nodes, length = _spec(data.spec), int(data.num_nodes or 0), int(data.length)
     rows, columns = _numpy(data["edge_index"])
@@ -125,7 +125,10 @@ def from_data(data: Data) -> Trace:
 
 def to_batch(traces: Sequence[Trace], *, dtype: torch.dtype = torch.float64) -> Batch:
     """Traces of one algorithm, sizes mixed, as one batch; hints are padded to the longest."""
-    steps = max((trace.length for trace in traces), default=0)
+    names = sorted({trace.algorithm for trace in traces})
+    if len(names) != 1:
+        raise ValueError(f"traces must be of one algorithm, got {', '.join(names) or 'none'}")
+    steps = max(trace.length for trace in traces)
     return Batch.from_data_list([to_data(trace, steps=steps, dtype=dtype) for trace in traces])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -258,16 +257,11 @@ def _key(algorithm: str) -> str:
 
 
 def _options(config: Config) -> dict[str, Any]:
-    """--option name=value ... as keyword arguments of the processor; values as Python writes them, or words."""
-    found: dict[str, Any] = {}
-    for text in config.option:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise ValueError(f"--option takes name=value, got {text!r}")
-        if name in ("layer_norm", "triplet_features", "heads"):
+    """--option name=value ... as keyword arguments of the processor."""
+    from nar import processors
+
+    found = processors.options_from(config.processor, config.option)
+    for name in ("layer_norm", "triplet_features", "heads"):
+        if name in found:
             raise ValueError(f"--option {name}: this one has a flag of its own, --{name.replace('_', '-')}")
-        try:
-            found[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            found[name] = value
     return found

@@ -6,6 +6,7 @@ form that training prints at its end.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -182,7 +183,7 @@ def unusual(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that make a run another one than the default protocol's for its algorithm, processor and seed."""
     algorithm = config.get("algo", Config.algo)
     default = Config(algo=algorithm)
-    if algorithm in datasets.names():  # another version of nar may have known one more
+    with contextlib.suppress(ValueError, ImportError, TypeError):  # an algorithm that is not to be found here any more
         default = protocol.resolved(default, datasets.get(algorithm))
     default = default.to_dict()
     chosen = FREE | {"algo", "processor", "seed"}

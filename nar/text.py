@@ -207,7 +207,7 @@ def parse(text: str, spec: Any = None) -> Trace:
     `algorithm.run(**algorithm.arguments_of(parse(text)))`. Raises ValueError with line and column of what is wrong.
     """
     reader = Reader(text)
-    name = reader.match(r"[^\s:]+", "the name of an algorithm")
+    name = reader.match(r"[^\s:]+(?::\w+)?", "the name of an algorithm")  # also my_module:algorithm
     reader.expect(":\n")
     if spec is None:
         from nar import datasets  # loads numba, which a given spec does not need

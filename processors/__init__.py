@@ -5,7 +5,9 @@ Your own needs no line: pass `my_module:MyProcessor` wherever a name is asked fo
 
 from __future__ import annotations
 
+import ast
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 if __name__ != "nar.processors":
@@ -105,3 +107,35 @@ def accepts(name: str) -> set[str]:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return accepted - set(fixed)
+
+
+def options_from(name: str, words: Sequence[str]) -> dict[str, Any]:
+    """Options of a processor from the command line's `name=value`: values as Python writes them, or words.
+
+    ValueError where a value is not of the kind of the option's default; an unknown option is left to `build`.
+    """
+    defaults: dict[str, Any] = {}
+    for cls in find(name)[0].__mro__:
+        if "__init__" in vars(cls):
+            for p in inspect.signature(cls.__init__).parameters.values():
+                if p.kind is p.KEYWORD_ONLY:
+                    defaults.setdefault(p.name, p.default)
+    found: dict[str, Any] = {}
+    for text in words:
+        option, equals, word = text.partition("=")
+        if not equals or not option.isidentifier():
+            raise ValueError(f"--option takes name=value, got {text!r}")
+        if option in found:
+            raise ValueError(f"--option {option} is given twice")
+        try:
+            value = ast.literal_eval(word)
+        except (ValueError, SyntaxError):
+            value = {"true": True, "false": False, "none": None}.get(word.lower(), word)
+        default = defaults.get(option)
+        kinds = {bool: (bool,), int: (int,), float: (int, float), tuple: (tuple, list), str: (str,)}.get(type(default))
+        if kinds and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
+            raise ValueError(
+                f"--option {option} of {name} takes a {type(default).__name__}, as {default!r}, got {word!r}"
+            )
+        found[option] = value
+    return found

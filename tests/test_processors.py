@@ -416,3 +416,25 @@ def test_triplets_are_a_max_plus_product():
     product = max_plus(left, right)
     for b, j, k, f in itertools.product(range(2), range(4), range(6), range(5)):
         assert product[b, j, k, f] == max(left[b, i, j, f] + right[b, i, k, f] for i in range(3))
+
+
+def test_options_of_the_command_line_are_of_the_kind_of_their_defaults():
+    from nar.processors import options_from
+
+    assert options_from("rnar", ["masked=false", "layers=2", "cell=gru"]) == {
+        "masked": False,
+        "layers": 2,
+        "cell": "gru",
+    }
+    assert options_from("mpnn", ["gated=True"]) == {"gated": True}
+    for words, message in (
+        (["masked=maybe"], "--option masked of rnar takes a bool, as False, got 'maybe'"),
+        (["layers=x"], "--option layers of rnar takes a int, as 1, got 'x'"),
+        (["layers=True"], "takes a int"),
+        (["masked"], "--option takes name=value, got 'masked'"),
+        (["masked=True", "masked=False"], "--option masked is given twice"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            options_from("rnar", words)
+    with pytest.raises(ValueError, match="takes a tuple"):
+        options_from("discrete", ["temperature=3"])
