@@ -426,3 +426,28 @@ def test_graphs_that_fit_no_matrix_are_refused(G, message):
 def test_a_networkx_graph_given_as_a_matrix_is_told_the_way():
     with pytest.raises(ValueError, match=r"A must be a matrix, got a networkx graph: .*graphs\.from_networkx\(graph\)"):
         nar.datasets.get("bfs").run(A=nx.path_graph(3), s=0)
+
+
+# --- edges of the reference's graphs ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [0.0, 1e-9, 0.1, 0.25, 0.5, 0.6, 0.9, 0.999, 1.0])
+def test_edges_are_those_that_numpys_binomial_draws(p):
+    for seed in range(5):
+        ours, theirs = np.random.RandomState(seed), np.random.RandomState(seed)
+        np.testing.assert_array_equal(graphs.bernoulli(ours, p, (9, 9)), theirs.binomial(1, p, size=(9, 9)))
+        assert ours.randint(2**31) == theirs.randint(2**31)
+
+
+def test_a_number_beyond_the_distribution_is_drawn_again():
+    """Rounding makes that possible, about once in 10^16 numbers; the ones after it move up."""
+
+    class Numbers:
+        drawn = [[0.1, 2.0, 0.9], [0.8]]
+
+        def random_sample(self, count):
+            found = np.array(self.drawn.pop(0))
+            assert len(found) == count
+            return found
+
+    assert graphs.bernoulli(Numbers(), 0.3, (3,)).tolist() == [0, 1, 1]
