@@ -47,8 +47,6 @@ def bernoulli(rng: np.random.RandomState, p: float, shape: tuple[int, ...]) -> n
     NumPy inverts the distribution function of the rarer of the two outcomes, at one uniform number per entry, which is
     drawn again where it lies beyond the last value of that function, by rounding.
     """
-    if p == 0:
-        return np.zeros(shape, np.int64)
     rare = min(p, 1.0 - p)
     none = math.exp(math.log(1.0 - rare))
     most = none + rare * none / (1.0 - rare)

@@ -443,7 +443,8 @@ def test_a_number_beyond_the_distribution_is_drawn_again():
     """Rounding makes that possible, about once in 10^16 numbers; the ones after it move up."""
 
     class Numbers:
-        drawn = [[0.1, 2.0, 0.9], [0.8]]
+        def __init__(self):
+            self.drawn = [[0.1, 2.0, 0.9], [0.8]]
 
         def random_sample(self, count):
             found = np.array(self.drawn.pop(0))
