@@ -20,37 +20,31 @@ from nar.names import suggest
 if TYPE_CHECKING:
     from nar.algorithm import Algorithm
 
-USAGE = """usage: nar COMMAND [--help]
-
-commands:
-  train     train a reasoner, evaluate it at several sizes and write its report
-  list      the algorithms and processors that can be named; nar list NAME: what one processor is, its options
-  check     run the contract of processors on your own: nar check my_module:MyProcessor
-  show      run an algorithm on a small input and see its steps: nar show bellman_ford --n 8
-  report    write the report of a run directory again: nar report runs/NAME
-  faithfulness  do runs execute the algorithm, or only arrive at its answers? nar faithfulness runs/NAME ...
-"""
+# what can be typed after `nar`: where it is (a function of the other arguments) and what it does
+COMMANDS = {
+    "train": ("nar.cli:_train", "train a reasoner, evaluate it at several sizes and write its report"),
+    "list": ("nar.cli:_list", "the algorithms and processors there are; nar list NAME: one processor, its options"),
+    "check": ("nar.cli:_check", "run the contract of processors on your own: nar check my_module:MyProcessor"),
+    "show": ("nar.cli:_show", "run an algorithm on a small input and see its steps: nar show bellman_ford --n 8"),
+    "report": ("nar.cli:_report", "write the report of a run directory again: nar report runs/NAME"),
+    "faithfulness": ("nar.cli:_faithfulness", "do runs execute the algorithm, or only arrive at its answers?"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; mistakes of the user are one line on stderr and exit code 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help", "help"):
-        print(USAGE)
+        width = max(map(len, COMMANDS)) + 2
+        lines = [f"  {name:<{width}}{about}" for name, (_, about) in COMMANDS.items()]
+        print("\n".join(["usage: nar COMMAND [--help]", "", "commands:", *lines]))
         return 0 if argv else 2
     command, *rest = argv
-    commands = {
-        "train": _train,
-        "list": _list,
-        "check": _check,
-        "show": _show,
-        "report": _report,
-        "faithfulness": _faithfulness,
-    }
-    if command not in commands:
-        console.fail(suggest("command", command, commands, "nar --help"))
+    if command not in COMMANDS:
+        console.fail(suggest("command", command, COMMANDS, "nar --help"))
+    module, _, function = COMMANDS[command][0].partition(":")
     with console.errors():
-        return commands[command](rest) or 0
+        return getattr(importlib.import_module(module), function)(rest) or 0
 
 
 def _train(argv: list[str]) -> None:
