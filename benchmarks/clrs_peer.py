@@ -9,7 +9,8 @@ Training data is drawn as in dm-clrs's examples/run.py with its default flags: d
 (halved where run.py halves it), random positions, `pred` as input, sorting outputs as permutations, hints padded to the
 longest trajectory seen so far, of which 1000 samples give the first estimate. Test data as run.py's: the sampler's own
 defaults and positions, padded to the longest of the batch. Batches are drawn beforehand and only `model.feedback`
-(or `model.predict`) is measured, until its result is there; compilation is not.
+(or `model.predict`) is measured, until its result is there; compilation is not. A model that is slow is called fewer
+times (`--seconds`), which the result says.
 
 XLA computes with as many threads as it has cores. `cpu_seconds` is process time, which adds up all threads and so
 compares programs that use different numbers of them; `wall_seconds` is what a user waits. Both are medians over the
@@ -23,19 +24,18 @@ import importlib.metadata
 import json
 import os
 import resource
-import statistics
-import time
 
 import clrs
 import jax
 import numpy as np
+from measuring import timed
 
 PRED_AS_INPUT = frozenset(
     "binary_search minimum find_maximum_subarray find_maximum_subarray_kadane matrix_chain_order lcs_length "
     "optimal_bst activity_selector task_scheduling naive_string_matcher kmp_matcher jarvis_march".split()
 )
 SPARSE = frozenset({"articulation_points", "bridges", "mst_kruskal", "bipartite_matching"})
-WARM_UP = 3  # calls before measuring; the first one compiles
+WARM_UP = 2  # calls before measuring; the first one compiles
 
 
 def make_stream(args, rng):
@@ -88,17 +88,6 @@ def make_model(args, spec, feedback):
     return model
 
 
-def measure(call, batches):
-    """Process and wall seconds of every call after the warm-up, and the wall seconds of the first call."""
-    cpu, wall = [], []
-    for feedback in batches:
-        cpu_start, wall_start = time.process_time(), time.perf_counter()
-        jax.block_until_ready(call(feedback))
-        cpu.append(time.process_time() - cpu_start)
-        wall.append(time.perf_counter() - wall_start)
-    return cpu[WARM_UP:], wall[WARM_UP:], wall[0]
-
-
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--algo", default="bellman_ford")
@@ -106,7 +95,8 @@ def parse():
     parser.add_argument("--nodes", type=int, help="default: 16; 64 with --eval")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--hidden", type=int, default=128)
-    parser.add_argument("--steps", type=int, default=20, help="calls to measure")
+    parser.add_argument("--steps", type=int, default=20, help="calls to measure, at most")
+    parser.add_argument("--seconds", type=float, default=60, help="after which no further call is begun, but for two")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--eval", action="store_true", help="time model.predict instead of a training step")
     args = parser.parse_args()
@@ -125,23 +115,26 @@ def main():
     batches = [next(stream)] * count if args.eval else draw_batches(stream, count)
     model = make_model(args, spec, batches[0])
     keys = iter(jax.random.split(key, count))
-    if args.eval:
-        cpu, wall, first = measure(lambda feedback: model.predict(next(keys), feedback.features), batches)
-    else:
-        cpu, wall, first = measure(lambda feedback: model.feedback(next(keys), feedback), batches)
 
+    def call(feedback):
+        if args.eval:
+            jax.block_until_ready(model.predict(next(keys), feedback.features))
+        else:
+            jax.block_until_ready(model.feedback(next(keys), feedback))
+
+    timing = timed(call, batches, seconds=args.seconds, warm_up=WARM_UP)
+    medians = timing.medians()
     message_steps = max(1, hint_length(batches[0]) - 1)
     packages = ("dm-clrs", "jax", "jaxlib", "dm-haiku", "numpy")
     lengths = np.concatenate([feedback.features.lengths for feedback in batches])
     result = {
         "what": "predict" if args.eval else "train_step",
-        **{name: getattr(args, name) for name in ("algo", "processor", "nodes", "batch", "hidden", "steps", "seed")},
-        "cpu_seconds": statistics.median(cpu),
-        "wall_seconds": statistics.median(wall),
-        "cpu_seconds_per_message_step": statistics.median(cpu) / message_steps,
-        "wall_seconds_per_message_step": statistics.median(wall) / message_steps,
-        "cpu_seconds_range": [min(cpu), max(cpu)],
-        "first_call_wall_seconds": first,
+        **{name: getattr(args, name) for name in ("algo", "processor", "nodes", "batch", "hidden", "seed")},
+        **medians,
+        **{f"{name}_per_message_step": value / message_steps for name, value in medians.items()},
+        "cpu_seconds_range": [min(timing.cpu), max(timing.cpu)],
+        "first_call_wall_seconds": timing.first,
+        "calls": len(timing.cpu),
         "padded_hint_length": hint_length(batches[0]),
         "mean_hint_length": float(lengths.mean()),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

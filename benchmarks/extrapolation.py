@@ -19,7 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from nar import figures, report
+from nar.comparability import unusual
 from nar.config import FREE, Config
+from nar.protocol import TEST_SIZES
+from nar.published import ibarz2022
+from nar.results import read
 
 ROOT = Path(__file__).resolve().parents[1] / "results"
 LOCAL = FREE - {"steps"}  # settings that say where a run was made, not what it was
@@ -28,23 +32,23 @@ LOCAL = FREE - {"steps"}  # settings that say where a run was made, not what it 
 def clean(results: dict[str, Any]) -> dict[str, Any]:
     """The results without paths and other traces of the machine's file system."""
     config = Config.from_dict(results["config"])
-    if results["run"]["interrupted"] or config.eval_sizes != Config.eval_sizes or config.eval_samples:
+    if results["run"]["interrupted"] or config.eval_sizes not in (None, TEST_SIZES) or config.eval_samples:
         raise SystemExit(
             f"{config.run_dir} was stopped early or evaluated on other sets than the default: not recorded"
         )
     settings = {k: v for k, v in config.to_dict().items() if k not in LOCAL}
     default = Config().to_dict()
-    if other := report.unusual(settings):
+    if other := unusual(settings):
         raise SystemExit(f"{config.run_dir} was not made with the default protocol: {', '.join(other)}")
-    command = f"python train.py --algo {config.algo} --processor {config.processor} --seed {config.seed}"
+    command = f"python train.py --algo {config.title} --processor {config.processor} --seed {config.seed}"
     return results | {"config": default | settings, "command": command}
 
 
 def record(run_dirs: list[Path]) -> None:
     for run_dir in run_dirs:
-        results = clean(report.read_results(run_dir))
+        results = clean(read(run_dir))
         run = results["run"]
-        target = ROOT / f"{run['algorithm']}-{run['processor']}" / f"seed{run['seed']}"
+        target = ROOT / f"{run['algorithms'][0]}-{run['processor']}" / f"seed{run['seed']}"
         target.mkdir(parents=True, exist_ok=True)
         (target / "results.json").write_text(json.dumps(results) + "\n")
         shutil.copy(run_dir / "metrics.jsonl", target)
@@ -54,8 +58,8 @@ def recorded() -> dict[tuple[str, str], list[dict[str, Any]]]:
     """All recorded results by algorithm and processor, in order of their seeds."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for path in sorted(ROOT.glob("*/seed*")):
-        results = report.read_results(path)
-        groups[results["run"]["algorithm"], results["run"]["processor"]].append(results)
+        results = read(path)
+        groups[results["run"]["algorithms"][0], results["run"]["processor"]].append(results)
     return {key: sorted(runs, key=lambda r: r["run"]["seed"]) for key, runs in sorted(groups.items())}
 
 
@@ -67,8 +71,7 @@ def cell(runs: list[dict[str, Any]], size: int, key: str = "score") -> str:
 
 
 def summary(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
-    published = report.published()
-    sizes, published = Config.eval_sizes, report.published()
+    sizes, published = TEST_SIZES, ibarz2022()
     lines = [
         "# Recorded results",
         "",
@@ -122,7 +125,7 @@ def main() -> None:
     groups = recorded()
     for (algorithm, processor), runs in groups.items():
         folder = ROOT / f"{algorithm}-{processor}"
-        figures.score_against_size(runs, report.published()).savefig(folder / "score.png")
+        figures.score_against_size(runs, ibarz2022()).savefig(folder / "score.png")
         report.write_report(folder / f"seed{runs[0]['run']['seed']}")
     (ROOT / "README.md").write_text(summary(groups))
     print(summary(groups))

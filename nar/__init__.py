@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from nar import datasets, processors
     from nar.algorithm import Algorithm
     from nar.config import Config
-    from nar.predict import Prediction, load
+    from nar.predict import load
+    from nar.prediction import Prediction
     from nar.process import Processor, Readout, Step
     from nar.reasoner import Reasoner
     from nar.spec import Probe, Spec
@@ -55,7 +56,7 @@ __all__ = [
 _HOMES = {
     "Algorithm": "nar.algorithm",
     "Config": "nar.config",
-    "Prediction": "nar.predict",
+    "Prediction": "nar.prediction",
     "Probe": "nar.spec",
     "Processor": "nar.process",
     "Readout": "nar.process",

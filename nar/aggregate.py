@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nar import cpu
+from nar.mapped import folded
 
 MASKED = -1e6  # what dm-clrs puts in the place of a message from a node that is no neighbour
 
@@ -47,25 +48,31 @@ def max_plus(left_BNNF: Tensor, right_BNNF: Tensor) -> Tensor:
     A matrix product in the semiring (max, +); the maximum that a triplet message takes over its third node separates
     into it (Dudzik and Velickovic 2022). The gradient of a tie goes to the first maximum.
     """
-    return _MaxPlus.apply(left_BNNF, right_BNNF)  # type: ignore[return-value]
+    return _MaxPlus.apply(left_BNNF, right_BNNF)[0]  # type: ignore[index]
 
 
 class _MaxPlus(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, left, right):  # type: ignore[override]
-        wants_grad = left.requires_grad or right.requires_grad
+    def forward(left, right):  # type: ignore[override]
         if cpu.usable(left, right):
-            best, where = cpu.max_plus(left, right)
-        else:
-            best, where = _max_plus_plain(left, right)
-        if wants_grad:
-            ctx.save_for_backward(where)
-            ctx.shape = left.shape
-        return best
+            return cpu.max_plus(left, right)
+        return _max_plus_plain(left, right)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        where = output[1]
+        ctx.mark_non_differentiable(where)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(where)
+        ctx.shape = inputs[0].shape
+
+    @staticmethod
+    def vmap(info, in_dims, *arguments):
+        return folded(_MaxPlus, in_dims, arguments)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):  # type: ignore[override]
+    def backward(ctx, grad, _):  # type: ignore[override]
         (where,) = ctx.saved_tensors
         if cpu.usable(grad):
             return cpu.max_plus_backward(grad, where, ctx.shape[1])

@@ -15,7 +15,7 @@ Shapes: B graphs, N nodes, T hint snapshots.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,22 @@ class Batch:
         """How many samples (always the first ones) still take `step`; everyone takes step 0."""
         return len(self) if step == 0 else sum(length > step + 1 for length in self.lengths)
 
+    def told(self, step: int) -> int:
+        """How many samples (the first ones) have hints of the moment after `step`: none of those with one snapshot."""
+        return sum(length > step + 1 for length in self.lengths)
+
+    def running(self, step: int, device: torch.device) -> Tensor:
+        """Which samples [B] take `step`."""
+        return torch.arange(len(self), device=device) < self.live(step)
+
+    def ends(self, step: int, device: torch.device) -> Tensor:
+        """Which samples [B] have `step` as their last one."""
+        return torch.tensor([max(0, length - 2) == step for length in self.lengths], device=device)
+
+    def counting(self) -> Tensor | None:
+        """Which predicted hints count, step after step; None: all that there are."""
+        return None
+
     def rows(self, which: Sequence[int]) -> Batch:
         """The batch of some of the samples, in rising order."""
         lengths = [self.lengths[b] for b in which]
@@ -79,11 +95,31 @@ class Batch:
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""
+        return self.of(lambda value: value.to(device, non_blocking=non_blocking))
 
-        def move(data: dict[str, Any]) -> dict[str, Any]:
-            return {name: value.to(device, non_blocking=non_blocking) for name, value in data.items()}
+    def pinned(self) -> Batch:
+        """The same batch in memory that a GPU can copy from while it computes."""
+        return self.of(lambda value: value.pin_memory())
 
-        return dataclasses.replace(self, inputs=move(self.inputs), hints=move(self.hints), outputs=move(self.outputs))
+    def used_on(self, stream: torch.cuda.Stream) -> Batch:
+        """Tell the allocator that a stream other than the one it was made on reads this batch."""
+
+        def tell(value: Tensor) -> Tensor:
+            value.record_stream(stream)
+            return value
+
+        return self.of(tell)
+
+    def of(self, make: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch whose every tensor is made of this one's."""
+
+        def made(data: dict[str, Any]) -> dict[str, Any]:
+            return {
+                name: Runs(make(value.values), make(value.index)) if isinstance(value, Runs) else make(value)
+                for name, value in data.items()
+            }
+
+        return dataclasses.replace(self, inputs=made(self.inputs), hints=made(self.hints), outputs=made(self.outputs))
 
 
 def training_spec(algorithm: Any) -> Spec:

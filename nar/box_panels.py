@@ -153,6 +153,8 @@ class BoxPanels(Panels):
         if moment.before is not None:
             if self.order is not None:
                 moved |= self._places(moment) != self._places(Moment("", moment.before))
+                if self.order in moment.now and linked_list(moment.now[self.order]) is None:  # a model's: no order
+                    moved |= moment.changed(self.order)
             for name in (*self.masks, *self.classes, *self.extra):
                 if name in moment.now:
                     moved |= moment.changed(name)

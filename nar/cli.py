@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 # what can be typed after `nar`: where it is (a function of the other arguments) and what it does
 COMMANDS = {
     "train": ("nar.cli:_train", "train a reasoner, evaluate it at several sizes and write its report"),
+    "sweep": ("nar.sweep_command:main", "train algorithms x processors x seeds, and compare them in one report"),
     "list": ("nar.cli:_list", "the algorithms and processors there are; nar list NAME: one processor, its options"),
     "check": ("nar.cli:_check", "run the contract of processors on your own: nar check my_module:MyProcessor"),
     "show": ("nar.cli:_show", "run an algorithm on a small input and see its steps: nar show bellman_ford --n 8"),
-    "report": ("nar.cli:_report", "write the report of a run directory again: nar report runs/NAME"),
+    "evaluate": ("nar.evaluate_command:main", "saved runs on more sizes, graph families, densities, weights"),
+    "report": ("nar.report_command:run", "the report of runs, from their files: nar report runs --out report"),
+    "export": ("nar.export_command:main", "a trained reasoner as safetensors with a JSON card, to share"),
     "faithfulness": ("nar.cli:_faithfulness", "do runs execute the algorithm, or only arrive at its answers?"),
 }
 
@@ -54,9 +57,9 @@ def _train(argv: list[str]) -> None:
     config = console.parse(
         Config, argv, "nar train", "Train a reasoner, evaluate it at several sizes, write its report."
     )
-    from nar.train import train
+    from nar.train import train_seeds
 
-    train(config, command=shlex.join(["python", "train.py", *argv]))
+    train_seeds(config, command=shlex.join(["python", "train.py", *argv]))
 
 
 def _list(argv: list[str]) -> None:
@@ -298,14 +301,6 @@ def _about(path: str) -> str:
         parts.pop()
     text = "".join(parts)
     return text + ")" * (text.count("(") - text.count(")"))
-
-
-def _report(argv: list[str]) -> None:
-    if len(argv) != 1 or argv[0].startswith("-"):
-        raise ValueError("nar report takes one run directory: nar report runs/NAME")
-    from nar import report
-
-    print(report.write_report(argv[0]))
 
 
 @dataclasses.dataclass

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 # Settings that do not change what is learned: a run may be resumed with other values of these.
 FREE = frozenset(
-    {"steps", "eval_sizes", "eval_samples", "device", "threads", "workers", "out", "resume", "checkpoint_every"}
+    "steps eval_sizes eval_samples device threads workers memory cuda_graphs seeds out resume checkpoint_every "
+    "tracker".split()
 )
 
 
@@ -19,15 +20,19 @@ FREE = frozenset(
 class Config:
     """Settings of one training run."""
 
-    algo: str = "bellman_ford"
-    """Algorithm to learn: a name shown by `nar list`, or my_module:algorithm for your own."""
+    algo: tuple[str, ...] = ("bellman_ford",)
+    """Algorithm to learn: a name shown by `nar list`, or my_module:algorithm for your own. Several share one processor,
+    with encoders and decoders of their own (a generalist)."""
     processor: str = "triplet_gmpnn"
     """Processor network: a name shown by `nar list`, or my_module:MyProcessor for your own class."""
     seed: int = 42
     """Seed of initialisation, training data and noise. Validation and test data do not depend on it."""
+    seeds: tuple[int, ...] = ()
+    """Train these seeds together, instead of --seed: each is a run with a directory and results of its own, equal to
+    what it would be alone."""
 
     steps: int = 10_000
-    """Training steps, one batch each."""
+    """Training steps, one batch of every algorithm each."""
     batch_size: int = 32
     """Graphs in a training batch."""
     learning_rate: float = 1e-3
@@ -71,6 +76,11 @@ class Config:
     encoder_init: Literal["xavier_on_scalars", "default"] = "xavier_on_scalars"
     """Initial scale of the encoders: scalar hints by 1/sqrt(hidden), or all by 1/sqrt(fan-in)."""
 
+    init_processor: Path | None = None
+    """Start with the processor of this run (a directory, or a checkpoint file) instead of a random one."""
+    freeze: Literal["nothing", "processor"] = "nothing"
+    """Leave the parameters of the processor as they are at the start."""
+
     hint_mode: Literal["encoded_decoded", "decoded_only", "none"] = "encoded_decoded"
     """Hints are predicted and fed back, predicted only (as additional losses), or not used."""
     hint_feedback: Literal["soft", "hard", "hard_on_eval", "straight_through"] = "soft"
@@ -78,6 +88,10 @@ class Config:
     straight_through: as decisions, with the gradients of probabilities."""
     teacher_forcing: float = 0.0
     """Probability, per sample and step of training, of feeding the true hints instead of the predicted ones."""
+
+    halting: Literal["none", "supervised", "ponder"] = "none"
+    """Train a head that says when a graph is done, from the traces' ends or as in PonderNet; tests are then made with
+    this learned end as well as with the true number of steps."""
 
     pointer_head: Literal["max", "additive"] = "max"
     """Score of a pointer: w max(a, b) as in CLRS, or w tanh(a + b) as in pointer networks."""
@@ -98,22 +112,38 @@ class Config:
     """cpu, cuda, cuda:1, ...; auto takes a GPU if there is one."""
     threads: int = 0
     """CPU threads; 0 = PyTorch's choice."""
-    workers: int = 0
-    """Processes that draw training batches ahead of time; 0 = drawn between steps. What is drawn is the same."""
+    workers: int | None = None
+    """Processes that draw training batches ahead of time; 0 = drawn between steps. What is drawn is the same. None = 0
+    on a CPU, and a few with a GPU, which would else wait for them."""
+    memory: Literal["auto", "fast", "small"] = "auto"
+    """What training keeps for the backward pass: everything (fast), or the states between steps, of which the rest is
+    computed again (small: one more forward pass); auto: everything if there is room."""
+    cuda_graphs: Literal["auto", "off"] = "auto"
+    """On a GPU, record the kernels of a training step once for each shape of batch and replay them."""
+    tracker: tuple[str, ...] = ()
+    """Also send metrics to these trackers, each given as my_module:MyTracker; TensorBoard needs no asking."""
     out: Path | None = None
-    """Run directory; by default runs/ALGO-PROCESSOR-seedSEED."""
+    """Run directory; by default runs/ALGO-PROCESSOR-seedSEED. With --seeds: the folder of their directories."""
     resume: bool = False
     """Continue the run in the run directory from its last checkpoint; starts it where there is none."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.algo, str):  # Config(algo="bfs") means ("bfs",)
+            object.__setattr__(self, "algo", (self.algo,))
+        self._check("algo", 0 < len(self.algo) == len(set(self.algo)), "one algorithm or several different ones")
         at_least_one = ("batch_size", "hidden", "triplet_features", "heads", "message_passing_steps", "val_every")
         for name in (*at_least_one, "checkpoint_every"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         self._check("val_size", self.val_size is None or self.val_size >= 1, "at least 1")
-        zero_or_more = ("seed", "steps", "grad_clip", "val_samples", "eval_samples", "threads", "workers")
+        zero_or_more = ("seed", "steps", "grad_clip", "val_samples", "eval_samples", "threads")
+        self._check("workers", self.workers is None or self.workers >= 0, "0 or more")
         for name in (*zero_or_more, "comparison_units"):
             self._check(name, getattr(self, name) >= 0, "0 or more")
         self._check("seed", self.seed < 2**32, "below 2^32")
+        distinct = len(set(self.seeds)) == len(self.seeds)
+        self._check(
+            "seeds", distinct and all(0 <= s < 2**32 for s in self.seeds), "different numbers from 0 to 2^32 - 1"
+        )
         self._check("learning_rate", 0 < self.learning_rate < float("inf"), "a positive number")
         self._check("dropout", 0 <= self.dropout < 1, "at least 0 and below 1")
         self._check("teacher_forcing", 0 <= self.teacher_forcing <= 1, "between 0 and 1")
@@ -131,7 +161,21 @@ class Config:
     def run_dir(self) -> Path:
         if self.out is not None:
             return Path(self.out)
-        return Path("runs") / f"{self.algo}-{self.processor}-seed{self.seed}".replace(":", ".")
+        return Path("runs") / f"{self.title}-{self.processor}-seed{self.seed}".replace(":", ".")
+
+    @property
+    def title(self) -> str:
+        """The algorithms in one word."""
+        return "+".join(self.algo)
+
+    def of_seeds(self) -> list[Config]:
+        """The settings of every single run that `seeds` asks for; without `seeds`, of this one."""
+        if not self.seeds:
+            return [self]
+        return [
+            dataclasses.replace(self, seeds=(), seed=s, out=None if self.out is None else Path(self.out) / f"seed{s}")
+            for s in self.seeds
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as JSON knows them."""
@@ -145,9 +189,8 @@ class Config:
         if unknown := sorted(values.keys() - known):
             raise ValueError(f"unknown settings {', '.join(unknown)}: this run was made by another version of nar")
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        if values.get("out") is not None:
-            values["out"] = Path(values["out"])
-        return cls(**values)
+        paths = {name: Path(values[name]) for name in ("out", "init_processor") if values.get(name) is not None}
+        return cls(**values | paths)
 
     def differences(self, other: Config) -> list[str]:
         """What keeps `other`'s run from being continued with these settings, as 'hidden 64, not 128'."""

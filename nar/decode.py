@@ -30,7 +30,7 @@ Shapes: B graphs, N nodes, F features, R width of d.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,9 @@ from nar.spec import POINTERS, Location, Probe, Spec, Stage, Type
 
 POINTER_HEADS = ("max", "additive")
 
+# Gumbel noise on permutations: none, from PyTorch's generator, from one of your own, or made of given uniform numbers
+Noise = bool | torch.Generator | Callable[[Tensor], Tensor]
+
 SINKHORN_TEMPERATURE = 0.1
 SINKHORN_STEPS = 10  # inside the decoder; the reference iterates further when it reads the matrix out:
 SINKHORN_STEPS_HINT = 25
@@ -51,15 +54,19 @@ SINKHORN_STEPS_OUTPUT = 50
 EDGE_POINTER_CHUNK_BYTES = 64 * 2**20
 
 
-def log_sinkhorn(logits: Tensor, steps: int, *, noise: torch.Generator | bool = False) -> Tensor:
+def log_sinkhorn(logits: Tensor, steps: int, *, noise: Noise = False) -> Tensor:
     """Logarithm of a doubly stochastic matrix [..., N, N] near the permutation with the largest total logit.
 
-    `noise`: add standard Gumbel noise first (a generator makes it repeatable). The diagonal is excluded: no node is its
+    `noise`: add standard Gumbel noise first (a generator makes it repeatable, and so does a function that gives uniform
+    numbers shaped like the logits). The diagonal is excluded: no node is its
     own predecessor in a cycle.
     """
     if noise is not False:
-        generator, device = (noise, noise.device) if isinstance(noise, torch.Generator) else (None, logits.device)
-        uniform = torch.rand(logits.shape, generator=generator, dtype=logits.dtype, device=device).to(logits.device)
+        if isinstance(noise, torch.Generator):
+            uniform = torch.rand(logits.shape, generator=noise, dtype=logits.dtype, device=noise.device)
+            uniform = uniform.to(logits.device)
+        else:
+            uniform = torch.rand_like(logits) if noise is True else noise(logits)
         logits = logits - torch.log(-torch.log(uniform + 1e-12) + 1e-12)
     eye = torch.eye(logits.shape[-1], dtype=logits.dtype, device=logits.device)
     logits = logits / SINKHORN_TEMPERATURE - 1e6 * eye
@@ -144,7 +151,7 @@ class Decoder(nn.Module):
         graph_BF: Tensor,
         *,
         adjacency: Tensor | None = None,
-        noise: torch.Generator | bool = False,
+        noise: Noise = False,
         held: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Logits and values of one stage's probes.
@@ -320,7 +327,7 @@ def discretised(probe: Probe, logits: Tensor) -> Tensor:
     if probe.type is Type.MASK:
         return units.straight_through((logits.detach() > 0).to(logits.dtype), relaxed)
     decided = hard(probe, logits, sinkhorn_steps=SINKHORN_STEPS_HINT)
-    one_hot = torch.zeros_like(relaxed).scatter_(-1, decided.unsqueeze(-1), 1.0)
+    one_hot = torch.zeros_like(relaxed).scatter(-1, decided.unsqueeze(-1), 1.0)
     return units.straight_through(one_hot, relaxed)
 
 

@@ -13,12 +13,15 @@ matplotlib's Figure is used without pyplot: no window, no global state. Nothing 
 
 from __future__ import annotations
 
+import io
 import math
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nar import svg
 from nar.box_panels import BoxPanels
 from nar.graph_panels import GraphPanels, relates_any_nodes
 from nar.panels import Moment, Panels
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
-_STYLE: Any = {"font.size": 9, "svg.fonttype": "none", "font.family": "DejaVu Sans"}
+_STYLE: Any = {"font.size": 9, "svg.fonttype": "none", "font.family": "DejaVu Sans", "svg.hashsalt": "nar"}
 _GAP = 0.12  # inches between panels and around them
 _ANIMATED = 120  # frames at most, inputs and outputs included
 
@@ -43,10 +46,10 @@ def figure(trace: Trace, panels: int = 12) -> Figure:
     """
     if panels < 4:
         raise ValueError(f"panels must be at least 4 (inputs, first step, last step, outputs), got {panels}")
-    with _style():
-        kind = _panels(trace)
+    with style():
+        kind = kind_of(trace)
         steps = selected(trace.length, max(min(4, panels - 2), panels // len(kind.slots) - 2))
-        return _draw(kind, moments(trace, steps))
+        return compose(kind, moments(trace, steps))
 
 
 def animate(trace: Trace, path: str | os.PathLike, frames: int = _ANIMATED, seconds: float = 0.8) -> None:
@@ -60,11 +63,11 @@ def animate(trace: Trace, path: str | os.PathLike, frames: int = _ANIMATED, seco
     from PIL import Image
 
     images = []
-    with _style():
-        kind = _panels(trace)
+    with style():
+        kind = kind_of(trace)
         shown = moments(trace, selected(trace.length, frames - 2))
         for moment in shown:
-            page = _draw(kind, [moment], one_size=shown)
+            page = compose(kind, [moment], one_size=shown)
             page.set_dpi(110)
             canvas = FigureCanvasAgg(page)
             canvas.draw()
@@ -96,7 +99,7 @@ def moments(trace: Trace, steps: list[int]) -> list[Moment]:
     return [*found, Moment("outputs", outputs)]
 
 
-def _panels(trace: Trace) -> Panels:
+def kind_of(trace: Trace) -> Panels:
     """How this spec is drawn."""
     spec = trace.spec
     edge_hints = [p for p in spec.hints.values() if p.location is Location.EDGE and p.type is not Type.MASK_ONE]
@@ -112,8 +115,11 @@ def _panels(trace: Trace) -> Panels:
     return BoxPanels(trace)
 
 
-def _draw(kind: Panels, shown: list[Moment], one_size: list[Moment] | None = None) -> Figure:
-    """All panels on one page, by rows; title and legend above. Lengths are inches, and so are the panels' units."""
+def compose(
+    kind: Panels, shown: list[Moment], one_size: list[Moment] | None = None, above: Sequence[str] = ()
+) -> Figure:
+    """All panels on one page, by rows; title, legend, `above` and notes above. Lengths are inches, and so are the
+    panels' units."""
     from matplotlib.figure import Figure
 
     width, heights = kind.size(one_size or shown)
@@ -123,7 +129,7 @@ def _draw(kind: Panels, shown: list[Moment], one_size: list[Moment] | None = Non
     page_width = max(5.6, across * slots * (width + _GAP) + _GAP)
     handles, notes = kind.legend()
     rows, columns = _legend_shape(handles, page_width)
-    notes = [line for note in notes for line in _wrapped(note, page_width)]
+    notes = [line for note in (*above, *notes) for line in _wrapped(note, page_width)]
     top = 0.42 + 0.2 * rows + 0.17 * len(notes) + 0.1
     if one_size:
         heights = [max(heights)]
@@ -169,7 +175,22 @@ def _wrapped(note: str, width: float) -> list[str]:
     return textwrap.wrap(note, int((width - 2 * _GAP) / 0.074))
 
 
-def _style() -> Any:
+def save(page: Figure, path: str | os.PathLike) -> None:
+    """Write a figure as .png, .svg (small, its type kept as type) or .pdf; the same picture gives the same bytes."""
+    ending = os.path.splitext(path)[1]
+    if ending not in FORMATS:
+        raise ValueError(f"a figure is written to a file ending in {', '.join(FORMATS)}, got {os.fspath(path)!r}")
+    content = io.BytesIO()
+    with style():
+        dated = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[ending]
+        page.savefig(content, format=ending[1:], metadata=dated)
+    data = content.getvalue()
+    with open(path, "wb") as file:
+        file.write(svg.compact(data.decode()).encode() if ending == ".svg" else data)
+
+
+def style() -> Any:
+    """matplotlib's settings for these pictures, in a `with`."""
     import matplotlib
 
     return matplotlib.rc_context(_STYLE)

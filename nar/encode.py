@@ -38,9 +38,9 @@ def dense(probe: Probe, value: Tensor, nodes: int, dtype: torch.dtype) -> Tensor
     index = value.long()
     rows = torch.zeros(*value.shape, width, dtype=dtype, device=value.device)
     if probe.type is not Type.CATEGORICAL:
-        return rows.scatter_(-1, index.unsqueeze(-1), 1.0)
+        return rows.scatter(-1, index.unsqueeze(-1), 1.0)
     ignored = index == IGNORED
-    rows.scatter_(-1, index.masked_fill(ignored, width - 1).unsqueeze(-1), 1.0)
+    rows = rows.scatter(-1, index.masked_fill(ignored, width - 1).unsqueeze(-1), 1.0)
     return torch.where(ignored.unsqueeze(-1), -rows, rows)
 
 

@@ -2,7 +2,7 @@
 
 A reasoner is always scored on its own predictions: after the first step it is fed what it predicted. Steps are taken as
 many as the trace has (the oracle of CLRS). Counts are pooled over the whole set (nar/metric.py), so that scores do not
-depend on how the set is cut into batches; it is cut by memory.
+depend on how the set is cut into batches; it is cut by memory. docs/evaluation.md says what each number means.
 """
 
 from __future__ import annotations
@@ -11,27 +11,31 @@ import contextlib
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 
-from nar import protocol
+from nar import axes, protocol
 from nar.algorithm import Algorithm
 from nar.batch import Batch, collate
 from nar.decode import hard
 from nar.loss import total_loss
 from nar.metric import Tally, correct, merge_permutations, tally
+from nar.peak_memory import PeakMemory
 from nar.reasoner import Reasoner
+from nar.spec import Type
 from nar.trace import Trace
 
 TENSOR_BYTES = 96 * 2**20  # a batch is cut so that one [B, N, N, F] tensor stays below this
 TEST_SEED = 3  # of the canonical test set; sets of other sizes are drawn with it too
 
 
-def test_set(algorithm: Algorithm, size: int, samples: int = 0) -> tuple[Iterable[Trace], dict[str, Any]]:
-    """Test traces of one size and their manifest; at the canonical size, unless `samples` asks otherwise, the canonical
-    set.
+def test_set(
+    algorithm: Algorithm, size: int, samples: int = 0, setting: Mapping[str, Any] | None = None
+) -> tuple[Iterable[Trace], dict[str, Any]]:
+    """Test traces of one size and setting (nar/axes.py) and their manifest; at the canonical size, unless `samples` or
+    `setting` ask otherwise, the canonical set.
 
     By default a set has as many samples as CLRS-30's (32 times the algorithm's multiplier), but 32 above size 64. Other
     sets are drawn again whenever they are gone through: 32 traces of floyd_warshall on 256 nodes would take 6 GB.
@@ -39,17 +43,18 @@ def test_set(algorithm: Algorithm, size: int, samples: int = 0) -> tuple[Iterabl
     from nar.datasets import canonical
 
     canonical_size = protocol.canonical_size(algorithm)
-    if size == canonical_size and not samples and algorithm.name in canonical.CLRS30:
+    if size == canonical_size and not samples and not setting and algorithm.name in canonical.CLRS30:
         return canonical.canonical("clrs30-v1", "test", algorithm)
     count = samples or test_samples(algorithm, size)
+    params = axes.parameters(algorithm, setting)
 
     class Drawn:
         def __iter__(self) -> Iterator[Trace]:
-            return iter(canonical.draw(algorithm, size, count, TEST_SEED))
+            return iter(canonical.draw(algorithm, size, count, TEST_SEED, params))
 
     traces = Drawn()
     sha256 = canonical.content_hash(traces)
-    return traces, canonical.manifest(algorithm, size, count, TEST_SEED, None, sha256, name="nar/test")
+    return traces, canonical.manifest(algorithm, size, count, TEST_SEED, params, sha256, name="nar/test")
 
 
 def test_samples(algorithm: Algorithm, size: int) -> int:
@@ -79,6 +84,8 @@ class Score:
     lengths: list[int]  # hint snapshots of every sample, the initial one included
     measures: dict[str, list[float]]  # what the processor says of itself (Step.notes), mean per step over live graphs
     seconds: float  # of the rollouts, outputs decided; without drawing data, scoring and checking
+    first_errors: list[int | None] | None  # of every trace, in order: see `evaluate`; None without hints to compare
+    peak_memory: float | None  # during the rollouts, in MB (nar/peak_memory.py); None where not asked for
 
     @property
     def score(self) -> float:
@@ -94,18 +101,41 @@ class Score:
             mean = sum(v * n for v, n in zip(values, live, strict=True)) / max(1, sum(live))
             hints[name] = {"metric": tallies[0].metric, "value": mean, "per_step": values, "live": live}
         steps = [max(1, length - 1) for length in self.lengths]
-        return {
+        needed = {"mean": sum(steps) / self.samples, "max": max(steps)}
+        found = {
             "samples": self.samples,
             "score": self.score,
             "exact": self.exact / self.samples,
             "valid": None if self.valid is None else self.valid / self.samples,
             "outputs": {name: {"metric": t.metric, "value": t.value()} for name, t in self.outputs.items()},
             "hints": hints,
-            "steps_mean": sum(steps) / self.samples,
-            "steps_max": max(steps),
+            "steps_mean": needed["mean"],
+            "steps_max": needed["max"],
+            "steps_taken": needed,
             "measures": self.measures,
             "seconds": self.seconds,
         }
+        if self.first_errors is not None:
+            found["first_error"] = self.first_errors
+        if self.peak_memory is not None:
+            found["peak_memory_mb"] = round(self.peak_memory, 1)
+        return found
+
+
+def entry(
+    reasoner: Reasoner,
+    algorithm: Algorithm,
+    size: int,
+    *,
+    samples: int = 0,
+    setting: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """One entry of the evaluations in results.json: scores on the test set of this size and setting."""
+    setting = axes.canonical(setting)
+    traces, manifest = test_set(algorithm, size, samples, setting)
+    score = evaluate(reasoner, algorithm, traces, memory=True)
+    place = {"algorithm": algorithm.name, "size": size, "setting": setting, "termination": "oracle"}
+    return {**place, **score.to_dict(), "data": manifest}
 
 
 @contextlib.contextmanager
@@ -128,12 +158,21 @@ def evaluate(
     batches: Iterable[Batch] | None = None,
     loss: bool = False,
     validity: bool = True,
+    memory: bool = False,
 ) -> Score:
     """Score a reasoner on traces of one size, or on `batches` of them that were collated beforehand.
 
-    `loss`: compute the loss too; `validity`: ask the algorithm whether answers are right (needs the traces).
+    `loss`: compute the loss too; `validity`: ask the algorithm whether answers are right (needs the traces); `memory`:
+    watch how much of it is used (on a GPU, PyTorch's mark of its peak is reset).
+
+    Of every graph the first error is the first step, from 1, at which any entry of a predicted hint differs from the
+    trace's; None where none ever does. Scalars do not count: no network hits a number exactly, and how near it must be
+    would be our choice.
     """
     device = next(reasoner.parameters()).device
+    peak = PeakMemory(device)
+    first_errors: list[int | None] = []
+    comparable = False  # is there a hint that can be compared exactly?
     seconds = 0.0
     spec = reasoner.specs[algorithm.name]
     outputs: dict[str, Tally] = {}
@@ -150,11 +189,11 @@ def evaluate(
         lengths += batch.lengths
         batch = batch.to(device)
         began = time.perf_counter()
-        with evaluating(reasoner):
+        with evaluating(reasoner), peak.watched() if memory else contextlib.nullcontext():
             rollout = reasoner(batch, decide_hints=not loss)
-        predicted = merge_permutations(spec, {n: hard(spec[n], v) for n, v in rollout.outputs.items()})
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+            predicted = merge_permutations(spec, {n: hard(spec[n], v) for n, v in rollout.outputs.items()})
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
         seconds += time.perf_counter() - began
         if loss:
             summed_loss += total_loss(batch, rollout).item() * len(batch)
@@ -164,6 +203,7 @@ def evaluate(
             _add(outputs, name, tally(spec[name], predicted[name], truth[name]))
             right &= correct(spec[name], predicted[name], truth[name])
         exact += int(right.sum())
+        left = torch.zeros(len(batch), dtype=torch.int64, device=device)  # the first wrong step; 0: none so far
         for step, values in enumerate(rollout.hints):
             if loss:
                 values = {n: hard(spec[n], v) for n, v in values.items()}
@@ -176,6 +216,13 @@ def evaluate(
                     along.append(found)
                 else:
                     along[step] += found
+                if spec[name].type is not Type.SCALAR:
+                    comparable = True
+                    so_far = left[: len(value)]
+                    wrong = ~correct(spec[name], values[name], value)
+                    so_far.copy_(torch.where((so_far == 0) & wrong, step + 1, so_far))
+        in_order = sorted(zip(batch.order, left.tolist(), strict=True))
+        first_errors += [step or None for _, step in in_order]
         for name, steps in rollout.measures.items():
             for step, values in enumerate(steps):
                 along = measures.setdefault(name, [])
@@ -197,6 +244,8 @@ def evaluate(
         lengths=lengths,
         measures={name: [sum(v) / len(v) for v in steps] for name, steps in measures.items()},
         seconds=seconds,
+        first_errors=first_errors if comparable else None,
+        peak_memory=peak.megabytes,
     )
 
 

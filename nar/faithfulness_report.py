@@ -60,7 +60,7 @@ def measure(
 
 
 def compare(runs: Sequence[str | Path], *, size: int = 64, small: int = 16, samples: int = 32) -> dict[str, Any]:
-    """Measure trained runs and their baselines. Every run directory holds one algorithm (its best checkpoint)."""
+    """Measure trained runs, on every algorithm that they have learned, and their baselines."""
     from nar.datasets import canonical
 
     rows: list[dict[str, Any]] = []
@@ -70,10 +70,11 @@ def compare(runs: Sequence[str | Path], *, size: int = 64, small: int = 16, samp
         reasoner = predict.load(run)
         file = Path(run) / "best.pt" if Path(run).is_dir() else Path(run)
         config = Config.from_dict(load(file)["config"])
-        settings.setdefault(config.algo, config)
-        trained.setdefault((config.algo, config.processor), []).append((config.seed, reasoner))
-        found = measure(reasoner, datasets.get(config.algo), size=size, small=small, samples=samples)
-        rows.append({"algorithm": config.algo, "who": f"{config.processor} seed {config.seed}", "run": True, **found})
+        for name in config.algo:
+            settings.setdefault(name, config)
+            trained.setdefault((name, config.processor), []).append((config.seed, reasoner))
+            found = measure(reasoner, datasets.get(name), size=size, small=small, samples=samples)
+            rows.append({"algorithm": name, "who": f"{config.processor} seed {config.seed}", "run": True, **found})
     for name, config in settings.items():
         others = {"untrained": Reasoner.from_config(config).eval()}
         if name in references.PROGRAMS:

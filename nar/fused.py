@@ -3,30 +3,55 @@
     message_pool    max over senders i of  L2 ReLU(L1 ReLU(X[i, j] We + s_i + r_j))
     pointer_scores  w max(a_i, c_j + X[j, i] We + E[j, i])
 
-X are the few raw edge channels (nar/encode.py). Each is one autograd function made of compiled kernels (nar/cpu.py) and
-matrix products. Both work through a few graphs at a time, so that what lies between kernels stays in the cache. What
-they save, beside memory traffic: the gradient of a maximum reaches only N F of the N N F messages, so the last linear
-map's backward costs N times less than the two dense products it replaces.
+X are the few raw edge channels (nar/encode.py); E is given, or made on the way as P ReLU(O t[j, i]) of few channels t
+(nar/edge_states.py). Each is one autograd function made of compiled kernels (nar/cpu_messages.py, nar/cpu_pointers.py)
+and matrix products. Both work through a small block of pairs at a time, so that what lies between kernels stays in the
+cache, and cut a batch into one range of graphs per thread. What they save, beside memory traffic:
+
+- the gradient of a maximum reaches only N F of the N N F messages, so the last linear map's backward costs N times less
+  than the two dense products it replaces;
+- for the gradient, messages keep L1's result only, pointers one byte per number that says who was larger.
 
 The plain twins are what nar/neighbourhood.py and nar/decode.py do on other devices; tests compare values and gradients.
 
-Shapes: B graphs, N nodes, F features, K edge channels.
+Shapes: B graphs, N nodes, F features, K edge channels, t triplet features; R rows of a block.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nar import cpu
+from nar import cpu, cpu_messages, cpu_pointers
+from nar.mapped import one_by_one
 
-BLOCK_BYTES = 2**19  # of one [graphs, N, N, F] block per thread: half of a typical second-level cache
+BLOCK_BYTES = 2**19  # of a block [graphs, N, nodes, F]: a quarter of a typical second-level cache
+
+Block = tuple[int, int, int, int]  # graphs first to last, receivers (or targets) begin to end
 
 
-def _blocks(graphs: int, bytes_per_graph: int) -> list[tuple[int, int]]:
-    size = max(1, BLOCK_BYTES * torch.get_num_threads() // max(1, bytes_per_graph))
-    return [(start, min(start + size, graphs)) for start in range(0, graphs, size)]
+def _blocks(first: int, last: int, nodes: int, row_bytes: int) -> Iterator[tuple[Block, slice]]:
+    """Blocks of graphs `first` to `last`, and which of their N N rows each one holds.
+
+    A block is some whole graphs, or part of one: then its rows are those of its receivers, whoever sends.
+    """
+    graph_bytes = max(1, nodes * nodes * row_bytes)
+    some = max(1, BLOCK_BYTES // graph_bytes)
+    part = max(1, min(nodes, BLOCK_BYTES * nodes // graph_bytes)) if some == 1 else nodes
+    for start in range(first, last, some):
+        stop = min(start + some, last)
+        for begin in range(0, nodes, part):
+            end = min(begin + part, nodes)
+            base = start * nodes * nodes
+            yield (start, stop, begin, end), slice(base + begin * nodes, base + ((stop - start - 1) * nodes + end) * nodes)
+
+
+def _rows_per_block(graphs: int, nodes: int, row_bytes: int) -> int:
+    """Of the largest block."""
+    return min(graphs * nodes, max(nodes, BLOCK_BYTES // max(1, nodes * row_bytes))) * nodes
 
 
 def message_pool(
@@ -40,83 +65,96 @@ def message_pool(
 ) -> Tensor:
     """Pooled messages [B, N, F]; `first`, `second`: weight and bias of L1 and L2; a masked message counts as -10^6."""
     keep = torch.is_grad_enabled()  # within an autograd function it never is
-    return _MessagePool.apply(channels_BNNK, edge_KF, senders_BNF, receivers_BNF, *first, *second, mask_BNN, keep)  # type: ignore[return-value]
+    found = _MessagePool.apply(channels_BNNK, edge_KF, senders_BNF, receivers_BNF, *first, *second, mask_BNN, keep)
+    return found[0]  # type: ignore[index]
 
 
 class _MessagePool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, channels, edge, senders, receivers, weight1, bias1, weight2, bias2, mask, keep):  # type: ignore[override]
+    def forward(channels, edge, senders, receivers, weight1, bias1, weight2, bias2, mask, keep):  # type: ignore[override]
         channels, edge, senders, receivers = (t.contiguous() for t in (channels, edge, senders, receivers))
         mask = mask.contiguous() if mask is not None else torch.empty(0, 0, 0, dtype=torch.bool)
         graphs, nodes, features = senders.shape
-        keep = keep and any(ctx.needs_input_grad)
-        row_bytes = nodes * nodes * features * senders.element_size()
-        blocks = _blocks(graphs, row_bytes)
-        largest = max((last - start for start, last in blocks), default=0) * nodes * nodes
+        row_bytes = features * senders.element_size()
+        most = _rows_per_block(graphs, nodes, row_bytes)
         pooled = torch.empty_like(senders)
-        where = torch.empty(senders.shape if keep else (0, 0, 0), dtype=torch.int16)
-        rows = (graphs if keep else 0) * nodes * nodes
-        u_all, v_all = senders.new_empty(rows, features), senders.new_empty(rows, features)
-        u_one, v_one, message = (senders.new_empty(0 if keep and i < 2 else largest, features) for i in range(3))
-        for start, last in blocks:
-            span, count = slice(start * nodes * nodes, last * nodes * nodes), (last - start) * nodes * nodes
-            u, v = (u_all[span], v_all[span]) if keep else (u_one[:count], v_one[:count])
-            part = [t[start:last] for t in (channels, senders, receivers, pooled)]
-            cpu.run(cpu.message_parts, part[0], edge, part[1], part[2], u.view(-1, nodes, nodes, features))
-            torch.addmm(bias1, u, weight1.t(), out=v).relu_()
-            torch.addmm(bias2, v, weight2.t(), out=message[:count])
-            block = message[:count].view(-1, nodes, nodes, features)
-            if keep:
-                cpu.run(cpu.max_over_senders, block, mask[start:last], part[3], where[start:last])
-            elif len(mask):
-                pooled[start:last] = block.masked_fill(~mask[start:last].unsqueeze(-1), -1e6).amax(1)
-            else:
-                torch.amax(block, 1, out=part[3])
+        where = torch.empty(senders.shape if keep else (0, 0, 0), dtype=torch.int32)
+        v_all = senders.new_empty(graphs * nodes * nodes if keep else 0, features)
+        given = cpu.arrays(channels, edge, senders, receivers)
+        biases = cpu.arrays(bias1.contiguous(), bias2.contiguous())
+        results = cpu.arrays(mask, pooled, where)
+
+        def work(first: int, last: int, _: int) -> None:
+            u_own, v_own, message_own = (senders.new_empty(0 if i == 1 and keep else most, features) for i in range(3))
+            for block, rows in _blocks(first, last, nodes, row_bytes):
+                count = rows.stop - rows.start
+                u, message = u_own[:count], message_own[:count]
+                v = v_all[rows] if keep else v_own[:count]
+                shape = (block[1] - block[0], nodes, block[3] - block[2], features)
+                cpu_messages.message_parts(*block, *given, u.numpy().reshape(shape))
+                torch.mm(u, weight1.t(), out=v)
+                cpu_messages.add_and_rectify(v.numpy(), biases[0])
+                torch.mm(v, weight2.t(), out=message)
+                cpu_messages.max_over_senders(*block, message.numpy().reshape(shape), biases[1], *results)
+
+        cpu.in_ranges(work, graphs, graphs * nodes * nodes * features)
+        return pooled, v_all, where
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        channels, edge, senders, receivers, weight1, _, weight2, *_, keep = inputs
+        _, v_all, where = output
+        ctx.mark_non_differentiable(v_all, where)
+        ctx.set_materialize_grads(False)
         if keep:
-            ctx.save_for_backward(channels, edge, weight1, weight2, u_all, v_all, where)
-        return pooled
+            ctx.save_for_backward(channels, edge, senders, receivers, weight1, weight2, v_all, where)
+
+    @staticmethod
+    def vmap(info, in_dims, *arguments):
+        return one_by_one(_MessagePool, in_dims, arguments)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):  # type: ignore[override]
-        channels, edge, weight1, weight2, u_all, v_all, where = ctx.saved_tensors
+    def backward(ctx, grad, *_):  # type: ignore[override]
+        channels, edge, senders, receivers, weight1, weight2, v_all, where = (t.contiguous() for t in ctx.saved_tensors)
         grad = grad.contiguous()
         graphs, nodes, features = grad.shape
-        weight2 = weight2.contiguous()
-        width = channels.shape[3]
+        row_bytes = features * grad.element_size()
+        most = _rows_per_block(graphs, nodes, row_bytes)
         grad_channels, grad_senders, grad_receivers = (
             torch.empty_like(channels),
             torch.zeros_like(grad),
             torch.zeros_like(grad),
         )
-        grad_weight1, grad_bias1 = torch.zeros_like(weight1), grad.new_zeros(features)
-        grad_weight2 = cpu.partials(features, features, like=grad)
-        grad_edge = cpu.partials(width, features, like=grad)
-        blocks = _blocks(graphs, nodes * nodes * features * grad.element_size())
-        largest = max((last - start for start, last in blocks), default=0) * nodes * nodes
-        gradient_v, gradient_u = grad.new_empty(largest, features), grad.new_empty(largest, features)
-        for start, last in blocks:
-            span, count = slice(start * nodes * nodes, last * nodes * nodes), (last - start) * nodes * nodes
-            u, v, gv, gu = u_all[span], v_all[span], gradient_v[:count], gradient_u[:count]
-            shape = (-1, nodes, nodes, features)
-            cpu.run(
-                cpu.max_backward,
-                grad[start:last],
-                where[start:last],
-                v.view(shape),
-                weight2,
-                gv.view(shape),
-                slots=(grad_weight2,),
-            )
-            grad_weight1.addmm_(gv.t(), u)
-            grad_bias1 += gv.sum(0)
-            torch.mm(gv, weight1, out=gu)
-            cpu.run(
-                cpu.message_parts_backward, gu.view(shape), u.view(shape), channels[start:last], edge,
-                grad_channels[start:last], grad_senders[start:last], grad_receivers[start:last], slots=(grad_edge,),
-            )  # fmt: skip
+        grad_weight1, grad_weight2 = (cpu.partials(features, features, like=grad) for _ in range(2))
+        grad_bias1, grad_edge = cpu.partials(features, like=grad), cpu.partials(*edge.shape, like=grad)
+        given = cpu.arrays(channels, edge, senders, receivers)
+        above = cpu.arrays(grad, where, weight2)
+        results = cpu.arrays(grad_channels, grad_senders, grad_receivers)
+        sums = cpu.arrays(grad_weight2, grad_bias1, grad_edge)
+
+        def work(first: int, last: int, slot: int) -> None:
+            u_own, gradient_u, gradient_v = (grad.new_empty(most, features) for _ in range(3))
+            into_weight2, into_bias1, into_edge = (total[slot] for total in sums)
+            for block, rows in _blocks(first, last, nodes, row_bytes):
+                count = rows.stop - rows.start
+                u, gu, gv = u_own[:count], gradient_u[:count], gradient_v[:count]
+                shape = (block[1] - block[0], nodes, block[3] - block[2], features)
+                v_array, gv_array = v_all[rows].numpy().reshape(shape), gv.numpy().reshape(shape)
+                cpu_messages.max_backward(
+                    *block, above[0], above[1], v_array, above[2], gv_array, into_weight2, into_bias1
+                )
+                u_array = u.numpy().reshape(shape)
+                cpu_messages.message_parts(*block, *given, u_array)  # once more: cheaper than to keep
+                grad_weight1[slot].addmm_(gv.t(), u)
+                torch.mm(gv, weight1, out=gu)
+                cpu_messages.message_parts_backward(
+                    *block, gu.numpy().reshape(shape), u_array, given[0], given[1], *results, into_edge
+                )
+
+        cpu.in_ranges(work, graphs, graphs * nodes * nodes * features)
         return (
-            grad_channels, grad_edge.sum(0), grad_senders, grad_receivers, grad_weight1, grad_bias1,
+            grad_channels, grad_edge.sum(0), grad_senders, grad_receivers, grad_weight1.sum(0), grad_bias1.sum(0),
             grad_weight2.sum(0), grad.sum((0, 1)), None, None,
         )  # fmt: skip
 
@@ -128,32 +166,123 @@ def pointer_scores(
     own_BNF: Tensor,
     other_BNF: Tensor,
     weigh_F: Tensor,
+    opened: tuple[Tensor, Tensor, Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """Scores [b, i, j] of node i pointing to node j; `edge_states` [b, j, i, F] is E, already projected, or None."""
-    states = edge_states if edge_states is not None else own_BNF.new_empty(0, 0, 0, 0)
-    return _PointerScores.apply(channels_BNNK, edge_KF, states, own_BNF, other_BNF, weigh_F)  # type: ignore[return-value]
+    """Scores [b, i, j] of node i pointing to node j; `edge_states` [b, j, i, F] is E, already projected, or None.
+
+    `opened`, instead of `edge_states`: t [B, N, N, t], weight [F, t] and bias [F] of O, and P [F, F].
+    """
+    none = own_BNF.new_empty(0, 0, 0, 0)
+    states = none if edge_states is None else edge_states
+    narrow, weight, bias, onto = (none, none, none, none) if opened is None else opened
+    found = _PointerScores.apply(
+        channels_BNNK, edge_KF, states, own_BNF, other_BNF, weigh_F, narrow, weight, bias, onto,
+        torch.is_grad_enabled() and opened is not None,
+    )  # fmt: skip
+    return found[0]  # type: ignore[index]
 
 
 class _PointerScores(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, channels, edge, states, own, other, weigh):  # type: ignore[override]
-        tensors = [t.contiguous() for t in (channels, edge, states, own, other, weigh)]
-        graphs, nodes, _ = own.shape
+    def forward(channels, edge, states, own, other, weigh, narrow, weight, bias, onto, keep):  # type: ignore[override]
+        channels, edge, states, own, other, weigh, narrow = (
+            t.contiguous() for t in (channels, edge, states, own, other, weigh, narrow)
+        )
+        graphs, nodes, features = own.shape
+        row_bytes = features * own.element_size()
+        most = _rows_per_block(graphs, nodes, row_bytes)
         scores = own.new_empty(graphs, nodes, nodes)
-        cpu.run(cpu.pointer_scores, *tensors, scores)
-        ctx.save_for_backward(*tensors)
-        return scores
+        above = torch.empty((graphs, nodes, nodes, features) if keep else (0, 0, 0, 0), dtype=torch.uint8)
+        first_arrays, states_array = cpu.arrays(channels, edge), cpu.arrays(states)[0]
+        rest = cpu.arrays(own, other, weigh, scores, above)
+        bias_array = cpu.arrays(bias.contiguous())[0]
+        opens = len(narrow) > 0
+
+        def work(first: int, last: int, _: int) -> None:
+            opened, projected = (own.new_empty(most if opens else 0, features) for _ in range(2))
+            for block, rows in _blocks(first, last, nodes, row_bytes):
+                count = rows.stop - rows.start
+                state = states_array[block[0] : block[1], block[2] : block[3]]
+                if opens:
+                    _open(narrow, rows, weight, bias_array, opened[:count])
+                    torch.mm(opened[:count], onto.t(), out=projected[:count])
+                    state = projected[:count].numpy().reshape(block[1] - block[0], -1, nodes, features)
+                cpu_pointers.pointer_scores(*block, *first_arrays, state, *rest)
+
+        cpu.in_ranges(work, graphs, graphs * nodes * nodes * features)
+        return scores, above
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs[:-1], output[1])
+
+    @staticmethod
+    def vmap(info, in_dims, *arguments):
+        return one_by_one(_PointerScores, in_dims, arguments)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):  # type: ignore[override]
-        channels, edge, states, own, other, weigh = ctx.saved_tensors
-        width, features = edge.shape
-        grad_channels, grad_states = torch.empty_like(channels), torch.empty_like(states)
+    def backward(ctx, grad, _):  # type: ignore[override]
+        channels, edge, states, own, other, weigh, narrow, weight, bias, onto, above = (
+            t.contiguous() for t in ctx.saved_tensors
+        )
+        grad = grad.contiguous()
+        graphs, nodes, features = own.shape
+        row_bytes = features * own.element_size()
+        most = _rows_per_block(graphs, nodes, row_bytes)
+        opens, stateful = len(narrow) > 0, len(states) > 0
+        weighted_onto = weigh.unsqueeze(1) * onto if opens else onto
+        grad_channels, grad_states, grad_narrow = (torch.empty_like(t) for t in (channels, states, narrow))
         grad_own, grad_other = torch.zeros_like(own), torch.zeros_like(other)
-        grad_edge, grad_weigh = cpu.partials(width, features, like=own), cpu.partials(features, like=own)
-        cpu.run(
-            cpu.pointer_scores_backward, grad.contiguous(), channels, edge, states, own, other, weigh,
-            grad_channels, grad_states, grad_own, grad_other, slots=(grad_edge, grad_weigh),
+        grad_edge, grad_weigh = cpu.partials(*edge.shape, like=own), cpu.partials(features, like=own)
+        grad_weight, grad_bias, grad_onto = (cpu.partials(*t.shape, like=own) for t in (weight, bias, onto))
+        given = cpu.arrays(grad, channels, edge, weigh * edge)
+        nodes_arrays = cpu.arrays(own, other)
+        states_array, above_array, bias_array = cpu.arrays(states, above, bias)
+        results = cpu.arrays(grad_channels, grad_own, grad_other)
+        grad_states_array = cpu.arrays(grad_states)[0]
+        sums = cpu.arrays(grad_edge, grad_weigh, grad_bias)
+
+        def work(first: int, last: int, slot: int) -> None:
+            opened, of_pairs, of_opened = (own.new_empty(most if opens else 0, features) for _ in range(3))
+            into_edge, into_weigh, into_bias = (total[slot] for total in sums)
+            for block, rows in _blocks(first, last, nodes, row_bytes):
+                count = rows.stop - rows.start
+                here = slice(block[0], block[1]), slice(block[2], block[3])
+                pairs = grad_states_array[here]
+                if opens:
+                    pairs = of_pairs[:count].numpy().reshape(block[1] - block[0], -1, nodes, features)
+                cpu_pointers.pointer_scores_backward(
+                    *block, *given, states_array[here], above_array, *nodes_arrays, pairs, *results, into_edge, into_weigh
+                )
+                if opens:
+                    gp, go, o = of_pairs[:count], of_opened[:count], opened[:count]
+                    _open(narrow, rows, weight, bias_array, o)
+                    grad_onto[slot].addmm_(gp.t(), o)
+                    torch.mm(gp, weighted_onto, out=go)
+                    cpu_pointers.rectified_backward(go.numpy(), o.numpy(), into_bias)
+                    grad_weight[slot].addmm_(go.t(), narrow.view(-1, narrow.shape[-1])[rows])
+                    torch.mm(go, weight, out=grad_narrow.view(-1, narrow.shape[-1])[rows])
+
+        cpu.in_ranges(work, graphs, graphs * nodes * nodes * features)
+        # w times max(a, c + X We + E) is linear in each of them where it is the larger one: what w gets is the sum of
+        # what they get times what they are, before w is multiplied in
+        edge_sum, onto_sum = grad_edge.sum(0), grad_onto.sum(0)
+        of_weigh = grad_weigh.sum(0) + (own * grad_own + other * grad_other).sum((0, 1)) + (edge * edge_sum).sum(0)
+        if opens:
+            of_weigh = of_weigh + (onto * onto_sum).sum(1)
+            onto_sum = onto_sum * weigh.unsqueeze(1)
+        if stateful:
+            grad_states *= weigh
+        return (
+            grad_channels, edge_sum * weigh, grad_states, grad_own * weigh, grad_other * weigh, of_weigh,
+            grad_narrow, grad_weight.sum(0), grad_bias.sum(0), onto_sum, None,
         )  # fmt: skip
-        return grad_channels, grad_edge.sum(0), grad_states, grad_own, grad_other, grad_weigh.sum(0)
+
+
+def _open(narrow_BNNt: Tensor, rows: slice, weight: Tensor, bias, out: Tensor) -> None:
+    """ReLU(O t) of some rows of pairs."""
+    torch.mm(narrow_BNNt.view(-1, narrow_BNNt.shape[-1])[rows], weight.t(), out=out)
+    cpu_messages.add_and_rectify(out.numpy(), bias)

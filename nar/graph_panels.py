@@ -190,7 +190,7 @@ class GraphPanels(Panels):
             new = any(moment.changed(name)[v] for name in (*self.masks, *self.classes) if name in moment.now)
             rim = {"lw": 2.4 if v in rings else 1.7 if new else 0.8, "edgecolor": CHANGED if new else BLACK}
             axes.add_artist(Circle((x, y), self.radius, fill=False, zorder=5, **rim))
-            write_number(axes, x, y - 0.004, str(v), fills, self.font if not self.plane else 6.2)
+            write_number(axes, x, y - 0.004, self.names[v], fills, self.font if not self.plane else 6.2)
             if v in rings:
                 names = ", ".join(name for name, _ in rings[v])
                 new = any(new for _, new in rings[v])

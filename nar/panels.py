@@ -49,6 +49,7 @@ class Panels:
     """What the kinds share: which probe is drawn by which means, and the legend that says so."""
 
     across = 4  # panels side by side
+    red = "changed since the panel before"  # what the colour says
     slots: tuple[str, ...] = ("",)  # panels per moment: the tables' names
 
     def __init__(self, trace: Trace) -> None:
@@ -62,6 +63,7 @@ class Panels:
         self.rings = self._of(Location.NODE, {Type.MASK_ONE})
         self.scalars = [name for name in self._of(Location.NODE, {Type.SCALAR}) if name not in self.unlabelled()]
         self.notes: list[str] = []  # what is left out, and why
+        self.names = [str(v) for v in range(trace.nodes)]  # written in the nodes of a graph
 
     def unlabelled(self) -> tuple[str, ...]:
         """Scalars on nodes that are not written."""
@@ -156,8 +158,8 @@ class Panels:
                 handles[f"{', '.join(dict.fromkeys(map(base, names)))} = {value}"] = patch
         if self.rings:
             handles["name: " + mark] = Line2D([], [], ls="", marker="o", mfc="none", mec=BLACK, mew=2, ms=7)
-        if self.trace.length > 1:
-            handles["red: changed since the panel before"] = Line2D([], [], color=CHANGED, lw=2.2)
+        if self.trace.length > 1 or self.red != Panels.red:
+            handles[f"red: {self.red}"] = Line2D([], [], color=CHANGED, lw=2.2)
         return handles
 
     def _is_text(self, name: str) -> bool:

@@ -45,6 +45,12 @@ class Notes:
         """Keep a number per graph of this step, such as how far a gate is open; reports draw it against the step."""
         self.measures.setdefault(name, []).append(value_B.detach())
 
+    def add(self, other: Notes) -> None:
+        """The notes of another step, after these."""
+        for mine, theirs in ((self.penalties, other.penalties), (self.measures, other.measures)):
+            for name, values in theirs.items():
+                mine.setdefault(name, []).extend(values)
+
 
 @dataclasses.dataclass
 class Step:

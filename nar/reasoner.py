@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from nar.process import Processor
 from nar.reconstruct import MODES, Reconstruction
 from nar.rollout import Rollout, roll_out
 from nar.spec import Spec, Stage
+from nar.termination import HALTING, Halting
 
 HINT_MODES = ("encoded_decoded", "decoded_only", "none")
 HINT_FEEDBACK = ("soft", "hard", "hard_on_eval", "straight_through")
@@ -31,6 +32,7 @@ class Reasoner(nn.Module):
     `hint_feedback`: soft, hard, hard_on_eval (soft in training, hard in evaluation), or straight_through (the values of
     hard, the gradients of soft).
     `pointer_head`, `log_n_scale`, `comparison_units`: see nar/decode.py; `edge_pointer_repair`: nar/edge_pointers.py.
+    `halting`: none, supervised or ponder: a head that says when a graph is done, see nar/halting.py.
     `reconstruction`: none, plain or masked, with a `reconstruction_processor` of its own: see nar/reconstruct.py.
     ValueError where one of these would have no effect on any of the algorithms.
     """
@@ -49,6 +51,7 @@ class Reasoner(nn.Module):
         log_n_scale: bool = False,
         comparison_units: int = 0,
         edge_pointer_repair: bool = False,
+        halting: str = "none",
         reconstruction: str = "none",
         reconstruction_weight: float | None = None,
         reconstruction_mask: float | None = None,
@@ -59,6 +62,7 @@ class Reasoner(nn.Module):
             ("hint_mode", hint_mode, HINT_MODES),
             ("hint_feedback", hint_feedback, HINT_FEEDBACK),
             ("reconstruction", reconstruction, MODES),
+            ("halting", halting, HALTING),
         ):
             if value not in known:
                 raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(known)}")
@@ -117,6 +121,11 @@ class Reasoner(nn.Module):
                 hints_are_fed=hint_mode == "encoded_decoded",
                 **heads,
             )
+        self.halting = halting
+        self.halting_heads = nn.ModuleDict()
+        if halting != "none":
+            for name in specs:
+                self.halting_heads[_key(name)] = Halting(features, features + processor.node_readout)
         self.reconstruction = None
         if reconstruction_processor is not None:
             if reconstruction == "none":
@@ -157,6 +166,10 @@ class Reasoner(nn.Module):
         """The encoders and decoders of one algorithm."""
         return self.encoders[_key(algorithm)], self.decoders[_key(algorithm)]  # type: ignore[return-value]
 
+    def halting_head(self, algorithm: str) -> Halting | None:
+        """What says that a graph is done, if it was trained to."""
+        return self.halting_heads[_key(algorithm)] if self.halting != "none" else None  # type: ignore[return-value]
+
     @classmethod
     def from_config(cls, config: Config) -> Reasoner:
         """The untrained reasoner of a run, initialised from its seed.
@@ -181,7 +194,7 @@ class Reasoner(nn.Module):
         if config.reconstruction != "none":
             second = processors.build(config.processor, config.hidden, **options)
         return cls(
-            {config.algo: training_spec(datasets.get(config.algo))},
+            {name: training_spec(datasets.get(name)) for name in config.algo},
             first,
             hint_mode=config.hint_mode,
             hint_feedback=config.hint_feedback,
@@ -192,17 +205,24 @@ class Reasoner(nn.Module):
             log_n_scale=config.log_n_scale,
             comparison_units=config.comparison_units,
             edge_pointer_repair=config.edge_pointer_repair,
+            halting=config.halting,
             reconstruction=config.reconstruction,
             reconstruction_weight=config.reconstruction_weight,
             reconstruction_mask=config.reconstruction_mask,
             reconstruction_processor=second,
         )
 
-    def run(self, graph: Any = None, **inputs: Any) -> Any:
+    def run(self, graph: Any = None, *unnamed: Any, **inputs: Any) -> Any:
         """Run the learned algorithm on one graph or array; see nar.predict.run."""
         from nar import predict
 
-        return predict.run(self, graph, **inputs)
+        return predict.run(self, graph, *unnamed, **inputs)
+
+    def run_many(self, graphs: Any = None, **inputs: Any) -> Any:
+        """`run` on several at once, of any sizes; see nar.predict.run_many."""
+        from nar import predict
+
+        return predict.run_many(self, graphs, **inputs)
 
     def load_parameters(self, state: Mapping[str, Tensor], source: object) -> None:
         """Like load_state_dict; ValueError names the `source` of parameters that do not fit."""
@@ -213,6 +233,13 @@ class Reasoner(nn.Module):
                 f"the parameters in {source} do not fit {', '.join(self.specs)} with {type(self.processor).__name__}: "
                 "has the processor's code changed since the run was made?"
             ) from error
+
+    def parameters_of(self, algorithm: str) -> Iterator[nn.Parameter]:
+        """The parameters that this algorithm uses: those of the processors and of its own encoders and decoders."""
+        names = [name for name in self.specs if name != algorithm]
+        others = [part for name in names for part in (*self.coders(name), self.halting_head(name)) if part is not None]
+        foreign = {id(p) for part in others for p in part.parameters()}
+        return (p for p in self.parameters() if id(p) not in foreign)
 
     def parameter_count(self) -> int:
         return sum(p.numel() for p in self.parameters())
@@ -227,13 +254,19 @@ class Reasoner(nn.Module):
         gumbel: bool = True,
         decide_hints: bool = False,
         progress: float = 1.0,
+        recompute: bool = False,
+        termination: str = "oracle",
+        limit: int | None = None,
     ) -> Rollout:
         """Roll out a batch.
 
         `teacher_forcing`: probability of true hints per sample and step, used in training mode only; `generator` makes
         its draws and the Gumbel noise repeatable; `gumbel=False` switches the noise of training off. `decide_hints`:
         keep predicted hints in compact form (indices, 0 or 1) instead of logits, for edge pointers N times smaller.
-        `progress`: share of the training that is done, for processors that follow a schedule.
+        `progress`: share of the training that is done, for processors that follow a schedule. `recompute`: keep the
+        states between steps for the backward pass and compute the rest again, which needs much less memory.
+        `termination`: oracle (every sample takes the steps of its trace), fixed_point or learned (samples find their
+        end, after `limit` steps at the latest; see nar/termination.py); ValueError where the reasoner cannot.
         """
         return roll_out(
             self,
@@ -244,6 +277,9 @@ class Reasoner(nn.Module):
             gumbel=gumbel,
             decide_hints=decide_hints,
             progress=progress,
+            recompute=recompute,
+            termination=termination,
+            limit=limit,
         )
 
 

@@ -7,9 +7,10 @@ the probabilities), or while training, with probability `teacher_forcing` per sa
 outputs of a sample are those of its last step. These are the semantics of dm-clrs 2.0.3 (which knows soft and hard),
 whose number of steps, too, is an oracle: it comes from the trace.
 
-How it is computed is nar's own: samples leave the batch after their last step (they are ordered by length), outputs are
-decoded once per sample instead of at every step, constant inputs are turned into channels once, weights that act on
-encoded edges are composed with the encoders once.
+How it is computed is nar's own: samples leave the batch after their last step (they are ordered by length; in a
+FixedBatch all stay, see nar/fixed.py), outputs are decoded once per sample instead of at every step, constant inputs
+are turned into channels once, weights that act on encoded edges are composed with the encoders once. With `recompute`,
+only what passes from step to step is kept for the backward pass, which computes the rest of a step again.
 
 Shapes: B graphs, N nodes, T moments, F features; L live graphs of a step.
 """
@@ -18,20 +19,23 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from nar.batch import Batch
-from nar.decode import Decoder, feed_back, node_readout
+from nar.decode import Decoder, Noise, feed_back, node_readout
 from nar.encode import EdgeMap, Edges, Encoded, Encoder, dense
+from nar.fixed import FixedBatch
 from nar.names import suggest
 from nar.neighbourhood import Dense
 from nar.process import Notes, Readout, Step, rows
 from nar.reconstruct import Misses, masked_values
 from nar.spec import Location, Stage
+from nar.termination import OpenBatch, check_termination, unchanged
 
 if TYPE_CHECKING:
     from nar.reasoner import Reasoner
@@ -51,6 +55,9 @@ class Rollout:
     states: list[Any] | None = None  # the processor's state after every step, where asked for
     penalties: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # of the processor, for the loss
     measures: dict[str, list[Tensor]] = dataclasses.field(default_factory=dict)  # of the processor, [L] per step
+    halts: list[Tensor] = dataclasses.field(default_factory=list)  # logits of the halting head after every step
+    step_outputs: list[dict[str, Tensor]] = dataclasses.field(default_factory=list)  # after every step, to ponder on
+    taken: Tensor | None = None  # steps [B] until each sample stopped, where that was its own decision
 
 
 def roll_out(
@@ -63,60 +70,95 @@ def roll_out(
     gumbel: bool = True,
     decide_hints: bool = False,
     progress: float = 1.0,
+    recompute: bool = False,
+    termination: str = "oracle",
+    limit: int | None = None,
 ) -> Rollout:
     """See Reasoner.forward, which this is the body of."""
     if batch.algorithm not in reasoner.specs:
         raise ValueError(suggest("algorithm", batch.algorithm, reasoner.specs, "this reasoner was not built for it"))
     encoder, decoder = reasoner.coders(batch.algorithm)
+    halting = reasoner.halting_head(batch.algorithm)
+    if termination != "oracle":
+        check_termination(termination, reasoner, halting)
+        batch = OpenBatch.of_batch(batch, limit)
+    ponders = reasoner.halting == "ponder" and reasoner.training
     run = _Run(reasoner, encoder, decoder, batch, progress if reasoner.training else 1.0)
     feedback = reasoner.hint_feedback
     if feedback == "hard_on_eval":
         feedback = "soft" if reasoner.training else "hard"
-    noise: torch.Generator | bool = (generator or True) if reasoner.training and gumbel else False
+    noise: Noise = False
+    if reasoner.training and gumbel:
+        noise = batch.uniform if isinstance(batch, FixedBatch) else generator or True
     forcing = teacher_forcing if reasoner.training else 0.0
+    # draws from a generator of the caller's would not be the same again
+    recompute = recompute and torch.is_grad_enabled() and generator is None and reasoner.reconstruction is None
 
     state = reasoner.processor.initial_state(len(batch), batch.nodes, run.reference)
     hints = {name: value[0] for name, value in batch.hints.items()}
     predictions: list[dict[str, Tensor]] = []
     latest: dict[str, Tensor] = {}
-    finished: list[_View] = []
+    last_views = _LatestViews(batch) if isinstance(batch, FixedBatch | OpenBatch) else _FinishedViews(batch)
+    halts: list[Tensor] = []
+    step_outputs: list[dict[str, Tensor]] = []
+    decided: dict[str, Tensor] = {}
     states: list[Any] | None = [] if keep_states else None
     kept = len(batch)
     misses = Misses()
+
+    def advance(state: Any, hints: dict[str, Tensor], s: int) -> tuple[Any, _View, dict[str, Tensor], Notes]:
+        """The state after step s, what decoders see of it, the predicted hints, and what the processor noted."""
+        step, view = run.step(hints, kept, afresh=recompute)
+        if reasoner.reconstruction is not None:
+            step, view = reasoner.reconstruction.enrich(
+                batch, run, step, view, state, hints, batch.live(s), misses, noise=noise, generator=generator
+            )
+        after = _process(reasoner, step, state)
+        view = view.after(reasoner.processor.readout(step, state, after))
+        told = {} if reasoner.hint_mode == "none" else view.decode(decoder, Stage.HINT, noise)
+        return after, view, told, step.notes
+
     for s in range(batch.steps):
-        live = batch.live(s)
         if s > 0:
             # kept in steps of a few samples: matrix libraries prepare a kernel for every new shape that they meet
-            kept = min(kept, -(-live // GRANULE) * GRANULE)
+            kept = min(kept, -(-batch.live(s) // GRANULE) * GRANULE)
             state = rows(state, slice(0, kept))
             if reasoner.hint_mode == "encoded_decoded":
                 predicted = {name: value[:kept] for name, value in latest.items()}
                 hints = feed_back(batch.spec, predicted, how=feedback)
                 if forcing > 0:
                     hints = _force(batch, s, hints, forcing, generator, run.reference.dtype)
-        step, view = run.step(hints, kept)
-        if reasoner.reconstruction is not None:
-            step, view = reasoner.reconstruction.enrich(
-                batch, run, step, view, state, hints, live, misses, noise=noise, generator=generator
-            )
-        before, state = state, _process(reasoner, step, state)
-        view = view.after(reasoner.processor.readout(step, before, state))
-        following = batch.live(s + 1) if s + 1 < batch.steps else 0
-        if following < live:  # these samples have taken their last step: their outputs are decoded from it
-            finished.append(view.rows(slice(following, live)))
+        if recompute:
+            state, view, latest, notes = checkpoint(advance, state, hints, s, use_reentrant=False)  # type: ignore[misc]
+            view = dataclasses.replace(view, edges=Edges(view.edges.channels_BNNK, run.looked_up))
+        else:
+            state, view, latest, notes = advance(state, hints, s)
+        run.notes.add(notes)
+        last_views.add(view, s)
         if reasoner.hint_mode != "none":
-            # at the first step a sample without a second snapshot is live, but there is no hint to predict for it
-            wanted = sum(length > s + 1 for length in batch.lengths)
-            latest = view.decode(decoder, Stage.HINT, noise)
-            told = {name: value[:wanted] for name, value in latest.items()}
+            told = {name: value[: batch.told(s)] for name, value in latest.items()}
             predictions.append(feed_back(batch.spec, told, how="hard") if decide_hints else told)
         if states is not None:
             states.append(state)
-    outputs = _View.cat(finished[::-1]).decode(decoder, Stage.OUTPUT, noise)
+        if halting is not None:
+            halts.append(halting(view.nodes, view.graph))
+        if ponders:
+            step_outputs.append(view.decode(decoder, Stage.OUTPUT, noise))
+        if isinstance(batch, OpenBatch):
+            if termination == "learned":
+                stops_B = halts[-1] > 0
+            else:
+                before, decided = decided, feed_back(batch.spec, latest, how="hard")
+                first = {name: batch.hints[name][0] for name in decided}
+                stops_B = unchanged(batch.spec, before or first, decided)
+            if batch.stop(stops_B):
+                break
+    outputs = last_views.joined().decode(decoder, Stage.OUTPUT, noise)
     if reasoner.reconstruction is not None and (missed := misses.total()) is not None:
         run.notes.penalty("reconstruction", reasoner.reconstruction.weight * missed)
     penalties = {name: torch.stack(values).mean() for name, values in run.notes.penalties.items()}
-    return Rollout(outputs, predictions, states, penalties, run.notes.measures)
+    taken = batch.taken_B if isinstance(batch, OpenBatch) else None
+    return Rollout(outputs, predictions, states, penalties, run.notes.measures, halts, step_outputs, taken)
 
 
 def _process(reasoner: Reasoner, step: Step, state: Any) -> Any:
@@ -178,13 +220,18 @@ class _Run:
             self.reference.new_zeros(features),
         )
 
-    def step(self, hints: Mapping[str, Tensor], live: int) -> tuple[Step, _View]:
-        """Encode inputs and current hints for the first `live` samples: for the processor, and for the decoders."""
+    def step(self, hints: Mapping[str, Tensor], live: int, *, afresh: bool = False) -> tuple[Step, _View]:
+        """Encode inputs and current hints for the first `live` samples: for the processor, and for the decoders.
+
+        `afresh`: compose maps of edges again instead of keeping them, for steps that are computed twice.
+        """
         found = Encoded(None, None, None, None)
         if self.encode_hints:
             found = self.encoder.encode(Stage.HINT, hints, self.nodes, adjacency=self.links)
         inputs = self.inputs.rows(slice(0, live))
         nodes, edges, graph = self._features(inputs, found, self.values, hints, live)
+        if afresh:
+            edges = Edges(edges.channels_BNNK, EdgeMap(edges.map.weight_KF, edges.map.bias_F))
         adjacency = None
         if self.links:
             adjacency = self.self_loops.expand(live, -1, -1)
@@ -192,7 +239,7 @@ class _Run:
                 adjacency = adjacency if links is None else adjacency | links
         hood = Dense(edges, self.nodes, adjacency if self.follow else None)
         held = {n: dense(self.encoder.probes[n], hints[n], self.nodes, nodes.dtype) for n in self.held}
-        return Step(nodes, graph, hood, self.notes, self.progress), _View(
+        return Step(nodes, graph, hood, Notes(), self.progress), _View(
             nodes, edges, None, graph, adjacency if self.mask else None, held
         )
 
@@ -245,34 +292,28 @@ class _View:
     def rows(self, which: slice) -> _View:
         if which.start == 0 and which.stop == self.nodes.shape[0]:
             return self
-        return _View(
-            self.nodes[which],
-            self.edges.rows(which),
-            rows(self.edge_states, which),
-            self.graph[which],
-            rows(self.adjacency, which),
-            {name: value[which] for name, value in self.held.items()},
-        )
+        return _View.of(lambda part: part[which], self)
+
+    def clone(self) -> _View:
+        return _View.of(torch.clone, self)
 
     @staticmethod
-    def cat(views: list[_View]) -> _View:
-        """Samples of several steps as one batch, in the batch's own order."""
-        if len(views) == 1:
-            return views[0]
+    def of(make: Callable[..., Tensor], *views: _View) -> _View:
+        """The view whose every part is made of the parts of `views`; all have the same parts."""
 
-        def optional(parts: list[Tensor | None]) -> Tensor | None:
-            return None if parts[0] is None else torch.cat([p for p in parts if p is not None])
+        def part(*found: Any) -> Any:
+            return None if found[0] is None else make(*found)
 
         return _View(
-            torch.cat([v.nodes for v in views]),
-            Edges(torch.cat([v.edges.channels_BNNK for v in views]), views[0].edges.map),
-            optional([v.edge_states for v in views]),
-            torch.cat([v.graph for v in views]),
-            optional([v.adjacency for v in views]),
-            {name: torch.cat([v.held[name] for v in views]) for name in views[0].held},
+            part(*(v.nodes for v in views)),
+            Edges(part(*(v.edges.channels_BNNK for v in views)), views[0].edges.map),
+            part(*(v.edge_states for v in views)),
+            part(*(v.graph for v in views)),
+            part(*(v.adjacency for v in views)),
+            {name: part(*(v.held[name] for v in views)) for name in views[0].held},
         )
 
-    def decode(self, decoder: Decoder, stage: Stage, noise: torch.Generator | bool) -> dict[str, Tensor]:
+    def decode(self, decoder: Decoder, stage: Stage, noise: Noise) -> dict[str, Tensor]:
         return decoder.decode(
             stage,
             self.nodes,
@@ -283,3 +324,43 @@ class _View:
             noise=noise,
             held=self.held,
         )
+
+
+class _FinishedViews:
+    """What decoders see of every sample after its last step, of samples that leave the batch then."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.views: list[_View] = []
+
+    def add(self, view: _View, s: int) -> None:
+        live = self.batch.live(s)
+        following = self.batch.live(s + 1) if s + 1 < self.batch.steps else 0
+        if following < live:
+            self.views.append(view.rows(slice(following, live)).clone())  # what others are rows of can go
+
+    def joined(self) -> _View:
+        """All samples as one batch, in the batch's own order."""
+        views = self.views[::-1]
+        return views[0] if len(views) == 1 else _View.of(lambda *parts: torch.cat(parts), *views)
+
+
+class _LatestViews:
+    """The same where all samples stay: a sample's view is replaced as long as it runs."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.view: _View | None = None
+
+    def add(self, view: _View, s: int) -> None:
+        if self.view is None:
+            self.view = view
+            return
+        running_B = self.batch.running(s, view.nodes.device)
+        self.view = _View.of(
+            lambda new, old: torch.where(running_B.view(-1, *[1] * (new.dim() - 1)), new, old), view, self.view
+        )
+
+    def joined(self) -> _View:
+        assert self.view is not None  # everyone takes the first step
+        return self.view

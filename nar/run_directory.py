@@ -1,20 +1,23 @@
-"""The run directory: config.json, metrics.jsonl, best.pt, last.pt, results.json, report.md and its figures."""
+"""The run directory: config.json, metrics.jsonl and .csv, best.pt, last.pt, results.json, report.md and its figures."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import datetime
+import io
 import json
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
 
 from nar import checkpoint
 from nar.config import Config
+from nar.trackers import Trackers
 
 
 def open_run(config: Config, *, write: bool = True) -> dict[str, Any] | None:
@@ -58,27 +61,62 @@ def _checkpoint_of(config: Config, last: Path) -> dict[str, Any]:
 
 
 class Metrics:
-    """metrics.jsonl: one line per record, kept when a run is resumed up to the step it is resumed from."""
+    """metrics.jsonl, one line per record, and the same as a table in metrics.csv; trackers are told as well.
 
-    def __init__(self, path: Path, *, keep_until: int) -> None:
+    When a run is resumed, the records up to the step it is resumed from are kept, in both files.
+    """
+
+    def __init__(self, path: Path, *, keep_until: int, config: Config | None = None) -> None:
+        """`config` names the trackers, without it there are none; ValueError where one of them does not exist."""
         self.path = path
-        kept = []
+        self.resumed_at = keep_until
+        self.trackers = Trackers(config)
+        self.records: list[dict[str, Any]] = []
         if path.is_file():
             for line in path.read_text().splitlines():
                 with contextlib.suppress(json.JSONDecodeError):  # a line cut off by a crash
-                    if json.loads(line)["step"] <= keep_until:
-                        kept.append(line + "\n")
-        checkpoint.write(path, lambda file: file.write("".join(kept).encode()))
+                    if (record := json.loads(line))["step"] <= keep_until:
+                        self.records.append(record)
+        lines = [json.dumps(record) + "\n" for record in self.records]
+        checkpoint.write(path, lambda file: file.write("".join(lines).encode()))
 
     def __enter__(self) -> Metrics:
-        self.file = open(self.path, "a", buffering=1)
+        self.lines = open(self.path, "a", buffering=1)
+        self.table = self._open_table()
+        self.trackers.start(self.path.parent, self.resumed_at)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.lines.close()
+        self.table.close()
+        if kind is not None:
+            self.trackers.finish(None)
 
     def write(self, record: dict[str, Any]) -> None:
-        self.file.write(json.dumps(record) + "\n")
+        self.lines.write(json.dumps(record) + "\n")
+        self.records.append(record)
+        if record.keys() <= set(self.columns):
+            csv.DictWriter(self.table, self.columns, lineterminator="\n").writerow(record)
+        else:  # a column that was not there before
+            self.table.close()
+            self.table = self._open_table()
+        self.trackers.log(record["step"], {name: value for name, value in record.items() if name != "step"})
+
+    def finish(self, results: dict[str, Any]) -> None:
+        """Tell the trackers what the run has come to, when it has been evaluated."""
+        self.trackers.finish(results)
+
+    def _open_table(self) -> TextIO:
+        """metrics.csv written anew and open at its end; columns stand in the order in which they first appeared."""
+        path = self.path.with_suffix(".csv")
+        self.columns = list(dict.fromkeys(name for record in self.records for name in record))
+        text = io.StringIO()
+        if self.columns:
+            writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.records)
+        checkpoint.write(path, lambda file: file.write(text.getvalue().encode()))
+        return open(path, "a", buffering=1, newline="")
 
 
 def provenance(on: torch.device) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nar.aggregate import MASKED, max_plus
+from nar.mapped import one_by_one
 
 CHUNK_BYTES = 8 * 2**20  # of the numbers of all triples that are made at once
 
@@ -135,17 +136,25 @@ def _in_chunks(
     chunks = -(-numbers * cut.element_size() // CHUNK_BYTES)
     if chunks <= 1 or rows <= 1:
         return function(cut, whole)
-    return _Chunks.apply(function, cut, dim, whole, -(-rows // chunks), joined)  # type: ignore[return-value]
+    return _Chunks.apply(function, cut, dim, whole, -(-rows // chunks), joined)[0]  # type: ignore[index]
 
 
 class _Chunks(torch.autograd.Function):
     """Parts of a function, each forgotten when done and computed again in backward."""
 
     @staticmethod
-    def forward(ctx, function, cut, dim, whole, size, joined):  # type: ignore[override]
+    def forward(function, cut, dim, whole, size, joined):  # type: ignore[override]
+        return (torch.cat([function(part, whole) for part in cut.split(size, dim)], joined),)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        function, cut, dim, whole, size, joined = inputs
         ctx.save_for_backward(cut, whole)
         ctx.how = function, dim, size, joined
-        return torch.cat([function(part, whole) for part in cut.split(size, dim)], joined)
+
+    @staticmethod
+    def vmap(info, in_dims, *arguments):
+        return one_by_one(_Chunks, in_dims, arguments)
 
     @staticmethod
     @once_differentiable

@@ -94,7 +94,7 @@ class TablePanels(Panels):
         left, top, cell, font = self._cell()
         values, changed, n = moment.now[name], moment.changed(name), self.nodes
         if mask is not None and moment.before is not None and self.mask and self.mask in moment.now:
-            changed = changed | (moment.changed(self.mask) & mask)
+            changed = (changed & mask) | moment.changed(self.mask)
         colors, inks = self._colors(name, values, mask)
         axes.imshow(colors, extent=(left, left + n * cell, top - n * cell, top), zorder=1, interpolation="nearest")
         axes.set(xlim=(0, self.side), ylim=(0, self.side + self.head), aspect="auto")
@@ -186,6 +186,6 @@ class TablePanels(Panels):
         marks = [name for name in self.rings if name in self.spec.hints]
         if marks:
             handles[f"row and column of {', '.join(marks)}"] = Patch(facecolor="none", ec=BLACK, lw=1.6)
-        if self.trace.length > 1:
-            handles["changed since the panel before"] = Patch(facecolor="none", ec=CHANGED, lw=1.5)
+        if self.trace.length > 1 or self.red != Panels.red:
+            handles[self.red] = Patch(facecolor="none", ec=CHANGED, lw=1.5)
         return handles, self.common_notes()

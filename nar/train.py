@@ -8,229 +8,256 @@ what was reached so far is evaluated and reported.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
-import math
+import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
-from nar import checkpoint, datasets, device, parallel, protocol
-from nar.algorithm import Algorithm
-from nar.batch import Batch, collate, draw
+from nar import checkpoint, datasets, device, memory, parallel
+from nar.batch import Batch
 from nar.config import Config
-from nar.evaluate import evaluate, test_samples, test_set
-from nar.loss import ALONE, total_loss
-from nar.reasoner import Reasoner
-from nar.run_directory import Metrics, open_run, provenance
+from nar.evaluate import entry
+from nar.feed import Feed
+from nar.learner import Alone, Learner, Stacked, why_not_stackable
+from nar.recorded import Recorded
+from nar.run import Run
+from nar.tasks import affordable, training_batch
 from nar.workers import made
 
-TRAINING_STREAM, VALIDATION_SEED = 0, 2  # validation data is the same whatever the run's seed
+GPU_WORKERS = 8  # processes that draw batches for a GPU, if there are as many cores
 
 
 def train(config: Config, *, command: str = "") -> dict[str, Any]:
     """Train, evaluate and report one run; returns what results.json holds. ValueError where settings do not fit."""
+    if config.seeds:
+        raise ValueError("several seeds are several runs: call train_seeds, or nar.train with one --seed")
+    return train_seeds(config, command=command)[0]
+
+
+def train_seeds(config: Config, *, command: str = "") -> list[dict[str, Any]]:
+    """The same for every one of `config.seeds`, trained together where that is possible; results in their order."""
     # settings
-    algorithm = datasets.get(config.algo)
-    by_default = config.eval_sizes is None
-    config = protocol.resolved(config, algorithm)
     ranks, on = parallel.join(device.choose(config.device))
-    reasoner = Reasoner.from_config(config)
-    run_dir = config.run_dir
-    best_file = run_dir / "best.pt"
-    with ranks.first_alone():
-        resumed = open_run(config, write=ranks.first)
+    if config.seeds and ranks.world > 1:
+        raise ValueError("--seeds trains several runs in one process; with torchrun give one --seed")
+    by_default = config.eval_sizes is None
+    runs = [Run(one, on, ranks) for one in config.of_seeds()]
     chosen = device.prepare(on, config.threads)
-    reasoner.to(on)
-
-    # data
-    val_batches = validation_set(algorithm, config)
-
-    # optimiser
-    optimizer = torch.optim.Adam(reasoner.parameters(), lr=config.learning_rate, fused=True)
-    step, seconds, best = 0, 0.0, {"step": -1, "score": -math.inf, "loss": math.inf}
-    if resumed is not None:
-        reasoner.load_parameters(resumed["model"], run_dir / "last.pt")
-        optimizer.load_state_dict(resumed["optimizer"])
-        step, seconds = resumed["step"], resumed["seconds"]
-        if best_file.is_file():  # may be newer than last.pt; the same steps would find the same best again
-            best = checkpoint.load(best_file)["best"]
     tell = functools.partial(print, file=sys.stderr) if ranks.first else lambda _: None
-    tell(
-        f"{config.algo} with {config.processor}: {reasoner.parameter_count():,} parameters on {on}, "
-        f"{config.steps:,} steps, run directory {run_dir}"
-        + (f", resumed at step {step:,}" if resumed else "")
-        + (f", {ranks.world} processes" if ranks.world > 1 else "")
-    )
-
-    def save_last() -> None:
-        state = {"model": reasoner.state_dict(), "optimizer": optimizer.state_dict(), "config": config.to_dict()}
-        checkpoint.save(run_dir / "last.pt", {**state, "step": step, "seconds": seconds})
-
-    def save_best() -> None:
-        checkpoint.save(best_file, {"model": reasoner.state_dict(), "config": config.to_dict(), "best": best})
+    _introduce(runs, tell)
 
     # loop
-    reasoner.train()
-    logged: list[float] = []
-    began = time.perf_counter() - seconds
-    interval = 0.5 if sys.stderr.isatty() else 30.0
-    batches = made(
-        functools.partial(training_batch, algorithm, config, ranks=ranks),
-        range(step, config.steps),
-        config.workers,
-        f"the training batch (seed {config.seed}) of step",
-    )
-    with (
-        contextlib.closing(batches),
-        _interruptible("step") as interrupted,
-        Metrics(run_dir / "metrics.jsonl", keep_until=step) if ranks.first else contextlib.nullcontext() as metrics,
-        tqdm(total=config.steps, initial=step, unit="step", mininterval=interval, disable=not ranks.first) as bar,
-    ):
-        while step < config.steps and not ranks.any(interrupted.is_set(), on):
-            batch = next(batches).to(on)
-            torch.manual_seed(_mix(config.seed, step, ranks.rank))  # dropout, Gumbel noise, teacher forcing
-            rollout = reasoner(batch, teacher_forcing=config.teacher_forcing, progress=step / config.steps)
-            loss = total_loss(batch, rollout, ranks) if ranks.world > 1 else total_loss(batch, rollout)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            ranks.sum_gradients(reasoner.parameters())
-            if config.grad_clip:
-                torch.nn.utils.clip_grad_norm_(reasoner.parameters(), config.grad_clip)
-            logged.append(ranks.sum(loss.detach()).item())  # waits for the device
-            if not math.isfinite(logged[-1]):
-                raise ValueError(
-                    f"the loss became {logged[-1]} at step {step + 1}; lower --learning-rate (now "
-                    f"{config.learning_rate}) or --grad-clip; {run_dir} keeps the checkpoints made before"
-                )
-            optimizer.step()
-            step += 1
-            seconds = time.perf_counter() - began
-
-            if metrics is None:  # not the process that writes
-                continue
-            if step % config.val_every == 0 or step == config.steps:
-                found = evaluate(reasoner, algorithm, batches=val_batches, loss=True, validity=False)
-                mean_loss = sum(logged) / len(logged)
-                logged.clear()
-                metrics.write(
-                    {"step": step, "loss": mean_loss, "train_size": batch.nodes, "seconds": round(seconds, 2)}
-                    | {"validation_score": found.score, "validation_loss": found.loss}
-                    | {name: sum(values) / len(values) for name, values in found.measures.items()}
-                )
-                if (found.score, -found.loss) > (best["score"], -best["loss"]):  # ties: the lower validation loss
-                    best = {"step": step, "score": found.score, "loss": found.loss}
-                    save_best()
-                bar.set_postfix_str(f"loss {mean_loss:.3f}, validation {found.score:.2%}, best {best['score']:.2%}")
-            if step % config.checkpoint_every == 0:
-                save_last()
-            bar.update()
-        if ranks.first:
-            save_last()
-    ranks.leave()
-    if not ranks.first:
-        return {}
-    if best["step"] < 0:  # stopped before the first validation: there is nothing to choose from but the last step
-        best = {"step": step, "score": -math.inf, "loss": math.inf}
-        save_best()
-
-    # evaluation
-    results = {
-        "schema": 1,
-        "run": {
-            "algorithm": config.algo,
-            "processor": config.processor,
-            "seed": config.seed,
-            "parameters": reasoner.parameter_count(),
-            "processes": ranks.world,
-            "steps": step,
-            "steps_planned": config.steps,
-            "interrupted": step < config.steps,
-            "best_step": best["step"],
-            "best_validation": best["score"] if math.isfinite(best["score"]) else None,
-            "train_seconds": round(seconds, 2),
-            "train_sizes": list(config.train_sizes or ()),
-            "validation_size": config.val_size,
-        },
-        "config": config.to_dict(),
-        "command": command,
-        "provenance": provenance(on) | chosen,
-    }
-    reasoner.load_state_dict(checkpoint.load(best_file, on)["model"])
-    results["evaluations"] = []
-    test_sizes = config.eval_sizes or ()
-    if by_default and on.type == "cpu":
-        test_sizes = [n for n in test_sizes if _affordable(algorithm, n, config.eval_samples)]
-        if left_out := sorted(set(config.eval_sizes or ()) - set(test_sizes)):
-            results["run"]["left_out"] = left_out
-            tell(
-                f"not evaluated at {', '.join(map(str, left_out))}: {algorithm.name} takes "
-                f"{protocol.steps_at(algorithm, left_out[0]):,} steps there, too many for a CPU; "
-                f"--eval-sizes {' '.join(map(str, config.eval_sizes or ()))} does it all the same"
-            )
-    with (
-        _interruptible("size", already=interrupted.is_set()) as interrupted,
-        tqdm(test_sizes, unit="size", disable=not test_sizes) as bar,
-    ):
-        for size in bar:
-            bar.set_description(f"evaluating {size} nodes")
+    stacked = _stackable(runs, tell) if len(runs) > 1 or (on.type == "cuda" and ranks.world == 1) else False
+    with interruptible("step") as interrupted:
+        for group, until in _phases(runs, stacked and len(runs) > 1):
             if interrupted.is_set():
                 break
-            traces, manifest = test_set(algorithm, size, config.eval_samples)
-            score = evaluate(reasoner, algorithm, traces)
-            entry = {"algorithm": config.algo, "size": size, **score.to_dict(), "data": manifest}
-            results["evaluations"].append(entry)
-            checkpoint.write_json(run_dir / "results.json", results)
-    checkpoint.write_json(run_dir / "results.json", results)
+            _learn(group, until, stacked, interrupted)
+    ranks.leave()
+    if not ranks.first:
+        return [{}]
 
-    # report
+    # evaluation and report
+    found = []
+    with interruptible("size", already=interrupted.is_set()) as interrupted:
+        for run in runs:
+            if run.step == 0 < run.config.steps and len(runs) > 1:
+                tell(f"{run.directory}: not begun; --resume goes on with it")
+                continue
+            run.load_best()
+            results = run.results(command, chosen, stacked=list(config.seeds) if stacked and config.seeds else None)
+            found.append(_evaluate(run, results, by_default, interrupted, tell))
+    return found
+
+
+def _introduce(runs: Sequence[Run], tell: Callable[[str], None]) -> None:
+    for run in runs:
+        config, world = run.config, run.ranks.world
+        tell(
+            f"{config.title} with {config.processor}: {run.reasoner.parameter_count():,} parameters on {run.on}, "
+            f"{config.steps:,} steps, run directory {run.directory}"
+            + (f", resumed at step {run.step:,}" if run.resumed else "")
+            + (f", {world} processes" if world > 1 else "")
+        )
+
+
+def _stackable(runs: Sequence[Run], tell: Callable[[str], None]) -> bool:
+    """Can the runs be computed as one, or (a single one) be recorded on a GPU? Says why not."""
+    first = runs[0]
+    for task in first.tasks:
+        size = dataclasses.replace(first.config, train_sizes=task.train_sizes[:1], batch_size=2)
+        batch = training_batch(task.algorithm, size, 0).to(first.on)
+        if reason := why_not_stackable(first.reasoner, first.config, batch):
+            instead = "one after the other" if len(runs) > 1 else "without CUDA graphs"
+            tell(f"trained {instead}: {reason}")
+            return False
+    return True
+
+
+def _phases(runs: Sequence[Run], together: bool) -> Iterator[tuple[list[Run], int]]:
+    """Which runs are trained next, up to which step. Runs that are behind (a resumed one) catch up with the others."""
+    last = runs[0].config.steps
+    if not together:
+        yield from (([run], last) for run in runs if run.step < last)
+        return
+    while behind := [run for run in runs if run.step < last]:
+        least = min(run.step for run in behind)
+        group = [run for run in behind if run.step == least]
+        yield group, min([run.step for run in runs if run.step > least], default=last)
+
+
+def _learner(runs: Sequence[Run], stacked: bool) -> Learner:
+    first = runs[0]
+    config, reasoners = first.config, [run.reasoner for run in runs]
+    largest = max(first.tasks, key=lambda task: max(task.train_sizes, default=0))
+    at = dataclasses.replace(config, train_sizes=(max(largest.train_sizes),))
+    recompute = memory.recompute(
+        first.reasoner, training_batch(largest.algorithm, at, 0), config.memory, first.on, len(runs)
+    )
+    learner: Learner
+    if not stacked or recompute:
+        if len(runs) > 1:
+            raise ValueError(
+                f"{len(runs)} seeds at once need more memory than there is; train them one by one, with --memory small"
+            )
+        learner = Alone(first.reasoner, config, ranks=first.ranks, recompute=recompute)
+    else:
+        graphs = first.on.type == "cuda" and config.cuda_graphs == "auto"
+        learner = (Recorded if graphs else Stacked)(reasoners, [run.config for run in runs])
+    states = [run.optimizer for run in runs]
+    if all(state is not None for state in states):
+        learner.load_optimizer_states(states)  # type: ignore[arg-type]
+    return learner
+
+
+def step_batches(configs: Sequence[Config], step: int, *, ranks: parallel.Ranks) -> list[list[Batch]]:
+    """The batches of one step: of every algorithm, one for every run."""
+    return [
+        [training_batch(datasets.get(name), config, step, ranks=ranks) for config in configs]
+        for name in configs[0].algo
+    ]
+
+
+def _learn(runs: list[Run], until: int, stacked: bool, interrupted: threading.Event) -> None:
+    """Train some runs, which are at the same step, up to another step."""
+    first = runs[0]
+    config, ranks, on = first.config, first.ranks, first.on
+    learner = _learner(runs, stacked)
+    workers = config.workers
+    if workers is None:
+        workers = min(GPU_WORKERS, (os.cpu_count() or 1) - 1) if on.type == "cuda" else 0
+    batches = made(
+        functools.partial(step_batches, [run.config for run in runs], ranks=ranks),
+        range(first.step, until),
+        workers,
+        f"the training batches (seed {', '.join(str(run.config.seed) for run in runs)}) of step",
+    )
+    for run in runs:
+        run.reasoner.train()
+    started, before = time.perf_counter(), first.seconds
+    interval = 0.5 if sys.stderr.isatty() else 30.0
+    with contextlib.ExitStack() as stack:
+        feed = stack.enter_context(Feed(batches, on))
+        for run in runs:
+            if ranks.first:
+                stack.enter_context(run.open_metrics())
+        bar = stack.enter_context(
+            tqdm(total=config.steps, initial=first.step, unit="step", mininterval=interval, disable=not ranks.first)
+        )
+        while first.step < until and not ranks.any(interrupted.is_set(), on):
+            step = first.step
+            items = feed.next()
+            losses = [
+                learner.step(items[task], step, task=task, progress=step / config.steps) for task in range(len(items))
+            ]
+            seconds = time.perf_counter() - started
+            for run, loss in zip(runs, torch.stack(losses).mean(0), strict=True):
+                run.logged.append(loss)
+                run.step, run.seconds = step + 1, before + seconds
+            if on.type == "cpu" and not torch.isfinite(torch.stack([run.logged[-1] for run in runs])).all():
+                for run in runs:
+                    run.mean_loss()  # says which, and where
+            if not ranks.first:
+                first.logged.clear()
+                continue
+            if first.step % config.val_every == 0 or first.step == config.steps:
+                means = [run.mean_loss() for run in runs]  # waits for a GPU
+                waiting = feed.waited / (time.perf_counter() - started)
+                facts = {"train_size": items[0][0].nodes, "waiting": round(waiting, 4)}
+                for run, mean in zip(runs, means, strict=True):
+                    run.validate(mean, facts)
+                bar.set_postfix_str(_postfix(runs, means, waiting))
+            if first.step % config.checkpoint_every == 0:
+                _save(runs, learner)
+            bar.update()
+        if ranks.first:
+            _save(runs, learner)
+        for run, state in zip(runs, learner.optimizer_states(), strict=True):
+            run.optimizer = state
+
+
+def _save(runs: Sequence[Run], learner: Learner) -> None:
+    for run, state in zip(runs, learner.optimizer_states(), strict=True):
+        run.save_last(state)
+
+
+def _postfix(runs: Sequence[Run], losses: Sequence[float], waiting: float) -> str:
+    """Of several seeds, means."""
+    best = sum(run.best["score"] for run in runs) / len(runs)
+    found = f"loss {sum(losses) / len(losses):.3f}, best validation {best:.2%}, {waiting:.0%} waiting for data"
+    return found if len(runs) == 1 else f"{len(runs)} seeds: {found}"
+
+
+def _evaluate(
+    run: Run,
+    results: dict[str, Any],
+    by_default: bool,
+    interrupted: threading.Event,
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """Test the best parameters at every size, write results.json after each, and the report."""
+    samples = run.config.eval_samples
+    wanted = []
+    for task in run.tasks:
+        sizes = list(task.eval_sizes)
+        if by_default and run.on.type == "cpu":
+            sizes = [n for n in sizes if affordable(task.algorithm, n, samples)]
+        if left_out := sorted(set(task.eval_sizes) - set(sizes)):
+            results["run"].setdefault("left_out", {})[task.name] = left_out
+            tell(
+                f"{task.name} is not evaluated at {', '.join(map(str, left_out))}: so many steps are too many for a "
+                f"CPU; --eval-sizes {' '.join(map(str, task.eval_sizes))} does it all the same"
+            )
+        wanted += [(task, size) for size in sizes]
+    with tqdm(wanted, unit="size", disable=not wanted) as bar:
+        for task, size in bar:
+            bar.set_description(f"evaluating {task.name if len(run.tasks) > 1 else ''} {size} nodes".replace("  ", " "))
+            if interrupted.is_set():
+                break
+            results["evaluations"].append(entry(run.reasoner, task.algorithm, size, samples=samples))
+            checkpoint.write_json(run.directory / "results.json", results)
+    checkpoint.write_json(run.directory / "results.json", results)
+    if run.metrics is not None:
+        run.metrics.finish(results)
+
     from nar import report
 
-    path = report.write_report(run_dir)
+    path = report.write_report(run.directory)
     print(report.table(results))
     print(f"report: {path}")
     return results
 
 
-def _affordable(algorithm: Algorithm, size: int, samples: int) -> bool:
-    """The canonical set always is: without it a run cannot be compared."""
-    if size <= protocol.canonical_size(algorithm):
-        return True
-    return protocol.affordable(algorithm, size, samples or test_samples(algorithm, size))
-
-
-def training_batch(algorithm: Algorithm, config: Config, step: int, *, ranks: parallel.Ranks = ALONE) -> Batch:
-    """The batch of one step, or this process's share of it: a pure function of the settings and the step."""
-    sizes = protocol.resolved(config, algorithm).train_sizes or ()
-    batch = draw(
-        algorithm,
-        sizes[step % len(sizes)],
-        config.batch_size * ranks.world,
-        seed=(config.seed, TRAINING_STREAM, step),
-        random_pos=config.random_pos,
-        **algorithm.train_params,
-    )
-    return ranks.share(batch)
-
-
-def validation_set(algorithm: Algorithm, config: Config) -> list[Batch]:
-    """Validation data from the training distribution, the same for every seed."""
-    samples = config.val_samples or (64 if algorithm.num_samples_multiplier == 1 else 256)
-    rng = np.random.RandomState(VALIDATION_SEED)
-    size = protocol.resolved(config, algorithm).val_size or 0
-    traces = [algorithm.run(**algorithm.sample(rng, size, **algorithm.train_params)) for _ in range(samples)]
-    positions = rng if config.random_pos else None
-    return [collate(traces[i : i + 64], algorithm, random_pos=positions) for i in range(0, len(traces), 64)]
-
-
 @contextlib.contextmanager
-def _interruptible(unit: str, *, already: bool = False) -> Iterator[threading.Event]:
+def interruptible(unit: str, *, already: bool = False) -> Iterator[threading.Event]:
     """An event that the first Ctrl-C or SIGTERM sets, to stop after this `unit`; the second one acts as usual.
 
     `already`: the first one came earlier, and what is done now is the good order in which the run ends.
@@ -254,9 +281,3 @@ def _interruptible(unit: str, *, already: bool = False) -> Iterator[threading.Ev
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _mix(seed: int, step: int, rank: int) -> int:
-    """A seed for PyTorch from several numbers, without the patterns of a sum."""
-    numbers = (seed, step, rank) if rank else (seed, step)
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

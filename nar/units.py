@@ -37,9 +37,15 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
 
 class _StraightThrough(torch.autograd.Function):
     # hard + soft - soft.detach() would round, and turn an infinite entry into NaN
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, hard, soft):  # type: ignore[override]
+    def forward(hard, soft):  # type: ignore[override]
         return hard.clone()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        pass
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[override]
@@ -60,7 +66,7 @@ def hard_min(x: Tensor, dim: int = -1, *, temperature: float = 1.0) -> Tensor:
 def argmax(x: Tensor, dim: int = -1, *, temperature: float = 1.0) -> Tensor:
     """A one-hot tensor of the shape of `x` (of ties, the first) with the gradient of softmax(x / temperature)."""
     _positive(temperature)
-    one_hot = torch.zeros_like(x).scatter_(dim, x.detach().argmax(dim, keepdim=True), 1.0)
+    one_hot = torch.zeros_like(x).scatter(dim, x.detach().argmax(dim, keepdim=True), 1.0)
     return straight_through(one_hot, torch.softmax(x / temperature, dim))
 
 

@@ -58,7 +58,7 @@ def chosen(logits: Tensor, hard: bool, temperature: float, dim: int = -1) -> Ten
     soft = torch.softmax(logits / temperature, dim=dim)
     if not hard:
         return soft
-    unit = torch.zeros_like(soft).scatter_(dim, soft.argmax(dim, keepdim=True), 1.0)
+    unit = torch.zeros_like(soft).scatter(dim, soft.argmax(dim, keepdim=True), 1.0)
     return unit + (soft - soft.detach())
 
 

@@ -41,6 +41,7 @@ from torch.nn.functional import silu
 
 from nar.aggregate import max_plus
 from nar.layers import linear
+from nar.mapped import folded
 from nar.process import Processor, Readout, Step
 from nar.processors.transformer import HEAD_FEATURES, number_of_heads, unbiased
 
@@ -50,7 +51,7 @@ TRAINING_SIZE = 16  # where the scaling by log n is 1
 
 def pivotal_attention(query: Tensor, key_1: Tensor, key_2: Tensor, value_1: Tensor, value_2: Tensor) -> Tensor:
     """sum over j of softmax_j(query_ik . (key_1_ij + key_2_jk)) (value_1_ij + value_2_jk), all [B, N, N, H, D]."""
-    return _Pivotal.apply(query, key_1, key_2, value_1, value_2)  # type: ignore[return-value]
+    return _Pivotal.apply(query, key_1, key_2, value_1, value_2)[0]  # type: ignore[index]
 
 
 def _match(x_BIKHD: Tensor, first_BIJHD: Tensor, second_BJKHD: Tensor) -> Tensor:
@@ -84,13 +85,20 @@ def _rows(like_BIKHD: Tensor) -> list[slice]:
 
 class _Pivotal(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, query, key_1, key_2, value_1, value_2):  # type: ignore[override]
-        ctx.save_for_backward(query, key_1, key_2, value_1, value_2)
+    def forward(query, key_1, key_2, value_1, value_2):  # type: ignore[override]
         found = []
         for i in _rows(query):
             weights = torch.softmax(_match(query[:, i], key_1[:, i], key_2), dim=-1)
             found.append(_collect(weights, value_1[:, i], value_2))
-        return torch.cat(found, dim=1)
+        return (torch.cat(found, dim=1),)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def vmap(info, in_dims, *arguments):
+        return folded(_Pivotal, in_dims, arguments)
 
     @staticmethod
     @once_differentiable

@@ -17,7 +17,8 @@ from nar.loss import losses, total_loss
 from nar.parallel import Ranks
 from nar.reasoner import Reasoner
 from nar.runs import Runs
-from nar.train import train, training_batch
+from nar.tasks import training_batch
+from nar.train import train
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = {

@@ -7,14 +7,17 @@ import sys
 import networkx as nx
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
+from torch_geometric.data import Batch as PygBatch
+from torch_geometric.data import Data
 
 import nar
-from nar import checkpoint
+from nar import arguments, checkpoint, evaluate, pyg, references
 from nar.batch import collate, training_spec
 from nar.config import Config
 from nar.decode import feed_back, log_sinkhorn
-from nar.predict import _named
+from nar.naming import named
 from nar.reasoner import Reasoner, Rollout
 from nar.spec import Probe, Type
 
@@ -32,10 +35,11 @@ class Perfect(Reasoner):
                 return truth.float()
             if probe.type is Type.MASK:
                 return 40.0 * truth.float() - 20.0
-            return 40.0 * torch.nn.functional.one_hot(truth.long(), probe.classes or batch.nodes).float()
+            return 40.0 * torch.nn.functional.one_hot(truth.long().clamp(min=0), probe.classes or batch.nodes).float()
 
         def moment(s):
-            found = {name: logits(name, value[s]) for name, value in batch.hints.items()}
+            left = sum(length > s for length in batch.lengths)
+            found = {name: logits(name, value[s, :left]) for name, value in batch.hints.items()}
             return feed_back(batch.spec, found, how="hard")
 
         outputs = {name: logits(name, value) for name, value in batch.outputs.items()}
@@ -314,9 +318,9 @@ NODES = ["p", "q"]
     ],
 )
 def test_names_for_every_kind_of_output(probe, values, expected):
-    named = _named(Probe(*probe), np.array(values), NODES)
-    assert named == expected
-    assert type(named) is type(expected)
+    found = named(Probe(*probe), np.array(values), NODES)
+    assert found == expected
+    assert type(found) is type(expected)
 
 
 def test_printed(roads):
@@ -394,7 +398,7 @@ CONFIG = Config(algo="bellman_ford", processor="triplet_gmpnn", hidden=16, tripl
 @pytest.fixture
 def run_dir(tmp_path):
     """A run directory whose two checkpoints differ; no training needed."""
-    nar.datasets.get(CONFIG.algo)
+    nar.datasets.get("bellman_ford")
     reasoner = Reasoner.from_config(CONFIG)
     folder = tmp_path / "run"
     folder.mkdir()
@@ -484,3 +488,287 @@ def test_own_processor_is_imported_again(tmp_path, monkeypatch):
 
 def test_reference_spec_is_the_trained_one():
     assert untrained("minimum").specs["minimum"] == training_spec(nar.datasets.get("minimum"))
+
+
+# Other forms of input
+
+
+def as_pyg(graph, weight="miles", **names):
+    """The graph with nodes as indices, by hand: every undirected edge in both directions."""
+    place = {node: i for i, node in enumerate(graph)}
+    both = [
+        (place[a], place[b], data.get(weight)) for u, v, data in graph.edges(data=True) for a, b in ((u, v), (v, u))
+    ]
+    edge_index = torch.tensor([edge[:2] for edge in both]).T
+    values = torch.tensor([edge[2] for edge in both], dtype=torch.float64) if weight else None
+    return Data(edge_index=edge_index, num_nodes=len(place), **{name: form(values) for name, form in names.items()})
+
+
+@pytest.mark.parametrize("name", ["edge_weight", "edge_attr", "toll"])
+@pytest.mark.parametrize("form", [lambda w: w, lambda w: w[:, None]])
+def test_pyg_graphs_answer_as_the_networkx_graph_does(roads, name, form):
+    data, weight = as_pyg(roads, **{name: form}), "toll" if name == "toll" else "weight"
+    for reasoner in (references.compiled("dijkstra"), untrained("dijkstra")):
+        by_name = reasoner.run(roads, source="a", weight="miles")
+        for source in (2, torch.tensor(2), np.int64(2)):
+            found = reasoner.run(data, source=source, weight=weight)
+            assert found.nodes == list(range(7)) and found.confidence == {
+                "pi": {by_name.nodes.index(u): p for u, p in by_name.confidence["pi"].items()}
+            }
+            assert {by_name.nodes[v]: by_name.nodes[u] for v, u in found.outputs["pi"].items()} == by_name.outputs["pi"]
+
+
+def test_pyg_directions_and_absent_weights(roads):
+    one_way = Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), num_nodes=4)
+    assert references.compiled("bfs").run(one_way, source=1).outputs["pi"] == {0: 2, 1: 1, 2: 1, 3: 3}
+    hops = references.compiled("dijkstra").run(one_way, source=1)
+    assert hops.hints["d"][-1].tolist() == [2.0, 0.0, 1.0, 0.0]
+    weighed = Data(edge_index=one_way.edge_index, edge_attr=torch.tensor([5.0, 6.0, 7.0]), num_nodes=4)
+    assert references.compiled("dijkstra").run(weighed, source=1).hints["d"][-1].tolist() == [13.0, 0.0, 6.0, 0.0]
+    same = references.compiled("dijkstra").run(weighed, source=1, weight=None)
+    assert same.hints["d"][-1].tolist() == [2.0, 0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        ({"edge_index": [[0], [3]]}, {}, r"edge_index must hold indices of the 2 nodes, got 0 to 3"),
+        ({"edge_index": [[0, 0], [1, 1]]}, {}, "edge_index holds an edge twice"),
+        ({"edge_index": [0, 1]}, {}, r"in shape \[2, E\], got shape \[2\]"),
+        ({"edge_index": [[0], [1]], "edge_attr": [[1.0, 2.0]]}, {}, r"one number for each of the 1 edges, got shape"),
+        ({"edge_index": [[0], [1]], "edge_attr": [0.0]}, {}, r"weight of edge \(0, 1\) must be a finite number other"),
+        ({"edge_index": [[0], [1]], "edge_attr": [float("nan")]}, {}, r"weight of edge \(0, 1\) .* got nan"),
+        ({"edge_index": [[0], [1]]}, {"weight": "toll"}, "the graph has no attribute 'toll'"),
+        ({}, {}, "graph has no edge_index"),
+    ],
+)
+def test_pyg_graphs_that_do_not_fit(data, options, message):
+    graph = Data(num_nodes=2, **{name: torch.tensor(value) for name, value in data.items()})
+    with pytest.raises(ValueError, match=message):
+        untrained("dijkstra").run(graph, source=0, **options)
+
+
+def test_matrices_of_every_kind(roads):
+    A = nx.to_numpy_array(roads, weight="miles")
+    expected = untrained("bellman_ford").run(A, source=0)
+    for same in (A.tolist(), torch.tensor(A), scipy.sparse.csr_matrix(A), scipy.sparse.coo_array(A)):
+        found = untrained("bellman_ford").run(same, source=0)
+        assert found.outputs == expected.outputs and found.confidence == expected.confidence
+    values = [0.5, 0.25, 0.75]
+    assert perfect("minimum").run(torch.tensor(values)).outputs == perfect("minimum").run(values).outputs == {"min": 1}
+
+
+@pytest.mark.parametrize("name", nar.datasets.names())
+def test_a_trace_is_its_inputs(name):
+    """As a trace, as PyG data, and argument by argument: the same prediction, for every algorithm."""
+    algorithm = nar.datasets.get(name)
+    inputs = algorithm.sample(np.random.RandomState(3), max(6, algorithm.min_nodes))
+    trace = algorithm.run(**inputs)
+    reasoner = untrained(name, "deepsets")
+    expected = reasoner.run(**inputs)
+    for same in (trace, pyg.to_data(trace)):
+        found = reasoner.run(same)
+        assert found.outputs == expected.outputs and found.confidence == expected.confidence
+    assert [t.length for t in (expected.trace, expected.true_trace)] == [expected.steps + 1, trace.length]
+
+
+def test_numbers_of_nodes_by_name(roads):
+    drawn = dict(zip(roads, np.random.RandomState(0).uniform(size=7), strict=True))
+    reasoner = perfect("maximal_independent_set")
+    chosen = reasoner.run(roads, randomness=dict(reversed(drawn.items()))).outputs
+    assert chosen == reasoner.run(roads, randomness=list(drawn.values())).outputs
+    (marked,) = chosen.values()
+    inside = {node for node, is_in in marked.items() if is_in}
+    assert not any(roads.has_edge(u, v) for u in inside for v in inside)
+    assert all(node in inside or set(roads[node]) & inside for node in roads)
+    with pytest.raises(ValueError, match="randomness must have a value for each of the 7 nodes, got 1"):
+        reasoner.run(roads, randomness={"a": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "message"),
+    [
+        (
+            "naive_string_matcher",
+            {},
+            r"naive_string_matcher needs T \(the text, characters 0 to 3\) and P \(the pattern to find in it\), "
+            r"got none: run\(T=\.\.\., P=\.\.\.\)",
+        ),
+        ("kmp_matcher", {"T": [0, 1]}, r"kmp_matcher needs P \(the pattern to find in it\), got none"),
+        ("binary_search", {}, r"needs x \(the number to find in the array\) and an array, .*: run\(array, x=\.\.\.\)"),
+        ("bfs", {}, r"bfs needs a graph and a source, got none: run\(graph, source=NODE\)"),
+        ("liveness", {}, r"needs a graph, use \(1 for every block .*\) and define \(1 for"),
+        ("activity_selector", {"s": [1.0]}, r"needs f \(when it finishes\), got none: run\(s=\.\.\., f=\.\.\.\)"),
+    ],
+)
+def test_missing_inputs_are_named_with_their_meaning(name, inputs, message):
+    with pytest.raises(ValueError, match=message):
+        untrained(name, "deepsets").run(**inputs)
+
+
+def test_every_argument_has_a_meaning():
+    for name in nar.datasets.names():
+        algorithm = nar.datasets.get(name)
+        told = arguments.MEANINGS.get(algorithm.arguments, {}).keys() | {"A"}
+        told |= {"s"} if arguments.has_source(algorithm) else set()
+        assert set(algorithm.arguments) <= told, name
+
+
+def test_things_given_by_place():
+    with pytest.raises(ValueError, match=r"everything else by name: run\(graph, source=NODE\)"):
+        untrained("bfs").run(one_edge(1.0), "a")
+    with pytest.raises(
+        ValueError, match=r"takes no array alone, but T \(the text.*give these by name, run\(T=\.\.\., P"
+    ):
+        untrained("naive_string_matcher", "deepsets").run([0, 1, 2])
+    with pytest.raises(ValueError, match="a trace holds all inputs, got source beside it"):
+        untrained("bfs").run(nar.datasets.get("bfs").run(A=np.eye(2), s=0), source=0)
+    with pytest.raises(ValueError, match="this is a trace of minimum, and bfs is asked for"):
+        untrained("bfs").run(nar.datasets.get("minimum").run(A=[1.0]), algorithm="bfs")
+    batch = PygBatch.from_data_list([Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2)] * 2)
+    with pytest.raises(ValueError, match="graph is a batch: give it to run_many"):
+        untrained("bfs").run(batch, source=0)
+
+
+# Several at once
+
+
+def mixed(count=9):
+    """Connected graphs of three sizes with names of their own, in no order of size, and a source in each."""
+    graphs = []
+    for i in range(count):
+        graph = nx.gnp_random_graph(4 + 3 * (i % 3), 0.5, seed=i)
+        nx.add_path(graph, range(len(graph)))
+        for k, (u, v) in enumerate(graph.edges):
+            graph[u][v]["weight"] = 1 + (7 * k + i) % 11
+        graphs.append(nx.relabel_nodes(graph, {v: (i, "xyz"[v % 3] + str(v)) for v in graph}))
+    return graphs, [list(graph)[i % len(graph)] for i, graph in enumerate(graphs)]
+
+
+def same_prediction(one, other, rtol=1e-5):
+    assert one.outputs == other.outputs and one.truth == other.truth and one.nodes == other.nodes
+    assert (one.steps, one.valid, one.correct) == (other.steps, other.valid, other.correct)
+    for name, sure in one.confidence.items():
+        sure = [list(c.values()) if isinstance(c, dict) else c for c in (sure, other.confidence[name])]
+        np.testing.assert_allclose(*sure, rtol=rtol, atol=1e-6)
+    for hints in ("hints", "true_hints"):
+        mine, yours = getattr(one, hints), getattr(other, hints)
+        assert mine.keys() == yours.keys()
+        for name, value in mine.items():
+            np.testing.assert_allclose(value, yours[name], rtol=rtol, atol=1e-5)
+
+
+@pytest.mark.parametrize("steps", [None, 4])
+@pytest.mark.parametrize("make", [references.compiled, lambda name: untrained(name, "triplet_gmpnn").double()])
+def test_each_of_a_batch_is_answered_as_if_alone(make, steps):
+    reasoner = make("dijkstra")
+    graphs, sources = mixed()
+    together = reasoner.run_many(graphs, source=sources, steps=steps)
+    assert len({(len(found.nodes), found.steps) for found in together}) >= 3
+    for graph, source, found in zip(graphs, sources, together, strict=True):
+        same_prediction(found, reasoner.run(graph, source=source, steps=steps))
+    backwards = reasoner.run_many(graphs[::-1], source=sources[::-1], steps=steps)
+    for one, other in zip(together, backwards[::-1], strict=True):
+        same_prediction(one, other)
+
+
+def test_a_batch_gives_networkx_shortest_paths(monkeypatch):
+    monkeypatch.setattr(evaluate, "TENSOR_BYTES", 2000)  # several batches of one size
+    graphs, sources = mixed()
+    reasoner = references.compiled("bellman_ford")
+    for graph, source, found in zip(graphs, sources, reasoner.run_many(graphs, source=sources), strict=True):
+        distances = nx.single_source_dijkstra_path_length(graph, source)
+        for node in graph:
+            assert path_length(graph, found.outputs["pi"], node, source, "weight") == distances[node]
+        assert found.valid
+
+
+def test_traces_of_one_moment_among_longer_ones():
+    lonely, path = nx.empty_graph(4), nx.path_graph(4)
+    found = untrained("bfs").run_many([path, lonely, path], source=[0, 0, 1])
+    assert [p.steps for p in found] == [3, 1, 2]
+    for prediction, graph, source in zip(found, (path, lonely, path), (0, 0, 1), strict=True):
+        same_prediction(prediction, untrained("bfs").run(graph, source=source))
+
+
+def test_batches_of_other_inputs():
+    sizes = [5, 3, 5]
+    arrays = [np.random.RandomState(i).uniform(size=n) for i, n in enumerate(sizes)]
+    for values, found in zip(arrays, perfect("insertion_sort").run_many(arrays), strict=True):
+        assert found.outputs["pred"] == np.argsort(values).tolist()
+    texts, patterns = [[0, 1, 1, 2], [2, 2, 1]], [[1, 2], [2, 1]]
+    matches = perfect("naive_string_matcher").run_many(T=texts, P=patterns)
+    assert [found.outputs["match"] for found in matches] == [2, 1]
+    traces = [nar.datasets.get("minimum").run(A=values) for values in arrays]
+    for data in (traces, pyg.to_batch(traces)):
+        found = perfect("minimum", "bfs").run_many(data)
+        assert [p.outputs["min"] for p in found] == [int(values.argmin()) for values in arrays]
+    plain = PygBatch.from_data_list([Data(edge_index=torch.tensor([[0, 1], [1, 0]]), num_nodes=n) for n in (2, 3)])
+    assert [p.outputs["pi"] for p in perfect("bfs").run_many(plain, source=[0, 2])] == [
+        {0: 0, 1: 0},
+        {0: 0, 1: 1, 2: 2},
+    ]
+    assert perfect("minimum").run_many([]) == []
+
+
+@pytest.mark.parametrize(
+    ("graphs", "options", "message"),
+    [
+        ([nx.path_graph(2)], {"source": 0}, "source must be a list with one entry for each of the 1 graphs, got 0"),
+        ([nx.path_graph(2)], {"source": [0, 1]}, "source must be a list .* 1 graphs, got 2 entries"),
+        ([nx.path_graph(2)] * 2, {"source": (0, 1)}, r"source must be a list .* got \(0, 1\)"),
+        ([nx.path_graph(2)] * 2, {"source": [0, 7]}, r"graph 1: source must be one of .* \[0, 1\], got 7"),
+        ([nx.path_graph(2)] * 2, {}, "graph 0: bfs needs a source"),
+        (nx.path_graph(2), {"source": [0]}, r"run_many takes a list of graphs, got a single one; run takes that"),
+        (None, {}, "run_many takes a list of graphs or arrays, or lists of inputs by name; got none"),
+    ],
+)  # fmt: skip
+def test_batches_that_cannot_be(graphs, options, message):
+    with pytest.raises(ValueError, match=message):
+        untrained("bfs").run_many(graphs, **options)
+
+
+# The answer as a graph, and the trace
+
+
+def test_predicted_pointers_as_a_graph(roads):
+    found = references.compiled("dijkstra").run(roads, source="d", weight="miles")
+    tree = found.to_networkx()
+    assert list(tree) == list(roads) and nx.is_forest(tree)
+    distances = nx.single_source_dijkstra_path_length(roads, "d", weight="miles")
+    assert nx.descendants(tree, "d") == distances.keys() - {"d"}
+    for node, distance in distances.items():
+        assert nx.path_weight(roads, nx.shortest_path(tree, "d", node), "miles") == pytest.approx(distance)
+    assert tree.edges["d", 3]["confidence"] == found.confidence["pi"][3]
+    with pytest.raises(ValueError, match="unknown output 'p'; did you mean 'pi'"):
+        found.to_networkx("p")
+    with pytest.raises(ValueError, match="minimum has no output that points from node to node"):
+        perfect("minimum").run([1.0, 2.0]).to_networkx()
+
+
+@pytest.mark.parametrize("name", nar.datasets.names())
+def test_the_trace_of_a_perfect_reasoner_is_the_trace(name):
+    algorithm = nar.datasets.get(name)
+    trace = algorithm.run(**algorithm.sample(np.random.RandomState(1), max(6, algorithm.min_nodes)))
+    found = perfect(name).run(trace)
+    assert found.first_error is None and found.trace.spec == trace.spec
+    for probe in trace.spec:
+        mine, true = np.asarray(found.trace.compact[probe]), np.asarray(trace.compact[probe])
+        if probe in trace.spec.hints and trace.length == 1:
+            true = np.repeat(true, 2, 0)
+        assert mine.dtype == true.dtype
+        decided = true != -1 if trace.spec[probe].type in (Type.MASK, Type.CATEGORICAL) else slice(None)
+        np.testing.assert_allclose(mine[decided], true[decided], rtol=1e-6)
+
+
+def test_the_first_error(roads):
+    """The model's hints by hand: a mask wrong at step 2, a number wrong at step 1, which does not count."""
+    found = references.compiled("bellman_ford").run(roads, source="d", weight="miles")
+    assert found.first_error is None and found.steps >= 2
+    hints = {name: value.copy() for name, value in found.hints.items()}
+    hints["d"][0] += 9
+    assert dataclasses.replace(found, hints=hints).first_error is None
+    hints["msk"][1, 3] = 1 - hints["msk"][1, 3]
+    wrong = dataclasses.replace(found, hints=hints)
+    assert wrong.first_error == 2
+    assert wrong.trace.compact["msk"][2, 3] != found.trace.compact["msk"][2, 3]

@@ -5,11 +5,12 @@ import itertools
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nar import figures, report
+from nar import comparability, figures, published, report, results
 
 SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
@@ -18,6 +19,8 @@ def evaluation(size, samples, score, exact, valid, data_set, per_step, live):
     return {
         "algorithm": "bellman_ford",
         "size": size,
+        "setting": {},
+        "termination": "oracle",
         "samples": samples,
         "score": score,
         "exact": exact,
@@ -29,6 +32,7 @@ def evaluation(size, samples, score, exact, valid, data_set, per_step, live):
         },
         "steps_mean": 5.125,
         "steps_max": 7,
+        "measures": {},
         "seconds": 1.94,
         "data": {
             "set": data_set,
@@ -43,9 +47,9 @@ def evaluation(size, samples, score, exact, valid, data_set, per_step, live):
 
 
 RESULTS = {
-    "schema": 1,
+    "schema": 2,
     "run": {
-        "algorithm": "bellman_ford",
+        "algorithms": ["bellman_ford"],
         "processor": "triplet_gmpnn",
         "seed": 42,
         "parameters": 524604,
@@ -53,10 +57,13 @@ RESULTS = {
         "steps_planned": 10000,
         "interrupted": False,
         "best_step": 9350,
+        "processes": 1,
         "best_validation": 0.9951,
+        "validation": {"bellman_ford": 0.9951},
         "train_seconds": 3725.4,
-        "train_sizes": [4, 7, 11, 13, 16],
-        "validation_size": 16,
+        "train_sizes": {"bellman_ford": [4, 7, 11, 13, 16]},
+        "validation_size": {"bellman_ford": 16},
+        "left_out": {},
     },
     "config": {"algo": ["bellman_ford"], "batch_size": 32},
     "command": "python train.py --algo bellman_ford",
@@ -82,9 +89,24 @@ METRICS = [
 
 
 def changed(**run):
-    results = copy.deepcopy(RESULTS)
-    results["run"].update(run)
-    return results
+    found = copy.deepcopy(RESULTS)
+    found["run"].update(run)
+    return found
+
+
+def older(found):
+    """The same as schema 1 had it."""
+    found = copy.deepcopy(found)
+    run, (algorithm,) = found["run"], found["run"].pop("algorithms")
+    run |= {"algorithm": algorithm, "train_sizes": run["train_sizes"][algorithm]}
+    run |= {"validation_size": run["validation_size"][algorithm]}
+    for name in ("processes", "validation", "left_out"):
+        del run[name]
+    found["config"]["algo"] = algorithm
+    for e in found["evaluations"]:
+        for name in ("setting", "termination", "measures"):
+            del e[name]
+    return {**found, "schema": 1}
 
 
 @pytest.fixture
@@ -94,10 +116,28 @@ def run_dir(tmp_path):
     return tmp_path
 
 
+def written(run_dir):
+    """The Markdown of the report, made anew."""
+    return report.write_report(run_dir).with_name("report.md").read_text()
+
+
+def generalist():
+    """Two algorithms, trained on and scored at different sizes."""
+    found = changed(
+        algorithms=["bellman_ford", "bfs"],
+        validation={"bellman_ford": 0.9902, "bfs": 1.0},
+        train_sizes={"bellman_ford": [4, 16], "bfs": [4, 8]},
+        validation_size={"bellman_ford": 16, "bfs": 8},
+    )
+    found["config"]["algo"] = ["bellman_ford", "bfs"]
+    found["evaluations"][1]["algorithm"] = "bfs"
+    return found
+
+
 def test_report_and_figures_are_written(run_dir):
     path = report.write_report(run_dir)
-    assert path == run_dir / "report.md"
-    text = path.read_text()
+    assert path == run_dir / "report.html" and path.is_file()
+    text = (run_dir / "report.md").read_text()
     for name in ("score.png", "hints_bellman_ford.png", "training.png"):
         assert f"]({name})" in text
         assert (run_dir / name).read_bytes()[:4] == b"\x89PNG"
@@ -107,7 +147,7 @@ def test_report_and_figures_are_written(run_dir):
 
 
 def test_results_row_and_provenance():
-    text = report.markdown(RESULTS)
+    text = report.text(RESULTS)
     row = "| bellman_ford | 64 | 4x | 97.44% | 31.25% | - | 32 | 5.1/7 | 1.94 | clrs30-v1/test `9f86d08188` |"
     assert row in text.splitlines()
     assert "| `d` | mse | 0.0123 | 0.0123 |" in text
@@ -118,11 +158,11 @@ def test_results_row_and_provenance():
     assert "97.39% ± 0.19 over 10 seeds" in text
     assert "**Note.**" not in text
     assert "No larger graph had any part in the choice." in text
-    assert "That is larger than any graph trained on." in report.markdown(changed(validation_size=20))
+    assert "That is larger than any graph trained on." in report.text(changed(validation_size={"bellman_ford": 20}))
 
 
 def test_alt_text_holds_the_numbers(run_dir):
-    text = report.write_report(run_dir).read_text()
+    text = written(run_dir)
     assert "n = 16: 99.85% and 97.00%; n = 64: 97.44% and 31.25%](score.png)" in text
     assert "from 4 to 0.5; best validation score 99.51% at step 9,350](training.png)" in text
 
@@ -140,10 +180,9 @@ def test_table_prints_one_row_per_evaluation():
 
 
 def test_table_names_the_algorithm_where_there_are_several():
-    results = copy.deepcopy(RESULTS)
-    results["evaluations"][1]["algorithm"] = "bfs"
-    lines = report.table(results).splitlines()
-    assert [line.split()[0] for line in lines[1:]] == ["algorithm", "bellman_ford", "bfs"]
+    lines = report.table(generalist()).splitlines()
+    assert lines[0].startswith("bellman_ford+bfs with triplet_gmpnn, seed 42: 524,604 parameters")
+    assert [line.split()[0] for line in lines[1:4]] == ["algorithm", "bellman_ford", "bfs"]
 
 
 @pytest.mark.parametrize(
@@ -155,48 +194,118 @@ def test_table_names_the_algorithm_where_there_are_several():
     ],
 )
 def test_warnings(run, expected):
-    results = changed(**run)
-    assert any(expected in warning for warning in report.warnings(results))
-    assert expected in report.markdown(results) and expected in report.table(results)
+    found = changed(**run)
+    assert any(expected in warning for warning in comparability.of_run(found))
+    assert expected in report.text(found) and expected in report.table(found)
 
 
 def test_no_warning_without_cause_and_one_for_few_graphs():
-    assert report.warnings(RESULTS) == []
-    results = copy.deepcopy(RESULTS)
-    results["evaluations"][1]["samples"] = 31
-    assert report.warnings(results) == ["Fewer than 32 graphs at n = 64: expect differences by chance."]
+    assert comparability.of_run(RESULTS) == []
+    found = copy.deepcopy(RESULTS)
+    found["evaluations"][1]["samples"] = 31
+    assert comparability.of_run(found) == ["Fewer than 32 graphs at n = 64: expect differences by chance."]
 
 
 def test_an_evaluation_cut_short_still_gives_a_report(run_dir):
-    results = {**copy.deepcopy(RESULTS), "config": {"eval_sizes": [16, 64, 256]}}
-    assert report.warnings(results) == ["Not evaluated at n = 256: the evaluation was interrupted."]
-    results["evaluations"] = []
-    (run_dir / "results.json").write_text(json.dumps(results))
-    text = report.write_report(run_dir).read_text()
+    found = {**copy.deepcopy(RESULTS), "config": {"eval_sizes": [16, 64, 256]}}
+    assert comparability.of_run(found) == ["Not evaluated at n = 256: the evaluation was interrupted."]
+    found["run"]["left_out"] = {"bellman_ford": [256]}
+    assert comparability.of_run(found) == ["Not evaluated at n = 256: too long for a CPU."]
+    found["evaluations"] = []
+    (run_dir / "results.json").write_text(json.dumps(found))
+    text = written(run_dir)
     assert "Not evaluated at n = 16, 64, 256" in text and "](score.png)" not in text and "](training.png)" in text
-    assert len(report.table(results).splitlines()) == 3  # title, header, warning
+    assert len(report.table(found).splitlines()) == 3  # title, header, warning
 
 
 def test_metrics_of_a_resumed_and_killed_run(run_dir):
     with open(run_dir / "metrics.jsonl", "a") as file:
         file.write('{"step": 50, "loss": 1.5}\n{"step": 150, "lo')
-    rows = report.read_metrics(run_dir)
+    rows = results.read_metrics(run_dir)
     assert [(row["step"], row["loss"]) for row in rows] == [(0, 4.0), (50, 1.5), (100, 0.5)]
 
 
 def test_unreadable_files_are_named(run_dir):
     (run_dir / "metrics.jsonl").write_text('{"step": 0, "loss": 1.0}\nnonsense\n{"step": 1, "loss": 1.0}\n')
     with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2"):
-        report.read_metrics(run_dir)
+        results.read_metrics(run_dir)
     (run_dir / "results.json").write_text('{"schema": 1, "run"')
     with pytest.raises(ValueError, match=r"results\.json is not the results of a run"):
-        report.read_results(run_dir)
-    (run_dir / "results.json").write_text(json.dumps({**RESULTS, "schema": 2}))
-    with pytest.raises(ValueError, match="has schema 2, this version of nar reads 1"):
-        report.read_results(run_dir)
+        results.read(run_dir)
+    (run_dir / "results.json").write_text(json.dumps({**RESULTS, "schema": 3}))
+    with pytest.raises(ValueError, match="has schema 3, this version of nar reads 2"):
+        results.read(run_dir)
     (run_dir / "results.json").unlink()
     with pytest.raises(ValueError, match=r"no results\.json in"):
         report.write_report(run_dir)
+
+
+def test_results_of_schema_1_are_read_as_schema_2(run_dir):
+    (run_dir / "results.json").write_text(json.dumps(older(RESULTS)))
+    assert results.read(run_dir) == RESULTS
+    assert results.upgraded(RESULTS) == RESULTS
+    before = copy.deepcopy(older(RESULTS))
+    assert report.text(before) == report.text(RESULTS) and before == older(RESULTS)
+
+
+def test_recorded_results_are_read():
+    recorded = sorted((Path(__file__).parent.parent / "results").glob("*/seed*"))
+    assert len(recorded) >= 12
+    for run_dir in recorded:
+        found = results.read(run_dir)
+        (algorithm,) = found["run"]["algorithms"]
+        assert found["config"]["algo"] == [algorithm] == list(found["run"]["validation"])
+        assert found["run"]["train_sizes"] == {algorithm: [4, 7, 11, 13, 16]}
+        assert {(e["termination"], *e["setting"]) for e in found["evaluations"]} == {("oracle",)}
+        assert "Not evaluated" not in report.text(found)
+
+
+def test_a_generalist_is_reported_by_algorithm(run_dir):
+    (run_dir / "results.json").write_text(json.dumps(generalist()))
+    text = written(run_dir)
+    assert text.startswith("# bellman_ford+bfs with triplet_gmpnn\n")
+    assert "Trained on graphs of 4, 16 nodes (bellman_ford); 4, 8 nodes (bfs)." in text
+    assert "| bellman_ford | 16 | 1x |" in text and "| bfs | 64 | 8x |" in text
+    assert "graphs of size 8, 16 (99.51%, mean over algorithms). No larger" in text
+    assert "Validation of each algorithm at that step: bellman_ford 99.02%, bfs 100.00%." in text
+    assert "Trained on 2 algorithms together" in text
+    assert "Published for bellman_ford with triplet_gmpnn" in text and "Published for bfs with triplet_gmpnn" in text
+    assert {"hints_bellman_ford.png", "hints_bfs.png"} <= {path.name for path in run_dir.iterdir()}
+
+
+def test_an_algorithm_that_is_not_to_be_found_here_is_reported(run_dir):
+    found = json.loads(json.dumps(RESULTS).replace('"bellman_ford"', '"not_here:my_algorithm"'))
+    (run_dir / "results.json").write_text(json.dumps(found))
+    assert "# not_here:my_algorithm with triplet_gmpnn" in written(run_dir)
+    assert (run_dir / "hints_not_here.my_algorithm.png").is_file()
+    assert "not_here:my_algorithm with triplet_gmpnn" in report.table(found)
+
+
+def test_terminations_settings_and_first_errors_have_sections():
+    found = copy.deepcopy(RESULTS)
+    assert not {"## Termination", "## Other distributions", "## Where errors begin"} & set(
+        report.text(found).splitlines()
+    )
+    stopped = {
+        **found["evaluations"][1],
+        "termination": "fixed_point",
+        "score": 0.5,
+        "steps_taken": {"mean": 9.5, "max": 12},
+    }
+    grid = {**found["evaluations"][1], "setting": {"family": "grid"}, "score": 0.25}
+    found["evaluations"] += [stopped, grid]
+    found["evaluations"][0]["first_error"] = [None, 2, 5, None]
+    text = report.text(found)
+    assert "| bellman_ford | 64 | fixed_point | 4x | 50.00% | 31.25% | - | 32 | 9.5/12 |" in text
+    assert "| triplet_gmpnn | 64 | fixed_point | 50.00% | 31.25% | 9.5 | 5.1 |" in text
+    lines = text.splitlines()
+    own = lines.index("| triplet_gmpnn | 64 | own | 97.44% | 31.25% | - | 32 |")
+    assert lines[own + 1] == "| triplet_gmpnn | 64 | family grid | 25.00% | 31.25% | - | 32 |"
+    assert "| triplet_gmpnn | 16 | 50.00% | 3.5 (from 2 to 5) | 5.1 |" in text
+    assert "n = 64: 25.00%" not in report._score_alt(
+        report._plain(found)
+    )  # figures and hints: own distribution, oracle
+    assert "| `d` | mse | 0.0123 | 0.0123 |" in text
 
 
 def lines_of(axis):
@@ -204,7 +313,7 @@ def lines_of(axis):
 
 
 def test_score_figure_draws_the_numbers():
-    figure = figures.score_against_size([RESULTS], report.published())
+    figure = figures.score_against_size([RESULTS], published.ibarz2022())
     (axis,) = figure.axes
     curves = lines_of(axis)
     np.testing.assert_allclose(curves[figures.BLUE, "-"], [[16, 99.85], [64, 97.44]])
@@ -217,7 +326,7 @@ def test_score_figure_draws_the_numbers():
 
 
 def test_published_mark_only_for_what_was_published():
-    known = report.published()
+    known = published.ibarz2022()
     assert len(known["scores"]) == 120
     assert not figures.score_against_size([changed(processor="gat")], known).axes[0].containers
     only_16 = {**RESULTS, "evaluations": RESULTS["evaluations"][:1]}
@@ -265,21 +374,21 @@ def test_training_figure_marks_the_selected_step():
 
 
 def measured(gate=([0.5, 0.25], [0.125, 0.375, 0.25])):
-    """The results and metrics of a processor with a measure."""
-    results = copy.deepcopy(RESULTS)
-    for e, steps in zip(results["evaluations"], gate, strict=True):
+    """The found and metrics of a processor with a measure."""
+    found = copy.deepcopy(RESULTS)
+    for e, steps in zip(found["evaluations"], gate, strict=True):
         e["measures"] = {"gate": steps}
-    return results, [row | {"gate": value} for row, value in zip(METRICS, (0.5, 0.75, 0.0625), strict=True)]
+    return found, [row | {"gate": value} for row, value in zip(METRICS, (0.5, 0.75, 0.0625), strict=True)]
 
 
 def test_measures_have_a_section_and_a_figure(run_dir):
-    assert "easures" not in report.write_report(run_dir).read_text()  # a processor without any
-    results, metrics = measured()
-    for e in results["evaluations"][:1]:
+    assert "easures" not in written(run_dir)  # a processor without any
+    found, metrics = measured()
+    for e in found["evaluations"][:1]:
         e["measures"]["depth"] = [2.0, 4.0]
-    (run_dir / "results.json").write_text(json.dumps(results))
+    (run_dir / "results.json").write_text(json.dumps(found))
     (run_dir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in metrics))
-    text = report.write_report(run_dir).read_text()
+    text = written(run_dir)
     section = text.split("## Measures")[1].split("## How it was made")[0]
     assert "| `gate` | 0.375 | 0.25 |" in section and "| `depth` | 3 | - |" in section
     alt = "gate, mean over steps, n = 16: 0.375, n = 64: 0.25; over the training from 0.5 to 0.0625. depth"
@@ -289,8 +398,8 @@ def test_measures_have_a_section_and_a_figure(run_dir):
 
 
 def test_measure_figure_draws_the_numbers():
-    results, metrics = measured()
-    rollout, trained = figures.measures(results["evaluations"], metrics, 50).axes
+    found, metrics = measured()
+    rollout, trained = figures.measures(found["evaluations"], metrics, 50).axes
     by_size = {line.get_color(): line.get_xydata().tolist() for line in rollout.lines if line.get_linestyle() == "-"}
     assert by_size[figures.BLUE] == [[1, 0.5]]  # at step 2 only 60 of 128 graphs are left
     assert by_size[figures.ORANGE] == [[1, 0.125], [2, 0.375], [3, 0.25]]
@@ -299,25 +408,25 @@ def test_measure_figure_draws_the_numbers():
     assert trained.lines[1].get_xdata()[0] == 50
     low, high = rollout.get_ylim()
     assert (low, high) == trained.get_ylim() and -0.05 < low < 0 and 0.75 < high < 0.85
-    assert len(figures.measures(results["evaluations"]).axes) == 1  # without metrics
+    assert len(figures.measures(found["evaluations"]).axes) == 1  # without metrics
     assert figures.measures(measured(([-0.5, 0.0], [0.0, 0.0, 0.0]))[0]["evaluations"]).axes[0].get_ylim()[0] < -0.5
 
 
 def test_measures_of_a_run_without_hints():
-    results, _ = measured()
-    for e in results["evaluations"]:
+    found, _ = measured()
+    for e in found["evaluations"]:
         e["hints"] = {}
-    (axis,) = figures.measures(results["evaluations"]).axes
+    (axis,) = figures.measures(found["evaluations"]).axes
     assert next(line.get_xydata().tolist() for line in axis.lines) == [[1, 0.5], [2, 0.25]]
 
 
 def crowded():
     """Runs that are hard to draw: sizes close together, many hints, long rollouts, zeros and gaps."""
-    results = changed()
+    found = changed()
     for size in (80, 128, 256):
-        results["evaluations"].append(evaluation(size, 1000, 0.05, 0.0, 0.0, "fresh", [1e-9, 3.0], [1000, 4]))
+        found["evaluations"].append(evaluation(size, 1000, 0.05, 0.0, 0.0, "fresh", [1e-9, 3.0], [1000, 4]))
     long = [0.99, None, *([0.5] * 3000)]
-    for e in results["evaluations"]:
+    for e in found["evaluations"]:
         for index in range(7):
             hint = {
                 "metric": "f1",
@@ -327,13 +436,15 @@ def crowded():
             }
             e["hints"][f"mark_{index}"] = hint
         e["measures"] = {"gate": [0.3] * 4 * e["size"], "depth": [-3.0, 1e4]}
-    return results
+    return found
 
 
 def all_figures():
-    yield figures.score_against_size([RESULTS], report.published())
-    yield figures.score_against_size([crowded()], report.published())
-    yield figures.score_against_size([changed(seed=1), changed(seed=2), changed(processor="pgn")], report.published())
+    yield figures.score_against_size([RESULTS], published.ibarz2022())
+    yield figures.score_against_size([crowded()], published.ibarz2022())
+    yield figures.score_against_size(
+        [changed(seed=1), changed(seed=2), changed(processor="pgn")], published.ibarz2022()
+    )
     yield figures.hints_against_step(RESULTS["evaluations"])
     yield figures.hints_against_step(crowded()["evaluations"])
     yield figures.measures(measured()[0]["evaluations"], measured()[1], 50)

@@ -174,7 +174,7 @@ def test_panels_know_what_changed_since_the_panel_before():
     ],
 )
 def test_kinds(name, kind):
-    assert type(drawing._panels(sampled(name))).__name__ == kind
+    assert type(drawing.kind_of(sampled(name))).__name__ == kind
 
 
 def by_hand(spec, nodes, inputs, hints, outputs, length=2):
@@ -191,19 +191,19 @@ def test_kinds_of_new_specs():
     points = {"pos": [0, 0.5], "x": [0.0, 1.0], "y": [1.0, 0.0]}
     done = {"r": ("output", "graph", "mask")}
     trace = by_hand(POS | xy | done, 2, points, {"m": [[0, 0], [0, 1]]}, {"r": 1})
-    kind = drawing._panels(trace)
+    kind = drawing.kind_of(trace)
     assert type(kind).__name__ == "GraphPanels" and kind.plane
     assert kind.at[0, 0] < kind.at[1, 0] and kind.at[0, 1] > kind.at[1, 1]
 
     table = POS | {"c": ("hint", "edge", "scalar")} | done
     trace = by_hand(table, 2, {"pos": [0, 0.5]}, {"c": np.arange(8.0).reshape(2, 2, 2)}, {"r": 0})
-    assert type(drawing._panels(trace)).__name__ == "TablePanels"
+    assert type(drawing.kind_of(trace)).__name__ == "TablePanels"
     texts = panels_of(drawing.figure(trace))
     assert texts[2][0] == "step 2 of 2" and texts[2][-4:] == ["4", "5", "6", "7"]
 
     other = POS | {"t": ("hint", "graph", "scalar")} | done
     trace = by_hand(other, 2, {"pos": [0, 0.5]}, {"t": [0.25, 3]}, {"r": 0})
-    assert type(drawing._panels(trace)).__name__ == "BoxPanels"
+    assert type(drawing.kind_of(trace)).__name__ == "BoxPanels"
     headings = [texts[0] for texts in panels_of(drawing.figure(trace))]
     assert headings == ["inputs", "step 1 of 2   t 0.25", "step 2 of 2   t 3", "outputs   r 0"]
 

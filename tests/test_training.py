@@ -17,11 +17,13 @@ import pytest
 import torch
 
 import nar
-from nar import checkpoint, datasets
+from nar import checkpoint, datasets, learner, run
+from nar import evaluate as evaluation
 from nar import train as training
 from nar.config import FREE, Config
 from nar.reasoner import Reasoner
-from nar.train import train, training_batch, validation_set
+from nar.tasks import training_batch, validation_set
+from nar.train import train
 
 TINY = {
     "algo": "bfs", "processor": "mpnn", "hidden": 8, "steps": 6, "batch_size": 3, "train_sizes": (4, 5), "val_size": 5,
@@ -332,7 +334,7 @@ def test_ctrl_c_on_the_command_line(tmp_path):
     finally:
         process.kill()
     assert process.returncode == 0, complaints
-    assert "Traceback" not in complaints and "report.md" in printed
+    assert "Traceback" not in complaints and "report.html" in printed
     found = json.loads((out / "results.json").read_text())
     assert found["run"]["interrupted"] and 0 < found["run"]["steps"] < 1000000 and len(found["evaluations"]) == 1
     assert checkpoint.load(out / "last.pt")["step"] == found["run"]["steps"]
@@ -340,13 +342,13 @@ def test_ctrl_c_on_the_command_line(tmp_path):
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tiny, no_report, monkeypatch):
-    config, real, calls = tiny(steps=20), training.total_loss, []
+    config, real, calls = tiny(steps=20), learner.total_loss, []
 
-    def explode(batch, rollout):
+    def explode(batch, rollout, ranks):
         calls.append(1)
-        return real(batch, rollout) * (float("nan") if len(calls) == 5 else 1.0)
+        return real(batch, rollout, ranks) * (float("nan") if len(calls) == 5 else 1.0)
 
-    monkeypatch.setattr(training, "total_loss", explode)
+    monkeypatch.setattr(learner, "total_loss", explode)
     with pytest.raises(ValueError, match="loss became nan at step 5; lower --learning-rate"):
         train(config)
     kept = checkpoint.load(config.run_dir / "last.pt")
@@ -377,7 +379,7 @@ def test_weights_that_are_no_numbers_are_noticed_as_such(tiny, no_report, monkey
 
 def test_the_best_checkpoint_is_by_score_then_loss(tiny, no_report, monkeypatch):
     scripted = iter([(0.5, 1.0), (0.7, 2.0), (0.7, 1.5), (0.7, 1.5), (0.6, 0.1)])
-    real, seen, tested = training.evaluate, [], []
+    real, seen, tested = evaluation.evaluate, [], []
 
     def pretend(reasoner, algorithm, *rest, **options):
         weights = {n: v.clone() for n, v in reasoner.state_dict().items()}
@@ -388,11 +390,12 @@ def test_the_best_checkpoint_is_by_score_then_loss(tiny, no_report, monkeypatch)
         tested.append(weights)
         return real(reasoner, algorithm, *rest, **options)
 
-    monkeypatch.setattr(training, "evaluate", pretend)
+    monkeypatch.setattr(run, "evaluate", pretend)
+    monkeypatch.setattr(evaluation, "evaluate", pretend)
     config = tiny(steps=10, val_every=2)
     train(config)
     best = checkpoint.load(config.run_dir / "best.pt")
-    assert best["best"] == {"step": 6, "score": 0.7, "loss": 1.5}
+    assert best["best"] == {"step": 6, "score": 0.7, "loss": 1.5, "each": {"bfs": 0.7}}
     assert_equal(dict(best["model"]), seen[2])
     assert_equal(tested[0], seen[2])  # and it is the one that is tested
     assert results(config)["run"]["best_step"] == 6
@@ -420,6 +423,7 @@ def test_settings_that_may_change_and_those_that_may_not(tiny):
     for field in dataclasses.fields(Config):
         value = getattr(config, field.name)
         other = {bool: not value, int: 7, float: 0.25, str: "cpu"}.get(type(value), (7,))
+        other = {"workers": 3, "init_processor": "elsewhere", "tracker": ("m:T",)}.get(field.name, other)
         if field.name in ("hint_mode", "hint_feedback", "encoder_init"):
             other = "hard" if field.name == "hint_feedback" else "none" if field.name == "hint_mode" else "default"
         if field.name in ("algo", "processor"):

@@ -12,7 +12,7 @@ from nar import datasets
 from nar.batch import Batch
 from nar.config import Config
 from nar.runs import Runs
-from nar.train import training_batch
+from nar.tasks import training_batch
 from nar.workers import made
 
 

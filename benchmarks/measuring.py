@@ -1,0 +1,186 @@
+"""What the speed benchmarks share: what is measured, how a call is timed, processes of their own.
+
+A measurement runs in a process of its own: its peak memory is its own, and nothing compiled for another lingers.
+PyTorch and nar are imported inside functions only, so that the process which starts measurements stays small: a child's
+peak memory, as the system counts it, begins with that of its parent.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+from traces import cpu
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def build(algorithm, processor, hidden, *, seed=0, device="cpu", threads=1, training=True):
+    """A reasoner for one algorithm on its device, and what was chosen for that device."""
+    import torch
+
+    from nar import device as devices
+    from nar import processors
+    from nar.batch import training_spec
+    from nar.reasoner import Reasoner
+
+    on = devices.choose(device)
+    chosen = devices.prepare(on, threads)
+    torch.manual_seed(seed)
+    reasoner = Reasoner({algorithm.name: training_spec(algorithm)}, processors.build(processor, hidden)).to(on)
+    return reasoner.train(training), chosen
+
+
+def trainer(reasoner):
+    """The training step of a batch that is on the device: forward, loss, backward, clipping, Adam."""
+    import torch
+
+    from nar.loss import total_loss
+
+    optimizer = torch.optim.Adam(reasoner.parameters(), lr=1e-3, fused=True)
+
+    def train(batch):
+        loss = total_loss(batch, reasoner(batch))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(reasoner.parameters(), 1.0)
+        optimizer.step()
+        return loss.item()  # waits for the device
+
+    return train
+
+
+def predictor(reasoner):
+    """The decided outputs of a batch that is on the device."""
+    import torch
+
+    from nar.decode import hard
+
+    on = next(reasoner.parameters()).device
+
+    @torch.no_grad()
+    def predict(batch):
+        spec = reasoner.specs[batch.algorithm]
+        outputs = {name: hard(spec[name], value) for name, value in reasoner(batch).outputs.items()}
+        if on.type == "cuda":
+            torch.cuda.synchronize(on)
+        return outputs
+
+    return predict
+
+
+def shortened(batch, steps):
+    """The batch as if every trajectory of it ended after at most so many message steps.
+
+    Answers are those of the whole trajectory and mean nothing any more; what a step costs is the same.
+    """
+    from nar.runs import Runs
+
+    def cut(hint):
+        return Runs(hint.values, hint.index[: lengths[0]]) if isinstance(hint, Runs) else hint[: lengths[0]]
+
+    lengths = [min(length, steps + 1) for length in batch.lengths]
+    return dataclasses.replace(batch, lengths=lengths, hints={name: cut(hint) for name, hint in batch.hints.items()})
+
+
+def graph_steps(batch):
+    """Message steps of all graphs together: what the work of a batch is proportional to."""
+    return sum(max(1, length - 1) for length in batch.lengths)
+
+
+@dataclasses.dataclass
+class Timing:
+    """Seconds of every measured call, and wall seconds of the very first one, in which things are compiled."""
+
+    cpu: list[float]
+    wall: list[float]
+    first: float
+
+    def medians(self):
+        return {"cpu_seconds": statistics.median(self.cpu), "wall_seconds": statistics.median(self.wall)}
+
+
+def timed(call, batches, *, seconds, warm_up=2, least=2):
+    """Call with every batch and time it, the first `warm_up` calls apart.
+
+    Once `least` calls are measured, none is begun that would probably end later than `seconds` after the first began.
+    """
+    cpu, wall = [], []
+    for batch in batches:
+        if len(wall) >= warm_up + least and sum(wall[warm_up:]) + max(wall[warm_up:]) > seconds:
+            break
+        cpu_start, wall_start = time.process_time(), time.perf_counter()
+        call(batch)
+        cpu.append(time.process_time() - cpu_start)
+        wall.append(time.perf_counter() - wall_start)
+    return Timing(cpu[warm_up:], wall[warm_up:], wall[0])
+
+
+def peak_mb():
+    """The most that this process has held since `forget_peak`, in MiB (Linux)."""
+    with open("/proc/self/status") as status:
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read())[1]) / 1024
+
+
+def forget_peak():
+    with open("/proc/self/clear_refs", "w") as control:
+        control.write("5")
+
+
+def start(command, *, cores=0, timeout=None):
+    """Run a measurement on the first `cores` cores (0: all); its last line of output is JSON."""
+    pin = None
+    if cores and hasattr(os, "sched_setaffinity"):
+        pin = functools.partial(os.sched_setaffinity, 0, sorted(os.sched_getaffinity(0))[:cores])
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=pin, timeout=timeout)
+    if done.returncode < 0:
+        raise MemoryError(f"the measurement {' '.join(map(str, command))} was killed by signal {-done.returncode}")
+    if done.returncode:
+        raise SystemExit(f"the measurement {' '.join(map(str, command))} failed:\n{done.stderr[-4000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def in_own_process(file, task, *, cores=0, timeout=None):
+    """What `python file --worker TASK` measures."""
+    return start([sys.executable, file, "--worker", json.dumps(task)], cores=cores, timeout=timeout)
+
+
+@functools.cache
+def sources():
+    """Twelve digits that change with any line of nar, its processors or its algorithms."""
+    digest = hashlib.sha256()
+    for folder in ("nar", "processors", "datasets"):
+        for path in sorted((ROOT / folder).glob("*.py")):
+            digest.update(f"{folder}/{path.name}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def made_by():
+    """What a figure depends on beside its settings, without importing PyTorch."""
+    return {"sources": sources(), "torch": importlib.metadata.version("torch"), "cpu": cpu()}
+
+
+def versions():
+    """Of nar and of what it computes with; imports PyTorch."""
+    import numpy as np
+    import torch
+
+    from nar.run_directory import provenance
+
+    made = provenance(torch.device("cpu"))
+    return {
+        **{name: made[name] for name in ("nar", "commit", "torch")},
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }

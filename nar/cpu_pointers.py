@@ -1,0 +1,120 @@
+"""Compiled kernels of nar.fused.pointer_scores.
+
+Kernels see one block of pairs at a time: graphs `first` to `last` and targets `begin` to `end` of arrays that hold all
+of them, and arrays of the block's own [graphs, targets, N, F], where pairs are laid out [b, target j, source i].
+"""
+
+from __future__ import annotations
+
+from nar.cpu import SAFE, SUMS
+from nar.record import compiled
+
+
+@compiled(nogil=True, fastmath=SUMS)
+def pointer_scores(first, last, begin, end, channels, edge, states, own, other, weigh, scores, above):
+    """scores[i, j] = weigh . max(own[i], other[j] + channels[j, i] edge + states[j, i]); empty states count as zero.
+
+    `above`, unless it is empty: 1 where the second of the two was the larger one.
+    """
+    nodes, features = own.shape[1:]
+    width = channels.shape[3]
+    stateful, keep = states.shape[0] > 0, above.shape[0] > 0
+    pair = own[0, 0].copy() if last > first else own[:0, 0, 0].copy()
+    for b in range(first, last):
+        for j in range(begin, end):
+            target = other[b, j]
+            for i in range(nodes):
+                source = own[b, i]
+                if stateful:
+                    state = states[b - first, j - begin, i]
+                    for f in range(features):
+                        pair[f] = target[f] + state[f]
+                else:
+                    for f in range(features):
+                        pair[f] = target[f]
+                for k in range(width):
+                    x = channels[b, j, i, k]
+                    if x != 0:
+                        for f in range(features):
+                            pair[f] += x * edge[k, f]
+                total = pair[0] * 0
+                for f in range(features):
+                    total += weigh[f] * (source[f] if pair[f] <= source[f] else pair[f])
+                scores[b, i, j] = total
+                if keep:
+                    bits = above[b, j, i]
+                    for f in range(features):
+                        bits[f] = pair[f] > source[f]
+
+
+@compiled(nogil=True, fastmath=SUMS)
+def pointer_scores_backward(
+    first, last, begin, end, grad, channels, edge, weighted_edge, states, above, own, other,
+    grad_pairs, grad_channels, grad_own, grad_other, grad_edge, grad_weigh,
+):  # fmt: skip
+    """Backward of pointer_scores before `weigh`, which is the same factor for all pairs, is multiplied in.
+
+    So everything but `grad_channels` (whose edges are `weighted_edge`) lacks it, and what the weights themselves get
+    follows from the rest (nar/fused.py); only the states' share of that is added up here. Where `above` is empty, who
+    was larger is found again. `grad_pairs`, unless it is empty: [graphs, targets, N, F] of the block.
+    """
+    nodes, features = own.shape[1:]
+    width = channels.shape[3]
+    stateful, kept, tell = states.shape[0] > 0, above.shape[0] > 0, grad_pairs.shape[0] > 0
+    pair = own[0, 0].copy() if last > first else own[:0, 0, 0].copy()
+    for b in range(first, last):
+        for j in range(begin, end):
+            target, into_target = other[b, j], grad_other[b, j]
+            for i in range(nodes):
+                g, source, into_source = grad[b, i, j], own[b, i], grad_own[b, i]
+                nothing = g * 0
+                if kept:
+                    bits = above[b, j, i]
+                    for f in range(features):
+                        pair[f] = g if bits[f] != 0 else nothing
+                else:
+                    if stateful:
+                        state = states[b - first, j - begin, i]
+                        for f in range(features):
+                            pair[f] = target[f] + state[f]
+                    else:
+                        for f in range(features):
+                            pair[f] = target[f]
+                    for k in range(width):
+                        x = channels[b, j, i, k]
+                        if x != 0:
+                            for f in range(features):
+                                pair[f] += x * edge[k, f]
+                    for f in range(features):
+                        pair[f] = g if pair[f] > source[f] else nothing
+                for f in range(features):
+                    into_target[f] += pair[f]
+                    into_source[f] += g - pair[f]
+                for k in range(width):
+                    x = channels[b, j, i, k]
+                    total = nothing
+                    for f in range(features):
+                        total += pair[f] * weighted_edge[k, f]
+                    grad_channels[b, j, i, k] = total
+                    if x != 0:
+                        for f in range(features):
+                            grad_edge[k, f] += x * pair[f]
+                if tell:
+                    found = grad_pairs[b - first, j - begin, i]
+                    for f in range(features):
+                        found[f] = pair[f]
+                if stateful:
+                    state = states[b - first, j - begin, i]
+                    for f in range(features):
+                        grad_weigh[f] += state[f] * pair[f]
+
+
+@compiled(nogil=True, fastmath=SUMS)
+def rectified_backward(grad, value, total):
+    """Undo a ReLU with result `value` in place, and add the rows up."""
+    for r in range(grad.shape[0]):
+        g, x = grad[r], value[r]
+        for f in range(grad.shape[1]):
+            passed = g[f] if x[f] > 0 else g[f] * 0
+            g[f] = passed
+            total[f] += passed

@@ -1,0 +1,216 @@
+"""`nar evaluate RUN ...`: finished runs on more sizes and other test distributions, added to their results.json.
+
+Every entry is written as soon as it is there, so that a stopped evaluation loses one at most. An entry of the same
+algorithm, size, setting and termination is replaced, all others stay; the report is written again at the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from nar import axes, checkpoint, console, datasets, protocol, results
+from nar.algorithm import Algorithm
+from nar.names import suggest
+
+
+@dataclasses.dataclass
+class Evaluate:
+    """Settings of `nar evaluate RUN ...`."""
+
+    sizes: tuple[int, ...] = ()
+    """Sizes of the test graphs [that of the canonical test set: 64, string matching 80]."""
+    families: tuple[str, ...] = ()
+    """Families of graphs: er ba grid tree path ... (docs/evaluation.md lists them)."""
+    densities: tuple[float, ...] = ()
+    """Shares of all pairs of nodes that are joined in random graphs, from 0 to 1."""
+    weights: tuple[str, ...] = ()
+    """Laws of edge weights: ties (many equally long paths), uniform, exponential, lognormal, integer, equal."""
+    scales: tuple[float, ...] = ()
+    """Numbers that all weights, keys or coordinates are multiplied with."""
+    cross: bool = False
+    """Evaluate every combination of these instead of varying one at a time."""
+    samples: int = 0
+    """Test graphs of each evaluation; 0 = as many as CLRS-30 has: 32, and up to size 64 more where a graph has one
+    output."""
+    algorithms: tuple[str, ...] = ()
+    """Of a run that learned several algorithms, only these."""
+    which: Literal["best", "last"] = "best"
+    """The checkpoint: of the best validation score, or of the last training step."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes a GPU if there is one."""
+
+    def __post_init__(self) -> None:
+        if self.samples < 0:
+            raise ValueError(f"--samples must be 0 or more, got {self.samples}")
+
+
+@dataclasses.dataclass
+class Job:
+    """One entry to be made."""
+
+    run: Path
+    algorithm: Algorithm
+    size: int
+    setting: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.run.name}: {self.algorithm.name}, {self.size} nodes, {axes.described(self.setting)}"
+
+
+def main(argv: list[str]) -> None:
+    """The command."""
+    count = next((i for i, word in enumerate(argv) if word.startswith("-")), len(argv))
+    runs, rest = argv[:count], argv[count:]
+    if not runs and not {"-h", "--help"} & set(argv):
+        raise ValueError("nar evaluate takes run directories: nar evaluate runs/NAME ... --sizes 16 64 256")
+    settings = console.parse(
+        Evaluate, rest, "nar evaluate",
+        "Evaluate finished runs on more sizes, graph families, densities, weights: nar evaluate RUN ... [options]",
+    )  # fmt: skip
+    sys.path.insert(0, "")  # as in nar train
+    jobs, notes = plan([Path(run) for run in runs], settings)
+    for note in notes:
+        print(note, file=sys.stderr)
+    print(table(evaluate_all(jobs, settings, shlex.join(["nar", "evaluate", *argv]))))
+
+
+def plan(runs: Sequence[Path], settings: Evaluate) -> tuple[list[Job], list[str]]:
+    """What to evaluate, and what is left out because it does not fit an algorithm, one sentence each.
+
+    An algorithm's own distribution is evaluated where no axis is asked for, and where the run has no entry of it to
+    compare with. ValueError where the settings cannot be, and where an axis fits none of the algorithms.
+    """
+    asked = {"family": settings.families, "density": settings.densities}
+    asked |= {"weights": settings.weights, "scale": settings.scales}
+    varied = axes.settings(asked, cross=settings.cross)
+    jobs: list[Job] = []
+    misfits: dict[str, list[dict[str, Any]]] = {}  # why -> the settings
+    for run in dict.fromkeys(runs):
+        found = _results(run)
+        there = [_key(e) for e in found["evaluations"]]
+        for algorithm in _algorithms(run, found["run"]["algorithms"], settings.algorithms):
+            for setting in varied:
+                if (reason := axes.misfit(algorithm, setting)) is not None:
+                    misfits.setdefault(reason, []).append(setting)
+            for size in _sizes(algorithm, settings.sizes):
+                own = not varied or _key({"algorithm": algorithm.name, "size": size}) not in there
+                fitting = [setting for setting in varied if axes.misfit(algorithm, setting) is None]
+                jobs += [Job(run, algorithm, size, setting) for setting in ([{}] if own else []) + fitting]
+    for reason, settings_without in misfits.items():
+        if not any(job.setting in settings_without for job in jobs):
+            raise ValueError(reason)
+    return jobs, [f"left out: {reason}" for reason in misfits]
+
+
+def evaluate_all(jobs: Sequence[Job], settings: Evaluate, command: str) -> list[tuple[Job, dict[str, Any]]]:
+    """Make the entries one after the other and write each into its run's results.json; at the end, the reports."""
+    from tqdm import tqdm
+
+    from nar import device, predict, run_directory
+    from nar.evaluate import entry
+
+    on = device.choose(settings.device)
+    device.prepare(on)
+    made_by = run_directory.provenance(on)
+    evaluated = {"command": command, "checkpoint": settings.which}
+    evaluated |= {name: made_by[name] for name in ("nar", "commit", "torch", "device", "date")}
+    done: list[tuple[Job, dict[str, Any]]] = []
+    run, reasoner = None, None
+    try:
+        with tqdm(jobs, unit="set") as bar:
+            for job in bar:
+                bar.set_description(str(job))
+                if reasoner is None or run != job.run:
+                    run, reasoner = job.run, predict.load(job.run, settings.which, device=settings.device)
+                made = entry(reasoner, job.algorithm, job.size, samples=settings.samples, setting=job.setting)
+                write(job.run, {**made, "evaluated": evaluated})
+                done.append((job, made))
+    finally:  # an interrupted evaluation is reported as far as it came
+        from nar import report
+
+        for path in dict.fromkeys(job.run for job, _ in done):
+            report.write_report(path)
+    return done
+
+
+def write(run: Path, entry: Mapping[str, Any]) -> None:
+    """Put an entry into the run's results.json, in the place of one of the same kind; read anew, so that two
+    evaluations of one run can go on side by side."""
+    found = results.read(run)
+    evaluations = list(found["evaluations"])
+    same = [i for i, e in enumerate(evaluations) if _key(e) == _key(entry)]
+    for i in same[1:][::-1]:
+        del evaluations[i]
+    evaluations[slice(same[0], same[0] + 1) if same else slice(len(evaluations), None)] = [dict(entry)]
+    checkpoint.write_json(run / "results.json", {**found, "evaluations": evaluations})
+
+
+def table(done: Sequence[tuple[Job, Mapping[str, Any]]]) -> str:
+    """What was found, in plain text."""
+    head = (
+        "run", "algorithm", "size", "setting", "graphs", "score", "exact", "valid", "left the trace", "steps",
+        "seconds", "MB",
+    )  # fmt: skip
+    words = {"run", "algorithm", "setting"}
+    rows: list[tuple[str, ...]] = [head]
+    for job, e in done:
+        rows.append((
+            job.run.name, e["algorithm"], f"{e['size']:,}", axes.described(e["setting"]), f"{e['samples']:,}",
+            *(_percent(e[name]) for name in ("score", "exact", "valid")), _left(e.get("first_error")),
+            f"{e['steps_mean']:,.1f}/{e['steps_max']:,}", f"{e['seconds']:,.2f}",
+            f"{e['peak_memory_mb']:,.0f}" if e.get("peak_memory_mb") is not None else "-",
+        ))  # fmt: skip
+    # where there is one run or one algorithm, its column says nothing
+    hidden = {name for name in ("run", "algorithm") if len({row[head.index(name)] for row in rows[1:]}) == 1}
+    shown = [i for i, name in enumerate(head) if name not in hidden]
+    widths = {i: max(len(row[i]) for row in rows) for i in shown}
+    return "\n".join(
+        "  ".join(row[i].ljust(widths[i]) if head[i] in words else row[i].rjust(widths[i]) for i in shown).rstrip()
+        for row in rows
+    )
+
+
+def _results(run: Path) -> dict[str, Any]:
+    if not run.is_dir():
+        raise ValueError(f"{run} is not a run directory: nar evaluate takes directories made by nar train")
+    return results.read(run)
+
+
+def _algorithms(run: Path, known: Sequence[str], wanted: Sequence[str]) -> list[Algorithm]:
+    for name in wanted:
+        if name not in known:
+            raise ValueError(suggest("algorithm", name, known, f"{run} learned {', '.join(known)}"))
+    return [datasets.get(name) for name in wanted or known]
+
+
+def _sizes(algorithm: Algorithm, sizes: Sequence[int]) -> list[int]:
+    for size in sizes:
+        if algorithm.fixed_nodes and size != algorithm.fixed_nodes:
+            raise ValueError(f"--sizes {size}: {algorithm.name} always has {algorithm.fixed_nodes} nodes")
+        if size < algorithm.min_nodes:
+            raise ValueError(f"--sizes {size}: {algorithm.name} needs at least {algorithm.min_nodes} node(s)")
+    return list(dict.fromkeys(sizes)) or [protocol.canonical_size(algorithm)]
+
+
+def _key(entry: Mapping[str, Any]) -> tuple[str, int, dict[str, Any], str]:
+    """What an entry is about."""
+    return entry["algorithm"], entry["size"], entry.get("setting") or {}, entry.get("termination", "oracle")
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}%"
+
+
+def _left(first_error: Sequence[int | None] | None) -> str:
+    """How many graphs left the true trace, and the median of the steps at which they did."""
+    if first_error is None:
+        return "-"
+    steps = sorted(step for step in first_error if step is not None)
+    if not steps:
+        return "none"
+    return f"{len(steps)}/{len(first_error)}, step {steps[(len(steps) - 1) // 2]}"

@@ -1,0 +1,49 @@
+"""How nar's own autograd functions behave under torch.vmap, by which stacked parameters of several seeds are trained.
+
+Compiled kernels cannot see through the tensors that vmap hands out, so every function brings its own rule, made of one
+of these two. Gradients are taken outside: torch.vmap(f)(stacked).sum().backward().
+
+A rule returns a tuple of fewer results than the function: those that only its own backward reads need no stacking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def one_by_one(
+    function: type[torch.autograd.Function], in_dims: Sequence[int | None], arguments: Sequence[Any], results: int = 1
+) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+    """Apply the function once for every entry of the mapped axis; for those that have parameters."""
+    copies = next(a.shape[dim] for a, dim in zip(arguments, in_dims, strict=True) if dim is not None)
+    # unbind, not indexing: its backward stacks the gradients once instead of adding up as many full tensors
+    columns = [
+        [argument] * copies if dim is None else argument.unbind(dim)
+        for argument, dim in zip(arguments, in_dims, strict=True)
+    ]
+    found = [_tuple(function.apply(*row))[:results] for row in zip(*columns, strict=True)]
+    return tuple(torch.stack(parts) for parts in zip(*found, strict=True)), (0,) * results
+
+
+def folded(
+    function: type[torch.autograd.Function], in_dims: Sequence[int | None], arguments: Sequence[Any], results: int = 1
+) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+    """Apply the function once, the mapped axis folded into the graphs' (the first of every tensor)."""
+    copies = next(a.shape[dim] for a, dim in zip(arguments, in_dims, strict=True) if dim is not None)
+
+    def fold(argument: Any, dim: int | None) -> Any:
+        if not isinstance(argument, Tensor):
+            return argument
+        whole = argument.expand(copies, *argument.shape) if dim is None else argument.movedim(dim, 0)
+        return whole.flatten(0, 1)
+
+    found = function.apply(*(fold(argument, dim) for argument, dim in zip(arguments, in_dims, strict=True)))
+    return tuple(part.unflatten(0, (copies, -1)) for part in _tuple(found)[:results]), (0,) * results
+
+
+def _tuple(found: Any) -> tuple[Tensor, ...]:
+    return found if isinstance(found, tuple) else (found,)

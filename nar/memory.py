@@ -1,0 +1,66 @@
+"""What training keeps for its backward pass, and whether there is room for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import torch
+from torch import Tensor
+
+from nar.batch import Batch
+from nar.reasoner import Reasoner
+
+SHARE = 0.5  # of the free memory that may be used: gradients and intermediate results need room as well
+
+
+def kept_bytes(reasoner: Reasoner, batch: Batch) -> int:
+    """About how many bytes one training step on this batch keeps for the backward pass.
+
+    Counted over one sample and a few steps, and multiplied by the steps of all samples.
+    """
+    few = min(batch.lengths[0], 3)
+    piece = dataclasses.replace(batch.rows([0]), lengths=[few])
+    storages: dict[int, int] = {}
+
+    def count(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    own = {p.untyped_storage().data_ptr() for p in reasoner.parameters()}
+    mode = reasoner.training
+    reasoner.train()
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            rollout = reasoner(piece)
+    reasoner.train(mode)
+    del rollout
+    counted = sum(size for place, size in storages.items() if place not in own)
+    steps = sum(max(1, length - 1) for length in batch.lengths)
+    return counted * steps // max(1, few - 1)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on the device; on a CPU, that of the machine (of what a container may use, if it says so)."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        with open("/proc/meminfo") as file:
+            facts = dict(line.split(":", 1) for line in file)
+        free = int(facts["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):  # not Linux
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if hasattr(os, "sysconf") else 4 * 2**30
+    try:
+        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as used:
+            free = min(free, int(limit.read()) - int(used.read()))
+    except (OSError, ValueError):  # no such limit
+        pass
+    return free
+
+
+def recompute(reasoner: Reasoner, batch: Batch, memory: str, device: torch.device, copies: int = 1) -> bool:
+    """Should states between steps be all that is kept? `memory`: fast, small or auto; `copies`: seeds at once."""
+    if memory != "auto":
+        return memory == "small"
+    return copies * kept_bytes(reasoner, batch.to(device)) > SHARE * free_bytes(device)

@@ -1,0 +1,89 @@
+"""What a run leaves behind, as reports read it: results.json in its newest schema, and metrics.jsonl.
+
+results.json, schema 2:
+
+    schema       2
+    run          algorithms: [names], processor, seed, parameters, processes, steps, steps_planned, interrupted,
+                 best_step, best_validation (mean over algorithms; null: never validated),
+                 validation: {algorithm: score}, train_seconds,
+                 by algorithm: train_sizes {name: [sizes]}, validation_size {name: size}, left_out {name: [sizes]}
+    config       every setting of the run; config.algo is a list
+    command      the command line; provenance: {nar, commit, torch, numpy, python, device, threads, date, ...}
+    evaluations  one per algorithm, size, setting and termination: {algorithm, size, setting, termination, samples,
+                 score, exact, valid, outputs, hints, steps_mean, steps_max, steps_taken, first_error, measures,
+                 seconds, peak_memory_mb, data}
+
+An evaluation's `setting` is {} for the algorithm's own distribution, else what differs ({"family": "grid"}); its
+`termination` says who ended the rollout: "oracle" (the trace, as in CLRS), "fixed_point" or "learned". Schema 1, which
+knew one algorithm per run, is read as schema 2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 2  # of results.json
+
+Results = Mapping[str, Any]  # the content of a results.json, schema 2
+Evaluation = Mapping[str, Any]  # one of its evaluations
+
+
+def read(run_dir: str | Path) -> dict[str, Any]:
+    """results.json of a run, as schema 2; ValueError where there is none, or something else."""
+    path = Path(run_dir) / "results.json"
+    if not path.is_file():
+        raise ValueError(f"no results.json in {run_dir}: a run writes it when it ends; resume the run to its end first")
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        schema = results["schema"]
+        if schema in (1, SCHEMA):
+            return upgraded(results)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not the results of a run ({error!r}); evaluate the run again") from error
+    raise ValueError(f"{path} has schema {schema}, this version of nar reads {SCHEMA}: use the version that wrote it")
+
+
+def upgraded(results: Results) -> dict[str, Any]:
+    """The same results in schema 2, with what older versions left out; `results` is not changed."""
+    run, config = dict(results["run"]), dict(results["config"])
+    if "algorithms" not in run:  # schema 1
+        run["algorithms"] = [run.pop("algorithm")]
+    algorithms = run["algorithms"]
+    for name in ("train_sizes", "validation_size", "left_out"):
+        if not isinstance(run.get(name, {}), Mapping):
+            run[name] = {algorithm: run[name] for algorithm in algorithms}
+    if isinstance(config.get("algo"), str):
+        config["algo"] = [config["algo"]]
+    if "validation" not in run:
+        best = run["best_validation"]
+        run["validation"] = {algorithms[0]: best} if len(algorithms) == 1 and best is not None else {}
+    run = {"processes": 1, "left_out": {}} | run
+    absent = {"setting": {}, "termination": "oracle", "valid": None, "hints": {}, "measures": {}}
+    evaluations = [absent | dict(e) for e in results["evaluations"]]
+    return {**results, "schema": SCHEMA, "run": run, "config": config, "evaluations": evaluations}
+
+
+def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl in order of their step; of steps that a resumed run repeated, the later row counts."""
+    path = Path(run_dir) / "metrics.jsonl"
+    rows: dict[int, dict[str, Any]] = {}
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            rows[row["step"]] = row
+        except (ValueError, KeyError, TypeError) as error:
+            if number < len(lines):  # the last line may have been cut off when the run was killed
+                raise ValueError(f"{path}, line {number} is not a row of metrics: {line[:60]!r}") from error
+    return [rows[step] for step in sorted(rows)]
+
+
+def by_algorithm(results: Results) -> dict[str, list[Evaluation]]:
+    """The evaluations of each algorithm, in the order of the file."""
+    found: dict[str, list[Evaluation]] = {}
+    for e in results["evaluations"]:
+        found.setdefault(e["algorithm"], []).append(e)
+    return found

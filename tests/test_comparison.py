@@ -1,0 +1,202 @@
+"""The picture of a model's trace beside the algorithm's: what is red, which steps are drawn, names, files, examples."""
+
+import dataclasses
+import re
+import xml.etree.ElementTree
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+
+from nar import comparison, datasets, drawing, example, references, svg
+from nar.reasoner import Reasoner
+
+RED = "#D55E00"
+KINDS = (  # graphs (directed, with hints that are graphs), tables with and without a graph, boxes in order or not, points
+    "automaton", "bellman_ford", "bridges", "dag_shortest_paths", "floyd_warshall", "graham_scan", "insertion_sort",
+    "lcs_length", "minimum", "naive_string_matcher", "optimal_bst", "segments_intersect",
+    "strongly_connected_components",
+)  # fmt: skip
+
+
+@pytest.fixture
+def graph():
+    graph = nx.Graph()
+    graph.add_weighted_edges_from([("a", "b", 0.5), ("b", "c", 2.0), ("a", "c", 3.0), ("c", "d", 0.25)])
+    return graph
+
+
+@pytest.fixture
+def right(graph):
+    return references.compiled("bellman_ford").run(graph, source="a")
+
+
+def changed(prediction, **entries):
+    """The prediction with some hints (by name: step, node, value) as the model might have had them."""
+    hints = {name: value.copy() for name, value in prediction.hints.items()}
+    for name, (s, node, value) in entries.items():
+        hints[name][s, node] = value
+    return dataclasses.replace(prediction, hints=hints)
+
+
+def panels(page):
+    return {axes.texts[0].get_text().replace("\u00a0", " "): axes for axes in page.axes}
+
+
+def red(axes):
+    return [text.get_text() for text in axes.texts if text.get_color() == RED]
+
+
+def test_every_step_is_drawn_beside_the_algorithms(right):
+    page = comparison.figure(right, 4)
+    titles = list(panels(page))
+    assert titles[:4] == [
+        "inputs",
+        "step 1, given to both",
+        "algorithm: step 2 of 4",
+        "model: step 2 of 4, nothing wrong",
+    ]
+    assert titles[-2:] == ["algorithm: outputs", "model: outputs, nothing wrong"] and len(titles) == 4 + 4 + 2
+    for left, other in zip(page.axes[::2], page.axes[1::2], strict=True):
+        assert left.get_position().y0 == other.get_position().y0 and left.get_position().x0 < other.get_position().x0
+    assert not any(red(axes) for axes in page.axes)
+
+
+def test_what_is_wrong_is_red_and_counted(right):
+    """`d` of node 2 (true: 2.5, range 0 to 2.75) is off by a lot, that of node 1 by little; a mask is wrong."""
+    wrong = changed(right, d=(1, 2, 9.0), msk=(1, 3, 0))
+    wrong.hints["d"][1, 1] += 0.05
+    axes = panels(comparison.figure(wrong, 4))["model: step 3 of 4, 2 wrong"]
+    assert red(axes) == ["9"]
+    rims = [patch for patch in axes.patches if patch.get_edgecolor()[:3] == pytest.approx((213 / 255, 94 / 255, 0))]
+    assert len([patch for patch in rims if type(patch).__name__ == "Circle"]) == 1
+    assert comparison.summary(wrong)[1] == "The model leaves the algorithm's trace at step 3 of 4: msk at d."
+    assert comparison.summary(right)[1] == "Every decision on the way is the algorithm's."
+
+
+def test_of_many_steps_the_first_the_first_wrong_and_the_last_are_drawn():
+    reasoner = references.compiled("bfs")
+    right = reasoner.run(nx.path_graph(8), source=0)
+    assert right.steps == 7
+    assert comparison.steps_shown(right, 7) == list(range(7)) and comparison.steps_shown(right, 6) == [0, 6]
+    wrong = changed(right, reach_h=(3, 7, 1))
+    assert comparison.steps_shown(wrong, 6) == [0, 3, 6]
+    assert "model: step 5 of 8, 1 wrong" in panels(comparison.figure(wrong, 3))
+    with pytest.raises(ValueError, match="moments must be at least 2"):
+        right.draw(moments=1)
+
+
+def test_numbers_that_are_not_numbers_are_wrong(right):
+    assert comparison.moments(changed(right, d=(0, 0, np.nan)), [0])[3].wrong() == 1
+
+
+def test_short_names_stand_in_the_nodes_long_ones_are_listed(graph, right):
+    page = comparison.figure(right, 2)
+    assert {"a", "b", "c", "d"} <= {text.get_text() for text in page.axes[0].texts}
+    long = references.compiled("bellman_ford").run(nx.relabel_nodes(graph, {"a": "Athens"}), source="Athens")
+    page = comparison.figure(long, 2)
+    assert "a" not in {text.get_text() for text in page.axes[0].texts}
+    assert "Nodes: 0 Athens, 1 b, 2 c, 3 d." in [text.get_text() for text in page.texts]
+
+
+def test_longer_and_shorter_than_the_trace(graph):
+    reasoner = references.compiled("bellman_ford")
+    long = panels(reasoner.run(graph, source="a", steps=6).draw(moments=6))
+    assert "model: step 7 of 7, nothing wrong" in long
+    assert "model: step 2 of 2, nothing wrong" in panels(reasoner.run(graph, source="a", steps=1).draw())
+
+
+def test_a_model_without_hints(graph):
+    torch.manual_seed(0)
+    reasoner = Reasoner.build("bfs", "deepsets", hidden=4, hint_mode="none")
+    found = reasoner.run(graph, source="a")
+    assert found.first_error is None and found.trace.length == 0 and list(found.trace.spec.hints) == []
+    titles = list(panels(found.draw()))
+    assert titles[:2] == ["inputs", "algorithm: outputs"] and titles[2].startswith("model: outputs, ")
+    assert comparison.summary(found)[1] == "This model predicts no hints."
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_picture_has_an_example(name, tmp_path):
+    algorithm = datasets.get(name)
+    torch.manual_seed(0)
+    reasoner = Reasoner.build(name, "deepsets", hidden=8)
+    path = example.write(reasoner, algorithm, tmp_path, 4)
+    assert path == tmp_path / "example.svg" and 2000 < path.stat().st_size <= example.BYTES
+    root = xml.etree.ElementTree.fromstring(path.read_text())
+    written = " ".join(root.itertext()).replace("\u00a0", " ")
+    assert "given to both" in written and "model: outputs" in written
+    alternative = path.with_suffix(".txt").read_text()
+    assert (
+        alternative.startswith(f"{name} on ")
+        and "The model's outputs: " in alternative
+        and "\n" not in alternative[:-1]
+    )
+
+
+def test_examples_are_the_same_every_time(tmp_path):
+    reasoner, algorithm = references.compiled("dijkstra"), datasets.get("dijkstra")
+    files = []
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        files.append(example.write(reasoner, algorithm, tmp_path / folder, 8).read_bytes())
+    assert files[0] == files[1] and reasoner.run is not None
+    assert "dijkstra on 8 nodes" in (tmp_path / "first" / "example.txt").read_text()
+
+
+def test_an_example_that_fails_stops_nobody(tmp_path, caplog, monkeypatch):
+    reasoner, algorithm = references.compiled("bfs"), datasets.get("bfs")
+    assert example.write(reasoner, algorithm, tmp_path / "nowhere", 4) is None
+    assert "no example of bfs" in caplog.text
+    assert example.write(references.compiled("dijkstra"), algorithm, tmp_path, 4) is None
+    monkeypatch.setattr(example, "BYTES", 1000)
+    assert example.write(reasoner, algorithm, tmp_path, 4) is None and list(tmp_path.iterdir()) == []
+    assert "would be larger than 1 kB" in caplog.text
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_files(ending, right, tmp_path):
+    right.draw(tmp_path / f"a.{ending}")
+    right.draw(tmp_path / f"b.{ending}")
+    data = (tmp_path / f"a.{ending}").read_bytes()
+    assert data[:4] == {"png": b"\x89PNG", "svg": b"<svg", "pdf": b"%PDF"}[ending]
+    assert data == (tmp_path / f"b.{ending}").read_bytes()
+    with pytest.raises(ValueError, match=r"a file ending in \.png, \.svg, \.pdf, got"):
+        right.draw(tmp_path / "c.jpg")
+
+
+def test_a_compact_svg_is_the_same_picture(right, tmp_path):
+    """The same type at the same places, the same lines; circles with middle and radius."""
+    page = comparison.figure(right, 2)
+    with drawing.style():
+        page.savefig(tmp_path / "whole.svg")
+    drawing.save(page, tmp_path / "small.svg")
+    whole, small = ((tmp_path / name).read_text() for name in ("whole.svg", "small.svg"))
+    assert len(small) < 0.4 * len(whole)
+    found = []
+    for text in (whole, small):
+        root = xml.etree.ElementTree.fromstring(text)
+        found.append(
+            [
+                (el.text.replace("\u00a0", " "), el.get("x"), el.get("y"))
+                for el in root.iter()
+                if el.tag.endswith("text")
+            ]
+        )
+    assert len(found[0]) == len(found[1]) > 40
+    for (one, x, y), (other, u, v) in zip(*found, strict=True):
+        assert (
+            one == other
+            and float(x) == pytest.approx(float(u), abs=0.06)
+            and float(y) == pytest.approx(float(v), abs=0.06)
+        )
+    circle = re.search(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="([\d.]+)"', small)
+    assert float(circle[3]) == pytest.approx(72 * 0.135, abs=0.06)  # nodes of small graphs: nar/graph_panels.py
+    assert "clip-path" not in small and "<metadata" not in small
+
+
+def test_written_numbers_are_not_rounded():
+    text = '<text x="1.26" style="s">0.0001  2.125</text><path d="M 1.04 2 \nL 3 4 \n"/>'
+    small = svg.compact(f"<svg><defs><style>*{{}}</style></defs>{text}</svg>")
+    assert ">0.0001\u00a0 2.125<" in small and 'x="1.3"' in small and 'd="M1 2L3 4"' in small

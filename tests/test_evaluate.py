@@ -1,0 +1,243 @@
+"""Evaluations of reasoners that execute the algorithm exactly, and of such that are wrong where we say."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from nar import axes, datasets, processors, references
+from nar.batch import collate, training_spec
+from nar.decode import hard
+from nar.evaluate import entry, evaluate, evaluating, test_set
+from nar.metric import merge_permutations
+from nar.peak_memory import STATM, PeakMemory
+from nar.reasoner import Reasoner
+from nar.spec import Type
+
+test_set.__test__ = False  # not a test
+
+
+def traces_of(name, size=9, samples=6, setting=None):
+    return list(test_set(datasets.get(name), size, samples, setting)[0])
+
+
+# --- exact execution -------------------------------------------------------------------------------------------------
+
+SETTINGS = [
+    {},
+    {"family": "grid"},
+    {"family": "ba"},
+    {"density": 0.9},
+    {"weights": "ties"},
+    {"scale": 1e-3},
+    {"scale": 1e3},
+]
+
+
+@pytest.mark.parametrize("name", references.names())
+def test_exact_execution_never_leaves_the_trace(name):
+    algorithm, reasoner = datasets.get(name), references.compiled(name)
+    for setting in SETTINGS:
+        if axes.misfit(algorithm, setting) is None:
+            found = entry(reasoner, algorithm, 12, samples=4, setting=setting)
+            assert (found["score"], found["exact"], found["valid"]) == (1.0, 1.0, 1.0), setting
+            assert found["first_error"] == [None] * 4, setting
+
+
+@pytest.mark.parametrize("name", ("bellman_ford", "dijkstra", "floyd_warshall"))
+@pytest.mark.parametrize("factor", (2.0**10, 2.0**-10))
+def test_exact_execution_does_not_see_the_scale(name, factor):
+    """Powers of two scale weights without rounding: the same decisions at every step."""
+    algorithm, reasoner = datasets.get(name), references.compiled(name)
+    rollouts = []
+    for setting in ({}, {"scale": factor}):
+        batch = collate(traces_of(name, setting=setting), algorithm)
+        with evaluating(reasoner):
+            rollouts.append(reasoner(batch, decide_hints=True))
+    one, scaled = rollouts
+    for before, after in zip(one.hints, scaled.hints, strict=True):
+        for hint, value in before.items():
+            exact = value * factor if algorithm.spec[hint].type is Type.SCALAR and hint in ("d", "D") else value
+            assert torch.equal(after[hint], exact), hint
+    for output, value in one.outputs.items():
+        assert torch.equal(hard(algorithm.spec[output], value), hard(algorithm.spec[output], scaled.outputs[output]))
+
+
+# --- the first error -------------------------------------------------------------------------------------------------
+
+
+def spoilt(reasoner, change):
+    """A reasoner whose predicted hints `change(batch, hints by step)` tampers with, after the rollout."""
+    tampered = copy.copy(reasoner)
+
+    def forward(batch, **options):
+        rollout = reasoner(batch, **options)
+        change(batch, rollout.hints)
+        return rollout
+
+    tampered.forward = forward
+    return tampered
+
+
+def test_the_first_wrong_entry_is_found_in_the_graph_and_at_the_step_where_it_is():
+    """Graphs are rolled out longest first; errors are reported in the order of the traces."""
+    traces = traces_of("bfs", 12, 8, {"family": "tree"})
+    lengths = [trace.length for trace in traces]
+    assert len(set(lengths)) > 2 and lengths != sorted(lengths, reverse=True)
+    wrong = {1: 2, 4: 1, 6: lengths[6] - 1}  # place -> step, from 1
+
+    def change(batch, hints):
+        for place, step in wrong.items():
+            if place in batch.order:
+                for later in hints[step - 1 : step + 1]:  # and once more, where there is a next one
+                    for row in [b for b in range(len(later["pi_h"])) if batch.order[b] == place]:
+                        later["pi_h"][row, 5] = (later["pi_h"][row, 5] + 1) % 12
+
+    found = evaluate(spoilt(references.compiled("bfs"), change), datasets.get("bfs"), traces)
+    assert found.first_errors == [wrong.get(place) for place in range(8)]
+    assert found.exact == 8  # outputs were left alone
+
+
+@pytest.mark.parametrize("portion", (1, 3, 100))
+def test_first_errors_do_not_depend_on_how_the_set_is_cut(portion, monkeypatch):
+    def portions(traces, features):
+        traces = list(traces)
+        return [traces[i : i + portion] for i in range(0, len(traces), portion)]
+
+    monkeypatch.setattr("nar.evaluate.portions", portions)
+    reasoner = leaning("bellman_ford", 0.3)
+    traces = traces_of("bellman_ford", 12, 8)
+    found = evaluate(reasoner, datasets.get("bellman_ford"), traces)
+    assert found.first_errors == by_hand(reasoner, "bellman_ford", traces) and any(found.first_errors)
+
+
+def leaning(name, toll):
+    """A reference with one bias changed: every edge looks longer than it is, and paths of few edges look better."""
+    reasoner = copy.deepcopy(references.compiled(name))
+    reasoner.encoders[name].maps["A"][0].bias.data[references.PROGRAMS[name].edges.index("A")] = toll
+    return reasoner
+
+
+def by_hand(reasoner, name, traces):
+    """First errors by numpy, trace by trace, each a batch of its own, from the recorded arrays."""
+    algorithm, found = datasets.get(name), []
+    spec = reasoner.specs[name]
+    for trace in traces:
+        batch = collate([trace], algorithm)
+        with evaluating(reasoner):
+            rollout = reasoner(batch)
+        step_of_error = None
+        for moment in range(1, trace.length):
+            values = {hint: hard(spec[hint], logits) for hint, logits in rollout.hints[moment - 1].items()}
+            for hint, value in merge_permutations(spec, values).items():
+                truth = np.asarray(trace.compact[hint])[moment]
+                differs = (value[0].numpy() != truth) & (truth != -1)
+                if algorithm.spec[hint].type is not Type.SCALAR and differs.any() and step_of_error is None:
+                    step_of_error = moment
+        found.append(step_of_error)
+    return found
+
+
+@pytest.mark.parametrize(("name", "toll"), [("bellman_ford", 0.3), ("dijkstra", 0.02), ("dijkstra", 0.1)])
+def test_a_wrong_weight_shows_at_the_step_where_it_changes_a_decision(name, toll):
+    reasoner, traces = leaning(name, toll), traces_of(name, 16, 12)
+    found = evaluate(reasoner, datasets.get(name), traces)
+    assert found.first_errors == by_hand(reasoner, name, traces)
+    steps = {step for step in found.first_errors or () if step is not None}
+    assert len(steps) > 1  # not at the first step, nor everywhere at the same one
+    assert found.to_dict()["first_error"] == found.first_errors
+
+
+def test_a_wrong_decoder_shows_at_the_first_step():
+    """A mask that is always off is wrong as soon as a node is reached, and the source always is."""
+    reasoner = copy.deepcopy(references.compiled("bfs"))
+    reasoner.decoders["bfs"].maps["reach_h"][0].bias.data -= 1e4
+    lengths = [trace.length for trace in traces_of("bfs", 9, 6)]
+    found = evaluate(reasoner, datasets.get("bfs"), traces_of("bfs", 9, 6))
+    assert found.first_errors == [1 if length > 1 else None for length in lengths] and 1 in found.first_errors
+
+
+def test_numbers_are_not_compared():
+    def change(batch, hints):
+        for step in hints:
+            step["d"] += 1e6
+
+    found = evaluate(spoilt(references.compiled("dijkstra"), change), datasets.get("dijkstra"), traces_of("dijkstra"))
+    assert found.first_errors == [None] * 6
+    assert found.hints["d"][0].value() > 1e11
+
+
+@pytest.mark.parametrize("name", ("insertion_sort", "topological_sort", "segments_intersect", "liveness"))
+def test_every_kind_of_hint_is_compared(name):
+    """Permutations, classes, masks that are partly open: an untrained network, against numpy."""
+    reasoner = Reasoner.build(name, "mpnn", hidden=8).eval()
+    traces = traces_of(name, 6, 4)
+    assert evaluate(reasoner, datasets.get(name), traces).first_errors == by_hand(reasoner, name, traces)
+
+
+def test_without_hints_there_is_nothing_to_leave():
+    specs = {"bfs": training_spec(datasets.get("bfs"))}
+    reasoner = Reasoner(specs, processors.build("mpnn", 8), hint_mode="none").eval()
+    found = evaluate(reasoner, datasets.get("bfs"), traces_of("bfs"))
+    assert found.first_errors is None and "first_error" not in found.to_dict()
+
+
+# --- entries ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_entry():
+    found = entry(references.compiled("bfs"), datasets.get("bfs"), 9, samples=3, setting={"family": "er"})
+    assert {
+        "algorithm", "size", "setting", "termination", "samples", "score", "exact", "valid", "outputs", "hints",
+        "steps_mean", "steps_max", "steps_taken", "first_error", "measures", "seconds", "peak_memory_mb", "data",
+    } == found.keys()  # fmt: skip
+    assert found["setting"] == {"family": "erdos_renyi"} and found["termination"] == "oracle"
+    assert (found["algorithm"], found["size"], found["samples"]) == ("bfs", 9, 3)
+    steps = [max(1, trace.length - 1) for trace in traces_of("bfs", 9, 3)]
+    assert found["steps_taken"] == {"mean": sum(steps) / 3, "max": max(steps)}
+    assert (found["steps_mean"], found["steps_max"]) == (sum(steps) / 3, max(steps))
+    assert 50 < found["peak_memory_mb"] < 1e5
+    assert found["data"]["params"]["family"] == "erdos_renyi" and found["data"]["samples"] == 3
+
+
+def test_memory_is_watched_where_asked_for():
+    found = evaluate(references.compiled("bfs"), datasets.get("bfs"), traces_of("bfs"))
+    assert found.peak_memory is None and "peak_memory_mb" not in found.to_dict()
+
+
+@pytest.mark.skipif(not STATM.is_file(), reason="elsewhere only the peak of the whole process is known")
+def test_the_peak_of_memory():
+    peak = PeakMemory(torch.device("cpu"))
+    assert peak.megabytes is None
+    with peak.watched():
+        pass
+    before = peak.megabytes
+    assert before is not None and before > 50  # Python and PyTorch
+    with peak.watched():
+        block = np.ones(25_000_000)  # 200 MB
+        del block
+    assert peak.megabytes is not None and 150 < peak.megabytes - before < 400
+    highest = peak.megabytes
+    with peak.watched():
+        pass
+    assert peak.megabytes == highest
+
+
+def test_sets_of_a_setting_are_drawn_from_it():
+    bfs = datasets.get("bfs")
+    own, manifest = test_set(bfs, 9, 4)
+    path, of_path = test_set(bfs, 9, 4, {"family": "path"})
+    assert manifest["set"] == of_path["set"] == "nar/test" and manifest["sha256"] != of_path["sha256"]
+    assert (manifest["params"]["family"], of_path["params"]["family"]) == ("erdos_renyi", "path")
+    for trace in path:
+        assert np.asarray(trace.compact["A"]).sum() == 2 * 8
+    assert [t.length for t in own] == [t.length for t in own]  # may be gone through again
+    of_said = test_set(bfs, 9, 4, {"family": "er", "density": 0.25})[1]
+    assert of_said == manifest | {"params": manifest["params"] | {"p": [0.5]}}
+
+
+def test_the_canonical_set_belongs_to_the_algorithms_own_distribution():
+    segments = datasets.get("articulation_points")
+    assert test_set(segments, 64)[1]["set"] == test_set(segments, 64, 0, {})[1]["set"] == "clrs30-v1/test"
+    assert test_set(segments, 64, 0, {"density": 0.2})[1]["set"] == "nar/test"

@@ -1,0 +1,35 @@
+"""The same sweep on a Ray cluster: equal results, whatever dies. Ray is an extra; without it, one line says so."""
+
+import sys
+
+import pytest
+from test_sweep import ACCIDENTS, SWEEP, assert_same_results, states
+
+from nar import cli, sweep_command
+
+
+def test_without_ray_one_line_says_how_to_get_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["sweep", *SWEEP, "--engine", "ray", "--out", str(tmp_path / "sweep")])
+    assert stop.value.code == 2
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "error" in line)
+    assert line.endswith("--engine ray needs Ray, which is not installed: pip install ray")
+
+
+def test_ray_gives_the_same_results_although_a_worker_is_killed(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("ray")
+    (tmp_path / "accidents.py").write_text(ACCIDENTS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert sweep_command.main([*SWEEP, "--out", "here", "--jobs", "1"]) == 0
+    capsys.readouterr()
+    argv = [*SWEEP, "--out", "there", "--engine", "ray", "--tracker", "accidents:Killed"]
+    assert sweep_command.main(argv) == 0
+    said = capsys.readouterr().err
+    assert said.count("its worker died") == 1 and said.count(": finished after") == 2
+    assert (tmp_path / "there" / "happened").exists()
+    assert set(states(tmp_path / "there").values()) == {"finished"}
+    assert_same_results(tmp_path / "there", tmp_path / "here")
+    with pytest.raises(ValueError, match="--gpus-per-run 99: this machine has . GPUs that Ray can see"):
+        sweep_command.main([*argv, "--out", "other", "--gpus-per-run", "99"][len(SWEEP) * 0 :])
