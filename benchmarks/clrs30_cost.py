@@ -4,10 +4,10 @@
     python benchmarks/clrs30_cost.py --device cuda --seeds-together 5
 
 For every algorithm, a slice of real training: at each of the protocol's sizes, batches drawn as in training, warm up,
-then the median over calls. A step of the protocol costs the mean over its sizes, which take turns; a run 10,000 of
-these, a validation every 50 steps (64 samples, or 256) and an evaluation on the canonical test set. What is counted
-are CPU seconds on a CPU, where drawing the batches belongs to the run; on CUDA wall seconds, device synchronised, while
-other processes draw (the result says how many are needed to keep up).
+then the median over calls (of one step; on CUDA of five, after which the device is waited for). A step of the protocol
+costs the mean over its sizes, which take turns; a run 10,000 of these, a validation every 50 steps (64 samples, or 256)
+and an evaluation on the canonical test set. What is counted are CPU seconds on a CPU, where drawing the batches belongs
+to the run; on CUDA wall seconds, while other processes draw (the result says how many are needed to keep up).
 
 Evaluation is measured whole on CUDA; on a CPU a few message steps of a batch of the test set are, and multiplied up to
 all graphs and steps of it. `--seeds-together N` trains N seeds with stacked parameters; a step's cost is then that of
@@ -28,13 +28,14 @@ import statistics
 import time
 
 import measuring
-import recorded
+import result_files
 from traces import CLRS30, cpu
 
 OUTPUT = pathlib.Path(__file__).with_suffix(".json")
 IDENTITY = ("algo", "processor", "hidden", "batch", "device", "seeds_together")
 STEPS, VALIDATE_EVERY, SEEDS = 10_000, 50, 5
 PUBLISHED = {"gpu_hours_per_run": 0.52, "runs": 150, "gpu_hours": 78, "by": "Huang et al., AAAI 2026"}
+WINDOW = 5  # training steps that a GPU is given before it is waited for, as in training
 EVALUATED_STEPS = 3  # message steps of a test batch that are measured on a CPU
 
 
@@ -46,33 +47,31 @@ def drawn_batch(algorithm, nodes, batch, rng, *, training=True):
     return collate(traces, algorithm, random_pos=rng if training else None)
 
 
-def training_step(algorithm, task):
-    """A call that takes one training step of all `seeds_together` seeds, given a batch for each; and a reasoner."""
-    reasoner, chosen = measuring.build(algorithm, task["processor"], task["hidden"], device=task["device"])
-    if task["seeds_together"] == 1:
-        train = measuring.trainer(reasoner)
-        return (lambda batches: train(batches[0])), reasoner, chosen
-    from nar.stacked import StackedLearner
-
-    learner = StackedLearner(algorithm, task["processor"], task["hidden"], task["seeds_together"], task["device"])
-    return learner.step, reasoner, chosen
-
-
-def slice_of_training(train, algorithm, nodes, task, on, rng):
+def slice_of_training(learner, algorithm, nodes, task, on, rng):
     """Seconds of one training step at one size, of drawing its batches, and how long trajectories are."""
-    batches, drawing = [], []
+    import torch
+
+    train, window = measuring.trainer(learner), WINDOW if on.type == "cuda" else 1
+    windows, drawing = [], []
     for _ in range(task["warm_up"] + task["calls"]):
         began = time.process_time()
-        batches.append([drawn_batch(algorithm, nodes, task["batch"], rng) for _ in range(task["seeds_together"])])
-        drawing.append(time.process_time() - began)
-    ready = [[batch.to(on) for batch in together] for together in batches]
-    timing = measuring.timed(train, ready, seconds=task["seconds"], warm_up=task["warm_up"], least=1)
+        steps = [[drawn_batch(algorithm, nodes, task["batch"], rng) for _ in learner.reasoners] for _ in range(window)]
+        drawing.append((time.process_time() - began) / window)
+        windows.append([[batch.to(on) for batch in together] for together in steps])
+
+    def call(steps):
+        for together in steps:
+            train(*together)
+        if on.type == "cuda":
+            torch.cuda.synchronize(on)
+
+    timing = measuring.timed(call, windows, seconds=task["seconds"], warm_up=task["warm_up"], least=1)
     return {
         "nodes": nodes,
-        "seconds": statistics.median(timing.wall if on.type == "cuda" else timing.cpu),
+        "seconds": statistics.median(timing.wall if on.type == "cuda" else timing.cpu) / window,
         "draw_seconds": statistics.median(drawing[1:] or drawing),
-        "message_steps": statistics.fmean(together[0].steps for together in batches),
-        "calls": len(timing.cpu),
+        "message_steps": statistics.fmean(together[0].steps for steps in windows for together in steps),
+        "calls": len(timing.cpu) * window,
     }
 
 
@@ -89,7 +88,6 @@ def evaluation_seconds(reasoner, algorithm, on):
         return time.perf_counter() - began
     graph_steps = sum(max(1, trace.length - 1) for trace in traces)
     batch = measuring.shortened(collate(traces[:32], algorithm), EVALUATED_STEPS)
-    reasoner.eval()
     timing = measuring.timed(measuring.predictor(reasoner), [batch] * 2, seconds=0, warm_up=1, least=1)
     return timing.cpu[0] / measuring.graph_steps(batch) * graph_steps
 
@@ -102,16 +100,19 @@ def measure(task):
     from nar import datasets, protocol
 
     algorithm, rng = datasets.get(task["algo"]), np.random.RandomState(0)
-    train, reasoner, chosen = training_step(algorithm, task)
+    learner, chosen = measuring.learner(
+        algorithm, task["processor"], task["hidden"], seeds=range(task["seeds_together"]), device=task["device"]
+    )
+    reasoner = learner.reasoners[0]
     on = next(reasoner.parameters()).device
     train_sizes = algorithm.train_sizes or protocol.sizes(algorithm, protocol.TRAIN_SIZES)
-    sizes = [slice_of_training(train, algorithm, nodes, task, on, rng) for nodes in train_sizes]
+    sizes = [slice_of_training(learner, algorithm, nodes, task, on, rng) for nodes in train_sizes]
     validation = [drawn_batch(algorithm, max(train_sizes), 64, rng).to(on)] * 2
-    reasoner.eval()
     timing = measuring.timed(measuring.predictor(reasoner), validation, seconds=0, warm_up=1, least=1)
     batches = 1 if algorithm.num_samples_multiplier == 1 else 4
     return {
         "sizes": sizes,
+        "seeds_at_once": len(learner.reasoners),  # 1 where they cannot be stacked
         "validation_seconds": batches * (timing.wall if on.type == "cuda" else timing.cpu)[0],
         "evaluation_seconds": evaluation_seconds(reasoner, algorithm, on),
         "peak_mb": torch.cuda.max_memory_allocated(on) / 2**20 if on.type == "cuda" else measuring.peak_mb(),
@@ -122,7 +123,7 @@ def measure(task):
 
 def cost_of(row):
     """Seconds of one algorithm with all its seeds, by part; of the device's time, or of one CPU core's."""
-    groups = math.ceil(SEEDS / row["seeds_together"])
+    groups = math.ceil(SEEDS / row["seeds_at_once"])
     step = statistics.fmean(size["seconds"] for size in row["sizes"])
     draw = statistics.fmean(size["draw_seconds"] for size in row["sizes"])
     parts = {
@@ -173,16 +174,16 @@ def parse():
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seeds-together", type=int, default=1, help="seeds that are trained with stacked parameters")
-    parser.add_argument("--warm-up", type=int, help="calls at every size before measuring; default: 1, on CUDA 5")
-    parser.add_argument("--calls", type=int, help="measured at every size, at most; default: 4, on CUDA 30")
+    parser.add_argument("--warm-up", type=int, help="calls at every size before measuring; default: 1, on CUDA 3")
+    parser.add_argument("--calls", type=int, help="measured at every size, at most; default: 4, on CUDA 6")
     parser.add_argument("--seconds", type=float, default=1.5, help="of a size, after which no further call is begun")
     parser.add_argument("--minutes", type=float, default=10, help="after which no further algorithm is begun")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
-    recorded.add_flags(parser, OUTPUT)
+    result_files.add_flags(parser, OUTPUT)
     options = parser.parse_args()
     cuda = options.device != "cpu"
-    options.warm_up = options.warm_up or (5 if cuda else 1)
-    options.calls = options.calls or (30 if cuda else 4)
+    options.warm_up = options.warm_up or (3 if cuda else 1)
+    options.calls = options.calls or (6 if cuda else 4)
     return options
 
 
@@ -196,8 +197,8 @@ def main():
     began = time.perf_counter()
     for algo in options.algo:
         task = {"algo": algo} | {name: getattr(options, name) for name in names}
-        rows = recorded.load(options.output)["rows"]
-        if not recorded.wanted(rows, task, versions, IDENTITY, again=options.again, keep=options.keep):
+        rows = result_files.load(options.output)["rows"]
+        if not result_files.wanted(rows, task, versions, IDENTITY, again=options.again, keep=options.keep):
             continue
         if time.perf_counter() - began > 60 * options.minutes:
             print(f"{options.minutes:g} minutes are over; the same command goes on with {algo}")
@@ -205,8 +206,8 @@ def main():
         row = {name: task[name] for name in IDENTITY}
         row |= measuring.in_own_process(__file__, task, cores=task["device"] == "cpu")
         row |= {"versions": row["versions"] | versions, "date": time.strftime("%Y-%m-%d")}
-        rows = recorded.put(rows, recorded.rounded(row), IDENTITY)
-        recorded.save(
+        rows = result_files.put(rows, result_files.rounded(row), IDENTITY)
+        result_files.save(
             options.output,
             {
                 "of": f"{len(CLRS30)} algorithms x {SEEDS} seeds x {STEPS:,} steps",
@@ -222,7 +223,7 @@ def main():
             f"to draw it; {SEEDS} runs {cost['total'] / 60:8.1f} minutes",
             flush=True,
         )
-    result = recorded.load(options.output)
+    result = result_files.load(options.output)
     for found in result["totals"]:
         print(json.dumps(found))
     import drawn

@@ -1,6 +1,6 @@
 """How often 95% intervals over few seeds hold the true mean: ours beside scipy's bootstrap, for docs/reports.md.
 
-    python benchmarks/interval_coverage.py            # about two minutes; writes interval_coverage.json
+    python benchmarks/interval_coverage.py            # some minutes; writes interval_coverage.json
 
 Seeds are drawn from a normal distribution and from beta(20, 1), which is skewed like scores near 100%.
 """

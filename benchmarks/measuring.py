@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import os
 import pathlib
@@ -26,53 +27,55 @@ from traces import cpu
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
-def build(algorithm, processor, hidden, *, seed=0, device="cpu", threads=1, training=True):
-    """A reasoner for one algorithm on its device, and what was chosen for that device."""
-    import torch
+def learner(algorithm, processor, hidden, *, seeds=(42,), device="cpu", threads=1):
+    """What `nar train` would train these seeds with (see nar/learner.py), and what was chosen for the device.
+
+    Where they cannot be stacked, the first of them, trained alone; the record then says why.
+    """
+    import numpy as np
 
     from nar import device as devices
-    from nar import processors
-    from nar.batch import training_spec
+    from nar.batch import collate
+    from nar.config import Config
+    from nar.learner import Alone, Stacked, why_not_stackable
     from nar.reasoner import Reasoner
+    from nar.recorded import Recorded
 
     on = devices.choose(device)
     chosen = devices.prepare(on, threads)
-    torch.manual_seed(seed)
-    reasoner = Reasoner({algorithm.name: training_spec(algorithm)}, processors.build(processor, hidden)).to(on)
-    return reasoner.train(training), chosen
+    configs = [Config(algo=(algorithm.name,), processor=processor, hidden=hidden, seed=seed) for seed in seeds]
+    reasoners = [Reasoner.from_config(config).to(on).train() for config in configs]
+    if on.type == "cpu" and len(seeds) == 1:
+        return Alone(reasoners[0], configs[0]), chosen
+    rng, nodes = np.random.RandomState(0), max(4, algorithm.min_nodes, *(algorithm.train_sizes or (0,)))
+    traces = [algorithm.run(**algorithm.sample(rng, nodes, **algorithm.train_params)) for _ in range(2)]
+    if reason := why_not_stackable(reasoners[0], configs[0], collate(traces, algorithm).to(on)):
+        return Alone(reasoners[0], configs[0]), chosen | {"not_stacked": reason}
+    return (Recorded if on.type == "cuda" else Stacked)(reasoners, configs), chosen
 
 
-def trainer(reasoner):
-    """The training step of a batch that is on the device: forward, loss, backward, clipping, Adam."""
-    import torch
+def trainer(learner):
+    """A training step of batches that are on the device, one for every seed: forward, loss, backward, clipping, Adam.
 
-    from nar.loss import total_loss
-
-    optimizer = torch.optim.Adam(reasoner.parameters(), lr=1e-3, fused=True)
-
-    def train(batch):
-        loss = total_loss(batch, reasoner(batch))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(reasoner.parameters(), 1.0)
-        optimizer.step()
-        return loss.item()  # waits for the device
-
-    return train
+    It does not wait for a GPU.
+    """
+    steps = itertools.count()
+    return lambda *batches: learner.step(batches, next(steps))
 
 
 def predictor(reasoner):
-    """The decided outputs of a batch that is on the device."""
+    """The decided outputs of a batch that is on the device, as in evaluation, into whose mode the reasoner is put."""
     import torch
 
     from nar.decode import hard
 
     on = next(reasoner.parameters()).device
+    reasoner.eval()
 
     @torch.no_grad()
     def predict(batch):
         spec = reasoner.specs[batch.algorithm]
-        outputs = {name: hard(spec[name], value) for name, value in reasoner(batch).outputs.items()}
+        outputs = {name: hard(spec[name], value) for name, value in reasoner(batch, decide_hints=True).outputs.items()}
         if on.type == "cuda":
             torch.cuda.synchronize(on)
         return outputs

@@ -27,7 +27,7 @@ import subprocess
 import time
 
 import measuring
-import recorded
+import result_files
 
 OUTPUT = pathlib.Path(__file__).with_suffix(".json")
 IDENTITY = ("what", "axis", "algo", "processor", "nodes", "steps", "batch", "hidden", "device")
@@ -53,11 +53,14 @@ def measure(task):
     training = task["what"] == "training"
     rng = np.random.RandomState(0)
     params = algorithm.train_params if training else {}
-    reasoner, chosen = measuring.build(
-        algorithm, task["processor"], task["hidden"], device=task["device"], training=training
-    )
-    on = next(reasoner.parameters()).device
-    call = measuring.trainer(reasoner) if training else measuring.predictor(reasoner)
+    learner, chosen = measuring.learner(algorithm, task["processor"], task["hidden"], device=task["device"])
+    on = next(learner.reasoners[0].parameters()).device
+    step = measuring.trainer(learner) if training else measuring.predictor(learner.reasoners[0])
+
+    def call(batch):
+        found = step(batch)
+        if training:
+            found.item()  # waits for the device
 
     def draw(nodes, samples):
         return collate([algorithm.run(**algorithm.sample(rng, nodes, **params)) for _ in range(samples)], algorithm)
@@ -179,7 +182,7 @@ def parse():
     parser.add_argument("--budget", type=float, default=450, help="seconds after which none is begun")
     parser.add_argument("--memory", type=float, default=8, help="GiB that a measurement may use on a CPU; 0: no limit")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
-    recorded.add_flags(parser, OUTPUT)
+    result_files.add_flags(parser, OUTPUT)
     return parser.parse_args()
 
 
@@ -193,17 +196,17 @@ def main():
     for tasks in series(options):
         taken = None  # seconds of a call at the size before
         for task in tasks:
-            result = recorded.load(options.output)
-            if recorded.wanted(result["rows"], task, versions, IDENTITY, again=options.again, keep=options.keep):
+            result = result_files.load(options.output)
+            if result_files.wanted(result["rows"], task, versions, IDENTITY, again=options.again, keep=options.keep):
                 if time.perf_counter() - began > options.budget:
                     print(f"{options.budget:g} s are over; the same command goes on from here")
                     return finish(options.output)
                 row = attempt(task, options.limit, taken)
                 row |= {"versions": row.get("versions", {}) | versions, "date": time.strftime("%Y-%m-%d")}
-                rows = recorded.put(result["rows"], recorded.rounded(row), IDENTITY)
-                recorded.save(options.output, {"exponents": exponents(rows), "rows": rows})
+                rows = result_files.put(result["rows"], result_files.rounded(row), IDENTITY)
+                result_files.save(options.output, {"exponents": exponents(rows), "rows": rows})
             else:
-                row = recorded.find(result["rows"], task, IDENTITY)
+                row = result_files.find(result["rows"], task, IDENTITY)
             print(line(row), flush=True)
             if "stopped" in row:
                 break
@@ -221,7 +224,7 @@ def line(row):
 def finish(output):
     import drawn
 
-    result = recorded.load(output)
+    result = result_files.load(output)
     for found in result["exponents"]:
         print(f"{found['what']:10} {found['processor']:14} time ~ {found['axis']}^{found['time_exponent']}")
     drawn.save(drawn.scaling(curves(result["rows"]), result["exponents"]), output.with_suffix(".png"))

@@ -13,7 +13,7 @@ import pathlib
 import re
 
 import clrs30_cost
-import recorded
+import result_files
 import scaling
 import train_step
 
@@ -163,7 +163,7 @@ TABLES = {
 def made(name):
     """The table of this name, from its file as it is now; KeyError where there is none."""
     make, path = TABLES[name]
-    return make(recorded.load(path))
+    return make(result_files.load(path))
 
 
 def filled(page):

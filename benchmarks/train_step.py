@@ -29,7 +29,7 @@ import statistics
 import time
 
 import measuring
-import recorded
+import result_files
 
 PEER = pathlib.Path(__file__).with_name("clrs_peer.py")
 OUTPUT = pathlib.Path(__file__).with_suffix(".json")
@@ -68,15 +68,10 @@ def measure_ours(task):
     else:
         draw(ESTIMATE)
         batches = [collate(draw(task["batch"]), algorithm, random_pos=positions) for _ in range(count)]
-    reasoner, chosen = measuring.build(
-        algorithm,
-        task["processor"],
-        task["hidden"],
-        seed=task["seed"],
-        threads=task["cores"],
-        training=not task["eval"],
+    learner, chosen = measuring.learner(
+        algorithm, task["processor"], task["hidden"], seeds=(task["seed"],), threads=task["cores"]
     )
-    call = measuring.predictor(reasoner) if task["eval"] else measuring.trainer(reasoner)
+    call = measuring.predictor(learner.reasoners[0]) if task["eval"] else measuring.trainer(learner)
     timing = measuring.timed(call, batches, seconds=task["seconds"], warm_up=WARM_UP)
     measured = batches[WARM_UP : WARM_UP + len(timing.cpu)]
     result = timing.medians()
@@ -197,7 +192,7 @@ def parse():
     parser.add_argument("--threads", type=int, default=0, help="cores that each of the two may use; 0: all")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
-    recorded.add_flags(parser, OUTPUT)
+    result_files.add_flags(parser, OUTPUT)
     options = parser.parse_args()
     if options.worker:
         return options
@@ -252,9 +247,9 @@ def main():
     print("CPU time per training step, and per message step of evaluation; ratios: dm-clrs's over ours")
     print(ROW.format("", "algorithm", "processor", "n", "ours", "dm-clrs", "CPU", "wall", "memory", ""), flush=True)
     for task in tasks(options):
-        result = recorded.load(options.output)
+        result = result_files.load(options.output)
         settings = task | {"what": "evaluation" if task["eval"] else "training step"}
-        old = recorded.find(result["rows"], settings, IDENTITY)
+        old = result_files.find(result["rows"], settings, IDENTITY)
         if options.only_ours:
             if old is None:
                 print(f"{settings['what']} {task['algo']} {task['processor']}: no recorded dm-clrs to stand beside")
@@ -262,7 +257,7 @@ def main():
             alone = [measuring.in_own_process(__file__, task, cores=task["cores"]) for _ in range(options.rounds)]
             pairs = [(ours, old["dm_clrs"]) for ours in alone]
             versions["peer"] = old["versions"]["peer"]
-        elif recorded.wanted(result["rows"], settings, versions, IDENTITY, again=options.again, keep=options.keep):
+        elif result_files.wanted(result["rows"], settings, versions, IDENTITY, again=options.again, keep=options.keep):
             pairs = take_turns(task, options.peer_python, options.rounds)
         else:
             print(line(old) + ", recorded", flush=True)
@@ -270,8 +265,8 @@ def main():
         row = row_of(
             task, pairs, pairs[-1][0]["versions"] | versions, time.strftime("%Y-%m-%d"), together=not options.only_ours
         )
-        rows = recorded.put(result["rows"], recorded.rounded(row), IDENTITY)
-        recorded.save(
+        rows = result_files.put(result["rows"], result_files.rounded(row), IDENTITY)
+        result_files.save(
             options.output,
             {
                 "goals": GOALS,
@@ -281,11 +276,11 @@ def main():
             },
         )
         print(line(row), flush=True)
-    found = summary(recorded.load(options.output)["rows"])
-    print(json.dumps(recorded.rounded(found), indent=1))
+    found = summary(result_files.load(options.output)["rows"])
+    print(json.dumps(result_files.rounded(found), indent=1))
     import drawn
 
-    drawn.save(drawn.train_step(recorded.load(options.output)), options.output.with_suffix(".png"))
+    drawn.save(drawn.train_step(result_files.load(options.output)), options.output.with_suffix(".png"))
 
 
 if __name__ == "__main__":

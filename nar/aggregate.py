@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from nar import cpu
+from nar import cpu, gpu
 from nar.mapped import folded
 
 MASKED = -1e6  # what dm-clrs puts in the place of a message from a node that is no neighbour
@@ -48,6 +48,8 @@ def max_plus(left_BNNF: Tensor, right_BNNF: Tensor) -> Tensor:
     A matrix product in the semiring (max, +); the maximum that a triplet message takes over its third node separates
     into it (Dudzik and Velickovic 2022). The gradient of a tie goes to the first maximum.
     """
+    if gpu.usable(left_BNNF, right_BNNF):
+        return gpu.max_plus(left_BNNF, right_BNNF)
     return _MaxPlus.apply(left_BNNF, right_BNNF)[0]  # type: ignore[index]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -73,14 +72,16 @@ def unusual(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that make a run another one than the default protocol's for its algorithm, processor and seed."""
     algorithms = config.get("algo", ())
     algorithm = algorithms if isinstance(algorithms, str) else (algorithms or ["bellman_ford"])[0]
-    default, resolved = Config().to_dict(), {}
-    with contextlib.suppress(ValueError, ImportError, TypeError):  # an algorithm that is not to be found here any more
-        resolved = protocol.resolved(Config(), datasets.get(algorithm)).to_dict()  # sizes left open, filled in
+    default = resolved = Config().to_dict()
     chosen = FREE | {"algo", "processor", "seed"}
+    try:
+        resolved = protocol.resolved(Config(), datasets.get(algorithm)).to_dict()  # sizes left open, filled in
+    except Exception:  # somebody's own algorithm, whose module is not here any more or cannot be imported
+        chosen |= {"train_sizes", "val_size"}
     return {
         name: value
         for name, value in config.items()
-        if name in default and name not in chosen and value not in (default[name], resolved.get(name, default[name]))
+        if name in default and name not in chosen and value not in (default[name], resolved[name])
     }
 
 

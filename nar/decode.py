@@ -35,8 +35,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from nar import cpu, fused, units
+from nar import cpu, fused, gpu, units
 from nar.edge_pointers import TripletScores, held_by, is_edge_pointer, marks
+from nar.edge_states import EdgeStates
 from nar.encode import Edges
 from nar.layers import linear, stacked
 from nar.process import Readout
@@ -147,7 +148,7 @@ class Decoder(nn.Module):
         stage: Stage,
         nodes_BNR: Tensor,
         edges: Edges,
-        edge_states: Tensor | None,
+        edge_states: Tensor | EdgeStates | None,
         graph_BF: Tensor,
         *,
         adjacency: Tensor | None = None,
@@ -197,13 +198,16 @@ class Decoder(nn.Module):
             return [maps[0], maps[1], maps[3]]  # type: ignore[index, list-item]
         return list(maps[:2])  # type: ignore[arg-type, index]
 
-    def _project_edges(self, layer: nn.Linear, edges: Edges, edge_states: Tensor | None) -> Tensor:
+    def _project_edges(self, layer: nn.Linear, edges: Edges, edge_states: Tensor | EdgeStates | None) -> Tensor:
         projected = edges.project(layer, columns=self.features)
         if edge_states is None:
             return projected
-        return projected + torch.nn.functional.linear(edge_states, layer.weight[:, self.features :])
+        weight = layer.weight[:, self.features :]
+        if isinstance(edge_states, EdgeStates):
+            return projected + edge_states.project(weight)
+        return projected + torch.nn.functional.linear(edge_states, weight)
 
-    def _node(self, probe: Probe, maps, own: list[Tensor], edges: Edges, edge_states: Tensor | None) -> Tensor:
+    def _node(self, probe: Probe, maps, own: list[Tensor], edges: Edges, edge_states: Tensor | EdgeStates | None) -> Tensor:
         if probe.type not in POINTERS:
             return own[0] if probe.type is Type.CATEGORICAL else own[0].squeeze(-1)
         own_BNF, other_BNF = own
@@ -211,14 +215,18 @@ class Decoder(nn.Module):
         if self.pointer_head == "additive":
             sums = self._project_edges(edge, edges, edge_states) + other_BNF.unsqueeze(2) + own_BNF.unsqueeze(1)
             return weigh(torch.tanh(sums)).squeeze(-1).transpose(1, 2)
-        if cpu.usable(own_BNF, edges.channels_BNNK):
+        on_gpu = gpu.usable(own_BNF, edges.channels_BNNK)
+        if on_gpu or cpu.usable(own_BNF, edges.channels_BNNK):
             weight_KF, bias_F = edges.map.then(edge, columns=self.features)
-            states = None
-            if edge_states is not None:
-                states = torch.nn.functional.linear(edge_states, edge.weight[:, self.features :])
-            scores_BNN = fused.pointer_scores(
-                edges.channels_BNNK, weight_KF, states, own_BNF, other_BNF + bias_F, weigh.weight[0]
-            )
+            of_states, states, opened = edge.weight[:, self.features :], None, None
+            if isinstance(edge_states, EdgeStates) and not on_gpu:
+                opened = (*edge_states.parts(), of_states)
+            elif isinstance(edge_states, EdgeStates):
+                states = edge_states.project(of_states)
+            elif edge_states is not None:
+                states = torch.nn.functional.linear(edge_states, of_states)
+            given = (edges.channels_BNNK, weight_KF, states, own_BNF, other_BNF + bias_F, weigh.weight[0])
+            scores_BNN = gpu.pointer_scores(*given) if on_gpu else fused.pointer_scores(*given, opened)
             return scores_BNN + weigh.bias
         # laid out [b, j, i]: the edge features that pointer i -> j reads are those of the edge j -> i
         gap = self._project_edges(edge, edges, edge_states)
@@ -226,7 +234,7 @@ class Decoder(nn.Module):
         scores_BNN = weigh(torch.relu(gap)).squeeze(-1)
         return scores_BNN.transpose(1, 2) + torch.matmul(own_BNF, weigh.weight[0]).unsqueeze(-1)
 
-    def _edge(self, probe: Probe, maps, own: list[Tensor], edges: Edges, edge_states: Tensor | None) -> Tensor:
+    def _edge(self, probe: Probe, maps, own: list[Tensor], edges: Edges, edge_states: Tensor | EdgeStates | None) -> Tensor:
         pair = own[0].unsqueeze(2) + own[1].unsqueeze(1)
         pair = pair + self._project_edges(maps[2], edges, edge_states)
         if probe.type not in POINTERS:
@@ -246,7 +254,7 @@ class Decoder(nn.Module):
         return torch.cat(scores, dim=-1) + torch.matmul(pair, weigh.weight[0]).unsqueeze(-1)
 
     def _triplet_scores(
-        self, name: str, nodes_BNR: Tensor, edges: Edges, edge_states: Tensor | None, held: Mapping[str, Tensor]
+        self, name: str, nodes_BNR: Tensor, edges: Edges, edge_states: Tensor | EdgeStates | None, held: Mapping[str, Tensor]
     ) -> Tensor:
         module: TripletScores = self.triplets[name]  # type: ignore[assignment]
         of_edges = tuple(self._project_edges(layer, edges, edge_states) for layer in module.edges)  # type: ignore[arg-type]

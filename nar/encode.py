@@ -74,6 +74,10 @@ class EdgeMap:
         self.weight_KF, self.bias_F = weight_KF, bias_F
         self._composed: dict[object, tuple[Tensor, Tensor]] = {}
 
+    def afresh(self) -> EdgeMap:
+        """The same map without the compositions that were made of it."""
+        return EdgeMap(self.weight_KF, self.bias_F)
+
     def then(self, layer: nn.Linear, columns: int | None = None) -> tuple[Tensor, Tensor]:
         """Weight [K, G] and bias [G] of `layer` after this map; `columns`: only the layer's first input columns."""
         key = (layer, columns)

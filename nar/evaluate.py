@@ -1,7 +1,7 @@
 """Evaluation: how well a reasoner does on a fixed set of traces, by output, by hint, by step and by whole graph.
 
 A reasoner is always scored on its own predictions: after the first step it is fed what it predicted. Steps are taken as
-many as the trace has (the oracle of CLRS). Counts are pooled over the whole set (nar/metric.py), so that scores do not
+many as the trace has (the oracle of CLRS), or until the reasoner stops by itself (nar/termination.py). Counts are pooled over the whole set (nar/metric.py), so that scores do not
 depend on how the set is cut into batches; it is cut by memory. docs/evaluation.md says what each number means.
 """
 
@@ -25,6 +25,7 @@ from nar.metric import Tally, correct, merge_permutations, tally
 from nar.peak_memory import PeakMemory
 from nar.reasoner import Reasoner
 from nar.spec import Type
+from nar.termination import ROOM
 from nar.trace import Trace
 
 TENSOR_BYTES = 96 * 2**20  # a batch is cut so that one [B, N, N, F] tensor stays below this
@@ -82,6 +83,8 @@ class Score:
     samples: int
     loss: float  # mean over samples; nan where not asked for
     lengths: list[int]  # hint snapshots of every sample, the initial one included
+    taken: list[int]  # steps that the reasoner took, in the same order
+    live: list[int]  # by step, the graphs whose hints are compared: both the trace and the rollout have this step
     measures: dict[str, list[float]]  # what the processor says of itself (Step.notes), mean per step over live graphs
     seconds: float  # of the rollouts, outputs decided; without drawing data, scoring and checking
     first_errors: list[int | None] | None  # of every trace, in order: see `evaluate`; None without hints to compare
@@ -96,12 +99,11 @@ class Score:
         """As in results.json."""
         hints = {}
         for name, tallies in self.hints.items():
-            live = [sum(length > step + 1 for length in self.lengths) for step in range(len(tallies))]
+            live = self.live[: len(tallies)]
             values = [t.value() for t in tallies]
             mean = sum(v * n for v, n in zip(values, live, strict=True)) / max(1, sum(live))
             hints[name] = {"metric": tallies[0].metric, "value": mean, "per_step": values, "live": live}
         steps = [max(1, length - 1) for length in self.lengths]
-        needed = {"mean": sum(steps) / self.samples, "max": max(steps)}
         found = {
             "samples": self.samples,
             "score": self.score,
@@ -109,9 +111,9 @@ class Score:
             "valid": None if self.valid is None else self.valid / self.samples,
             "outputs": {name: {"metric": t.metric, "value": t.value()} for name, t in self.outputs.items()},
             "hints": hints,
-            "steps_mean": needed["mean"],
-            "steps_max": needed["max"],
-            "steps_taken": needed,
+            "steps_mean": sum(steps) / self.samples,
+            "steps_max": max(steps),
+            "steps_taken": {"mean": sum(self.taken) / self.samples, "max": max(self.taken)},
             "measures": self.measures,
             "seconds": self.seconds,
         }
@@ -129,12 +131,16 @@ def entry(
     *,
     samples: int = 0,
     setting: Mapping[str, Any] | None = None,
+    termination: str = "oracle",
 ) -> dict[str, Any]:
     """One entry of the evaluations in results.json: scores on the test set of this size and setting."""
     setting = axes.canonical(setting)
     traces, manifest = test_set(algorithm, size, samples, setting)
-    score = evaluate(reasoner, algorithm, traces, memory=True)
-    place = {"algorithm": algorithm.name, "size": size, "setting": setting, "termination": "oracle"}
+    limit = None
+    if termination != "oracle":  # that of the whole set, however it is cut into batches
+        limit = ROOM * max(max(1, trace.length - 1) for trace in traces)
+    score = evaluate(reasoner, algorithm, traces, memory=True, termination=termination, limit=limit)
+    place = {"algorithm": algorithm.name, "size": size, "setting": setting, "termination": termination}
     return {**place, **score.to_dict(), "data": manifest}
 
 
@@ -159,11 +165,15 @@ def evaluate(
     loss: bool = False,
     validity: bool = True,
     memory: bool = False,
+    termination: str = "oracle",
+    limit: int | None = None,
 ) -> Score:
     """Score a reasoner on traces of one size, or on `batches` of them that were collated beforehand.
 
     `loss`: compute the loss too; `validity`: ask the algorithm whether answers are right (needs the traces); `memory`:
-    watch how much of it is used (on a GPU, PyTorch's mark of its peak is reset).
+    watch how much of it is used (on a GPU, PyTorch's mark of its peak is reset); `termination`, `limit`: who ends the
+    rollouts, and after how many steps at the latest, as Reasoner.forward takes them. Hints are compared as long as both
+    the trace and the rollout go on.
 
     Of every graph the first error is the first step, from 1, at which any entry of a predicted hint differs from the
     trace's; None where none ever does. Scalars do not count: no network hits a number exactly, and how near it must be
@@ -175,11 +185,14 @@ def evaluate(
     comparable = False  # is there a hint that can be compared exactly?
     seconds = 0.0
     spec = reasoner.specs[algorithm.name]
+    ending = {} if termination == "oracle" else {"termination": termination, "limit": limit}
     outputs: dict[str, Tally] = {}
     hints: dict[str, list[Tally]] = {}
     exact = valid = 0
     summed_loss = 0.0
     lengths: list[int] = []
+    taken: list[int] = []
+    live: list[int] = []
     measures: dict[str, list[list[float]]] = {}  # by step, of every graph
     if batches is None:
         ready = ((part, collate(part, algorithm)) for part in portions(traces, reasoner.processor.features))
@@ -190,7 +203,7 @@ def evaluate(
         batch = batch.to(device)
         began = time.perf_counter()
         with evaluating(reasoner), peak.watched() if memory else contextlib.nullcontext():
-            rollout = reasoner(batch, decide_hints=not loss)
+            rollout = reasoner(batch, decide_hints=not loss, **ending)
             predicted = merge_permutations(spec, {n: hard(spec[n], v) for n, v in rollout.outputs.items()})
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
@@ -203,13 +216,23 @@ def evaluate(
             _add(outputs, name, tally(spec[name], predicted[name], truth[name]))
             right &= correct(spec[name], predicted[name], truth[name])
         exact += int(right.sum())
+        steps_of = [max(1, length - 1) for length in batch.lengths] if rollout.taken is None else rollout.taken.tolist()
+        taken += steps_of
         left = torch.zeros(len(batch), dtype=torch.int64, device=device)  # the first wrong step; 0: none so far
         for step, values in enumerate(rollout.hints):
+            rows = [b for b, n in enumerate(batch.lengths) if n > step + 1 and steps_of[b] > step]
+            if not rows:
+                break
+            live += [0] * (step + 1 - len(live))
+            live[step] += len(rows)
+            first_ones = rows[-1] + 1 == len(rows)
+            which = slice(0, len(rows)) if first_ones else torch.tensor(rows, device=device)
+            values = {n: v[which] for n, v in values.items()}
             if loss:
                 values = {n: hard(spec[n], v) for n, v in values.items()}
-            actual = {n: batch.hints[n][step + 1, : len(v)] for n, v in values.items() if len(v)}
-            values = merge_permutations(spec, {n: values[n] for n in actual})
-            for name, value in merge_permutations(spec, actual).items():
+            actual = merge_permutations(spec, {n: batch.hints[n][step + 1, which] for n in values})
+            values = merge_permutations(spec, values)
+            for name, value in actual.items():
                 along = hints.setdefault(name, [])
                 found = tally(spec[name], values[name], value)
                 if step == len(along):
@@ -218,9 +241,8 @@ def evaluate(
                     along[step] += found
                 if spec[name].type is not Type.SCALAR:
                     comparable = True
-                    so_far = left[: len(value)]
-                    wrong = ~correct(spec[name], values[name], value)
-                    so_far.copy_(torch.where((so_far == 0) & wrong, step + 1, so_far))
+                    wrong = (left[which] == 0) & ~correct(spec[name], values[name], value)
+                    left[which] = torch.where(wrong, step + 1, left[which])
         in_order = sorted(zip(batch.order, left.tolist(), strict=True))
         first_errors += [step or None for _, step in in_order]
         for name, steps in rollout.measures.items():
@@ -228,7 +250,7 @@ def evaluate(
                 along = measures.setdefault(name, [])
                 if step == len(along):
                     along.append([])
-                along[step] += values.tolist()[: batch.live(step)]
+                along[step] += [v for b, v in enumerate(values.tolist()[: len(batch)]) if steps_of[b] > step]
         if validity and part is not None:
             answers = {name: value.cpu().numpy() for name, value in predicted.items()}
             for row, place in enumerate(batch.order):
@@ -242,6 +264,8 @@ def evaluate(
         samples=len(lengths),
         loss=summed_loss / len(lengths) if loss else float("nan"),
         lengths=lengths,
+        taken=taken,
+        live=live,
         measures={name: [sum(v) / len(v) for v in steps] for name, steps in measures.items()},
         seconds=seconds,
         first_errors=first_errors if comparable else None,

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from nar import axes, checkpoint, console, datasets, protocol, results
 from nar.algorithm import Algorithm
 from nar.names import suggest
+from nar.termination import TERMINATIONS
 
 
 @dataclasses.dataclass
@@ -32,8 +33,11 @@ class Evaluate:
     """Laws of edge weights: ties (many equally long paths), uniform, exponential, lognormal, integer, equal."""
     scales: tuple[float, ...] = ()
     """Numbers that all weights, keys or coordinates are multiplied with."""
+    terminations: tuple[str, ...] = ("oracle",)
+    """Who ends the rollouts: oracle (they take the steps that the algorithm took), fixed_point (until a step changes
+    nothing), learned (a halting head says so)."""
     cross: bool = False
-    """Evaluate every combination of these instead of varying one at a time."""
+    """Evaluate every combination of families, densities, weights and scales instead of varying one at a time."""
     samples: int = 0
     """Test graphs of each evaluation; 0 = as many as CLRS-30 has: 32, and up to size 64 more where a graph has one
     output."""
@@ -47,6 +51,9 @@ class Evaluate:
     def __post_init__(self) -> None:
         if self.samples < 0:
             raise ValueError(f"--samples must be 0 or more, got {self.samples}")
+        for name in self.terminations:
+            if name not in TERMINATIONS:
+                raise ValueError(suggest("termination", name, TERMINATIONS))
 
 
 @dataclasses.dataclass
@@ -57,9 +64,11 @@ class Job:
     algorithm: Algorithm
     size: int
     setting: dict[str, Any]
+    termination: str
 
     def __str__(self) -> str:
-        return f"{self.run.name}: {self.algorithm.name}, {self.size} nodes, {axes.described(self.setting)}"
+        words = [self.algorithm.name, f"{self.size} nodes", axes.described(self.setting), self.termination]
+        return f"{self.run.name}: {', '.join(words)}"
 
 
 def main(argv: list[str]) -> None:
@@ -80,31 +89,46 @@ def main(argv: list[str]) -> None:
 
 
 def plan(runs: Sequence[Path], settings: Evaluate) -> tuple[list[Job], list[str]]:
-    """What to evaluate, and what is left out because it does not fit an algorithm, one sentence each.
+    """What to evaluate, and what is left out because it does not fit an algorithm or a run, one sentence each.
 
     An algorithm's own distribution is evaluated where no axis is asked for, and where the run has no entry of it to
-    compare with. ValueError where the settings cannot be, and where an axis fits none of the algorithms.
+    compare with. ValueError where the settings cannot be, and where one of them fits nothing.
     """
     asked = {"family": settings.families, "density": settings.densities}
     asked |= {"weights": settings.weights, "scale": settings.scales}
     varied = axes.settings(asked, cross=settings.cross)
     jobs: list[Job] = []
-    misfits: dict[str, list[dict[str, Any]]] = {}  # why -> the settings
+    unfit: dict[str, str] = {}  # a setting in words, or a termination -> why it does not fit, of the last such case
+    notes: dict[str, None] = {}
     for run in dict.fromkeys(runs):
         found = _results(run)
         there = [_key(e) for e in found["evaluations"]]
+        terminations = []
+        for termination in dict.fromkeys(settings.terminations):
+            if reason := _cannot_end(run, found["config"], termination):
+                unfit[termination] = reason
+                notes[reason] = None
+            else:
+                terminations.append(termination)
         for algorithm in _algorithms(run, found["run"]["algorithms"], settings.algorithms):
+            fitting = []
             for setting in varied:
-                if (reason := axes.misfit(algorithm, setting)) is not None:
-                    misfits.setdefault(reason, []).append(setting)
+                if reason := axes.misfit(algorithm, setting):
+                    unfit[axes.described(setting)] = reason
+                    notes[reason] = None
+                else:
+                    fitting.append(setting)
             for size in _sizes(algorithm, settings.sizes):
-                own = not varied or _key({"algorithm": algorithm.name, "size": size}) not in there
-                fitting = [setting for setting in varied if axes.misfit(algorithm, setting) is None]
-                jobs += [Job(run, algorithm, size, setting) for setting in ([{}] if own else []) + fitting]
-    for reason, settings_without in misfits.items():
-        if not any(job.setting in settings_without for job in jobs):
-            raise ValueError(reason)
-    return jobs, [f"left out: {reason}" for reason in misfits]
+                for setting in [{}, *fitting]:
+                    for termination in terminations:
+                        job = Job(run, algorithm, size, setting, termination)
+                        if setting or not varied or (algorithm.name, size, {}, termination) not in there:
+                            jobs.append(job)
+    done = {axes.described(job.setting) for job in jobs} | {job.termination for job in jobs}
+    for words in [*map(axes.described, varied), *settings.terminations]:
+        if words in unfit and words not in done:
+            raise ValueError(unfit[words])
+    return jobs, [f"left out: {reason}" for reason in notes]
 
 
 def evaluate_all(jobs: Sequence[Job], settings: Evaluate, command: str) -> list[tuple[Job, dict[str, Any]]]:
@@ -127,7 +151,10 @@ def evaluate_all(jobs: Sequence[Job], settings: Evaluate, command: str) -> list[
                 bar.set_description(str(job))
                 if reasoner is None or run != job.run:
                     run, reasoner = job.run, predict.load(job.run, settings.which, device=settings.device)
-                made = entry(reasoner, job.algorithm, job.size, samples=settings.samples, setting=job.setting)
+                made = entry(
+                    reasoner, job.algorithm, job.size, samples=settings.samples, setting=job.setting,
+                    termination=job.termination,
+                )  # fmt: skip
                 write(job.run, {**made, "evaluated": evaluated})
                 done.append((job, made))
     finally:  # an interrupted evaluation is reported as far as it came
@@ -153,20 +180,23 @@ def write(run: Path, entry: Mapping[str, Any]) -> None:
 def table(done: Sequence[tuple[Job, Mapping[str, Any]]]) -> str:
     """What was found, in plain text."""
     head = (
-        "run", "algorithm", "size", "setting", "graphs", "score", "exact", "valid", "left the trace", "steps",
-        "seconds", "MB",
+        "run", "algorithm", "size", "setting", "end", "graphs", "score", "exact", "valid", "left the trace", "steps",
+        "taken", "seconds", "MB",
     )  # fmt: skip
-    words = {"run", "algorithm", "setting"}
+    words = {"run", "algorithm", "setting", "end"}
     rows: list[tuple[str, ...]] = [head]
     for job, e in done:
         rows.append((
-            job.run.name, e["algorithm"], f"{e['size']:,}", axes.described(e["setting"]), f"{e['samples']:,}",
+            job.run.name, e["algorithm"], f"{e['size']:,}", axes.described(e["setting"]), e["termination"], f"{e['samples']:,}",
             *(_percent(e[name]) for name in ("score", "exact", "valid")), _left(e.get("first_error")),
-            f"{e['steps_mean']:,.1f}/{e['steps_max']:,}", f"{e['seconds']:,.2f}",
+            f"{e['steps_mean']:,.1f}/{e['steps_max']:,}", f"{e['steps_taken']['mean']:,.1f}/{e['steps_taken']['max']:,}",
+            f"{e['seconds']:,.2f}",
             f"{e['peak_memory_mb']:,.0f}" if e.get("peak_memory_mb") is not None else "-",
         ))  # fmt: skip
     # where there is one run or one algorithm, its column says nothing
     hidden = {name for name in ("run", "algorithm") if len({row[head.index(name)] for row in rows[1:]}) == 1}
+    if {e["termination"] for _, e in done} <= {"oracle"}:
+        hidden |= {"end", "taken"}
     shown = [i for i, name in enumerate(head) if name not in hidden]
     widths = {i: max(len(row[i]) for row in rows) for i in shown}
     return "\n".join(
@@ -186,6 +216,15 @@ def _algorithms(run: Path, known: Sequence[str], wanted: Sequence[str]) -> list[
         if name not in known:
             raise ValueError(suggest("algorithm", name, known, f"{run} learned {', '.join(known)}"))
     return [datasets.get(name) for name in wanted or known]
+
+
+def _cannot_end(run: Path, config: Mapping[str, Any], termination: str) -> str | None:
+    """Why the rollouts of a run cannot end in this way; None where they can."""
+    if termination == "learned" and config.get("halting", "none") == "none":
+        return f"termination learned does not fit {run}: it has no halting head (train with --halting supervised)"
+    if termination == "fixed_point" and config.get("hint_mode") == "none":
+        return f"termination fixed_point does not fit {run}: it predicts no hints"
+    return None
 
 
 def _sizes(algorithm: Algorithm, sizes: Sequence[int]) -> list[int]:

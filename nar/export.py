@@ -44,7 +44,7 @@ def write(run_dir: str | Path, out: str | Path, which: str = "best") -> Path:
     content = checkpoint.load(run_dir / f"{which}.pt")
     # copies: parameters that share memory are told apart, as safetensors wants them
     tensors = {name: value.detach().clone().contiguous() for name, value in reasoner.state_dict().items()}
-    data = safetensors.save(tensors, metadata={"made_by": "nar", "format": "pt"})
+    data = safetensors.save(tensors, metadata={"format": "pt"})  # of several entries, the order would be random
     card = _card(run_dir, content, which)
     card["parameters"] = reasoner.parameter_count()
     card["weights"] = {"file": WEIGHTS, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

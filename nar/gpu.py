@@ -4,9 +4,10 @@
     pointer_scores   nar/triton_pointers.py    w max(a_i, c_j + X[j, i] We + E[j, i])
     max_plus         nar/triton_max_plus.py    max over i of left[i, j] + right[i, k]
 
-All three take models stacked for torch.vmap: the axis over which vmap maps becomes one more axis of the launch. Triton is
-imported at the first use, so everything here works without it. With the environment variable TRITON_INTERPRET=1 (set
-before Python starts) the same kernels run on the CPU under Triton's interpreter, far more slowly: that is for tests.
+All three take models stacked for torch.vmap: the axis over which vmap maps becomes one more axis of the launch.
+Triton is imported at the first use, so everything here works without it. With the environment variable
+TRITON_INTERPRET=1 (set before Python starts) the same kernels run on the CPU under Triton's interpreter, far more
+slowly: that is for tests.
 
 Results are repeatable: no sum is made in the order in which threads happen to arrive. Block sizes are those that were
 fastest when a shape was first met; they can change the last bits, so `torch.use_deterministic_algorithms(True)` takes
@@ -167,20 +168,3 @@ def grouped(tensor: Tensor) -> tuple[Tensor, int]:
     if not tensor[0].is_contiguous():
         tensor = tensor.contiguous()
     return tensor, tensor.stride(0) if tensor.shape[0] > 1 else 0
-
-
-def stacked(arguments: Sequence[Any], dims: Sequence[int | None], size: int) -> list[Any]:
-    """What torch.vmap hands over, its axis merged into the first axis of every tensor [G, ...] -> [size * G, ...]."""
-    merged = []
-    for argument, dim in zip(arguments, dims, strict=True):
-        if isinstance(argument, Tensor):
-            spread = argument.expand(size, *argument.shape) if dim is None else argument.movedim(dim, 0)
-            argument = spread.flatten(0, 1)
-        merged.append(argument)
-    return merged
-
-
-def unstacked(results: Sequence[Tensor | None], size: int) -> tuple[tuple[Tensor | None, ...], tuple[int | None, ...]]:
-    """The reverse for what comes out: results, and where in each of them vmap finds its axis."""
-    parts = tuple(None if r is None else r.unflatten(0, (size, -1)) for r in results)
-    return parts, tuple(None if r is None else 0 for r in results)

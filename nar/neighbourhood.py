@@ -16,12 +16,13 @@ Shapes: B graphs, N nodes, F features, H heads. Messages are [B, sender, receive
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from nar import cpu, fused
+from nar import cpu, fused, gpu
 from nar.aggregate import REDUCTIONS
 from nar.encode import Edges
 from nar.layers import MessageMLP
@@ -136,9 +137,12 @@ class Dense(Neighbourhood):
         return torch.einsum("bsrh,bshv->brhv", weights_BSRH, values_BSHV).flatten(2)
 
     def pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how="max"):
-        if how == "max" and type(message) is MessageMLP and cpu.usable(senders_BNF, self._edges.channels_BNNK):
+        given = (senders_BNF, self._edges.channels_BNNK)
+        on_gpu = how in ("max", "sum") and gpu.usable(*given)
+        if type(message) is MessageMLP and (on_gpu or (how == "max" and cpu.usable(*given))):
             weight_KF, bias_F = self._edges.map.then(edge)
-            return fused.message_pool(
+            pool = functools.partial(gpu.message_pool, how=how) if on_gpu else fused.message_pool
+            return pool(
                 self._edges.channels_BNNK,
                 weight_KF,
                 senders_BNF + (graph_BF + bias_F).unsqueeze(1),

@@ -47,11 +47,11 @@ def size_axis(sizes: Iterable[float], label: str = "nodes n (log scale)") -> Axi
     return Axis(label, low / margin, high * margin, [(size, f"{size:,g}") for size in sizes], log=True)
 
 
-def step_axis(longest: int, label: str, log: bool = False) -> Axis:
-    """Steps from 1."""
+def step_axis(longest: int, label: str, log: bool = False, first: int = 1) -> Axis:
+    """Steps from `first`, 0 or 1, to the longest; log axes begin at 1."""
     if log:
         return dataclasses.replace(log_axis(label + " (log scale)", [1, longest]), low=1.0, high=float(max(longest, 2)))
-    low, high = (0.0 if longest > 200 else 1.0, float(longest)) if longest > 1 else (0.0, 2.0)
+    low, high = (float(first), float(longest)) if longest > 1 else (0.0, 2.0)
     return Axis(label, low, high, [(v, f"{v:,.0f}") for v in _round_values(low, high) if v == round(v)])
 
 

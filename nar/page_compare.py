@@ -14,6 +14,7 @@ from nar.page_html import (
     figure,
     known,
     table,
+    with_interval,
 )
 from nar.page_view import View, is_share, part, values
 from nar.study import Cell

@@ -59,7 +59,9 @@ def section(view: View) -> Markup | None:
         "magnitude, not a benchmark."
     )
     header = ("algorithm", "network", "n", "graphs", "seconds", "ms per graph", "peak MB")
-    entries = [(one, swatch(view.styles[one])) for one in view.labels]
+    entries = [
+        (one, swatch(view.styles[one])) for one in view.labels if any(view.plain(a, one) for a in view.algorithms)
+    ]
     return figure(
         groups,
         caption,

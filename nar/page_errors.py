@@ -38,7 +38,7 @@ def section(view: View) -> Markup | None:
         if not found:
             continue
         lengths = [_longest(cell) for cell in found]
-        axis = steps_axis(lengths)
+        axis = steps_axis(lengths, first=0)
         y = Axis("graphs still on the trace (%)", 0.0, 100.0, [(float(v), str(v)) for v in range(0, 101, 20)])
         chart = Chart(axis, y)
         for cell, length in zip(found, lengths, strict=True):

@@ -87,7 +87,7 @@ def table(
 
 
 def details(summary: Content, *content: Content) -> Markup:
-    """What is folded away until the reader asks for it; printed as well."""
+    """What is folded away until the reader asks for it."""
     return element("details", element("summary", summary), *content)
 
 
@@ -177,9 +177,10 @@ def duration(seconds: float | None) -> str:
 def listed(names: Iterable[Any], most: int = 8) -> str:
     """a, b and c; of more than `most` the first ones and how many there are beside."""
     names = [str(name) for name in names]
+    comma = "; " if any(", " in name for name in names) else ", "
     if len(names) > most:
-        return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
+        return f"{comma.join(names[: most - 1])} and {len(names) - most + 1} more"
+    return " and ".join(filter(None, [comma.join(names[:-1]), names[-1]])) if names else ""
 
 
 def counted(number: int, noun: str) -> str:

@@ -57,7 +57,7 @@ def section(view: View) -> Markup | None:
             groups.setdefault(of, []).append(chart.panel(f"{name}, along the rollout", of))
             if trained:
                 last = max(step for line in trained for step, _ in line)
-                chart = Chart(step_axis(int(last), "training step"), y)
+                chart = Chart(step_axis(int(last), "training step", first=0), y)
                 for line in trained:
                     chart.line(line, view.styles[label], faint=len(trained) > 1, markers=False)
                     chart.tell("one run", line)

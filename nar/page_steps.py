@@ -1,4 +1,4 @@
-"""What figures along a rollout share: numbers of several seeds at every step, lines that tell how many graphs are left."""
+"""What figures along a rollout share: numbers of several seeds at every step, lines that tell how many are left."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ def spread(rows: Sequence[Sequence[float | None]]) -> list[Spread]:
     return found
 
 
-def steps_axis(lengths: Sequence[int]) -> Axis:
+def steps_axis(lengths: Sequence[int], first: int = 1) -> Axis:
     """Steps, on a log axis where some rollouts are many times longer than others."""
     lengths = [length for length in lengths if length]
-    return step_axis(
-        max(lengths, default=1), "step of the algorithm", max(lengths, default=1) > 8 * min(lengths, default=1)
-    )
+    longest, shortest = max(lengths, default=1), min(lengths, default=1)
+    return step_axis(longest, "step of the algorithm", longest > 8 * shortest, first)
 
 
 def draw(

@@ -97,10 +97,16 @@ def _spoken(found: Sequence[tuple[Cell, Interval]], brief: bool = False) -> Mark
     if len(found) > _NAMED:
         ordered = sorted(found, key=lambda one: (one[1].mean, one[0].label))
         (low, least), (high, most) = ordered[0], ordered[-1]
+        least_and_most = _number(low, least, plain=True), _number(high, most, plain=True)
+        if brief:
+            return join(least_and_most[0], " to ", least_and_most[1])
         return join(
-            f"{len(found)} networks score from ", _number(low, least), f" ({low.label}) to ", _number(high, most),
+            f"{len(found)} networks score from ",
+            element("strong", least_and_most[0]),
+            f" ({low.label}) to ",
+            element("strong", least_and_most[1]),
             f" ({high.label})",
-        )  # fmt: skip
+        )
     shown = [join("" if brief else f"{cell.label} scores ", _number(cell, one, plain=brief)) for cell, one in found]
     return join(*(join(part, _joint(k, len(shown))) for k, part in enumerate(shown)))
 
@@ -157,15 +163,12 @@ def _clear(view: View) -> str:
     found = [(one, other, p) for one, other, p in compared(view) if one.size in sizes[one.algorithm]]
     if not found:
         return ""
-    clear = [
-        f"{better.label} over {worse.label} on {better.algorithm} with {better.size} nodes"
-        for one, other, p in found
-        if p.difference.low is not None and p.difference.high is not None and p.difference.low * p.difference.high > 0
-        for better, worse in [(other, one) if p.difference.mean > 0 else (one, other)]
-    ]
-    if not clear:
-        return "Compared seed by seed, no difference between networks is clear of zero at these sizes."
+    above = sum(p.difference.low is not None and p.difference.low > 0 for _, _, p in found)
+    below = sum(p.difference.high is not None and p.difference.high < 0 for _, _, p in found)
+    others = list(dict.fromkeys(other.label for _, other, _ in found))
+    who = listed(others) if len(others) <= _NAMED else "the others"
     return (
-        f"Compared seed by seed, {len(clear)} of {counted(len(found), 'difference')} at these sizes "
-        f"{'is' if len(clear) == 1 else 'are'} clear of zero: {listed(clear, 4)}."
+        f"Compared with {listed(dict.fromkeys(one.label for one, _, _ in found))} seed by seed at these sizes, {who} "
+        f"{'is' if len(others) == 1 else 'are'} clearly better in {above} and clearly worse in {below} of "
+        f"{counted(len(found), 'comparison')}."
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Sequence
-
-import numpy as np
 
 from nar.page_axis import linear_axis, log_axis, percent_axis, step_axis
 from nar.page_chart import Chart
@@ -70,7 +69,7 @@ def _loss_panel(view: View, runs: Sequence[Run], title: str, of: str) -> Panel:
     positive = [value for value in found if value > 0]
     wide = len(positive) > 0.9 * len(found) and max(positive, default=1) > 5 * min(positive, default=1)
     y = log_axis("training loss (log scale)", positive) if wide else linear_axis("training loss", found)
-    chart = Chart(step_axis(_last(runs), "training step"), y)
+    chart = Chart(step_axis(_last(runs), "training step", first=0), y)
     for run, line in lines:
         kept = [(step, value) for step, value in line if value > 0 or not wide]
         chart.line(kept, view.styles[run.label], faint=len(runs) > 2, markers=False)
@@ -90,7 +89,7 @@ def _validation_panel(view: View, runs: Sequence[Run], title: str, of: str) -> P
     found = [value for _, line in lines for _, value in line]
     if not found:
         return None
-    chart = Chart(step_axis(_last(runs), "training step"), percent_axis("validation score (%)", found))
+    chart = Chart(step_axis(_last(runs), "training step", first=0), percent_axis("validation score (%)", found))
     for run, line in lines:
         shown = [(step, 100 * value) for step, value in line]
         chart.line(shown, view.styles[run.label], faint=len(runs) > 2, markers=False)
@@ -113,7 +112,7 @@ def _median(line: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Running medians of a noisy line, at most _POINTS of them."""
     window = max(1, math.ceil(len(line) / _POINTS))
     portions = [line[k : k + window] for k in range(0, len(line), window)]
-    return [(float(portion[-1][0]), float(np.median([value for _, value in portion]))) for portion in portions]
+    return [(float(portion[-1][0]), statistics.median(value for _, value in portion)) for portion in portions]
 
 
 def _curves_table(view: View) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from nar.statistics import Interval
 from nar.study import Cell, Run, Study
 
 REFERENCE = "triplet_gmpnn"  # the published protocol's network
+_ERROR = " (error)"
 TOGETHER = 7  # labels that one panel takes; more go into further panels
 
 
@@ -102,8 +104,14 @@ def values(cell: Cell, name: str) -> list[tuple[int, float]]:
 
 def interval(cell: Cell | None, name: str) -> Interval | None:
     """Mean and interval over the seeds that have a value; None where none has."""
-    found = [value for _, value in values(cell, name)] if cell is not None else []
-    return statistics.interval(found) if found else None
+    found = tuple(value for _, value in values(cell, name)) if cell is not None else ()
+    return _interval(found) if found else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _interval(found: tuple[float, ...]) -> Interval:
+    """Several figures ask for the same one, and resampling takes time."""
+    return statistics.interval(found)
 
 
 def is_share(cell: Cell, name: str = "score") -> bool:
@@ -112,11 +120,12 @@ def is_share(cell: Cell, name: str = "score") -> bool:
 
 
 def written(cell: Cell | None, name: str = "score") -> str:
-    """mean [low, high] of a value, in percent where it is a share."""
+    """mean [low, high] of a value, in percent where it is a share; else it is said that it is an error."""
     found = interval(cell, name)
     if cell is None or found is None:
         return NOTHING
-    return with_interval(found.mean, found.low, found.high, is_share(cell, name))
+    share = is_share(cell, name)
+    return with_interval(found.mean, found.low, found.high, share) + ("" if share else _ERROR)
 
 
 def mean_written(cell: Cell | None, name: str = "score") -> str:
@@ -124,7 +133,7 @@ def mean_written(cell: Cell | None, name: str = "score") -> str:
     found = interval(cell, name)
     if cell is None or found is None:
         return NOTHING
-    return percent(found.mean) if is_share(cell, name) else number(found.mean)
+    return percent(found.mean) if is_share(cell, name) else number(found.mean) + _ERROR
 
 
 def seeds_written(cell: Cell, name: str = "score") -> str:

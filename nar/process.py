@@ -27,6 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nar.edge_states import EdgeStates
 from nar.neighbourhood import Neighbourhood
 
 
@@ -68,7 +69,7 @@ class Readout:
     """What the decoders see of a processor's state, beside the encoded features themselves."""
 
     nodes: Tensor  # [B, N, node_readout]
-    edges: Tensor | None = None  # [B, N, N, edge_readout], where the processor makes edge states
+    edges: Tensor | EdgeStates | None = None  # [B, N, N, edge_readout], where the processor makes edge states
 
 
 class Processor(nn.Module):

@@ -229,9 +229,7 @@ class _Run:
         if self.encode_hints:
             found = self.encoder.encode(Stage.HINT, hints, self.nodes, adjacency=self.links)
         inputs = self.inputs.rows(slice(0, live))
-        nodes, edges, graph = self._features(inputs, found, self.values, hints, live)
-        if afresh:
-            edges = Edges(edges.channels_BNNK, EdgeMap(edges.map.weight_KF, edges.map.bias_F))
+        nodes, edges, graph = self._features(inputs, found, self.values, hints, live, afresh=afresh)
         adjacency = None
         if self.links:
             adjacency = self.self_loops.expand(live, -1, -1)
@@ -255,7 +253,7 @@ class _Run:
 
     def _features(
         self, inputs: Encoded, hints: Encoded, input_values: Mapping[str, Tensor], hint_values: Mapping[str, Tensor],
-        live: int,
+        live: int, *, afresh: bool = False,
     ) -> tuple[Tensor, Edges, Tensor]:  # fmt: skip
         def join(first: Tensor | None, second: Tensor | None, *shape: int) -> Tensor:
             parts = [part for part in (first, second) if part is not None]
@@ -263,11 +261,14 @@ class _Run:
 
         raw = join(inputs.nodes, hints.nodes, self.nodes)
         nodes = _affine(raw, self.node_map)
-        edges = Edges(join(inputs.edges, hints.edges, self.nodes, self.nodes), self.edge_map)
+        edge_map, looked_up = self.edge_map, self.looked_up
+        if afresh:
+            edge_map, looked_up = edge_map.afresh(), looked_up.afresh()
+        edges = Edges(join(inputs.edges, hints.edges, self.nodes, self.nodes), edge_map)
         if self.encoder.look_ups:
             given = {**input_values, **hint_values}
             pointers = {name: given[name][:live] for name in self.encoder.look_ups}
-            edges = self.encoder.look_up(pointers, raw, nodes, edges, self.looked_up)
+            edges = self.encoder.look_up(pointers, raw, nodes, edges, looked_up)
         return nodes, edges, _affine(join(inputs.graph, hints.graph), self.graph_map)
 
 

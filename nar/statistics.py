@@ -92,11 +92,7 @@ def paired(
 def _resampled_means(x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Means of resamples of x with replacement, and the probability of each."""
     n = len(x)
-    if n <= EXACT:
-        counts, weights = _all_resamples(n)
-    else:
-        counts = np.random.RandomState(seed).multinomial(n, [1 / n] * n, RESAMPLES)
-        weights = np.full(RESAMPLES, 1 / RESAMPLES)
+    counts, weights = _all_resamples(n) if n <= EXACT else _drawn_resamples(n, seed)
     return counts / n @ x, weights  # so, a resample of one value n times has that value as its mean
 
 
@@ -107,6 +103,12 @@ def _all_resamples(n: int) -> tuple[np.ndarray, np.ndarray]:
     counts = (chosen[:, :, None] == np.arange(n)).sum(1)
     factorial = np.array([math.factorial(k) for k in range(n + 1)], dtype=np.float64)
     return counts, factorial[n] / factorial[counts].prod(1) / n**n
+
+
+@functools.lru_cache(maxsize=8)
+def _drawn_resamples(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same of resamples that are drawn."""
+    return np.random.RandomState(seed).multinomial(n, [1 / n] * n, RESAMPLES), np.full(RESAMPLES, 1 / RESAMPLES)
 
 
 def _tail(n: int, confidence: float) -> float:

@@ -13,6 +13,7 @@ from nar import comparability, figures, labels, markdown, page, published, repor
 from nar.names import suggest
 from nar.statistics import paired
 from nar.study import Cell, Run, Study
+from nar.study_overview import overview
 from nar.study_sections import against_size, plain, sizes
 
 REFERENCE = "triplet_gmpnn"  # the published protocol's network: what others are compared with unless asked otherwise
@@ -59,6 +60,7 @@ def text(study: Study, against: str | None = None) -> str:
         *(f"> **Note.** {warning}" for warning in study.warnings()),
         _how_to_read(study),
         _selection(study),
+        *_overview(study),
         *itertools.chain.from_iterable(_algorithm(study, algorithm, against) for algorithm in study.algorithms()),
         "## Runs",
         _runs(study),
@@ -125,6 +127,11 @@ def _selection(study: Study) -> str:
 def _within(run: Run) -> bool:
     trained = run.results["run"]["train_sizes"]
     return all(size <= max(trained[name]) for name, size in run.results["run"]["validation_size"].items())
+
+
+def _overview(study: Study) -> list[str]:
+    found = overview(study)
+    return ["## Overview", *found] if found else []
 
 
 def _algorithm(study: Study, algorithm: str, against: str | None) -> list[str]:

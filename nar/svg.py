@@ -1,6 +1,6 @@
 """matplotlib's SVG in half of the bytes, to be kept beside results and put into pages: the same picture.
 
-Numbers are rounded to a tenth of a point, circles are circles, styles that repeat become classes, and what draws nothing
+Numbers are rounded to a tenth of a point, circles are circles, styles that repeat become classes, what draws nothing
 goes. Names of classes begin with a hash of the picture, so that several in one page do not restyle each other.
 """
 
@@ -24,6 +24,7 @@ def compact(text: str) -> str:
     text = re.sub(r"<(?:path|text|g|use)\b[^>]*>", _shortened, text)  # in tags: what is written stays as it is
     text = re.sub(r'<path d="(M[^"]*)"( [^>]*)/>', _as_circle, text)
     text = re.sub(r">[ \n]+<", "><", text)
+    text = text.replace("font-family: 'DejaVu Sans'", "font-family: 'DejaVu Sans', Verdana, sans-serif")  # as wide
     text = re.sub(r"(?<=>)[^<]*  [^<]*", lambda written: written[0].replace("  ", "\u00a0 "), text)  # wide spaces stay
     return _with_classes(text.strip()) + "\n"
 

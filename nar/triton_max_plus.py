@@ -1,4 +1,6 @@
-"""The max-plus product behind triplet messages, on CUDA: out[b, j, k, f] = max over i of left[b, i, j, f] + right[b, i, k, f].
+"""The max-plus product behind triplet messages, on CUDA.
+
+    out[b, j, k, f] = max over i of  left[b, i, j, f] + right[b, i, k, f]
 
 A block keeps a tile of the product in registers and walks over i, so that memory is read and written once where the
 textbook form builds N^3 F numbers. The first i that gave the maximum is kept; the gradient goes to it alone, and is
@@ -15,6 +17,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nar import gpu
+from nar.mapped import folded
 
 # Block sizes, best guess first: rows and columns of a tile, warps.
 FORWARD = ((32, 128, 4), (16, 128, 4), (32, 64, 4), (64, 128, 8))
@@ -111,9 +114,8 @@ class _MaxPlus(torch.autograd.Function):
         return _MaxPlusBackward.apply(grad, *ctx.saved_tensors, ctx.senders)
 
     @staticmethod
-    def vmap(info, in_dims, *arguments):  # type: ignore[override]
-        found = _MaxPlus.apply(*gpu.stacked(arguments, in_dims, info.batch_size))
-        return gpu.unstacked(found, info.batch_size)  # type: ignore[arg-type]
+    def vmap(info, in_dims, *arguments):
+        return folded(_MaxPlus, in_dims, arguments, 2)
 
 
 class _MaxPlusBackward(torch.autograd.Function):
@@ -148,9 +150,8 @@ class _MaxPlusBackward(torch.autograd.Function):
         raise NotImplementedError("the fused max-plus product has no second derivatives")
 
     @staticmethod
-    def vmap(info, in_dims, *arguments):  # type: ignore[override]
-        found = _MaxPlusBackward.apply(*gpu.stacked(arguments, in_dims, info.batch_size))
-        return gpu.unstacked(found, info.batch_size)  # type: ignore[arg-type]
+    def vmap(info, in_dims, *arguments):
+        return folded(_MaxPlusBackward, in_dims, arguments, 2)
 
 
 def max_plus(left_BNNF: Tensor, right_BNNF: Tensor) -> Tensor:

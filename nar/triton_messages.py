@@ -25,6 +25,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nar import gpu
+from nar.mapped import folded
 
 MASKED = -1e6  # what counts as the message of a sender that is no neighbour (nar/aggregate.py)
 
@@ -154,7 +155,9 @@ def max_kernel(
 
 
 @triton.jit
-def best_of_parts_kernel(BEST, WHERE, POOLED, CHOSEN, numel, PARTS: tl.constexpr, KEEP: tl.constexpr, BLOCK: tl.constexpr):
+def best_of_parts_kernel(
+    BEST, WHERE, POOLED, CHOSEN, numel, PARTS: tl.constexpr, KEEP: tl.constexpr, BLOCK: tl.constexpr
+):
     """Maximum over the first axis of BEST [PARTS, numel] and, with it, what WHERE says."""
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     best = tl.load(BEST + at, at < numel, 0.0)
@@ -323,7 +326,9 @@ def _candidates(table: tuple[tuple[int, int, int], ...], graphs: int, nodes: int
     return found
 
 
-def _plan(config: gpu.Config, graphs: int, nodes: int, blocks_per_tile: int, like: Tensor) -> tuple[int, int, int, dict]:
+def _plan(
+    config: gpu.Config, graphs: int, nodes: int, blocks_per_tile: int, like: Tensor
+) -> tuple[int, int, int, dict]:
     """Tiles, blocks that share them, parts of the senders, and the kernel's block sizes."""
     block_b, block_j, tiles = _tiles(graphs, nodes, config["rows"])
     workers = min(tiles, max(1, 4 * gpu.processors(like.device) // blocks_per_tile))
@@ -345,7 +350,7 @@ def _shared(channels: Tensor, mask: Tensor | None, like: Tensor) -> tuple[dict[s
 
 
 class _Messages(torch.autograd.Function):
-    """(pooled, senders that gave the maxima) of tensors with a leading axis G; without W2 the sum of v, and no senders."""
+    """(pooled, senders of the maxima) of tensors with a leading axis G; without W2, the sum of v and no senders."""
 
     @staticmethod
     def forward(channels, edge, senders, receivers, weight1, bias1, weight2, bias2, mask, keep):  # type: ignore[override]
@@ -402,8 +407,8 @@ class _Messages(torch.autograd.Function):
         )  # fmt: skip
 
     @staticmethod
-    def vmap(info, in_dims, *arguments):  # type: ignore[override]
-        return gpu.unstacked(_Messages.apply(*gpu.stacked(arguments, in_dims, info.batch_size)), info.batch_size)  # type: ignore[arg-type]
+    def vmap(info, in_dims, *arguments):
+        return folded(_Messages, in_dims, arguments, 2)
 
 
 class _MessagesBackward(torch.autograd.Function):
@@ -458,9 +463,8 @@ class _MessagesBackward(torch.autograd.Function):
         raise NotImplementedError("the fused messages have no second derivatives")
 
     @staticmethod
-    def vmap(info, in_dims, *arguments):  # type: ignore[override]
-        found = _MessagesBackward.apply(*gpu.stacked(arguments, in_dims, info.batch_size))
-        return gpu.unstacked(found, info.batch_size)  # type: ignore[arg-type]
+    def vmap(info, in_dims, *arguments):
+        return folded(_MessagesBackward, in_dims, arguments, 7)
 
 
 def _sums(like: Tensor) -> torch.dtype:
@@ -481,7 +485,7 @@ def message_pool(
     mask_BNN: Tensor | None,
     how: str = "max",
 ) -> Tensor:
-    """Pooled messages [B, N, F], as nar.fused.message_pool; `how` is max or sum (where masked messages count as zero)."""
+    """Pooled messages [B, N, F], as nar.fused.message_pool; `how` is max or sum (masked messages count as zero)."""
     given = gpu.cast(channels_BNNK, edge_KF, senders_BNF, receivers_BNF, *first, *second, mask_BNN)
     *given, weight2, bias2, _ = given
     grouped = [None if t is None else t.unsqueeze(0) for t in (*given, weight2, bias2, mask_BNN)]

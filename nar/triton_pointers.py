@@ -16,10 +16,11 @@ import triton.language as tl
 from torch import Tensor
 
 from nar import gpu
+from nar.mapped import folded
 
 # Block sizes, best guess first: nodes in a tile, warps.
-FORWARD = ((32, 4), (64, 8), (16, 4), (64, 4))
-BACKWARD = ((16, 4), (32, 8), (32, 4), (16, 8))
+FORWARD = ((64, 8), (32, 4), (16, 4))
+BACKWARD = ((64, 8), (32, 8), (16, 4))
 
 
 @triton.jit
@@ -90,32 +91,41 @@ def scores_backward_kernel(
     if K > 0:
         we_FK = tl.load(We + k[None, :] * F + column[:, None], (k < K)[None, :] & inside[:, None], 0.0)
         grad_we_KF = tl.zeros([BLOCK_K, BLOCK_F], SUMS)
-    for j in range(part * turns, min(part * turns + turns, nodes)):
-        pair = pair_of(X, We, E, OTHER, b, i, j, exists, nodes, column, inside, F, K, HAS_STATES, SUMS)
-        grad = tl.load(GRAD + pairs + j * nodes + i, exists, 0.0).to(SUMS)[:, None]
+    first, last = part * turns, min(part * turns + turns, nodes)
+    through = tl.zeros([BLOCK_I, BLOCK_F], SUMS)
+    for j in range(first, last + 1):
+        if K > 0:
+            # Products are of the turn before: what they take then goes through shared memory, instead of forcing the
+            # layout that they want on everything else.
+            row = (j - 1) * nodes + i
+            there = exists & (i * 0 + j > first)
+            operand = through.to(We.dtype.element_ty)
+            x_KI = tl.load(
+                X + (b * nodes * nodes + row)[None, :] * K + k[:, None], there[None, :] & (k < K)[:, None], 0.0
+            )
+            grad_we_KF = tl.dot(x_KI, operand, grad_we_KF, input_precision=PRECISION, out_dtype=SUMS)
+            grad_x = tl.dot(operand, we_FK, input_precision=PRECISION, out_dtype=SUMS).to(GX.dtype.element_ty)
+            tl.store(GX + (pairs + row)[:, None] * K + k[None, :], grad_x, there[:, None] & (k < K)[None, :])
+        here = exists & (i * 0 + j < last)
+        pair = pair_of(X, We, E, OTHER, b, i, min(j, nodes - 1), here, nodes, column, inside, F, K, HAS_STATES, SUMS)
+        grad = tl.load(GRAD + pairs + j * nodes + i, here, 0.0).to(SUMS)[:, None]
         grad_weigh += grad * tl.maximum(own, pair, propagate_nan=tl.PropagateNan.ALL)
         grad_largest = grad * weigh[None, :]
         through = tl.where(pair > own, grad_largest, 0.0)
         grad_own += grad_largest - through
         other = ((tile * groups + g) * graphs + b) * nodes + j
-        tl.store(GOTHER + other * F + column, tl.sum(through, axis=0), inside)
-        row = pairs + j * nodes + i
+        tl.store(GOTHER + other * F + column, tl.sum(through, axis=0), inside & (column * 0 + j < last))
         if HAS_STATES:
-            tl.store(GE + row[:, None] * F + column[None, :], through.to(GE.dtype.element_ty), real)
-        if K > 0:
-            through = through.to(We.dtype.element_ty)
-            at = ((b * nodes + j) * nodes + i) * K
-            x_KI = tl.load(X + at[None, :] + k[:, None], exists[None, :] & (k < K)[:, None], 0.0)
-            grad_we_KF = tl.dot(x_KI, through, grad_we_KF, input_precision=PRECISION, out_dtype=SUMS)
-            grad_x = tl.dot(through, we_FK, input_precision=PRECISION, out_dtype=SUMS)
-            grad_x = grad_x.to(GX.dtype.element_ty)
-            tl.store(GX + row[:, None] * K + k[None, :], grad_x, exists[:, None] & (k < K)[None, :])
+            row = pairs + j * nodes + i
+            tl.store(
+                GE + row[:, None] * F + column[None, :],
+                through.to(GE.dtype.element_ty),
+                here[:, None] & inside[None, :],
+            )
     tl.store(GOWN + ((part * groups + g) * graphs + b) * nodes * F + i[:, None] * F + column[None, :], grad_own, real)
     tl.store(GWEIGH + slot * F + column, tl.sum(grad_weigh, axis=0), inside)
     if K > 0:
-        tl.store(
-            GWe + slot * K * F + k[:, None] * F + column[None, :], grad_we_KF, (k < K)[:, None] & inside[None, :]
-        )
+        tl.store(GWe + slot * K * F + k[:, None] * F + column[None, :], grad_we_KF, (k < K)[:, None] & inside[None, :])
 
 
 def _plan(config: gpu.Config, own: Tensor) -> tuple[int, int, gpu.Config]:
@@ -178,9 +188,8 @@ class _PointerScores(torch.autograd.Function):
         return of_channels, of_edge, of_states if has_states else None, *rest
 
     @staticmethod
-    def vmap(info, in_dims, *arguments):  # type: ignore[override]
-        found = _PointerScores.apply(*gpu.stacked(arguments, in_dims, info.batch_size))
-        return found.unflatten(0, (info.batch_size, -1)), 0  # type: ignore[union-attr]
+    def vmap(info, in_dims, *arguments):
+        return folded(_PointerScores, in_dims, arguments, 1)
 
 
 class _PointerScoresBackward(torch.autograd.Function):
@@ -224,9 +233,8 @@ class _PointerScoresBackward(torch.autograd.Function):
         raise NotImplementedError("the fused pointer scores have no second derivatives")
 
     @staticmethod
-    def vmap(info, in_dims, *arguments):  # type: ignore[override]
-        found = _PointerScoresBackward.apply(*gpu.stacked(arguments, in_dims, info.batch_size))
-        return gpu.unstacked(found, info.batch_size)  # type: ignore[arg-type]
+    def vmap(info, in_dims, *arguments):
+        return folded(_PointerScoresBackward, in_dims, arguments, 6)
 
 
 def pointer_scores(

@@ -89,7 +89,7 @@ class ForgetNet(Processor):
         return self.network(step, (nothing_BN0, None))
 
     def readout(self, step: Step, before: State, after: State) -> Readout:
-        return Readout(*after)
+        return Readout(after[0], self.network.edge_states(after[1]))
 
 
 class GForgetNet(Processor):
@@ -132,9 +132,9 @@ class GForgetNet(Processor):
         self.cost = self.network.cost
 
     def initial_state(self, graphs: int, nodes: int, like: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Hidden state, edge states, and what the gate let through: the decoders see the last two."""
-        hidden_BNF, edges = self.network.initial_state(graphs, nodes, like)
-        return hidden_BNF, edges, hidden_BNF
+        """Hidden state, what edge states are made of, and what the gate let through."""
+        hidden_BNF, narrow_BNNt = self.network.initial_state(graphs, nodes, like)
+        return hidden_BNF, narrow_BNNt, hidden_BNF
 
     def forward(self, step: Step, state: tuple) -> tuple[Tensor, Tensor | None, Tensor]:
         gate_BNF = torch.sigmoid(self.history_gate(torch.cat([step.nodes, state[0]], dim=-1)))
@@ -149,5 +149,6 @@ class GForgetNet(Processor):
         return self.penalty if progress >= self.ramp else self.penalty * progress / self.ramp
 
     def readout(self, step: Step, before: tuple, after: tuple) -> Readout:
-        hidden_BNF, edges, history_BNF = after
-        return Readout(torch.cat([history_BNF, hidden_BNF], dim=-1) if self.show_history else hidden_BNF, edges)
+        hidden_BNF, narrow_BNNt, history_BNF = after
+        nodes_BNR = torch.cat([history_BNF, hidden_BNF], dim=-1) if self.show_history else hidden_BNF
+        return Readout(nodes_BNR, self.network.edge_states(narrow_BNNt))

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from nar.aggregate import max_plus
+from nar.edge_states import EdgeStates
 from nar.layers import MessageMLP, linear, stacked
 from nar.neighbourhood import Neighbourhood, Reduction
 from nar.process import Processor, Readout, Step
@@ -47,12 +48,16 @@ class Triplets(nn.Module):
         self.out = linear(width, features)
 
     def forward(self, step: Step, first: Tensor, second: Tensor, third: Tensor) -> Tensor:
-        """`first`, `second` and `third` are T1 z, T2 z and T3 z [B, N, t]."""
+        """What O3 is applied to [B, N, N, t]; `first`, `second` and `third` are T1 z, T2 z and T3 z [B, N, t]."""
         hood = step.hood.complete()
         to_second, to_third, between = (hood.edges(layer) for layer in self.edges)  # type: ignore[arg-type]
         best_BNNt = max_plus(hood.senders(first) + to_second, to_third)
         rest = between + hood.senders(second + self.graph(step.graph).unsqueeze(1)) + hood.receivers(third)
-        return torch.relu(self.out(best_BNNt + rest))
+        return best_BNNt + rest
+
+    def states(self, narrow_BNNt: Tensor) -> EdgeStates:
+        """The edge states e' that `forward` found, made where they are read."""
+        return EdgeStates(narrow_BNNt, self.out.weight, self.out.bias)
 
 
 class PGN(Processor):
@@ -106,6 +111,7 @@ class PGN(Processor):
         return hood
 
     def initial_state(self, graphs: int, nodes: int, like: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Hidden state, and what O3 makes edge states of: N N t numbers per graph where the states are N N F."""
         return like.new_zeros(graphs, nodes, self.features), None
 
     def forward(self, step: Step, state: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
@@ -131,4 +137,8 @@ class PGN(Processor):
         return update_BNF, None if self.triplets is None else self.triplets(step, *rest[-3:])
 
     def readout(self, step: Step, before: tuple, after: tuple) -> Readout:
-        return Readout(torch.cat([before[0], after[0]], dim=-1), after[1])
+        return Readout(torch.cat([before[0], after[0]], dim=-1), self.edge_states(after[1]))
+
+    def edge_states(self, narrow_BNNt: Tensor | None) -> EdgeStates | None:
+        """Of the state's second part, what decoders see."""
+        return None if self.triplets is None or narrow_BNNt is None else self.triplets.states(narrow_BNNt)

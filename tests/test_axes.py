@@ -1,11 +1,13 @@
 """Settings of the test distribution: what they turn into, whom they fit, and that they change the data as they say."""
 
+from pathlib import Path
+
 import networkx as nx
 import numpy as np
 import pytest
 from inputs import outputs
 
-from nar import axes, datasets
+from nar import axes, datasets, families, weights
 from nar.spec import Type
 
 ALL = {name: datasets.get(name) for name in datasets.names()}
@@ -76,6 +78,12 @@ def test_each_axis_alone_or_every_combination():
     er = {"family": "erdos_renyi"}
     assert with_density == [er | {"density": 0.1}, er | {"density": 0.2}, {"family": "grid"}]
     assert axes.settings({}) == axes.settings({}, cross=True) == []
+
+
+def test_the_page_names_every_family_and_law():
+    page = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text()
+    for name in (*axes.SHORT, axes.RANDOM, *families.TABLE, "ties", "uniform", *weights.LAWS):
+        assert f"`{name}`" in page, name
 
 
 # --- whom they fit ---------------------------------------------------------------------------------------------------

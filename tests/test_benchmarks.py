@@ -25,7 +25,7 @@ sys.path.append(str(BENCHMARKS))  # the benchmarks are scripts beside each other
 import clrs30_cost
 import drawn
 import measuring
-import recorded
+import result_files
 import scaling
 import speed_tables
 import train_step
@@ -48,7 +48,7 @@ def compared(algo="bfs", processor="mpnn", what="training step", nodes=16, cpu=6
 def test_a_row_is_measured_once_per_version():
     rows = [{"algo": "bfs", "nodes": 16, "versions": NOW}]
     same, other_size = {"algo": "bfs", "nodes": 16, "seed": 3}, {"algo": "bfs", "nodes": 4}
-    wanted = lambda settings, versions=NOW, **flags: recorded.wanted(rows, settings, versions, IDENTITY, **flags)  # noqa: E731
+    wanted = lambda settings, versions=NOW, **flags: result_files.wanted(rows, settings, versions, IDENTITY, **flags)  # noqa: E731
     assert not wanted(same) and wanted(other_size) and wanted(other_size, keep=True)
     assert wanted(same, again=True)
     changed = NOW | {"sources": "abd"}
@@ -58,18 +58,18 @@ def test_a_row_is_measured_once_per_version():
 
 def test_rows_take_the_place_of_their_own_settings():
     rows = [{"algo": "bfs", "nodes": 4, "v": 1}, {"algo": "bfs", "nodes": 8, "v": 2}]
-    assert recorded.put(rows, {"algo": "bfs", "nodes": 4, "v": 3}, IDENTITY) == [
+    assert result_files.put(rows, {"algo": "bfs", "nodes": 4, "v": 3}, IDENTITY) == [
         {"algo": "bfs", "nodes": 4, "v": 3}, {"algo": "bfs", "nodes": 8, "v": 2}
     ]  # fmt: skip
-    assert recorded.put(rows, {"algo": "dfs", "nodes": 4, "v": 3}, IDENTITY)[2]["algo"] == "dfs"
+    assert result_files.put(rows, {"algo": "dfs", "nodes": 4, "v": 3}, IDENTITY)[2]["algo"] == "dfs"
     assert [row["v"] for row in rows] == [1, 2]  # as they were
 
 
 def test_files_hold_four_digits(tmp_path):
     path = tmp_path / "x.json"
-    assert recorded.load(path) == {"rows": []}
-    recorded.save(path, {"rows": [{"a": 123456.7, "b": (0.00012345, 7), "c": "1.23456", "d": True}]})
-    assert recorded.load(path) == {"rows": [{"a": 123500.0, "b": [0.0001234, 7], "c": "1.23456", "d": True}]}
+    assert result_files.load(path) == {"rows": []}
+    result_files.save(path, {"rows": [{"a": 123456.7, "b": (0.00012345, 7), "c": "1.23456", "d": True}]})
+    assert result_files.load(path) == {"rows": [{"a": 123500.0, "b": [0.0001234, 7], "c": "1.23456", "d": True}]}
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
 
 
@@ -280,7 +280,8 @@ def cost_row(algo="bfs", device="cpu", together=1, **more):
     sizes = [{"nodes": n, "seconds": s, "draw_seconds": 0.01} for n, s in ((4, 0.1), (16, 0.3))]
     return {
         "algo": algo, "processor": "triplet_gmpnn", "hidden": 128, "batch": 32, "device": device, "sizes": sizes,
-        "seeds_together": together, "validation_seconds": 2.0, "evaluation_seconds": 30.0, "device_name": "a", **more
+        "seeds_together": together, "seeds_at_once": together, "validation_seconds": 2.0, "evaluation_seconds": 30.0,
+        "device_name": "a", **more
     }  # fmt: skip
 
 
@@ -290,6 +291,7 @@ def test_cost_of_the_runs_of_an_algorithm():
     # 5 seeds x 10,000 steps x 0.2 s; drawing 0.01 s a step; 5 x 200 validations; 5 evaluations
     parts = [alone[part] for part in ("training", "drawing", "validation", "evaluation")]
     assert parts == pytest.approx([10_000, 500, 2_000, 150]) and alone["total"] == pytest.approx(12_650)
+    assert clrs30_cost.cost_of(cost_row(together=5, seeds_at_once=1))["training"] == pytest.approx(10_000)
     for together, groups in ((5, 1), (2, 3), (8, 1)):
         found = clrs30_cost.cost_of(cost_row(device="cuda", together=together))
         assert found["training"] == pytest.approx(2_000 * groups) and found["drawing"] == 0
@@ -317,10 +319,23 @@ def test_a_slice_of_an_algorithm():
         "seeds_together": 1,
     }
     found = clrs30_cost.measure(task | {"warm_up": 1, "calls": 2, "seconds": 100.0})
+    assert found["seeds_at_once"] == 1
     assert [size["nodes"] for size in found["sizes"]] == [4, 7, 11, 13, 16]
     assert all(size["calls"] == 2 and size["seconds"] > 0 and size["draw_seconds"] > 0 for size in found["sizes"])
     assert [size["message_steps"] for size in found["sizes"]] == [3, 6, 10, 12, 15]
     assert found["validation_seconds"] > 0 and found["evaluation_seconds"] > 0
+
+
+def test_seeds_are_stacked_where_that_is_possible():
+    algorithm = datasets.get("insertion_sort")
+    batches = [collate([algorithm.run(**algorithm.sample(np.random.RandomState(s), 4))], algorithm) for s in (0, 1)]
+    learner, chosen = measuring.learner(algorithm, "mpnn", 8, seeds=(0, 1))
+    assert len(learner.reasoners) == 2 and "not_stacked" not in chosen
+    losses = measuring.trainer(learner)(*batches)
+    alone, _ = measuring.learner(algorithm, "mpnn", 8, seeds=(1,))
+    torch.testing.assert_close(losses[1:], measuring.trainer(alone)(batches[1]), rtol=1e-3, atol=1e-4)
+    learner, chosen = measuring.learner(algorithm, "pyg_gine", 8, seeds=(0, 1))  # not what vmap knows
+    assert len(learner.reasoners) == 1 and chosen["not_stacked"]
 
 
 def test_figures_show_what_is_there():
@@ -372,7 +387,7 @@ def test_recorded_results_agree_with_their_rows():
         (scaling, lambda rows: {"exponents": scaling.exponents(rows)}),
         (clrs30_cost, lambda rows: {"totals": clrs30_cost.totals(rows)}),
     ):
-        result = recorded.load(module.OUTPUT)
+        result = result_files.load(module.OUTPUT)
         if not result["rows"]:
             continue
         for key, value in made(result["rows"]).items():
@@ -390,8 +405,8 @@ def close(ours, theirs):
 
 def test_flags_of_result_files():
     parser = argparse.ArgumentParser()
-    recorded.add_flags(parser, Path("x.json"))
+    result_files.add_flags(parser, Path("x.json"))
     assert not parser.parse_args([]).again and parser.parse_args([]).output == Path("x.json")
     with pytest.raises(SystemExit):
         parser.parse_args(["--again", "--keep"])
-    assert json.loads(json.dumps(recorded.rounded({"x": (1.0, 2)}))) == {"x": [1.0, 2]}
+    assert json.loads(json.dumps(result_files.rounded({"x": (1.0, 2)}))) == {"x": [1.0, 2]}

@@ -13,7 +13,7 @@ from nar import comparison, datasets, drawing, example, references, svg
 from nar.reasoner import Reasoner
 
 RED = "#D55E00"
-KINDS = (  # graphs (directed, with hints that are graphs), tables with and without a graph, boxes in order or not, points
+KINDS = (  # graphs, tables with and without one, boxes, points
     "automaton", "bellman_ford", "bridges", "dag_shortest_paths", "floyd_warshall", "graham_scan", "insertion_sort",
     "lcs_length", "minimum", "naive_string_matcher", "optimal_bst", "segments_intersect",
     "strongly_connected_components",

@@ -39,9 +39,7 @@ def steps(learner, settings, count):
     found = []
     for step in range(count):
         items = [batches(config, step) for config in settings]
-        found.append(
-            [learner.step([item[task] for item in items], step, task=task) for task in range(len(items[0]))]
-        )
+        found.append([learner.step([item[task] for item in items], step, task=task) for task in range(len(items[0]))])
     return torch.stack([torch.stack(row) for row in found])
 
 

@@ -149,7 +149,7 @@ def test_formulas(kind):
         torch.testing.assert_close(hidden_of(found), node, rtol=1e-10, atol=1e-10, msg=lambda m, o=options: f"{o}: {m}")
         assert (edge is None) == (processor.edge_readout == 0)
         if edge is not None:
-            torch.testing.assert_close(found[1], edge, rtol=1e-10, atol=1e-10)
+            torch.testing.assert_close(processor.edge_states(found[1]).dense(), edge, rtol=1e-10, atol=1e-10)
 
 
 # The contract, the same for a user's class

@@ -15,8 +15,10 @@ import nar
 from nar import check, cli, console
 from nar.batch import draw, training_spec
 from nar.config import Config
+from nar.evaluate_command import Evaluate
 from nar.loss import total_loss
 from nar.neighbourhood import Neighbourhood
+from nar.sweep_settings import Sweep, read
 from nar.train import train
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +36,7 @@ TINY = {
 }
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 SHOW = {"--n", "--p", "--low", "--param", "--no-figure", "--gif"}  # of `nar show`, as tests/test_show.py knows them
-ELSEWHERE = {"--help", "--nproc-per-node"}  # flags that are not settings
+ELSEWHERE = {"--help", "--nproc-per-node", "--logdir", "--no-report"}  # flags that are not settings
 
 
 def text(page):
@@ -133,6 +135,11 @@ def test_commands_exist(page, workplace, capsys):
         elif words[:2] == ["nar", "show"]:
             with contextlib.chdir(workplace):
                 assert cli.main(words[1:]) == 0
+        elif words[:2] == ["nar", "evaluate"]:
+            flags = words[next((i for i, word in enumerate(words) if word.startswith("--")), len(words)) :]
+            console.parse(Evaluate, flags, "nar evaluate")
+        elif words[:2] == ["nar", "sweep"]:
+            assert read(words[2:])
         elif words[:2] == ["nar", "faithfulness"]:
             assert not set(FLAG.findall(command)) - {"--size", "--small", "--samples", "--out"}
         elif words[0] == "python":
@@ -145,7 +152,8 @@ def test_commands_exist(page, workplace, capsys):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_flags_in_the_text_exist(page):
-    known = {f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__} | ELSEWHERE | SHOW
+    settings = {*Config.__dataclass_fields__, *Evaluate.__dataclass_fields__, *Sweep.__dataclass_fields__}
+    known = {f"--{name.replace('_', '-')}" for name in settings} | ELSEWHERE | SHOW
     assert not set(FLAG.findall(prose(page))) - known
 
 

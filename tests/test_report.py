@@ -276,7 +276,11 @@ def test_a_generalist_is_reported_by_algorithm(run_dir):
 def test_an_algorithm_that_is_not_to_be_found_here_is_reported(run_dir):
     found = json.loads(json.dumps(RESULTS).replace('"bellman_ford"', '"not_here:my_algorithm"'))
     (run_dir / "results.json").write_text(json.dumps(found))
-    assert "# not_here:my_algorithm with triplet_gmpnn" in written(run_dir)
+    text = written(run_dir)
+    assert "# not_here:my_algorithm with triplet_gmpnn" in text and "**Note.**" not in text
+    assert comparability.unusual({"algo": ["not_here:mine"], "train_sizes": [4], "hidden": 8}) == {"hidden": 8}
+    assert comparability.unusual({"algo": ["bfs"], "train_sizes": [4, 7, 11, 13, 16], "val_size": 16}) == {}
+    assert comparability.unusual({"algo": ["bfs"], "train_sizes": [4]}) == {"train_sizes": [4]}
     assert (run_dir / "hints_not_here.my_algorithm.png").is_file()
     assert "not_here:my_algorithm with triplet_gmpnn" in report.table(found)
 

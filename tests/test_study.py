@@ -317,6 +317,18 @@ def test_only_networks_scored_on_the_same_data_are_compared():
     assert "### Compared" not in study_report.text(collect(run(), run("gat", evaluations=other)))
 
 
+def test_the_overview_has_every_algorithm_at_one_size_and_their_mean():
+    assert "## Overview" not in study_report.text(collect(*three_seeds()))
+    dfs = [run("mpnn", 0, (0.5, 0.2), ("dfs",)), run("mpnn", 2, (0.5, 0.0), ("dfs",))]
+    far = evaluation("dfs", 16, 0.7, data={**evaluation()["data"], "set": "nar/test"})
+    dfs.append(run("triplet_gmpnn", 0, algorithms=("dfs",), evaluations=[far, {**far, "size": 32}]))
+    lines = study_report.text(collect(*three_seeds(), *dfs)).split("## bfs")[0].splitlines()
+    assert "| bfs | 64 | 50.00% [40.00, 60.00] | 75.00% [70.00, 80.00] | mpnn 99.89%, triplet_gmpnn 99.73% |" in lines
+    assert "| dfs | 16 | 50.00% [50.00, 50.00] | 70.00% | - |" in lines  # the largest size that both have
+    # seeds 0 and 2 of mpnn: (0.6 + 0.5) / 2 and (0.4 + 0.5) / 2; seed 1 has no dfs
+    assert "| mean over 2 algorithms |  | 50.00% [45.00, 55.00] | 70.00% |  |" in lines
+
+
 def test_one_seed_has_no_interval():
     assert "| mpnn | 90.00% | 50.00% |" in study_report.text(collect(run())).splitlines()
 

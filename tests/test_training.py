@@ -83,7 +83,7 @@ def test_a_run_from_settings_to_report(tiny, capsys):
     config = tiny(eval_sizes=(5, 4))
     found = train(config, command="python train.py --algo bfs")
     written = results(config)
-    assert written["schema"] == 1 and written["command"] == "python train.py --algo bfs"
+    assert written["schema"] == 2 and written["command"] == "python train.py --algo bfs"
     assert json.loads(json.dumps(found)) == written
     names = {path.name for path in config.run_dir.iterdir()}
     assert {"config.json", "metrics.jsonl", "best.pt", "last.pt", "results.json", "report.md", "score.png"} <= names
@@ -96,9 +96,11 @@ def test_a_run_from_settings_to_report(tiny, capsys):
     assert Config.from_dict(json.loads((config.run_dir / "config.json").read_text())) == config
     assert [row["step"] for row in metrics(config)] == [3, 6]
     for row in metrics(config):
-        assert row.keys() == {"step", "loss", "train_size", "seconds", "validation_score", "validation_loss"}
+        assert row.keys() == {
+            "step", "loss", "train_size", "waiting", "seconds", "validation_score", "validation_loss",
+        }  # fmt: skip
     out = capsys.readouterr()
-    assert "report.md" in out.out and "bfs with mpnn" in out.err
+    assert "report.html" in out.out and "bfs with mpnn" in out.err
     reasoner = nar.load(config.run_dir)
     score = training.evaluate(reasoner, datasets.get("bfs"), training.test_set(datasets.get("bfs"), 5, 3)[0])
     assert score.score == written["evaluations"][0]["score"]

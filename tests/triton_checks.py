@@ -1,0 +1,346 @@
+"""The Triton kernels against plain PyTorch: values, gradients, odd sizes, masks, ties, NaN, stacked models.
+
+No test_ file: tests/test_triton.py runs it in a process of its own, because Triton reads TRITON_INTERPRET when it is
+imported. Under the interpreter it runs on the CPU; without it on a CUDA device.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nar import aggregate, datasets, gpu, triton_max_plus, triton_messages, triton_pointers
+from nar.batch import draw
+from nar.encode import EdgeMap, Edges
+from nar.layers import MessageMLP
+from nar.loss import total_loss
+from nar.neighbourhood import Dense, Neighbourhood
+from nar.reasoner import Reasoner
+
+DEVICE = "cpu" if gpu.interpreted() else "cuda"
+ONLY_CUDA = pytest.mark.skipif(DEVICE == "cpu", reason="the interpreter computes everything in full precision")
+F32 = torch.float32
+
+
+@pytest.fixture(autouse=True)
+def several_blocks(monkeypatch):
+    """Enough processors that senders are split among blocks, few enough that blocks walk over several tiles."""
+    if DEVICE == "cpu":
+        monkeypatch.setattr(gpu, "processors", lambda device: 3)
+
+
+def randn(*shape, dtype=F32):
+    return torch.randn(*shape, dtype=dtype, device=DEVICE).requires_grad_()
+
+
+def same(ours, plain, leaves, tolerance=1e-4):
+    """Values and the gradients of a non-linear function of them."""
+    results = []
+    for function in (ours, plain):
+        value = function()
+        results.append((value, *torch.autograd.grad(value.sin().sum(), leaves)))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance * (1 + other.abs().max().item()))
+
+
+def plain_messages(channels, edge, senders, receivers, first, second, mask, how="max"):
+    parts = channels @ edge + senders.unsqueeze(2) + receivers.unsqueeze(1)
+    hidden = torch.relu(torch.relu(parts) @ first[0].t() + first[1])
+    return aggregate.REDUCTIONS[how](hidden @ second[0].t() + second[1], 1, mask)
+
+
+def plain_scores(channels, edge, states, own, other, weigh):
+    reverse = channels @ edge + (0 if states is None else states)  # [b, j, i]
+    return torch.maximum(own.unsqueeze(2), other.unsqueeze(1) + reverse.transpose(1, 2)) @ weigh
+
+
+def plain_max_plus(left, right):
+    return (left.unsqueeze(3) + right.unsqueeze(2)).amax(1)
+
+
+def messages(graphs, nodes, features, width, masked=False, dtype=F32):
+    """Arguments of message_pool, and those of them that have gradients."""
+    leaves = [
+        randn(*shape, dtype=dtype)
+        for shape in (
+            (graphs, nodes, nodes, width),
+            (width, features),
+            (graphs, nodes, features),
+            (graphs, nodes, features),
+            (features, features),
+            (features,),
+            (features, features),
+            (features,),
+        )
+    ]
+    mask = None
+    if masked:
+        mask = torch.rand(graphs, nodes, nodes, device=DEVICE) < 0.4
+        mask |= torch.eye(nodes, dtype=torch.bool, device=DEVICE)  # not symmetric
+    return (*leaves[:4], (leaves[4], leaves[5]), (leaves[6], leaves[7]), mask), leaves
+
+
+def pointers(graphs, nodes, features, width, stateful, dtype=F32):
+    shapes = [(graphs, nodes, nodes, width), (width, features), (graphs, nodes, nodes, features)]
+    shapes += [(graphs, nodes, features), (graphs, nodes, features), (features,)]
+    arguments = [randn(*shape, dtype=dtype) for shape in shapes]
+    if not stateful:
+        arguments[2] = None
+    return arguments, [a for a in arguments if a is not None]
+
+
+SIZES = [(1, 1, 8, 1), (3, 3, 16, 2), (3, 5, 8, 0), (1, 17, 33, 4), (2, 4, 33, 3)]  # graphs, nodes, features, channels
+
+
+@pytest.mark.parametrize("how", ["max", "sum"])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+def test_messages(size, masked, how):
+    arguments, leaves = messages(*size, masked)
+    same(lambda: triton_messages.message_pool(*arguments, how=how), lambda: plain_messages(*arguments, how), leaves)
+    with torch.no_grad():  # where no senders are kept
+        ours, plain = triton_messages.message_pool(*arguments, how=how), plain_messages(*arguments, how)
+    torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("table", ["FORWARD", "SUM", "BACKWARD"])
+def test_messages_with_every_block_size(table, monkeypatch):
+    """Also slices of the weights, and several tiles of receivers for a graph."""
+    arguments, leaves = messages(2, 19, 48, 2, masked=True)
+    how = "sum" if table == "SUM" else "max"
+    blocks = getattr(triton_messages, table)
+    for block in blocks[:0] + ((16, 16, 4), (16, 64, 4), (32, 32, 4)):
+        monkeypatch.setattr(triton_messages, table, (block,))
+        monkeypatch.setattr(gpu, "_chosen", {})
+        same(lambda: triton_messages.message_pool(*arguments, how=how), lambda: plain_messages(*arguments, how), leaves)
+
+
+@pytest.mark.parametrize("stateful", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+def test_pointers(size, stateful):
+    arguments, leaves = pointers(*size, stateful)
+    same(lambda: triton_pointers.pointer_scores(*arguments), lambda: plain_scores(*arguments), leaves)
+
+
+@pytest.mark.parametrize(
+    "size", [(2, 5, 5, 5, 3), (3, 1, 4, 2, 1), (1, 7, 2, 6, 8), (1, 17, 17, 17, 8), (1, 3, 3, 3, 33)]
+)
+def test_max_plus(size):
+    graphs, senders, rows, columns, width = size
+    left, right = randn(graphs, senders, rows, width), randn(graphs, senders, columns, width)
+    same(lambda: triton_max_plus.max_plus(left, right), lambda: plain_max_plus(left, right), (left, right))
+
+
+def test_gradients_are_those_of_finite_differences():
+    if DEVICE == "cuda":
+        pytest.skip("float64 runs under the interpreter only")
+    arguments, leaves = messages(1, 3, 4, 2, masked=True, dtype=torch.float64)
+
+    def pool(*leaves):
+        return triton_messages.message_pool(*leaves[:4], leaves[4:6], leaves[6:], arguments[-1])
+
+    assert torch.autograd.gradcheck(pool, leaves, fast_mode=True)
+    arguments, _ = pointers(1, 3, 4, 1, True, dtype=torch.float64)
+    assert torch.autograd.gradcheck(triton_pointers.pointer_scores, arguments, fast_mode=True)
+    left, right = randn(1, 3, 2, 2, dtype=torch.float64), randn(1, 3, 4, 2, dtype=torch.float64)
+    assert torch.autograd.gradcheck(triton_max_plus.max_plus, (left, right), fast_mode=True)
+
+
+def test_of_a_tie_the_first_sender_gets_the_gradient():
+    left, right = torch.zeros(1, 4, 3, 2, device=DEVICE), torch.zeros(1, 4, 3, 2, device=DEVICE)
+    left.requires_grad_()
+    (grad,) = torch.autograd.grad(triton_max_plus.max_plus(left, right).sum(), left)
+    assert grad[:, 0].eq(3).all() and grad[:, 1:].eq(0).all()
+    arguments, leaves = messages(1, 5, 8, 1)
+    with torch.no_grad():  # all senders say the same
+        leaves[0].zero_()
+        leaves[2].copy_(leaves[2][:, :1].expand(-1, 5, -1))
+    (of_senders,) = torch.autograd.grad(triton_messages.message_pool(*arguments).sum(), leaves[2])
+    assert of_senders[:, 0].abs().sum() > 0 and of_senders[:, 1:].eq(0).all()
+
+
+def test_of_a_tie_the_pointing_node_gets_the_gradient():
+    own, other = randn(1, 2, 4), None
+    other = own.detach().clone().requires_grad_()
+    channels, edge = torch.zeros(1, 2, 2, 1, device=DEVICE), torch.zeros(1, 4, device=DEVICE)
+    weigh = torch.ones(4, device=DEVICE)
+    scores = triton_pointers.pointer_scores(channels, edge, None, own, other, weigh)
+    of_own, of_other = torch.autograd.grad(scores.diagonal(dim1=1, dim2=2).sum(), (own, other))
+    assert of_own.eq(1).all() and of_other.eq(0).all()
+
+
+def test_nan_wins():
+    arguments, leaves = messages(2, 5, 8, 2)
+    with torch.no_grad():
+        leaves[2][0, 3, :] = float("nan")  # a sender of the first graph
+        ours, plain = triton_messages.message_pool(*arguments), plain_messages(*arguments)
+        assert ours[0].isnan().all() and plain[0].isnan().all()
+        torch.testing.assert_close(ours[1], plain[1], rtol=1e-4, atol=1e-4)
+        left, right = torch.randn(1, 4, 3, 2, device=DEVICE), torch.randn(1, 4, 3, 2, device=DEVICE)
+        left[0, 1, 2, 1] = float("nan")
+        ours, plain = triton_max_plus.max_plus(left, right), plain_max_plus(left, right)
+        torch.testing.assert_close(ours, plain, equal_nan=True)
+        (channels, edge, _, own, other, weigh), _ = pointers(1, 3, 4, 1, False)
+        own[0, 1, 2] = float("nan")
+        ours = triton_pointers.pointer_scores(channels, edge, None, own, other, weigh)
+        torch.testing.assert_close(
+            ours, plain_scores(channels, edge, None, own, other, weigh), equal_nan=True, rtol=1e-4, atol=1e-4
+        )
+
+
+def test_a_receiver_without_neighbours_gets_the_masked_value_and_no_gradient():
+    arguments, leaves = messages(1, 4, 8, 1, masked=True)
+    arguments[-1][0, :, 2] = False
+    pooled = triton_messages.message_pool(*arguments)
+    torch.testing.assert_close(pooled[0, 2], torch.full_like(pooled[0, 2], aggregate.MASKED))
+    (of_senders,) = torch.autograd.grad(pooled[0, 2].sum(), leaves[2])
+    assert of_senders.eq(0).all()
+
+
+def strided(tensor):
+    return tensor.detach().transpose(0, -1).contiguous().transpose(0, -1).requires_grad_()
+
+
+def test_layouts_that_are_not_contiguous():
+    arguments, leaves = messages(2, 4, 8, 2, masked=True)
+    leaves = [strided(leaf) if leaf.dim() > 2 else leaf for leaf in leaves]
+    mask = arguments[-1].transpose(1, 2)
+    arguments = (*leaves[:4], tuple(leaves[4:6]), tuple(leaves[6:]), mask)
+    same(lambda: triton_messages.message_pool(*arguments), lambda: plain_messages(*arguments), leaves)
+    arguments, _ = pointers(2, 4, 8, 2, True)
+    arguments = [strided(a) for a in arguments]
+    same(lambda: triton_pointers.pointer_scores(*arguments), lambda: plain_scores(*arguments), arguments)
+
+
+def stack(leaves, models=2):
+    return [randn(models, *leaf.shape) for leaf in leaves]
+
+
+@pytest.mark.parametrize("shared", [(), (0,), (0, 2, 3), (4, 5, 6, 7)])
+def test_stacked_models_equal_one_after_the_other(shared):
+    """Under torch.vmap, over all arguments or with some that all models share; one launch serves them all."""
+    arguments, leaves = messages(2, 3, 8, 2, masked=True)
+
+    def pool(*leaves):
+        return triton_messages.message_pool(*leaves[:4], leaves[4:6], leaves[6:], arguments[-1]).sin().sum()
+
+    mixed = [
+        leaf if n in shared else stacked for n, (leaf, stacked) in enumerate(zip(leaves, stack(leaves), strict=True))
+    ]
+    dims = tuple(None if n in shared else 0 for n in range(8))
+    ours = torch.vmap(pool, in_dims=dims)(*mixed)
+    found = torch.autograd.grad(ours.sum(), mixed)
+    each = [pool(*(leaf if n in shared else leaf[m] for n, leaf in enumerate(mixed))) for m in range(2)]
+    torch.testing.assert_close(ours, torch.stack(each), rtol=1e-4, atol=1e-4)
+    for one, other in zip(found, torch.autograd.grad(torch.stack(each).sum(), mixed), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    # gradients taken inside of vmap
+    wanted = tuple(n for n in range(8) if n not in shared)
+    inside = torch.vmap(torch.func.grad(pool, wanted), in_dims=dims)(*mixed)
+    for n, gradient in zip(wanted, inside, strict=True):
+        torch.testing.assert_close(gradient, found[n], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("stateful", [False, True])
+def test_stacked_pointers_and_max_plus(stateful):
+    _, leaves = pointers(2, 3, 8, 2, stateful)
+
+    def scores(*leaves):
+        given = leaves if stateful else (*leaves[:2], None, *leaves[2:])
+        return triton_pointers.pointer_scores(*given).sin().sum()
+
+    def product(left, right):
+        return triton_max_plus.max_plus(left, right).sin().sum()
+
+    for function, stacked in ((scores, stack(leaves)), (product, [randn(2, 1, 3, 4, 2), randn(2, 1, 3, 4, 2)])):
+        ours = torch.vmap(function)(*stacked)
+        each = torch.stack([function(*(leaf[m] for leaf in stacked)) for m in range(2)])
+        torch.testing.assert_close(ours, each, rtol=1e-4, atol=1e-4)
+        found = torch.autograd.grad(ours.sum(), stacked)
+        for one, other in zip(found, torch.autograd.grad(each.sum(), stacked), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+        inside = torch.vmap(torch.func.grad(function, tuple(range(len(stacked)))))(*stacked)
+        for one, other in zip(inside, found, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_second_derivatives_are_refused():
+    left, right = randn(1, 2, 2, 2), randn(1, 2, 2, 2)
+    (grad,) = torch.autograd.grad(triton_max_plus.max_plus(left, right).square().sum(), left, create_graph=True)
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        torch.autograd.grad(grad.sum(), right)
+
+
+@pytest.mark.parametrize("how", ["max", "sum"])
+def test_the_dense_neighbourhood_takes_the_kernels(how, monkeypatch):
+    calls = []
+    original = gpu.message_pool
+    monkeypatch.setattr(gpu, "message_pool", lambda *a, **k: calls.append(1) or original(*a, **k))
+    channels, senders, receivers = randn(2, 3, 3, 2), randn(2, 3, 8), randn(2, 3, 8)
+    edge, message = torch.nn.Linear(5, 8).to(DEVICE), MessageMLP(8).to(DEVICE)
+    weight, bias, graph = randn(2, 5), randn(5), randn(2, 8)
+    hood = Dense(Edges(channels, EdgeMap(weight, bias)), 3)
+    leaves = [channels, senders, receivers, weight, bias, graph, *edge.parameters(), *message.parameters()]
+    given = (senders, receivers, edge, graph, message, how)
+    same(lambda: hood.pool(*given), lambda: Neighbourhood.pool(hood, *given), leaves)
+    assert calls
+
+
+def test_a_rollout_with_and_without_the_kernels(monkeypatch):
+    batch = draw(datasets.get("bellman_ford"), 4, 2, seed=(1,), random_pos=True).to(DEVICE)
+    torch.manual_seed(0)
+    reasoner = Reasoner.build("bellman_ford", "triplet_gmpnn", hidden=8).to(DEVICE)
+    found = []
+    for usable in (gpu.usable, lambda *_: False):
+        monkeypatch.setattr(gpu, "usable", usable)
+        loss = total_loss(batch, reasoner(batch, gumbel=False))
+        found.append((loss, *torch.autograd.grad(loss, list(reasoner.parameters()), allow_unused=True)))
+    for one, other in zip(*found, strict=True):
+        if one is not None or other is not None:
+            torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_what_the_kernels_take():
+    x = torch.zeros(2, 3, 8, device=DEVICE)
+    assert gpu.usable(x) and gpu.usable(x.bfloat16())
+    assert not gpu.usable(x.double()) and not gpu.usable(x.half()) and not gpu.usable(x, x.bfloat16())
+    assert not gpu.usable(x.to("meta"))
+    assert not gpu.usable(torch.zeros(0, 3, 8, device=DEVICE)) and not gpu.usable(torch.zeros(2, 0, 8, device=DEVICE))
+    assert not gpu.usable(torch.zeros(1, 1, gpu.MOST_FEATURES + 1, device=DEVICE))
+    assert not gpu.usable(torch.zeros(1, 1, 1, gpu.MOST_CHANNELS + 1, device=DEVICE))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 3e-2), pytest.param(F32, 3e-3, marks=ONLY_CUDA)])
+def test_reduced_precision(dtype, tolerance):
+    """bf16, and TF32 where PyTorch may use it; values only, as a maximum's gradient jumps from sender to sender."""
+    torch.set_float32_matmul_precision("high")
+    for features in (16, 64):
+        arguments, _ = messages(2, 9, features, 3)
+        scaled = [t.detach() * (features**-0.5 if n > 3 else 1) for n, t in enumerate(_)]
+        exact = plain_messages(*scaled[:4], scaled[4:6], scaled[6:], None)
+        low = [t.to(dtype) for t in scaled]
+        ours = triton_messages.message_pool(*low[:4], low[4:6], low[6:], None)
+        assert ours.dtype == dtype
+        assert (ours.float() - exact).abs().max() < tolerance * exact.abs().max()
+        arguments, _ = pointers(2, 9, features, 3, True)
+        exact = plain_scores(*arguments)
+        ours = triton_pointers.pointer_scores(*(a.to(dtype) for a in arguments))
+        assert (ours.float() - exact).abs().max() < tolerance * exact.abs().max()
+
+
+@pytest.mark.parametrize("size", [(32, 64, 128, 3), (32, 16, 128, 3), (4, 100, 256, 5), (8, 33, 64, 2)])
+@ONLY_CUDA
+def test_real_sizes(size):
+    arguments, leaves = messages(*size, masked=True)
+    with torch.no_grad():
+        for weight in (leaves[4], leaves[6]):
+            weight *= size[2] ** -0.5
+    for how in ("max", "sum"):
+        same(
+            lambda h=how: triton_messages.message_pool(*arguments, how=h),
+            lambda h=how: plain_messages(*arguments, h),
+            leaves,
+            1e-3,
+        )
+    arguments, leaves = pointers(*size, True)
+    same(lambda: triton_pointers.pointer_scores(*arguments), lambda: plain_scores(*arguments), leaves, 1e-3)
