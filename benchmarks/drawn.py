@@ -51,7 +51,7 @@ def log_axis(axis, which="x"):
     (axis.set_xscale if which == "x" else axis.set_yscale)("log")
     low, high = axis.get_xlim() if which == "x" else axis.get_ylim()
     scale = axis.xaxis if which == "x" else axis.yaxis
-    scale.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 120 * low else (1,)))
+    scale.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
     scale.set_minor_locator(NullLocator())
     scale.set_major_formatter(lambda value, _: plain(value))
 
@@ -107,7 +107,7 @@ def scaling(curves, exponents):
         keys = [key for key in sorted(curves) if key[:2] == (against, what) and curves[key]["time"]]
         panels += [(quantity, against, what, keys) for quantity in ("time", "memory") if keys]
     with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 2.45 * len(panels)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 2.2 * len(panels)), layout="constrained")
         axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
         for axis, (quantity, against, what, keys) in zip(axes, panels, strict=True):
             for (color, marker), key in zip(SERIES, keys, strict=False):
@@ -136,7 +136,7 @@ def scaling(curves, exponents):
 
 def clrs30_cost(result):
     """What the runs of every algorithm cost, by part: a panel for every device and number of stacked seeds."""
-    from clrs30_cost import IDENTITY, SEEDS, cost_of
+    from clrs30_cost import CLRS30, IDENTITY, SEEDS, cost_of
 
     with rc_context(STYLE):
         groups = [[row for row in result["rows"] if same(row, total, IDENTITY[1:])] for total in result["totals"]]
@@ -158,6 +158,7 @@ def clrs30_cost(result):
             unit = "CPU-hours" if on_cpu else "GPU-minutes"
             together = f", {total['seeds_together']} seeds together" if total["seeds_together"] > 1 else ""
             whole = plain(total["hours"] if on_cpu else total["minutes"])
+            whole += f" ({len(rows)} of {len(CLRS30)} algorithms)" if len(rows) < len(CLRS30) else ""
             axis.set_title(f"{SEEDS} runs of 10,000 steps, {total['processor']}{together}\n{unit}; in all {whole}")
             axis.set_xlabel(f"{unit} ({total['device_name']})")
         figure.legend(

@@ -5,7 +5,6 @@ Traces come from the algorithms' own samplers; the model is trained here, on the
 
 from __future__ import annotations
 
-import io
 import sys
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import networkx as nx
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
 
 import nar
 from nar import comparison, drawing
@@ -21,8 +19,7 @@ from nar.batch import draw
 from nar.loss import total_loss
 
 HERE = Path(__file__).parent
-STEPS = 600  # of training, of 32 graphs with 4 to 16 nodes each
-COLOURS = 48  # of a picture: the marks, and the rims of type between them
+STEPS = 250  # of training, of 32 graphs with 4 to 16 nodes each
 
 
 def main() -> None:
@@ -32,14 +29,15 @@ def main() -> None:
     for name, about, n, seed, params, panels in TRACES:
         algorithm = nar.datasets.get(name)
         trace = algorithm.run(**algorithm.sample(np.random.RandomState(seed), n, **params))
-        parts.append(picture(folder / f"{name}.png", drawing.figure(trace, panels), name, about))
+        whole = f"{name} on {trace.nodes} nodes, {trace.length} steps, drawn step by step"
+        parts.append(picture(folder / f"{name}.svg", drawing.figure(trace, panels), whole, about))
     parts += ["## A model beside its algorithm\n", MODEL]
     reasoner = trained("bellman_ford", STEPS)
     for name, about, graph in graphs():
         prediction = reasoner.run(graph, source=next(iter(graph)))
         alternative = " ".join(comparison.summary(prediction))
         page = prediction.draw(moments=3)
-        parts.append(picture(folder / f"{name}.png", page, alternative, about.format(right=prediction.in_words())))
+        parts.append(picture(folder / f"{name}.svg", page, alternative, about.format(right=prediction.in_words())))
     (HERE / "gallery.md").write_text("\n".join(parts))
 
 
@@ -59,13 +57,15 @@ MODEL = f"""An MPNN of 32 features after {STEPS} training steps, on graphs of up
 Bellman-Ford writes down, on the right what the model says at the same step. Red is what differs.
 """
 
+REACHED = "Shortest paths from `s`: blue nodes are reached, arrows point to predecessors."
+COMPONENTS = "Depth-first search, first on the graph, then on its transpose."
 # name, caption, n, seed, parameters of the sampler, panels
 TRACES = [
-    ("bellman_ford", "Shortest paths from `s`: blue nodes are reached, arrows point to predecessors.", 7, 3, {}, 8),
+    ("bellman_ford", REACHED, 8, 10, {"p": 0.65}, 8),
     ("insertion_sort", "The boxes stand in the order of the list; what moved is red.", 6, 1, {}, 8),
-    ("lcs_length", "A longest common subsequence: lengths, and where each came from.", 10, 2, {}, 7),
+    ("lcs_length", "A longest common subsequence: lengths, and where each came from.", 8, 9, {}, 9),
     ("graham_scan", "A convex hull, from the points that are on it so far.", 9, 5, {}, 8),
-    ("strongly_connected_components", "Depth-first search, first on the graph, then on its transpose.", 6, 4, {}, 8),
+    ("strongly_connected_components", COMPONENTS, 6, 4, {"p": 0.35}, 8),
 ]
 
 
@@ -104,12 +104,8 @@ def trained(name: str, steps: int) -> nar.Reasoner:
 
 
 def picture(path: Path, page: Figure, alternative: str, caption: str) -> str:
-    """Writes the figure as a small PNG; returns what the page says about it."""
-    content = io.BytesIO()
-    with drawing.style():
-        page.savefig(content, format="png", dpi=100)
-    with Image.open(content) as image:
-        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    """Writes the figure; returns what the page says about it."""
+    drawing.save(page, path)
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", file=sys.stderr)
     return f"![{alternative}](gallery/{path.name})\n\n{caption}\n"
 

@@ -7,7 +7,7 @@ The files follow the flow of the data:
     graphs, families, weights, arrays, strings, points   inputs: sampled, checked, in the form that is recorded
     protocol                       the sizes that the benchmark trains and tests on
     archive, text, text_reader, pyg   traces as .npz, as CLRS-Text, as PyTorch Geometric data
-    show, drawing, layout, ..._panels   traces to look at
+    show, drawing, layout, ..._panels, svg   traces to look at
     batch, workers                 traces of one size as tensors; processes that draw them ahead of time
     encode                         probes to features
     neighbourhood, aggregate       who sends to whom, and what becomes of the messages
@@ -21,7 +21,10 @@ The files follow the flow of the data:
     loss, metric                   what is minimised, what is reported
     config, device, checkpoint     settings, hardware, files
     run_directory                  what a run leaves behind
-    train, evaluate, predict       training runs, scores, answers on a graph of your own
+    train, evaluate                training runs, scores
+    predict, arguments, naming, prediction   answers on a graph of your own, in its own names
+    comparison, example            a predicted trace drawn beside the algorithm's
+    export, export_command         reasoners to share
     report, figures                what a run looked like
     references, reference_steps, reference_audit   reasoners whose weights are set, not learned, and exact
     faithfulness, faithfulness_inside, faithfulness_report   does a reasoner follow the algorithm, or only its answers?

@@ -50,14 +50,15 @@ def max_plus(left_BNNF: Tensor, right_BNNF: Tensor) -> Tensor:
     """
     if gpu.usable(left_BNNF, right_BNNF):
         return gpu.max_plus(left_BNNF, right_BNNF)
-    return _MaxPlus.apply(left_BNNF, right_BNNF)[0]  # type: ignore[index]
+    keep = torch.is_grad_enabled()  # within an autograd function it never is
+    return _MaxPlus.apply(left_BNNF, right_BNNF, keep)[0]  # type: ignore[index]
 
 
 class _MaxPlus(torch.autograd.Function):
     @staticmethod
-    def forward(left, right):  # type: ignore[override]
+    def forward(left, right, keep):  # type: ignore[override]
         if cpu.usable(left, right):
-            return cpu.max_plus(left, right)
+            return cpu.max_plus(left, right, keep=keep)
         return _max_plus_plain(left, right)
 
     @staticmethod

@@ -62,7 +62,15 @@ def of_graph(
     name, arguments = algorithm.name, dict(inputs)
     graphic, from_source = on_graphs(algorithm), has_source(algorithm)
     if unknown := sorted(arguments.keys() - set(algorithm.arguments)):
-        known = [*algorithm.arguments, "graph", "algorithm", "steps", *["source"] * from_source, *["weight"] * graphic]
+        known = [
+            *algorithm.arguments,
+            "graph",
+            "algorithm",
+            "steps",
+            "termination",
+            *["source"] * from_source,
+            *["weight"] * graphic,
+        ]
         raise ValueError(suggest("argument", unknown[0], known, f"{name} takes {', '.join(algorithm.arguments)}"))
     nodes: list[Hashable] = []
     if graph is not None:

@@ -46,14 +46,15 @@ def of_study(study: Study) -> list[str]:
     for run in study.runs:
         for warning in of_run(run.results):
             found.setdefault(warning, []).append(run)
-    lines = [f"{text} ({named(runs, study)})" for text, runs in found.items()]
+    alone = len(study.runs) == 1
+    lines = [text if alone else f"{text} ({named(runs, study)})" for text, runs in found.items()]
     return [*lines, *_versions(study), *_seeds(study), *study.left_out]
 
 
 def named(runs: Sequence[Run], study: Study) -> str:
     """Some runs of a study in words: of every label what it is, and its seeds where these are not all."""
     if len(runs) == len(study.runs):
-        return "every run" if len(runs) > 1 else "this run"
+        return "every run"
     seeds: dict[tuple[str, str], list[int]] = {}
     every: dict[tuple[str, str], int] = {}
     for run in study.runs:

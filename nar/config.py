@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 # Settings that do not change what is learned: a run may be resumed with other values of these.
 FREE = frozenset(
-    "steps eval_sizes eval_samples device threads workers memory cuda_graphs seeds out resume checkpoint_every "
+    "steps eval_sizes eval_samples device threads workers memory compile cuda_graphs seeds out resume checkpoint_every "
     "tracker".split()
 )
 
@@ -118,6 +118,8 @@ class Config:
     memory: Literal["auto", "fast", "small"] = "auto"
     """What training keeps for the backward pass: everything (fast), or the states between steps, of which the rest is
     computed again (small: one more forward pass); auto: everything if there is room."""
+    compile: bool = False
+    """Compile the processor with torch.compile: minutes at the start, for long runs on a GPU."""
     cuda_graphs: Literal["auto", "off"] = "auto"
     """On a GPU, record the kernels of a training step once for each shape of batch and replay them."""
     tracker: tuple[str, ...] = ()

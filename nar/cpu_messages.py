@@ -118,7 +118,11 @@ def message_parts_backward(
         for i in range(nodes):
             into_sender = grad_senders[b, i]
             for j in range(begin, end):
-                g, part, into_receiver = grad[b - first, i, j - begin], parts[b - first, i, j - begin], grad_receivers[b, j]
+                g, part, into_receiver = (
+                    grad[b - first, i, j - begin],
+                    parts[b - first, i, j - begin],
+                    grad_receivers[b, j],
+                )
                 for f in range(features):
                     passed = g[f] if part[f] > 0 else g[f] * 0
                     g[f] = passed

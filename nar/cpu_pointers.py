@@ -6,7 +6,7 @@ of them, and arrays of the block's own [graphs, targets, N, F], where pairs are 
 
 from __future__ import annotations
 
-from nar.cpu import SAFE, SUMS
+from nar.cpu import SUMS
 from nar.record import compiled
 
 
@@ -118,3 +118,35 @@ def rectified_backward(grad, value, total):
             passed = g[f] if x[f] > 0 else g[f] * 0
             g[f] = passed
             total[f] += passed
+
+
+@compiled(nogil=True, fastmath=SUMS)
+def edge_pointer_scores(first, last, pairs, targets, weigh, scores):
+    """scores[i, j, k] = weigh . max(pairs[i, j], targets[k])."""
+    nodes, features = targets.shape[1:]
+    for b in range(first, last):
+        for i in range(nodes):
+            for j in range(nodes):
+                pair = pairs[b, i, j]
+                for k in range(nodes):
+                    target = targets[b, k]
+                    total = pair[0] * 0
+                    for f in range(features):
+                        total += weigh[f] * (pair[f] if target[f] <= pair[f] else target[f])
+                    scores[b, i, j, k] = total
+
+
+@compiled(nogil=True, fastmath=SUMS)
+def edge_pointer_scores_backward(first, last, grad, pairs, targets, grad_pairs, grad_targets):
+    """Backward of edge_pointer_scores before `weigh` is multiplied in."""
+    nodes, features = targets.shape[1:]
+    for b in range(first, last):
+        for i in range(nodes):
+            for j in range(nodes):
+                pair, into_pair = pairs[b, i, j], grad_pairs[b, i, j]
+                for k in range(nodes):
+                    target, into_target, g = targets[b, k], grad_targets[b, k], grad[b, i, j, k]
+                    for f in range(features):
+                        passed = g if target[f] > pair[f] else g * 0
+                        into_target[f] += passed
+                        into_pair[f] += g - passed

@@ -35,7 +35,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from nar import cpu, fused, gpu, units
+from nar import cpu, fused, fused_edge_pointers, gpu, units
 from nar.edge_pointers import TripletScores, held_by, is_edge_pointer, marks
 from nar.edge_states import EdgeStates
 from nar.encode import Edges
@@ -207,7 +207,9 @@ class Decoder(nn.Module):
             return projected + edge_states.project(weight)
         return projected + torch.nn.functional.linear(edge_states, weight)
 
-    def _node(self, probe: Probe, maps, own: list[Tensor], edges: Edges, edge_states: Tensor | EdgeStates | None) -> Tensor:
+    def _node(
+        self, probe: Probe, maps, own: list[Tensor], edges: Edges, edge_states: Tensor | EdgeStates | None
+    ) -> Tensor:
         if probe.type not in POINTERS:
             return own[0] if probe.type is Type.CATEGORICAL else own[0].squeeze(-1)
         own_BNF, other_BNF = own
@@ -234,7 +236,9 @@ class Decoder(nn.Module):
         scores_BNN = weigh(torch.relu(gap)).squeeze(-1)
         return scores_BNN.transpose(1, 2) + torch.matmul(own_BNF, weigh.weight[0]).unsqueeze(-1)
 
-    def _edge(self, probe: Probe, maps, own: list[Tensor], edges: Edges, edge_states: Tensor | EdgeStates | None) -> Tensor:
+    def _edge(
+        self, probe: Probe, maps, own: list[Tensor], edges: Edges, edge_states: Tensor | EdgeStates | None
+    ) -> Tensor:
         pair = own[0].unsqueeze(2) + own[1].unsqueeze(1)
         pair = pair + self._project_edges(maps[2], edges, edge_states)
         if probe.type not in POINTERS:
@@ -247,6 +251,8 @@ class Decoder(nn.Module):
                 for k in range(0, target_BNF.shape[1], chunk)
             ]
             return torch.cat(scores, dim=-1)
+        if cpu.usable(pair, target_BNF):
+            return fused_edge_pointers.edge_pointer_scores(pair, target_BNF, weigh.weight[0]) + weigh.bias
         scores = [
             weigh(torch.relu(target_BNF[:, None, None, k : k + chunk] - pair.unsqueeze(3))).squeeze(-1)
             for k in range(0, target_BNF.shape[1], chunk)
@@ -254,7 +260,12 @@ class Decoder(nn.Module):
         return torch.cat(scores, dim=-1) + torch.matmul(pair, weigh.weight[0]).unsqueeze(-1)
 
     def _triplet_scores(
-        self, name: str, nodes_BNR: Tensor, edges: Edges, edge_states: Tensor | EdgeStates | None, held: Mapping[str, Tensor]
+        self,
+        name: str,
+        nodes_BNR: Tensor,
+        edges: Edges,
+        edge_states: Tensor | EdgeStates | None,
+        held: Mapping[str, Tensor],
     ) -> Tensor:
         module: TripletScores = self.triplets[name]  # type: ignore[assignment]
         of_edges = tuple(self._project_edges(layer, edges, edge_states) for layer in module.edges)  # type: ignore[arg-type]

@@ -1,8 +1,9 @@
 """Evaluation: how well a reasoner does on a fixed set of traces, by output, by hint, by step and by whole graph.
 
-A reasoner is always scored on its own predictions: after the first step it is fed what it predicted. Steps are taken as
-many as the trace has (the oracle of CLRS), or until the reasoner stops by itself (nar/termination.py). Counts are pooled over the whole set (nar/metric.py), so that scores do not
-depend on how the set is cut into batches; it is cut by memory. docs/evaluation.md says what each number means.
+A reasoner is always scored on its own predictions: after the first step it is fed what it predicted. It takes as many
+steps as the trace has (the oracle of CLRS), or stops by itself (nar/termination.py). Counts are pooled over the whole
+set (nar/metric.py), so that scores do not depend on how the set is cut into batches; it is cut by memory.
+docs/evaluation.md says what each number means.
 """
 
 from __future__ import annotations

@@ -187,11 +187,10 @@ def table(done: Sequence[tuple[Job, Mapping[str, Any]]]) -> str:
     rows: list[tuple[str, ...]] = [head]
     for job, e in done:
         rows.append((
-            job.run.name, e["algorithm"], f"{e['size']:,}", axes.described(e["setting"]), e["termination"], f"{e['samples']:,}",
-            *(_percent(e[name]) for name in ("score", "exact", "valid")), _left(e.get("first_error")),
-            f"{e['steps_mean']:,.1f}/{e['steps_max']:,}", f"{e['steps_taken']['mean']:,.1f}/{e['steps_taken']['max']:,}",
-            f"{e['seconds']:,.2f}",
-            f"{e['peak_memory_mb']:,.0f}" if e.get("peak_memory_mb") is not None else "-",
+            job.run.name, e["algorithm"], f"{e['size']:,}", axes.described(e["setting"]), e["termination"],
+            f"{e['samples']:,}", *(_percent(e[name]) for name in ("score", "exact", "valid")),
+            _left(e.get("first_error")), _steps(e["steps_mean"], e["steps_max"]), _steps(*e["steps_taken"].values()),
+            f"{e['seconds']:,.2f}", f"{e['peak_memory_mb']:,.0f}" if e.get("peak_memory_mb") is not None else "-",
         ))  # fmt: skip
     # where there is one run or one algorithm, its column says nothing
     hidden = {name for name in ("run", "algorithm") if len({row[head.index(name)] for row in rows[1:]}) == 1}
@@ -243,6 +242,10 @@ def _key(entry: Mapping[str, Any]) -> tuple[str, int, dict[str, Any], str]:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f}%"
+
+
+def _steps(mean: float, most: int) -> str:
+    return f"{mean:,.1f}/{most:,}"
 
 
 def _left(first_error: Sequence[int | None] | None) -> str:

@@ -46,12 +46,13 @@ def _blocks(first: int, last: int, nodes: int, row_bytes: int) -> Iterator[tuple
         for begin in range(0, nodes, part):
             end = min(begin + part, nodes)
             base = start * nodes * nodes
-            yield (start, stop, begin, end), slice(base + begin * nodes, base + ((stop - start - 1) * nodes + end) * nodes)
+            lines = (stop - start - 1) * nodes + end  # of N rows each
+            yield (start, stop, begin, end), slice(base + begin * nodes, base + lines * nodes)
 
 
 def _rows_per_block(graphs: int, nodes: int, row_bytes: int) -> int:
     """Of the largest block."""
-    return min(graphs * nodes, max(nodes, BLOCK_BYTES // max(1, nodes * row_bytes))) * nodes
+    return min(graphs * nodes, max(1, BLOCK_BYTES // max(1, nodes * row_bytes))) * nodes
 
 
 def message_pool(
@@ -255,7 +256,15 @@ class _PointerScores(torch.autograd.Function):
                 if opens:
                     pairs = of_pairs[:count].numpy().reshape(block[1] - block[0], -1, nodes, features)
                 cpu_pointers.pointer_scores_backward(
-                    *block, *given, states_array[here], above_array, *nodes_arrays, pairs, *results, into_edge, into_weigh
+                    *block,
+                    *given,
+                    states_array[here],
+                    above_array,
+                    *nodes_arrays,
+                    pairs,
+                    *results,
+                    into_edge,
+                    into_weigh,
                 )
                 if opens:
                     gp, go, o = of_pairs[:count], of_opened[:count], opened[:count]

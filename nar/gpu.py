@@ -7,7 +7,7 @@
 All three take models stacked for torch.vmap: the axis over which vmap maps becomes one more axis of the launch.
 Triton is imported at the first use, so everything here works without it. With the environment variable
 TRITON_INTERPRET=1 (set before Python starts) the same kernels run on the CPU under Triton's interpreter, far more
-slowly: that is for tests.
+slowly, and in float32 only (it multiplies bf16's bits as integers): that is for tests.
 
 Results are repeatable: no sum is made in the order in which threads happen to arrive. Block sizes are those that were
 fastest when a shape was first met; they can change the last bits, so `torch.use_deterministic_algorithms(True)` takes
@@ -51,8 +51,8 @@ def usable(*tensors: Tensor) -> bool:
     kinds = {t.device.type for t in tensors}
     if not (kinds == {"cuda"} or (kinds == {"cpu"} and interpreted())) or torch.compiler.is_compiling():
         return False
-    types = {t.dtype for t in tensors}
-    one_type = len(types) == 1 and types.issubset(DTYPES)
+    types, taken = {t.dtype for t in tensors}, DTYPES[:1] if interpreted() else DTYPES
+    one_type = len(types) == 1 and types.issubset(taken)
     return (
         (one_type or (_autocast() in DTYPES and types.issubset(DTYPES)))
         and all(0 < t.shape[1] <= MOST_NODES and t.shape[-1] <= MOST_FEATURES and t.shape[0] > 0 for t in tensors)

@@ -9,14 +9,14 @@ device, the sizes evaluated, where files go) never count.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from nar.config import FREE, Config
 from nar.results import Results
 
-# Said otherwise, or not at all. Steps are free to change when a run is resumed; here they tell runs apart.
-_NOT_COMPARED = (FREE | {"algo", "processor", "seed", "train_sizes", "val_size"}) - {"steps"}
+# Steps are free to change when a run is resumed; here they tell runs apart.
+_NOT_COMPARED = (FREE | {"algo", "processor", "seed"}) - {"steps"}
 
 
 def of_runs(runs: Sequence[Results]) -> list[str]:
@@ -25,12 +25,15 @@ def of_runs(runs: Sequence[Results]) -> list[str]:
     for run in runs:
         for algorithm in run["run"]["algorithms"]:
             by_algorithm.setdefault(algorithm, []).append(_settings(run, algorithm))
-    differing: dict[str, None] = {}
-    for settings in by_algorithm.values():
-        for name in dict.fromkeys(name for one in settings for name in one):
-            if len({json.dumps(one.get(name), sort_keys=True) for one in settings}) > 1:
-                differing[name] = None
-    return [_label(run, list(differing)) for run in runs]
+    differing = {
+        name
+        for settings in by_algorithm.values()
+        for name in {name for one in settings for name in one}
+        if len({json.dumps(one.get(name), sort_keys=True) for one in settings}) > 1
+    }
+    order = [*Config().to_dict(), *sorted(differing)]  # the same words in the same order, however runs are given
+    sets = {tuple(run["run"]["algorithms"]) for run in runs}
+    return [_label(run, sorted(differing, key=order.index), sets) for run in runs]
 
 
 def compared() -> set[str]:
@@ -43,26 +46,30 @@ def _settings(run: Results, algorithm: str) -> dict[str, Any]:
     which is what it was trained with."""
     known = Config().to_dict() | run["config"]
     settings = {name: value for name, value in known.items() if name not in _NOT_COMPARED}
-    settings["steps"] = run["run"]["steps_planned"]
     settings["train_sizes"] = run["run"]["train_sizes"].get(algorithm)
     settings["val_size"] = run["run"]["validation_size"].get(algorithm)
     settings["trained on"] = run["run"]["algorithms"]
     return settings
 
 
-def _label(run: Results, differing: Sequence[str]) -> str:
+def _label(run: Results, differing: Sequence[str], sets: Set[tuple[str, ...]]) -> str:
     """The processor and the differing settings that do not have their default."""
     defaults = Config().to_dict()
-    settings = _settings(run, run["run"]["algorithms"][0])
+    algorithms = run["run"]["algorithms"]
+    settings = _settings(run, algorithms[0])
     words = [_words(name, settings.get(name)) for name in differing if settings.get(name) != defaults.get(name)]
+    if "trained on" in differing and len(algorithms) > 1:
+        as_many = [one for one in sets if len(one) == len(algorithms)]
+        short = len(algorithms) > 4 and len(as_many) == 1
+        words.append(f"trained on {len(algorithms)} algorithms" if short else f"trained on {'+'.join(algorithms)}")
     return ", ".join([run["run"]["processor"], *(word for word in words if word)])
 
 
 def _words(name: str, value: Any) -> str:
-    """One setting in words; "" where there is nothing to say."""
+    """One setting in words; "" for what is said elsewhere."""
     plain = name.replace("_", " ")
     if name == "trained on":
-        return f"trained on {'+'.join(value)}" if len(value) > 1 else ""
+        return ""
     if name == "steps":
         return f"{value:,} steps"
     if name == "option":

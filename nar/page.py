@@ -106,9 +106,11 @@ def _glance(view: View) -> Markup | None:
     numbers = page_score.at_a_glance(view)
     if numbers is None:
         return None
-    text = "Node score in percent, mean over seeds; in bold with its 95% interval at the size to speak of."
+    text = (
+        "Node score in percent, mean over seeds; in bold, with its 95% interval, at the size that the text speaks of."
+    )
     if all(len(cell.seeds) == 1 for cell in view.cells):
-        text = "Node score in percent, of one seed; in bold at the size to speak of."
+        text = "Node score in percent, of one seed; in bold at the size that the text speaks of."
     return join(element("p", text, class_="meta"), numbers)
 
 
@@ -118,7 +120,7 @@ def _warnings(study: Study) -> Markup | None:
     if not notes:
         return None
     rest = notes[_FEW_WARNINGS:]
-    return join(*notes[:_FEW_WARNINGS], details(f"{len(rest)} more notes", *rest) if rest else None)
+    return join(*notes[:_FEW_WARNINGS], details(counted(len(rest), "more note"), *rest) if rest else None)
 
 
 def _footer(view: View) -> str:

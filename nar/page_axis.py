@@ -75,14 +75,18 @@ def log_axis(label: str, values: Iterable[float]) -> Axis:
     every = max(1, (last - first) // 5)
     steps = (1, 2, 5) if high < 60 * low else (1, 3) if high < 1000 * low else (1,)
     ticks = [step * 10.0**power for power in range(first, last + 1, every) for step in steps]
-    return Axis(label, low, high, [(t, _power_label(t)) for t in ticks if low <= t <= high], log=True)
+    ticks = [tick for tick in ticks if low <= tick <= high]
+    if len(ticks) < 3:  # less than a factor of ten or so
+        ticks = [value for value in _round_values(low, high, most=4) if value > 0]
+    return Axis(label, low, high, [(tick, _power_label(tick)) for tick in ticks], log=True)
 
 
 def _power_label(value: float) -> str:
+    """A value as short as it can be told from its neighbours on a log axis."""
     if 1e-3 <= value < 1e5:
-        return f"{value:,.0f}" if value >= 1 else f"{value:g}"
-    mantissa, power = f"{value:.0e}".split("e")
-    power = str(int(power)).translate(_SUPERSCRIPTS)
+        return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    mantissa, power = f"{value:.1e}".split("e")
+    mantissa, power = mantissa.removesuffix(".0"), str(int(power)).translate(_SUPERSCRIPTS)
     return f"10{power}" if mantissa == "1" else f"{mantissa}·10{power}"
 
 

@@ -152,7 +152,7 @@ def examples(view: View) -> Markup | None:
         if picture is not None:
             seen.add(key)
             shown.append(picture)
-    return join(*shown) if shown else None
+    return element("div", *shown, class_="pictures") if shown else None
 
 
 def _picture(run: Run) -> Markup | None:

@@ -57,8 +57,10 @@ def _setup(view: View) -> str:
         seeds = f"{min(counts)} to {max(counts)} seeds each"
     else:
         same = len({frozenset(seeds) for seeds in each.values()}) == 1
-        named = f" ({listed(sorted(next(iter(each.values()))), 6)})" if same else ""
-        seeds = f"{counted(counts[0], 'seed')} each{named}"
+        named = listed(sorted(next(iter(each.values()))), 6)
+        seeds = f"{counted(counts[0], 'seed')} each" + (f" ({named})" if same else "")
+        if same and counts[0] == 1:
+            seeds = f"all with seed {named}"
     return f"{learned}{on}: {len(runs)} runs, {seeds}."
 
 

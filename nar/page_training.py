@@ -43,7 +43,7 @@ def section(view: View) -> Markup | None:
         for index, portion in enumerate(portions):
             chosen = [run for run in runs if run.label in portion]
             single = len(chosen) == 1
-            panels.append(_loss_panel(view, chosen, part("training loss", index, len(portions)), name))
+            panels.append(_loss_panel(view, chosen, name, index, len(portions)))
             panel = _validation_panel(view, chosen, part("validation score (%)", index, len(portions)), name)
             if panel is not None:
                 panels.append(panel)
@@ -61,7 +61,7 @@ def section(view: View) -> Markup | None:
     return figure(shown, caption, legend(entries), details("Every number of this figure", _curves_table(view)))
 
 
-def _loss_panel(view: View, runs: Sequence[Run], title: str, of: str) -> Panel:
+def _loss_panel(view: View, runs: Sequence[Run], of: str, index: int, count: int) -> Panel:
     lines = [
         (run, _median([(row["step"], row["loss"]) for row in run.metrics if known(row.get("loss"))])) for run in runs
     ]
@@ -75,7 +75,7 @@ def _loss_panel(view: View, runs: Sequence[Run], title: str, of: str) -> Panel:
         chart.line(kept, view.styles[run.label], faint=len(runs) > 2, markers=False)
         chart.tell(f"{run.label}, seed {run.seed}", kept)
     _selected(chart, runs)
-    return chart.panel(title, of)
+    return chart.panel(part(y.label, index, count), of)
 
 
 def _validation_panel(view: View, runs: Sequence[Run], title: str, of: str) -> Panel | None:

@@ -2,8 +2,8 @@
 
 The reasoner is given the inputs, the algorithm's initial hints and the number of steps, and nothing else: from there
 on it reads its own predictions. The textbook algorithm runs first, on the same inputs: it checks them, gives the
-initial hints and the number of steps (the oracle of the CLRS protocol; `steps` overrides it), and its answer is what
-the prediction is compared with.
+initial hints and the number of steps (the oracle of the CLRS protocol; `steps` and `termination` override it), and its
+answer is what the prediction is compared with.
 
 Shapes: N nodes, S steps.
 """
@@ -79,6 +79,7 @@ def run(
     source: Hashable = None,
     weight: str | None = "weight",
     steps: int | None = None,
+    termination: str = "oracle",
     **inputs: Any,
 ) -> Prediction:
     """Run the learned algorithm on one graph or array.
@@ -96,13 +97,14 @@ def run(
     given otherwise, as `algorithm.sample` returns them; numbers for every node may be a dict by name. `algorithm`:
     which one, where the reasoner has learned several.
 
-    `steps`: how many steps to take. By default as many as the algorithm takes on these inputs, found by running it: a
-    trained reasoner does not find out by itself when it is done.
+    `steps`: how many steps to take; by default as many as the algorithm takes on these inputs, found by running it.
+    `termination`: fixed_point or learned lets the reasoner find its end by itself (nar/termination.py), after `steps`
+    at the latest, by default four times what the algorithm takes.
     """
     chosen = _choose(reasoner, algorithm, [graph])
     if unnamed:
         raise ValueError(f"run takes one graph or array, everything else by name: {arguments.call(chosen)}")
-    return _answers(reasoner, chosen, [_case(chosen, graph, source, weight, inputs)], steps)[0]
+    return _answers(reasoner, chosen, [_case(chosen, graph, source, weight, inputs)], steps, termination)[0]
 
 
 def run_many(
@@ -113,6 +115,7 @@ def run_many(
     source: Sequence[Hashable] | None = None,
     weight: str | None = "weight",
     steps: int | None = None,
+    termination: str = "oracle",
     **inputs: Sequence[Any],
 ) -> list[Prediction]:
     """`run` on several graphs or arrays of any sizes, those of one size as one batch; predictions in the order given.
@@ -139,7 +142,7 @@ def run_many(
             cases.append(_case(chosen, graph, None if source is None else source[i], weight, own))
         except ValueError as error:
             raise ValueError(f"graph {i}: {error}") from error
-    return _answers(reasoner, chosen, cases, steps)
+    return _answers(reasoner, chosen, cases, steps, termination)
 
 
 def _several(graphs: Iterable[Any]) -> list[Any]:
@@ -180,24 +183,31 @@ def _case(algorithm: Algorithm, graph: Any, source: Any, weight: str | None, inp
     return _Case(given, trace, nodes or list(range(trace.nodes)))
 
 
-def _answers(reasoner: Reasoner, algorithm: Algorithm, cases: Sequence[_Case], steps: int | None) -> list[Prediction]:
+def _answers(
+    reasoner: Reasoner, algorithm: Algorithm, cases: Sequence[_Case], steps: int | None, termination: str
+) -> list[Prediction]:
     """Predictions in the order of the cases: those of one size as one batch, cut by memory."""
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
         raise ValueError(f"steps must be a positive integer, got {steps!r}")
-    spec, found = reasoner.specs[algorithm.name], {}
-    by_size: dict[int, list[int]] = {}
+    found: dict[int, Prediction] = {}
+    alike: dict[tuple[int, int], list[int]] = {}
     for i, case in enumerate(cases):
-        by_size.setdefault(case.trace.nodes, []).append(i)
-    for members in by_size.values():
+        # a rollout without the oracle has one limit, which must not depend on what else is in the batch
+        length = case.trace.length if termination != "oracle" else 0
+        alike.setdefault((case.trace.nodes, length), []).append(i)
+    for members in alike.values():
         rest = iter(members)
         for part in portions([cases[i].trace for i in members], reasoner.processor.features):
-            batch = _with_steps(collate(part, algorithm), steps)
+            batch = collate(part, algorithm)
+            timed = _with_steps(batch, steps).to(next(reasoner.parameters()).device)
+            ends: dict[str, Any] = {"termination": termination, "limit": steps} if termination != "oracle" else {}
             with evaluating(reasoner):
-                rollout = reasoner(batch.to(next(reasoner.parameters()).device), decide_hints=True)
+                rollout = reasoner(timed, decide_hints=True, **ends)
+            taken = [length - 1 for length in timed.lengths] if rollout.taken is None else rollout.taken.tolist()
             places = [next(rest) for _ in part]
             for b, place in enumerate(batch.order):
                 case = cases[places[place]]
-                found[places[place]] = _prediction(algorithm, spec, batch, rollout, b, case)
+                found[places[place]] = _prediction(algorithm, reasoner.specs, batch, rollout, b, taken[b], case)
     return [found[i] for i in range(len(cases))]
 
 
@@ -207,8 +217,7 @@ def _with_steps(batch: Batch, steps: int | None) -> Batch:
     lengths = [max(2, length) if steps is None else int(steps) + 1 for length in batch.lengths]
     if lengths == batch.lengths:
         return batch
-    ends_B = torch.tensor(batch.lengths) - 1
-    moments_TB = torch.minimum(torch.arange(lengths[0])[:, None], ends_B)
+    moments_TB = torch.minimum(torch.arange(lengths[0])[:, None], torch.tensor(batch.lengths) - 1)
     samples_B = torch.arange(len(batch))
 
     def cut(value: Any) -> Any:
@@ -219,9 +228,11 @@ def _with_steps(batch: Batch, steps: int | None) -> Batch:
     return dataclasses.replace(batch, hints={n: cut(value) for n, value in batch.hints.items()}, lengths=lengths)
 
 
-def _prediction(algorithm: Algorithm, spec: Spec, batch: Batch, rollout: Rollout, b: int, case: _Case) -> Prediction:
-    """What was answered to sample b of a batch."""
-    one, steps = slice(b, b + 1), batch.lengths[b] - 1
+def _prediction(
+    algorithm: Algorithm, specs: Mapping[str, Spec], batch: Batch, rollout: Rollout, b: int, steps: int, case: _Case
+) -> Prediction:
+    """What was answered to sample b of a batch, which took so many steps."""
+    one, spec = slice(b, b + 1), specs[algorithm.name]
     logits = {name: value[one].cpu() for name, value in rollout.outputs.items()}
     predicted = merge_permutations(spec, {name: hard(spec[name], value) for name, value in logits.items()})
     actual = merge_permutations(spec, {name: value[one] for name, value in batch.outputs.items()})
@@ -231,7 +242,8 @@ def _prediction(algorithm: Algorithm, spec: Spec, batch: Batch, rollout: Rollout
     tallies = {name: tally(spec[name], predicted[name], actual[name]) for name in actual}
     told = rollout.hints[:steps]
     hints = {name: torch.stack([step[name][b] for step in told]).cpu() for name in (told[0] if told else ())}
-    true_hints = {name: torch.as_tensor(value[1 : steps + 1, b]) for name, value in batch.hints.items()}
+    moments_S = torch.arange(1, steps + 1).clamp(max=batch.lengths[b] - 1)
+    true_hints = {name: torch.as_tensor(value[moments_S, b]) for name, value in batch.hints.items()}
     return Prediction(
         algorithm=algorithm.name,
         nodes=case.nodes,

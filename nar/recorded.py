@@ -9,18 +9,55 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from nar.batch import Batch
+from nar.config import Config
 from nar.learner import Stacked
+from nar.reasoner import Reasoner
 
 WARM_UPS = 2  # steps of a new shape that are computed without a graph, in which libraries choose their kernels
 GRAPHS = 64  # shapes that are recorded at most
 
-Recorder = Callable[[Callable[[], Tensor]], tuple[Callable[[], None], Tensor]]
+Compute = Callable[[], Tensor]
+
+
+class Recorder(Protocol):
+    """Computes steps and records them."""
+
+    def warm_up(self, step: Compute) -> Tensor:
+        """The step, computed."""
+        ...
+
+    def record(self, step: Compute) -> tuple[Callable[[], None], Tensor]:
+        """A function that computes the step again, and the tensor its result is in; nothing is computed yet."""
+        ...
+
+
+class CudaGraphs:
+    """The recorder for GPUs. All graphs share their memory: no two run at once, and results are copied out at once."""
+
+    def __init__(self, device: torch.device) -> None:
+        # what autograd prepares belongs to the stream of its first use, and the default stream cannot be recorded
+        self.stream = torch.cuda.Stream(device)
+        self.pool = torch.cuda.graph_pool_handle()
+
+    def warm_up(self, step: Compute) -> Tensor:
+        before = torch.cuda.current_stream()
+        self.stream.wait_stream(before)
+        with torch.cuda.stream(self.stream):
+            result = step()
+        before.wait_stream(self.stream)
+        return result
+
+    def record(self, step: Compute) -> tuple[Callable[[], None], Tensor]:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+            result = step()
+        return graph.replay, result
 
 
 def rounded(number: int) -> int:
@@ -34,9 +71,11 @@ def rounded(number: int) -> int:
 class Recorded(Stacked):
     """Stacked, or a single run, with every step that has the shape of an earlier one replayed from a CUDA graph."""
 
-    def __init__(self, *arguments: Any, recorder: Recorder | None = None, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.record = recorder or record
+    def __init__(
+        self, reasoners: Sequence[Reasoner], configs: Sequence[Config], *, recorder: Recorder | None = None
+    ) -> None:
+        super().__init__(reasoners, configs)
+        self.recorder = recorder or CudaGraphs(next(iter(self.parameters.values())).device)
         self.seen: dict[tuple, int] = {}
         self.graphs: dict[tuple, tuple[dict[str, Any], Callable[[], None], Tensor]] = {}
         self.usable = True
@@ -49,38 +88,25 @@ class Recorded(Stacked):
         shape, first = self.shape(batches), batches[0]
         key = (first.algorithm, first.nodes, *shape)
         data = self.data(batches, step, task, shape)
+
+        def compute() -> Tensor:
+            return self.update(data, first.algorithm, first.spec, first.nodes, shape[0], progress)
+
         if key not in self.graphs:
             self.seen[key] = self.seen.get(key, 0) + 1
             if not self.usable or self.seen[key] <= WARM_UPS or len(self.graphs) == GRAPHS:
-                return self.update(data, first.algorithm, first.spec, first.nodes, shape[0], progress)
+                return self.recorder.warm_up(compute)
             try:
-                self.graphs[key] = (
-                    data,
-                    *self.record(
-                        lambda: self.update(data, first.algorithm, first.spec, first.nodes, shape[0], progress)
-                    ),
-                )
+                self.graphs[key] = data, *self.recorder.record(compute)
             except RuntimeError as error:
                 self.usable = False
-                warnings.warn(
-                    f"training goes on without CUDA graphs, more slowly: {str(error).splitlines()[0]}", stacklevel=2
-                )
-                return self.update(data, first.algorithm, first.spec, first.nodes, shape[0], progress)
+                reason = str(error).splitlines()[0]
+                warnings.warn(f"training goes on without CUDA graphs, more slowly: {reason}", stacklevel=2)
+                return self.recorder.warm_up(compute)
         place, replay, losses = self.graphs[key]
         _copy(place, data)
         replay()
         return losses.clone()
-
-
-def record(step: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-    """A function that computes the step again with the same kernels, and the tensor its result is in.
-
-    The step is recorded, not computed.
-    """
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        result = step()
-    return graph.replay, result
 
 
 def _copy(place: Any, data: Any) -> None:

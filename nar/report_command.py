@@ -35,7 +35,5 @@ def run(argv: list[str]) -> None:
         print(f"report: {report.write_report(found.runs[0].path)}")
         return
     path = study_report.write(found, settings.out, settings.against)
-    print(study_report.table(found))
-    if warnings := found.warnings():
-        print("\n" + "\n".join(warnings))
-    print(f"\nreport: {path}")
+    parts = [study_report.table(found), "\n".join(found.warnings()), f"report: {path}"]
+    print("\n\n".join(part for part in parts if part))

@@ -35,6 +35,8 @@ class Run:
         with ranks.first_alone():
             resumed = open_run(config, write=ranks.first)
         self.reasoner.to(on)
+        if config.compile:
+            self.reasoner.processor.compile(dynamic=True)
         self.step, self.seconds = 0, 0.0
         self.best: dict[str, Any] = {"step": -1, "score": -math.inf, "loss": math.inf}
         self.optimizer: dict[str, Any] | None = None  # the state of Adam, while no learner holds it

@@ -1,16 +1,16 @@
 """Means over seeds with an interval, and comparisons of two networks seed by seed.
 
-Seeds are the unit: what is resampled are training runs, never graphs, since runs of one setting differ far more than
-samples of one test set do.
+Seeds are the unit: what is resampled are training runs, never graphs, since what is to be said is said of a network and
+its training, not of one set of weights; runs of one setting can differ by tens of points.
 
 The interval is a percentile bootstrap interval of the mean, with its percentiles moved outwards for small samples as
 Hesterberg proposes (What Teachers Should Know About the Bootstrap, The American Statistician 2015, "expanded
 percentile"): the plain percentile interval is too narrow by about sqrt((n - 1) / n) and by the difference between the
 normal distribution and Student's t. BCa, the usual refinement, corrects skewness, which three to ten values do not
 show, and leaves the narrowness. Of 3,000 samples of n = 5 normal values, the nominal 95% intervals held the true mean
-in 84% (percentile), 84% (BCa) and 93% (this one); for n = 10 in 90%, 90% and 94%. With two or three seeds every one of
-them can but go from the lowest value to the highest, which holds the mean in 50% and 75%: five seeds are few, three
-are not enough for 95%.
+in 83% (percentile), 83% (BCa) and 92% (this one); for n = 10 in 90%, 90% and 95%: benchmarks/interval_coverage.py. With
+two or three seeds every one of them can but go from the lowest value to the highest, which holds the mean in 50% and
+75%: five seeds are few, three are not enough for 95%.
 
 No resampled interval leaves the range of its values. Up to EXACT seeds nothing is drawn: all resamples are counted.
 """

@@ -86,11 +86,18 @@ def _title(study: Study) -> str:
 
 def _introduction(study: Study) -> str:
     seeds = sorted({run.seed for run in study.runs})
-    hours = sum(run.results["run"]["train_seconds"] for run in study.runs)
-    return (
-        f"{len(study.runs)} runs: {len(study.algorithms())} algorithm(s), {len(study.labels())} network(s), "
-        f"seed(s) {markdown.numbers(seeds)}; {markdown.duration(hours)} of training in all."
+    seconds = sum(run.results["run"]["train_seconds"] for run in study.runs)
+    what = (
+        _count(len(study.runs), "run"),
+        _count(len(study.algorithms()), "algorithm"),
+        _count(len(study.labels()), "network"),
+        f"seed{'s' if len(seeds) > 1 else ''} {markdown.numbers(seeds)}",
     )
+    return f"{', '.join(what)}; {markdown.duration(seconds)} of training in all."
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _how_to_read(study: Study) -> str:
@@ -115,7 +122,7 @@ def _selection(study: Study) -> str:
     never = [run for run in study.runs if run.results["run"]["best_validation"] is None]
     sentences = [
         "The weights of each run are those of the step with the best score on validation graphs. No graph larger than "
-        "those trained on had any part in the choice" + (", except as follows." if larger else ".")
+        "those trained on had any part in the choice" + (", except as follows." if larger or never else ".")
     ]
     if larger:
         sentences.append(f"Chosen on larger graphs than any trained on: {comparability.named(larger, study)}.")

@@ -135,7 +135,7 @@ def cost(study: Study, algorithm: str) -> list[str]:
             seconds = own[size].values("seconds") if size in own else []
             peak = own[size].values("peak_memory_mb") if size in own else []
             times.append(markdown.milliseconds(sum(seconds) / len(seconds) / own[size].samples) if seconds else "-")
-            memory.append(f"{max(peak):,.0f} MB" if peak else "-")
+            memory.append(f"{sum(peak) / len(peak):,.0f} MB" if peak else "-")
         trained = [r.results["run"]["train_seconds"] for cell in own.values() for r in cell.runs]
         facts = f"{run['run']['parameters']:,}", markdown.duration(sum(trained) / len(trained))
         rows.append((label, "time per graph", *times, *facts))

@@ -102,7 +102,9 @@ def product(
         processors.find(name)
     found = []
     keys = [name for name, _ in vary]
-    for seed, algorithm, processor, *values in itertools.product(seeds, algorithms, names, *(v for _, v in vary)):
+    for seed, algorithm, processor, values in itertools.product(
+        seeds, algorithms, names, itertools.product(*(values for _, values in vary))
+    ):
         varied = dict(zip(keys, values, strict=True))
         config = dataclasses.replace(
             base, algo=tuple(algorithm.split("+")), processor=processor, seed=seed, resume=True, out=None, **varied

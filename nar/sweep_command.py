@@ -9,7 +9,7 @@ import importlib.util
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ def _carry_out(
     return failures, interrupted or done < len(runs)
 
 
-def _engine(sweep: Sweep, runs: list[Run], jobs: int, command: str) -> Iterator[Event]:
+def _engine(sweep: Sweep, runs: list[Run], jobs: int, command: str) -> Generator[Event]:
     if sweep.engine == "ray":
         from nar.sweep_ray import over_ray
 

@@ -15,7 +15,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Literal
 
 from nar.sweep import Outcome, Run, execute
@@ -35,7 +35,7 @@ class Event:
     reason: str = ""
 
 
-def in_process(runs: Sequence[Run], command: str) -> Iterator[Event]:
+def in_process(runs: Sequence[Run], command: str) -> Generator[Event]:
     """One run after the other, here. Ctrl-C ends the one under way in good order, and then there are no more."""
     for run in runs:
         yield Event("started", run)
@@ -45,7 +45,7 @@ def in_process(runs: Sequence[Run], command: str) -> Iterator[Event]:
             return
 
 
-def in_workers(runs: Sequence[Run], command: str, jobs: int) -> Iterator[Event]:
+def in_workers(runs: Sequence[Run], command: str, jobs: int) -> Generator[Event]:
     """So many runs at once, each in a process of its own. A run whose worker dies is resumed by another one.
 
     Ctrl-C ends the runs under way in good order; pressed again, at once.

@@ -76,7 +76,8 @@ class Progress:
             how += f", validation {outcome.validation:.2%}"
         if outcome.error:
             how += f": {outcome.error}"
-        left = "" if self.bar is not None else f"; {self._left()}"
+        more = self.ended < len(self.runs) and outcome.kind != "interrupted"
+        left = f"; {self._left()}" if self.bar is None and more else ""
         self.say(f"{self.already + self.ended}/{self.total} {run.name}: {how}{left}")
 
     def say(self, text: str) -> None:
@@ -89,9 +90,7 @@ class Progress:
         """Time left, as fast as it went so far."""
         under_way = {name: progress(run) - self.before[name] for name, run in list(self.active.items())}
         done = self.ended + sum(under_way.values())
-        missing = len(self.runs) - done
-        if missing <= 0:
-            return "none left"
+        missing = max(len(self.runs) - done, 0)
         if done <= 0:
             return "time left unknown"
         return f"about {duration((time.perf_counter() - self.began) * missing / done)} left"

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from nar.sweep import Outcome, Run, execute
@@ -25,14 +25,15 @@ def over_ray(
     cpus: float = 1.0,
     gpus: float = 0.0,
     at_once: int = 0,
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Every run is a Ray task that needs so many CPUs and so much of a GPU; a run whose worker dies is resumed.
 
     `address`: of a running cluster; None = one is started on this machine, and ended afterwards. `at_once`: so many
     runs are handed to Ray at a time; 0 = all. ValueError where Ray is missing, or this machine has not enough.
     """
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
+        from ray.exceptions import RayError  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ValueError("--engine ray needs Ray, which is not installed: pip install ray") from None
     if os.environ.get("RAY_ADDRESS") is None and address is None:
@@ -64,7 +65,7 @@ def over_ray(
                     seconds = time.perf_counter() - since
                     try:
                         yield Event("ended", run, ray.get(reference))
-                    except ray.exceptions.RayError as error:
+                    except RayError as error:
                         if stop.is_set():
                             yield Event("ended", run, Outcome("interrupted", seconds))
                             continue

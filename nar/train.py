@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -75,6 +76,12 @@ def train_seeds(config: Config, *, command: str = "") -> list[dict[str, Any]]:
             run.load_best()
             results = run.results(command, chosen, stacked=list(config.seeds) if stacked and config.seeds else None)
             found.append(_evaluate(run, results, by_default, interrupted, tell))
+    if len(found) > 1:
+        from nar import study, study_report
+
+        folder = config.out or Path("runs") / f"{config.title}-{config.processor}-seeds".replace(":", ".")
+        path = study_report.write(study.read([run.directory for run in runs if run.step]), folder)
+        print(f"report of all seeds: {path}")
     return found
 
 
@@ -242,7 +249,9 @@ def _evaluate(
             bar.set_description(f"evaluating {task.name if len(run.tasks) > 1 else ''} {size} nodes".replace("  ", " "))
             if interrupted.is_set():
                 break
-            results["evaluations"].append(entry(run.reasoner, task.algorithm, size, samples=samples))
+            for end in ["oracle"] if run.config.halting == "none" else ["oracle", "learned"]:
+                found = entry(run.reasoner, task.algorithm, size, samples=samples, termination=end)
+                results["evaluations"].append(found)
             checkpoint.write_json(run.directory / "results.json", results)
     checkpoint.write_json(run.directory / "results.json", results)
     if run.metrics is not None:

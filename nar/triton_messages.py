@@ -238,71 +238,88 @@ def backward_kernel(
     column, k = tl.arange(0, BLOCK_F), tl.arange(0, BLOCK_K)
     inside = column < F
     h = piece * BLOCK_H + tl.arange(0, BLOCK_H)
-    corner = (h < F)[:, None] & inside[None, :]
+    corner = inside[:, None] & (h < F)[None, :]
     bias1 = tl.load(B1 + g * F + h, h < F, 0.0).to(SUMS)
-    w1_HF = tl.load(W1 + h[:, None] * F + column[None, :], corner, 0.0)
+    w1_FH = tl.load(W1 + h[None, :] * F + column[:, None], corner, 0.0)
     if MAXIMUM:
-        w2_FH = tl.load(W2 + column[:, None] * F + h[None, :], (h < F)[None, :] & inside[:, None], 0.0)
+        w2_FH = tl.load(W2 + column[:, None] * F + h[None, :], corner, 0.0)
         grad_w2_FH = tl.zeros([BLOCK_F, BLOCK_H], SUMS)
     if K > 0:
         we_FK = tl.load(We + k[None, :] * F + column[:, None], (k < K)[None, :] & inside[:, None], 0.0)
         grad_we_KF = tl.zeros([BLOCK_K, BLOCK_F], SUMS)
-    grad_w1_HF = tl.zeros([BLOCK_H, BLOCK_F], SUMS)
+    grad_w1_FH = tl.zeros([BLOCK_F, BLOCK_H], SUMS)
     grad_bias1 = tl.zeros([BLOCK_H], SUMS)
+    first, last = part * turns, min(part * turns + turns, nodes)
+    kind = W1.dtype.element_ty
     for tile in range(tl.program_id(0), tiles, tl.num_programs(0)):
         b, j, exists = rows_of(tile, graphs, nodes, BLOCK_B, BLOCK_J)
         at = (b * nodes + j)[:, None] * F
         real = exists[:, None] & inside[None, :]
         grad_receivers = tl.zeros([BLOCK_B * BLOCK_J, BLOCK_F], SUMS)
-        for i in range(part * turns, min(part * turns + turns, nodes)):
-            u = parts_of(
-                X, We, S, R, tile, b, j, exists, i, graphs, nodes, column, inside, F, K, BLOCK_B, BLOCK_J, SUMS
-            )
-            a = rectified(u).to(W1.dtype.element_ty)
-            z = tl.dot(a, tl.trans(w1_HF), input_precision=PRECISION, out_dtype=SUMS) + bias1[None, :]
-            counts = exists
-            if HAS_MASK:
-                counts &= tl.load(MASK + (b * nodes + i).to(tl.int64) * nodes + j, exists, 0) != 0
-            if MAXIMUM:
-                chosen = (tl.load(WHERE + at + column[None, :], real, -1) == i) & counts[:, None]
-                grad = tl.where(chosen, tl.load(GRAD + at + column[None, :], real, 0.0), 0.0)
-                grad_v = tl.dot(grad, w2_FH, input_precision=PRECISION, out_dtype=SUMS)
-                v = rectified(z).to(a.dtype)
-                grad_w2_FH = tl.dot(tl.trans(grad), v, grad_w2_FH, input_precision=PRECISION, out_dtype=SUMS)
-            else:
-                grad_v = tl.load(GRAD + at + h[None, :], counts[:, None] & (h < F)[None, :], 0.0).to(SUMS)
-            grad_z = tl.where(z > 0, grad_v, 0.0)
-            grad_bias1 += tl.sum(grad_z, axis=0)
-            grad_z = grad_z.to(a.dtype)
-            grad_w1_HF = tl.dot(tl.trans(grad_z), a, grad_w1_HF, input_precision=PRECISION, out_dtype=SUMS)
-            grad_u = tl.dot(grad_z, w1_HF, input_precision=PRECISION, out_dtype=SUMS)
-            grad_u = tl.where(u > 0, grad_u, 0.0)
-            grad_receivers += grad_u
-            if BLOCK_B == 1:
-                sender = (tile % across * groups * graphs + tile // across) * nodes + i
-                tl.store(GS + sender.to(tl.int64) * F + column, tl.sum(grad_u, axis=0), inside)
-            else:
-                graph = tile * BLOCK_B + tl.arange(0, BLOCK_B)
-                summed = tl.sum(tl.reshape(grad_u, [BLOCK_B, BLOCK_J, BLOCK_F]), axis=1)
-                tl.store(
-                    GS + (graph * nodes + i)[:, None] * F + column[None, :],
-                    summed,
-                    (graph < graphs)[:, None] & inside[None, :],
-                )
-            if K > 0:
-                pair = ((b * nodes + i).to(tl.int64) * nodes + j) * K
-                grad_u = grad_u.to(a.dtype)
-                x_KJ = tl.load(X + pair[None, :] + k[:, None], exists[None, :] & (k < K)[:, None], 0.0)
+        # Four senders are under way, as in max_kernel. What begins with zeros adds nothing to any sum.
+        a = tl.zeros([BLOCK_B * BLOCK_J, BLOCK_F], kind)
+        a_before, grad_u = a, a
+        v = tl.zeros([BLOCK_B * BLOCK_J, BLOCK_H], kind)
+        grad_z = v
+        grad, grad_before = a, a
+        for i in range(first, last + 3):
+            if K > 0:  # sender i - 3: the edge channels
+                pair = ((b * nodes + i - 3).to(tl.int64) * nodes + j) * K
+                there = exists & (j * 0 + i - 3 >= first)
+                x_KJ = tl.load(X + pair[None, :] + k[:, None], there[None, :] & (k < K)[:, None], 0.0)
                 grad_we_KF = tl.dot(x_KJ, grad_u, grad_we_KF, input_precision=PRECISION, out_dtype=SUMS)
                 grad_x = tl.dot(grad_u, we_FK, input_precision=PRECISION, out_dtype=SUMS)
-                tl.store(GX + pair[:, None] + k[None, :], grad_x, exists[:, None] & (k < K)[None, :])
+                tl.store(GX + pair[:, None] + k[None, :], grad_x, there[:, None] & (k < K)[None, :])
+            # sender i - 2: both layers' weights, and u
+            if MAXIMUM:
+                grad_w2_FH = tl.dot(tl.trans(grad_before), v, grad_w2_FH, input_precision=PRECISION, out_dtype=SUMS)
+            grad_w1_FH = tl.dot(tl.trans(a_before), grad_z, grad_w1_FH, input_precision=PRECISION, out_dtype=SUMS)
+            of_u = tl.dot(grad_z, tl.trans(w1_FH), input_precision=PRECISION, out_dtype=SUMS)
+            of_u = tl.where(a_before > 0, of_u, 0.0)
+            grad_receivers += of_u
+            if BLOCK_B == 1:
+                sender = (tile % across * groups * graphs + tile // across) * nodes + i - 2
+                within = inside & (column * 0 + i - 2 >= first) & (column * 0 + i - 2 < last)
+                tl.store(GS + sender.to(tl.int64) * F + column, tl.sum(of_u, axis=0), within)
+            else:
+                graph = tile * BLOCK_B + tl.arange(0, BLOCK_B)
+                within = (graph < graphs) & (graph * 0 + i - 2 >= first) & (graph * 0 + i - 2 < last)
+                summed = tl.sum(tl.reshape(of_u, [BLOCK_B, BLOCK_J, BLOCK_F]), axis=1)
+                sender = (graph * nodes + i - 2)[:, None] * F + column[None, :]
+                tl.store(GS + sender, summed, within[:, None] & inside[None, :])
+            grad_u = of_u.to(kind)
+            # sender i - 1: L1, and what comes back to it
+            z = tl.dot(a, w1_FH, input_precision=PRECISION, out_dtype=SUMS) + bias1[None, :]
+            if MAXIMUM:
+                grad_v = tl.dot(grad, w2_FH, input_precision=PRECISION, out_dtype=SUMS)
+                v = rectified(z).to(kind)
+                grad_before = grad
+            else:
+                counts = exists & (j * 0 + i > first) & (j * 0 + i <= last)
+                if HAS_MASK:
+                    counts &= tl.load(MASK + (b * nodes + i - 1).to(tl.int64) * nodes + j, counts, 0) != 0
+                grad_v = tl.load(GRAD + at + h[None, :], counts[:, None] & (h < F)[None, :], 0.0).to(SUMS)
+            grad_v = tl.where(z > 0, grad_v, 0.0)
+            grad_bias1 += tl.sum(grad_v, axis=0)
+            grad_z = grad_v.to(kind)
+            a_before = a
+            # sender i: u, and the gradient where this sender gave the maximum
+            u = parts_of(
+                X, We, S, R, tile, b, j, exists, min(i, nodes - 1), graphs, nodes, column, inside, F, K, BLOCK_B,
+                BLOCK_J, SUMS,
+            )  # fmt: skip
+            a = rectified(u).to(kind)
+            if MAXIMUM:
+                counts = exists & (j * 0 + i < last)
+                if HAS_MASK:
+                    counts &= tl.load(MASK + (b * nodes + i).to(tl.int64) * nodes + j, counts, 0) != 0
+                chosen = (tl.load(WHERE + at + column[None, :], real, -1) == i) & counts[:, None]
+                grad = tl.where(chosen, tl.load(GRAD + at + column[None, :], real, 0.0), 0.0)
         tl.store(GR + at + column[None, :], grad_receivers, real)
-    square = slot * F * F + h[:, None] * F + column[None, :]
-    tl.store(GW1 + square, grad_w1_HF, corner)
+    tl.store(GW1 + slot * F * F + h[None, :] * F + column[:, None], grad_w1_FH, corner)
     tl.store(GB1 + slot * F + h, grad_bias1, h < F)
     if MAXIMUM:
-        square = slot * F * F + column[:, None] * F + h[None, :]
-        tl.store(GW2 + square, grad_w2_FH, (h < F)[None, :] & inside[:, None])
+        tl.store(GW2 + slot * F * F + column[:, None] * F + h[None, :], grad_w2_FH, corner)
     if K > 0:
         tl.store(GWe + k[:, None] * F + column[None, :], grad_we_KF, (k < K)[:, None] & inside[None, :])
 

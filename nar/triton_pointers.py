@@ -189,7 +189,8 @@ class _PointerScores(torch.autograd.Function):
 
     @staticmethod
     def vmap(info, in_dims, *arguments):
-        return folded(_PointerScores, in_dims, arguments, 1)
+        (found,), (dim,) = folded(_PointerScores, in_dims, arguments)
+        return found, dim
 
 
 class _PointerScoresBackward(torch.autograd.Function):

@@ -82,7 +82,7 @@ def test_a_run_by_flags(nar, tmp_path):
     found = json.loads((tmp_path / "runs/mine/results.json").read_text())
     assert [e["size"] for e in found["evaluations"]] == [4, 5]
     assert found["command"].startswith("python train.py --algo bfs")
-    assert (tmp_path / "runs/mine/report.md").is_file() and "runs/mine/report.md" in out
+    assert (tmp_path / "runs/mine/report.md").is_file() and "runs/mine/report.html" in out
     (tmp_path / "runs/mine/report.md").unlink()
     assert nar("report", "runs/mine")[0] == 0 and (tmp_path / "runs/mine/report.md").is_file()
     refused(nar("train", *TINY, "--out", "runs/mine"), "at step 4 of 4", "--resume")
@@ -137,8 +137,8 @@ def test_train_py_is_the_same_door():
         (["train", "--processor", "mpnn", "--heads", "2"], ["has no heads"]),
         (["trian"], ["unknown command 'trian'", "did you mean 'train'"]),
         (["list", "all"], ["nar list takes nothing"]),
-        (["report"], ["nar report takes one run directory"]),
-        (["report", "runs/none"], ["no results.json in runs/none"]),
+        (["report"], ["nar report takes run directories"]),
+        (["report", "runs/none"], ["runs/none is not a folder"]),
     ],
     ids=lambda value: (
         " ".join(value)

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import xml.etree.ElementTree
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -200,3 +201,15 @@ def test_written_numbers_are_not_rounded():
     text = '<text x="1.26" style="s">0.0001  2.125</text><path d="M 1.04 2 \nL 3 4 \n"/>'
     small = svg.compact(f"<svg><defs><style>*{{}}</style></defs>{text}</svg>")
     assert ">0.0001\u00a0 2.125<" in small and 'x="1.3"' in small and 'd="M1 2L3 4"' in small
+
+
+def test_the_gallery_shows_every_picture_it_has():
+    docs = Path(__file__).parents[1] / "docs"
+    shown = re.findall(r"^!\[(.+)\]\((gallery/.+)\)$", (docs / "gallery.md").read_text(), flags=re.M)
+    assert sorted(path for _, path in shown) == sorted(f"gallery/{file.name}" for file in (docs / "gallery").iterdir())
+    assert len(shown) >= 5 and len({alternative for alternative, _ in shown}) == len(shown)
+    for _, path in shown:
+        root = xml.etree.ElementTree.fromstring((docs / path).read_text())
+        assert root.tag.endswith("svg") and (docs / path).stat().st_size <= 100_000
+        outside = re.findall(r'(?:href|url)[=(]"?https?:', (docs / path).read_text())
+        assert not outside

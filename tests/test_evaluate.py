@@ -183,6 +183,80 @@ def test_without_hints_there_is_nothing_to_leave():
     assert found.first_errors is None and "first_error" not in found.to_dict()
 
 
+# --- without the oracle ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ("bfs", "bellman_ford"))
+def test_exact_execution_that_stops_by_itself(name):
+    """At the fixed point: after the last step, or one later where the last one still changed something."""
+    algorithm, reasoner = datasets.get(name), references.compiled(name)
+    found = entry(reasoner, algorithm, 12, samples=6, termination="fixed_point")
+    told = entry(reasoner, algorithm, 12, samples=6)
+    assert (found["termination"], told["termination"]) == ("fixed_point", "oracle")
+    assert (found["score"], found["exact"], found["valid"], found["first_error"]) == (1.0, 1.0, 1.0, [None] * 6)
+    assert (found["steps_mean"], found["steps_max"]) == (told["steps_mean"], told["steps_max"])
+    assert told["steps_taken"]["mean"] <= found["steps_taken"]["mean"] <= told["steps_taken"]["mean"] + 1
+    assert found["hints"] == told["hints"]  # compared as long as the trace goes on
+
+
+def halting(bias, hint_feedback="soft"):
+    """An untrained network, and a head that always stops, or never."""
+    torch.manual_seed(1)
+    reasoner = Reasoner.build("bfs", "mpnn", hidden=8, halting="supervised", hint_feedback=hint_feedback).eval()
+    head = reasoner.halting_head("bfs")
+    assert head is not None
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.zero_()
+        head.graph.bias.fill_(bias)
+    return reasoner
+
+
+def test_what_is_compared_of_rollouts_that_stop_too_early():
+    traces = traces_of("bfs", 12, 8, {"family": "tree"})
+    found = evaluate(halting(1.0), datasets.get("bfs"), traces, termination="learned").to_dict()
+    told = evaluate(halting(1.0), datasets.get("bfs"), traces).to_dict()
+    assert found["steps_taken"] == {"mean": 1, "max": 1} and told["steps_taken"]["max"] > 3
+    for hint, values in found["hints"].items():
+        assert values["live"] == [8] and values["per_step"] == told["hints"][hint]["per_step"][:1]
+    assert found["first_error"] == [1 if step == 1 else None for step in told["first_error"]]
+
+
+def test_what_is_compared_of_rollouts_that_stop_too_late(monkeypatch):
+    """The limit is that of the set, four times its longest trace, whatever the batches: here one for every graph."""
+    monkeypatch.setattr("nar.evaluate.TENSOR_BYTES", 1)
+    traces = traces_of("bfs", 12, 8, {"family": "tree"})
+    longest = max(trace.length - 1 for trace in traces)
+    found = entry(halting(-1.0), datasets.get("bfs"), 12, samples=8, setting={"family": "tree"}, termination="learned")
+    assert found["steps_taken"] == {"mean": 4 * longest, "max": 4 * longest}
+    told = evaluate(halting(-1.0), datasets.get("bfs"), traces).to_dict()
+    assert found["first_error"] == told["first_error"] and found["steps_max"] == longest
+    for hint, values in found["hints"].items():
+        assert values["live"] == told["hints"][hint]["live"]
+        assert values["per_step"] == pytest.approx(told["hints"][hint]["per_step"])
+
+
+def test_rollouts_that_stop_at_different_steps_are_those_of_each_graph_alone():
+    reasoner, algorithm = halting(0.0, "hard"), datasets.get("bfs")
+    traces = traces_of("bfs", 12, 8, {"family": "tree"})
+    head = reasoner.halting_head("bfs")
+    assert head is not None
+    with torch.no_grad(), evaluating(reasoner):
+        head.nodes.weight.normal_(std=30.0)
+        head.graph.bias -= torch.cat(reasoner(collate(traces, algorithm)).halts).quantile(0.7)
+    whole = evaluate(reasoner, algorithm, traces, termination="learned", limit=20)
+    alone = [evaluate(reasoner, algorithm, [trace], termination="learned", limit=20) for trace in traces]
+    assert len(set(whole.taken)) > 1
+    assert whole.first_errors == [(one.first_errors or [None])[0] for one in alone]
+    assert sorted(whole.taken) == sorted(one.taken[0] for one in alone)
+    assert whole.live == [sum(len(one.live) > step for one in alone) for step in range(len(whole.live))]
+    for hint, tallies in whole.hints.items():
+        for step, found in enumerate(tallies):
+            parts = [one.hints[hint][step] for one in alone if len(one.live) > step]
+            assert found == sum(parts[1:], parts[0])
+    assert whole.measures.keys() == alone[0].measures.keys()
+
+
 # --- entries ---------------------------------------------------------------------------------------------------------
 
 

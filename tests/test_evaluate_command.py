@@ -223,6 +223,7 @@ def test_the_report_of_an_evaluated_run(made, tmp_path):
 
 def planned(runs, **settings):
     jobs, notes = plan(runs, Evaluate(**settings))
+    assert {job.termination for job in jobs} == {"oracle"}
     return [(job.run.name, job.algorithm.name, job.size, job.setting) for job in jobs], notes
 
 
@@ -272,6 +273,26 @@ def test_a_generalist(runs, capsys):
     assert "left out: weights does not fit insertion_sort" in out.err and "algorithm" in out.out.splitlines()[0]
 
 
+def test_with_and_without_the_oracle(runs, capsys):
+    run = runs / "plain"
+    cli.main(["evaluate", str(run), "--sizes", "6", "--families", "grid", "--terminations", "oracle", "fixed_point"])
+    new = [(e["size"], e["setting"], e["termination"]) for e in evaluations(run)[2:]]
+    grid = {"family": "grid"}
+    assert new == [(6, {}, "fixed_point"), (6, grid, "oracle"), (6, grid, "fixed_point")]
+    head = capsys.readouterr().out.splitlines()[0].split()
+    assert "end" in head and "taken" in head
+
+
+def test_a_termination_that_does_not_fit_a_run_is_left_out_and_said(made, tmp_path):
+    shutil.copytree(made / "plain", tmp_path / "halting")
+    content = results.read(tmp_path / "halting")
+    content["config"]["halting"] = "supervised"
+    checkpoint.write_json(tmp_path / "halting" / "results.json", content)
+    jobs, notes = plan([made / "plain", tmp_path / "halting"], Evaluate(sizes=(6,), terminations=("learned",)))
+    assert [(job.run.name, job.termination) for job in jobs] == [("halting", "learned")]
+    assert len(notes) == 1 and "learned does not fit" in notes[0] and "--halting supervised" in notes[0]
+
+
 # --- what cannot be --------------------------------------------------------------------------------------------------
 
 
@@ -288,6 +309,8 @@ def test_a_generalist(runs, capsys):
         (["plain", "--densities", "2"], "density must be a number from 0 to 1, got 2.0"),
         (["plain", "--samples", "-3"], "--samples must be 0 or more, got -3"),
         (["plain", "--algorithms", "dfs"], "unknown algorithm 'dfs'; did you mean 'bfs'?"),
+        (["plain", "--terminations", "fixed_pont"], "unknown termination 'fixed_pont'; did you mean 'fixed_point'"),
+        (["plain", "--terminations", "learned"], "termination learned does not fit plain: it has no halting head"),
         (["plain", "--which", "first"], "--which takes one of best, last"),
         (["plain", "--device", "gpu"], "unknown device 'gpu'"),
         (["nowhere"], "is not a run directory"),

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from nar import aggregate, cpu, datasets, decode, fused, neighbourhood
+from nar import aggregate, cpu, datasets, decode, fused, fused_edge_pointers, neighbourhood
 from nar.batch import draw
 from nar.encode import EdgeMap, Edges
 from nar.layers import MessageMLP
@@ -163,6 +163,30 @@ def test_pointer_scores(dtype, layout, stateful):
         )
 
 
+@pytest.mark.parametrize("block", [2**19, 1])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pointer_scores_of_states_that_are_made_on_the_way(dtype, block, monkeypatch):
+    monkeypatch.setattr(fused, "BLOCK_BYTES", block)  # everything at once, and target by target
+    for graphs, nodes, features, width, narrow in [(3, 5, 4, 2, 3), (2, 1, 3, 1, 1), (1, 6, 8, 5, 2), (0, 3, 4, 2, 2)]:
+        channels, own, other, t = (
+            strided(randn(graphs, *shape, dtype=dtype))
+            for shape in ((nodes, nodes, width), (nodes, features), (nodes, features), (nodes, nodes, narrow))
+        )
+        edge, weigh = randn(width, features, dtype=dtype), randn(features, dtype=dtype)
+        weight, bias, onto = (randn(*s, dtype=dtype) for s in ((features, narrow), (features,), (features, features)))
+        leaves = [channels, edge, own, other, weigh, t, weight, bias, onto]
+
+        def ours(a=(channels, edge, None, own, other, weigh), o=(t, weight, bias, onto)):
+            return fused.pointer_scores(*a, o)
+
+        def plain(a=(channels, edge), o=(own, other, weigh), t=t, weight=weight, bias=bias, onto=onto):
+            return plain_scores(*a, torch.relu(t @ weight.t() + bias) @ onto.t(), *o)
+
+        both_ways(ours, plain, leaves, DTYPES[dtype])
+        with torch.no_grad():
+            torch.testing.assert_close(ours(), plain(), rtol=DTYPES[dtype], atol=DTYPES[dtype])
+
+
 def test_pointer_scores_literally():
     channels, edge, states = torch.randn(1, 3, 3, 2), torch.randn(2, 4), torch.randn(1, 3, 3, 4)
     own, other, weigh = torch.randn(1, 3, 4), torch.randn(1, 3, 4), torch.randn(4)
@@ -192,7 +216,38 @@ def test_threads_do_not_change_results(graphs, monkeypatch):
         torch.testing.assert_close(one, other_one, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("layout", [lambda t: t, strided])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_edge_pointer_scores(dtype, layout):
+    def plain(pairs, targets, weigh):
+        return torch.maximum(pairs.unsqueeze(3), targets[:, None, None]) @ weigh
+
+    for graphs, nodes, features in [(3, 5, 4), (2, 1, 3), (1, 6, 8), (0, 3, 2)]:
+        arguments = [
+            layout(randn(graphs, *shape, dtype=dtype)) for shape in ((nodes, nodes, features), (nodes, features))
+        ]
+        arguments.append(randn(features, dtype=dtype))
+        ours = fused_edge_pointers.edge_pointer_scores
+        both_ways(lambda a=arguments, f=ours: f(*a), lambda a=arguments: plain(*a), arguments, DTYPES[dtype])
+
+
+def test_edge_pointer_scores_by_finite_differences():
+    arguments = randn(2, 3, 3, 4), randn(2, 3, 4), randn(4)
+    assert torch.autograd.gradcheck(fused_edge_pointers.edge_pointer_scores, arguments)
+
+
+def test_a_tie_of_an_edge_pointer_belongs_to_the_pair():
+    """As in the plain form a + ReLU(q - a), whose ReLU has no gradient at zero."""
+    pairs, targets, weigh = randn(1, 2, 2, 3), torch.zeros(1, 2, 3, dtype=torch.float64), randn(3)
+    pairs.data.zero_()
+    targets.requires_grad_()
+    fused_edge_pointers.edge_pointer_scores(pairs, targets, weigh).sum().backward()
+    assert targets.grad.abs().sum() == 0
+    torch.testing.assert_close(pairs.grad, 2 * weigh.detach().expand_as(pairs))
+
+
 def test_edge_pointers_are_decoded_in_chunks(monkeypatch):
+    monkeypatch.setattr(cpu, "usable", lambda *_: False)  # what other devices do
     decoder = decode.Decoder(Spec({"p": ("output", "edge", "pointer")}), 4, node_width=6, edge_width=4).double()
     nodes, channels = randn(2, 5, 6), randn(2, 5, 5, 3)
     weight, bias = randn(3, 4), randn(4)

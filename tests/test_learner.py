@@ -140,31 +140,38 @@ def test_a_batch_of_fixed_shape_has_the_losses_and_outputs_of_the_batch(name):
     torch.testing.assert_close(total_loss(same, again), total_loss(batch, rollout), rtol=1e-9, atol=0)
 
 
-def replayed(step):
-    """What a CUDA graph does, without one: the same function again; recording computes nothing."""
-    result = torch.full((2,), float("nan"), dtype=torch.float64)
+class Replayed:
+    """What CUDA graphs do, without them: the same function again; recording computes nothing."""
 
-    def replay():
-        result.copy_(step())
+    def warm_up(self, step):
+        return step()
 
-    return replay, result
+    def record(self, step):
+        result = torch.full((2,), float("nan"), dtype=torch.float64)
+
+        def replay():
+            result.copy_(step())
+
+        return replay, result
+
+
+class Failing(Replayed):
+    def record(self, step):
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
 
 def test_recorded_steps_are_those_of_stacked_ones():
     settings = configs("insertion_sort", "mpnn", seeds=(1, 2))
     plain = Stacked([reasoner(config) for config in settings], settings)
-    recorded = Recorded([reasoner(config) for config in settings], settings, recorder=replayed)
+    recorded = Recorded([reasoner(config) for config in settings], settings, recorder=Replayed())
     torch.testing.assert_close(steps(recorded, settings, 8), steps(plain, settings, 8), rtol=1e-9, atol=0)
     assert len(recorded.graphs) == 2  # one for each size
 
 
 def test_a_step_that_cannot_be_recorded_is_computed():
-    def fails(step):
-        raise RuntimeError("operation not permitted when stream is capturing\nmore")
-
     settings = configs("bfs", "mpnn", seeds=(1, 2))
     plain = Stacked([reasoner(config) for config in settings], settings)
-    recorded = Recorded([reasoner(config) for config in settings], settings, recorder=fails)
+    recorded = Recorded([reasoner(config) for config in settings], settings, recorder=Failing())
     with pytest.warns(UserWarning, match="without CUDA graphs, more slowly: operation not permitted") as told:
         found = steps(recorded, settings, 12)
     assert len(told) == 1 and not recorded.graphs

@@ -772,3 +772,47 @@ def test_the_first_error(roads):
     wrong = dataclasses.replace(found, hints=hints)
     assert wrong.first_error == 2
     assert wrong.trace.compact["msk"][2, 3] != found.trace.compact["msk"][2, 3]
+
+
+# Without the oracle
+
+
+@pytest.mark.parametrize("name", ["bfs", "bellman_ford"])
+def test_a_reference_finds_its_end(name):
+    """It stops after the first step that changes nothing: the one after those that are needed, or the last of them."""
+    graphs, sources = mixed(6)
+    graphs, sources = [*graphs, nx.path_graph(7)], [*sources, 0]
+    reasoner = references.compiled(name)
+    together = reasoner.run_many(graphs, source=sources, termination="fixed_point")
+    for graph, source, found in zip(graphs, sources, together, strict=True):
+        needed = found.true_trace.length - 1
+        assert found.steps in (needed, needed + 1) and found.exact and found.valid and found.first_error is None
+        assert len(found.trace.compact["pi_h"]) == found.steps + 1
+        same_prediction(found, reasoner.run(graph, source=source, termination="fixed_point"))
+    assert len({found.steps for found in together}) > 1
+
+
+def test_the_latest_end_is_the_same_alone_and_in_a_batch():
+    reasoner = untrained("dijkstra").double()  # never comes to rest
+    graphs, sources = mixed()
+    together = reasoner.run_many(graphs, source=sources, termination="fixed_point")
+    for graph, source, found in zip(graphs, sources, together, strict=True):
+        same_prediction(found, reasoner.run(graph, source=source, termination="fixed_point"))
+    short = reasoner.run(graphs[0], source=sources[0], termination="fixed_point", steps=2)
+    assert short.steps <= 2
+    with pytest.raises(ValueError, match="unknown termination 'fixed'; did you mean 'fixed_point'"):
+        reasoner.run(graphs[0], source=sources[0], termination="fixed")
+    with pytest.raises(ValueError, match="termination learned needs a halting head"):
+        reasoner.run(graphs[0], source=sources[0], termination="learned")
+
+
+def test_a_halting_head_ends_the_run(roads):
+    reasoner = untrained("dijkstra", halting="supervised")
+    head = reasoner.halting_head("dijkstra")
+    for bias, expected in ((9.0, 1), (-9.0, 5)):
+        with torch.no_grad():
+            for parameter in head.parameters():
+                parameter.zero_()
+            head.graph.bias.fill_(bias)
+        found = reasoner.run(roads, source="a", weight="miles", termination="learned", steps=5)
+        assert found.steps == expected == len(found.hints["d"])

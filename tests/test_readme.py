@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import nar
-from nar import check, cli, console
+from nar import check, cli, console, export
 from nar.batch import draw, training_spec
 from nar.config import Config
 from nar.evaluate_command import Evaluate
@@ -57,6 +57,7 @@ def workplace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reader")
     with contextlib.chdir(folder):
         train(Config(algo="bellman_ford", **TINY))
+        export.write("runs/bellman_ford-triplet_gmpnn-seed42", "shared/bellman_ford")  # docs/using.md's own command
     assert (folder / "runs" / "bellman_ford-triplet_gmpnn-seed42" / "best.pt").is_file()
     return folder
 
@@ -132,7 +133,7 @@ def test_commands_exist(page, workplace, capsys):
             assert cli.main(words[1:]) == 0
         elif words[:2] == ["nar", "check"]:  # run by test_own_processor_from_the_command_line
             assert len(words) == 3 and (words[2].startswith("my_module:") or words[2] in nar.processors.names())
-        elif words[:2] == ["nar", "show"]:
+        elif words[:2] in (["nar", "show"], ["nar", "export"]):
             with contextlib.chdir(workplace):
                 assert cli.main(words[1:]) == 0
         elif words[:2] == ["nar", "evaluate"]:

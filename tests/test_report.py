@@ -501,6 +501,6 @@ def test_no_text_overlaps_and_no_legend_covers_data(figure):
 
 
 def test_reports_need_no_torch():
-    code = "import sys, nar.report, nar.figures; print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
+    code = "import sys, nar.report, nar.figures, nar.study_report; print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

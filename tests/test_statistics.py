@@ -58,7 +58,7 @@ def test_one_value_has_no_interval_and_two_or_three_have_their_range():
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=11), st.randoms(use_true_random=False))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_interval_knows_no_order_and_stays_within_its_values(values, random):
     found = interval(values)
     shuffled = list(values)

@@ -192,6 +192,22 @@ def test_labels_name_what_differs_and_is_not_the_default(settings, expected):
     assert labels.of_runs([run(**one) for one in settings]) == expected
 
 
+def test_labels_say_the_same_words_in_the_same_order():
+    runs = [run(), run(hidden=64), run(algorithms=("dfs",)), run(algorithms=("dfs",), dropout=0.5, hidden=64)]
+    assert labels.of_runs(runs) == ["mpnn", "mpnn, hidden 64", "mpnn", "mpnn, hidden 64, dropout 0.5"]
+    assert labels.of_runs(runs[::-1]) == labels.of_runs(runs)[::-1]
+
+
+def test_large_generalists_are_counted_unless_there_are_two():
+    five, others = (
+        ("bfs", "dfs", "minimum", "bubble_sort", "dijkstra"),
+        ("bfs", "dfs", "minimum", "heapsort", "bridges"),
+    )
+    assert labels.of_runs([run(algorithms=five), run()]) == ["mpnn, trained on 5 algorithms", "mpnn"]
+    names = labels.of_runs([run(algorithms=five), run(algorithms=others)])
+    assert names == [f"mpnn, trained on {'+'.join(one)}" for one in (five, others)]
+
+
 def test_settings_that_differ_between_algorithms_alone_are_not_named():
     strings = run(algorithms=("kmp_matcher",), evaluations=[])
     strings["run"]["train_sizes"] = {"kmp_matcher": [20]}
@@ -216,6 +232,8 @@ def test_runs_are_found_at_any_depth_and_once(tmp_path):
     found = study.read(inside)
     assert [one.path for one in found.runs] == [tmp_path / "a" / "b" / "c", tmp_path / "a" / "d"]
     assert found.runs[0].metrics == [{"step": 50, "loss": 1.0}] and found.left_out == []
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    assert len(study.read([tmp_path / "a", tmp_path / "link"]).runs) == 2
     assert study.read(str(tmp_path / "a" / "d")).runs[0].seed == 1
 
 
@@ -276,7 +294,9 @@ def test_warnings_name_the_runs_they_are_about():
 
 def test_the_report_holds_means_intervals_and_every_seed():
     text = study_report.text(collect(*three_seeds()))
-    assert text.startswith("# bfs with mpnn, triplet_gmpnn\n\n5 runs: 1 algorithm(s), 2 network(s), seed(s) 0, 1, 2;")
+    assert text.startswith(
+        "# bfs with mpnn, triplet_gmpnn\n\n5 runs, 1 algorithm, 2 networks, seeds 0, 1, 2; 5 min 0 s"
+    )
     lines = text.splitlines()
     assert "|  | n = 16 (1x) | n = 64 (4x) |" in lines
     assert (
@@ -331,6 +351,19 @@ def test_the_overview_has_every_algorithm_at_one_size_and_their_mean():
 
 def test_one_seed_has_no_interval():
     assert "| mpnn | 90.00% | 50.00% |" in study_report.text(collect(run())).splitlines()
+
+
+def test_a_run_without_evaluations_is_named():
+    never = run(evaluations=[])
+    never["run"]["best_validation"] = None
+    text = study_report.text(collect(never))
+    assert text.startswith("# nothing evaluated with mpnn") and "Never validated, the weights are the last ones" in text
+    assert "any part in the choice, except as follows." in text and study_report.table(collect(never)) == ""
+    larger = run()
+    larger["run"]["validation_size"] = {"bfs": 20}
+    assert "Chosen on larger graphs than any trained on: bfs with gat, val size 20." in study_report.text(
+        collect(run(), {**larger, "run": {**larger["run"], "processor": "gat"}})
+    )
 
 
 def test_an_error_is_not_shown_as_a_percentage():

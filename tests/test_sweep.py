@@ -200,7 +200,7 @@ def test_the_shipped_sweep_is_small(tmp_path):
     sweep, base, vary = read(["small"])
     runs = product(sweep.algos, sweep.processors, range(sweep.seeds), base, sweep.out, vary)
     assert len(runs) == 18 and len(sweep.processors) >= 3 and sweep.seeds >= 3
-    assert sweep.out == Path("runs/small") and {run.config.steps for run in runs} == {1000}
+    assert sweep.out == Path("runs/small") and {run.config.steps for run in runs} == {700}
 
 
 @pytest.mark.parametrize(
@@ -371,9 +371,9 @@ def test_ctrl_c_reaches_the_workers(place, capsys):
     argv = [*SWEEP, "--out", "sweep", "--jobs", "2", "--tracker", "accidents:CtrlCForTheSweep"]
     assert sweep_command.main(changed(argv, "--steps", "4000")) == 130
     assert "stopping in good order" in capsys.readouterr().err
-    for run in directories(place / "sweep"):
-        if (run / "last.pt").is_file():
-            assert 4 <= checkpoint.load(run / "last.pt")["step"] < 4000
+    saved = [run / "last.pt" for run in directories(place / "sweep") if (run / "last.pt").is_file()]
+    steps = [checkpoint.load(file)["step"] for file in saved]  # the other worker may not have begun
+    assert 4 <= max(steps) < 4000
     assert "interrupted" in states(place / "sweep").values() and "finished" not in states(place / "sweep").values()
 
 

@@ -40,7 +40,8 @@ def same(ours, plain, leaves, tolerance=1e-4):
         value = function()
         results.append((value, *torch.autograd.grad(value.sin().sum(), leaves)))
     for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance * (1 + other.abs().max().item()))
+        size = other.abs().max().item() if other.numel() else 0.0
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance * (1 + size))
 
 
 def plain_messages(channels, edge, senders, receivers, first, second, mask, how="max"):
@@ -60,19 +61,11 @@ def plain_max_plus(left, right):
 
 def messages(graphs, nodes, features, width, masked=False, dtype=F32):
     """Arguments of message_pool, and those of them that have gradients."""
-    leaves = [
-        randn(*shape, dtype=dtype)
-        for shape in (
-            (graphs, nodes, nodes, width),
-            (width, features),
-            (graphs, nodes, features),
-            (graphs, nodes, features),
-            (features, features),
-            (features,),
-            (features, features),
-            (features,),
-        )
-    ]
+    pairs, states, layer = (graphs, nodes, nodes, width), (graphs, nodes, features), [(features, features), (features,)]
+    leaves = [randn(*shape, dtype=dtype) for shape in (pairs, (width, features), states, states, *layer, *layer)]
+    with torch.no_grad():
+        leaves[4] *= features**-0.5
+        leaves[6] *= features**-0.5
     mask = None
     if masked:
         mask = torch.rand(graphs, nodes, nodes, device=DEVICE) < 0.4
@@ -89,7 +82,7 @@ def pointers(graphs, nodes, features, width, stateful, dtype=F32):
     return arguments, [a for a in arguments if a is not None]
 
 
-SIZES = [(1, 1, 8, 1), (3, 3, 16, 2), (3, 5, 8, 0), (1, 17, 33, 4), (2, 4, 33, 3)]  # graphs, nodes, features, channels
+SIZES = [(1, 1, 8, 1), (3, 3, 16, 2), (3, 5, 8, 0), (1, 17, 16, 4), (2, 4, 33, 3)]  # graphs, nodes, features, channels
 
 
 @pytest.mark.parametrize("how", ["max", "sum"])
@@ -106,12 +99,11 @@ def test_messages(size, masked, how):
 @pytest.mark.parametrize("table", ["FORWARD", "SUM", "BACKWARD"])
 def test_messages_with_every_block_size(table, monkeypatch):
     """Also slices of the weights, and several tiles of receivers for a graph."""
-    arguments, leaves = messages(2, 19, 48, 2, masked=True)
+    arguments, leaves = messages(1, 18, 24, 1, masked=True)
     how = "sum" if table == "SUM" else "max"
-    blocks = getattr(triton_messages, table)
-    for block in blocks[:0] + ((16, 16, 4), (16, 64, 4), (32, 32, 4)):
+    for block in ((16, 16, 4), (16, 32, 4)):
         monkeypatch.setattr(triton_messages, table, (block,))
-        monkeypatch.setattr(gpu, "_chosen", {})
+        monkeypatch.setattr(gpu, "_chosen", {})  # what was found for other block sizes
         same(lambda: triton_messages.message_pool(*arguments, how=how), lambda: plain_messages(*arguments, how), leaves)
 
 
@@ -134,15 +126,15 @@ def test_max_plus(size):
 def test_gradients_are_those_of_finite_differences():
     if DEVICE == "cuda":
         pytest.skip("float64 runs under the interpreter only")
-    arguments, leaves = messages(1, 3, 4, 2, masked=True, dtype=torch.float64)
+    arguments, leaves = messages(1, 2, 3, 1, masked=True, dtype=torch.float64)
 
     def pool(*leaves):
         return triton_messages.message_pool(*leaves[:4], leaves[4:6], leaves[6:], arguments[-1])
 
     assert torch.autograd.gradcheck(pool, leaves, fast_mode=True)
-    arguments, _ = pointers(1, 3, 4, 1, True, dtype=torch.float64)
+    arguments, _ = pointers(1, 2, 3, 1, True, dtype=torch.float64)
     assert torch.autograd.gradcheck(triton_pointers.pointer_scores, arguments, fast_mode=True)
-    left, right = randn(1, 3, 2, 2, dtype=torch.float64), randn(1, 3, 4, 2, dtype=torch.float64)
+    left, right = randn(1, 2, 2, 1, dtype=torch.float64), randn(1, 2, 3, 1, dtype=torch.float64)
     assert torch.autograd.gradcheck(triton_max_plus.max_plus, (left, right), fast_mode=True)
 
 
@@ -216,10 +208,10 @@ def stack(leaves, models=2):
     return [randn(models, *leaf.shape) for leaf in leaves]
 
 
-@pytest.mark.parametrize("shared", [(), (0,), (0, 2, 3), (4, 5, 6, 7)])
+@pytest.mark.parametrize("shared", [(), (0, 2, 3), (4, 5, 6, 7)])
 def test_stacked_models_equal_one_after_the_other(shared):
     """Under torch.vmap, over all arguments or with some that all models share; one launch serves them all."""
-    arguments, leaves = messages(2, 3, 8, 2, masked=True)
+    arguments, leaves = messages(1, 2, 4, 1, masked=True)
 
     def pool(*leaves):
         return triton_messages.message_pool(*leaves[:4], leaves[4:6], leaves[6:], arguments[-1]).sin().sum()
@@ -243,7 +235,7 @@ def test_stacked_models_equal_one_after_the_other(shared):
 
 @pytest.mark.parametrize("stateful", [False, True])
 def test_stacked_pointers_and_max_plus(stateful):
-    _, leaves = pointers(2, 3, 8, 2, stateful)
+    _, leaves = pointers(1, 2, 4, 1, stateful)
 
     def scores(*leaves):
         given = leaves if stateful else (*leaves[:2], None, *leaves[2:])
@@ -252,7 +244,7 @@ def test_stacked_pointers_and_max_plus(stateful):
     def product(left, right):
         return triton_max_plus.max_plus(left, right).sin().sum()
 
-    for function, stacked in ((scores, stack(leaves)), (product, [randn(2, 1, 3, 4, 2), randn(2, 1, 3, 4, 2)])):
+    for function, stacked in ((scores, stack(leaves)), (product, [randn(2, 1, 2, 3, 2), randn(2, 1, 2, 3, 2)])):
         ours = torch.vmap(function)(*stacked)
         each = torch.stack([function(*(leaf[m] for leaf in stacked)) for m in range(2)])
         torch.testing.assert_close(ours, each, rtol=1e-4, atol=1e-4)
@@ -279,15 +271,18 @@ def test_the_dense_neighbourhood_takes_the_kernels(how, monkeypatch):
     channels, senders, receivers = randn(2, 3, 3, 2), randn(2, 3, 8), randn(2, 3, 8)
     edge, message = torch.nn.Linear(5, 8).to(DEVICE), MessageMLP(8).to(DEVICE)
     weight, bias, graph = randn(2, 5), randn(5), randn(2, 8)
-    hood = Dense(Edges(channels, EdgeMap(weight, bias)), 3)
+
+    def hood():
+        return Dense(Edges(channels, EdgeMap(weight, bias)), 3)
+
     leaves = [channels, senders, receivers, weight, bias, graph, *edge.parameters(), *message.parameters()]
     given = (senders, receivers, edge, graph, message, how)
-    same(lambda: hood.pool(*given), lambda: Neighbourhood.pool(hood, *given), leaves)
+    same(lambda: hood().pool(*given), lambda: Neighbourhood.pool(hood(), *given), leaves)
     assert calls
 
 
 def test_a_rollout_with_and_without_the_kernels(monkeypatch):
-    batch = draw(datasets.get("bellman_ford"), 4, 2, seed=(1,), random_pos=True).to(DEVICE)
+    batch = draw(datasets.get("bellman_ford"), 4, 1, seed=(1,), random_pos=True).to(DEVICE)
     torch.manual_seed(0)
     reasoner = Reasoner.build("bellman_ford", "triplet_gmpnn", hidden=8).to(DEVICE)
     found = []
@@ -302,7 +297,7 @@ def test_a_rollout_with_and_without_the_kernels(monkeypatch):
 
 def test_what_the_kernels_take():
     x = torch.zeros(2, 3, 8, device=DEVICE)
-    assert gpu.usable(x) and gpu.usable(x.bfloat16())
+    assert gpu.usable(x) and gpu.usable(x.bfloat16()) == (DEVICE == "cuda")
     assert not gpu.usable(x.double()) and not gpu.usable(x.half()) and not gpu.usable(x, x.bfloat16())
     assert not gpu.usable(x.to("meta"))
     assert not gpu.usable(torch.zeros(0, 3, 8, device=DEVICE)) and not gpu.usable(torch.zeros(2, 0, 8, device=DEVICE))
@@ -310,21 +305,21 @@ def test_what_the_kernels_take():
     assert not gpu.usable(torch.zeros(1, 1, 1, gpu.MOST_CHANNELS + 1, device=DEVICE))
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 3e-2), pytest.param(F32, 3e-3, marks=ONLY_CUDA)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 3e-2), (F32, 3e-3)])
+@ONLY_CUDA
 def test_reduced_precision(dtype, tolerance):
     """bf16, and TF32 where PyTorch may use it; values only, as a maximum's gradient jumps from sender to sender."""
     torch.set_float32_matmul_precision("high")
-    for features in (16, 64):
-        arguments, _ = messages(2, 9, features, 3)
-        scaled = [t.detach() * (features**-0.5 if n > 3 else 1) for n, t in enumerate(_)]
-        exact = plain_messages(*scaled[:4], scaled[4:6], scaled[6:], None)
-        low = [t.to(dtype) for t in scaled]
+    for features in (16, 64, 128, 256):
+        _, leaves = messages(2, 9, features, 3)
+        exact = plain_messages(*leaves[:4], leaves[4:6], leaves[6:], None)
+        low = [t.detach().to(dtype) for t in leaves]
         ours = triton_messages.message_pool(*low[:4], low[4:6], low[6:], None)
         assert ours.dtype == dtype
         assert (ours.float() - exact).abs().max() < tolerance * exact.abs().max()
         arguments, _ = pointers(2, 9, features, 3, True)
         exact = plain_scores(*arguments)
-        ours = triton_pointers.pointer_scores(*(a.to(dtype) for a in arguments))
+        ours = triton_pointers.pointer_scores(*(a.detach().to(dtype) for a in arguments))
         assert (ours.float() - exact).abs().max() < tolerance * exact.abs().max()
 
 
@@ -332,9 +327,6 @@ def test_reduced_precision(dtype, tolerance):
 @ONLY_CUDA
 def test_real_sizes(size):
     arguments, leaves = messages(*size, masked=True)
-    with torch.no_grad():
-        for weight in (leaves[4], leaves[6]):
-            weight *= size[2] ** -0.5
     for how in ("max", "sum"):
         same(
             lambda h=how: triton_messages.message_pool(*arguments, how=h),

@@ -1,0 +1,92 @@
+"""Edge states that are made only where they are read: the tensor that they stand for, and what leaves them unmade."""
+
+import pytest
+import torch
+
+from nar import cpu, decode, edge_states, processors
+from nar.edge_states import EdgeStates
+from nar.encode import EdgeMap, Edges
+from nar.neighbourhood import Dense
+from nar.process import Step
+from nar.spec import Spec, Stage
+
+B, N, T, F = 3, 5, 2, 4
+
+
+def randn(*shape):
+    return torch.randn(*shape, dtype=torch.float64).requires_grad_()
+
+
+def made():
+    narrow, weight, bias = randn(B, N, N, T), randn(F, T), randn(F)
+    return EdgeStates(narrow, weight, bias), torch.relu(narrow @ weight.t() + bias)
+
+
+def test_they_are_a_rectified_map_of_few_channels():
+    states, expected = made()
+    assert states.shape == expected.shape
+    torch.testing.assert_close(states.dense(), expected)
+
+
+def test_choosing_copying_and_joining_graphs_leaves_them_unmade():
+    states, expected = made()
+    other, rest = states[:1], states[1:]
+    joined = torch.cat([other, rest.clone(), torch.clone(other)])
+    assert all(isinstance(some, EdgeStates) for some in (other, rest, torch.clone(other), torch.cat([other, rest])))
+    torch.testing.assert_close(torch.cat([other, rest]).dense(), expected)
+    torch.testing.assert_close(torch.as_tensor(joined.sum()), expected.sum() + expected[:1].sum())
+
+
+def test_other_functions_are_given_the_states_themselves():
+    states, expected = made()
+    torch.testing.assert_close(torch.cat([expected, states], -1), torch.cat([expected, expected], -1))
+    torch.testing.assert_close(torch.where(expected > 1, states, 0.0), torch.where(expected > 1, expected, 0.0))
+    torch.testing.assert_close(expected + states, 2 * expected)
+    torch.testing.assert_close(states[[0, 2]], expected[[0, 2]])
+    assert states.dim() == 4 and states.dtype == torch.float64
+    mixed = EdgeStates(states.narrow_BNNt, randn(F, T), states.bias_F)
+    torch.testing.assert_close(torch.cat([states, mixed]), torch.cat([expected, mixed.dense()]))
+    with pytest.raises(AttributeError):
+        states.__array_interface__  # noqa: B018
+
+
+@pytest.mark.parametrize("size", [1, 300, 10**9])
+def test_projections_in_chunks(size, monkeypatch):
+    monkeypatch.setattr(edge_states, "CHUNK_BYTES", size)
+    states, expected = made()
+    weight = randn(3, F)
+    with torch.no_grad():
+        torch.testing.assert_close(states.project(weight), expected @ weight.t(), rtol=1e-12, atol=1e-12)
+    torch.autograd.grad(states.project(weight).sum(), [states.narrow_BNNt, states.weight_Ft, states.bias_F, weight])
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("location", ["node", "edge"])
+@pytest.mark.parametrize("kind", ["pointer", "mask", "scalar"])
+def test_decoders_read_them_as_tensors(kind, location, fast, monkeypatch):
+    """Values, and gradients with respect to everything, those of the maps behind the states included."""
+    if not fast:
+        monkeypatch.setattr(cpu, "usable", lambda *_: False)
+    decoder = decode.Decoder(Spec({"p": ("output", location, kind)}), F, node_width=6, edge_width=2 * F).double()
+    nodes, channels, weight, bias = randn(B, N, 6), randn(B, N, N, 3), randn(3, F), randn(F)
+    states, expected = made()
+    leaves = [nodes, channels, *states.parts(), *decoder.parameters()]
+    found = []
+    for shown in (states, expected):
+        edges = Edges(channels, EdgeMap(weight, bias))
+        value = decoder.decode(Stage.OUTPUT, nodes, edges, shown, randn(B, F))["p"]
+        gradients = torch.autograd.grad(value.sin().sum(), leaves, allow_unused=True)
+        found.append([value, *(g for g in gradients if g is not None)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
+
+
+def test_a_state_of_triplets_is_as_wide_as_triplets():
+    processor = processors.build("triplet_gmpnn", 16, triplet_features=3).double()
+    nodes, graph = randn(2, 4, 16), randn(2, 16)
+
+    step = Step(nodes, graph, Dense(Edges(randn(2, 4, 4, 2), EdgeMap(randn(2, 16), randn(16))), 4))
+    before = processor.initial_state(2, 4, nodes)
+    after = processor(step, before)
+    assert after[1].shape == (2, 4, 4, 3)
+    assert processor.readout(step, before, after).edges.shape == (2, 4, 4, 16)
