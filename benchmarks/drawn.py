@@ -51,7 +51,8 @@ def log_axis(axis, which="x"):
     (axis.set_xscale if which == "x" else axis.set_yscale)("log")
     low, high = axis.get_xlim() if which == "x" else axis.get_ylim()
     scale = axis.xaxis if which == "x" else axis.yaxis
-    scale.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    decades = 1.8 if which == "x" else 3  # above, labels at 2 and 5 would be too many
+    scale.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 10**decades * low else (1,)))
     scale.set_minor_locator(NullLocator())
     scale.set_major_formatter(lambda value, _: plain(value))
 
@@ -64,7 +65,7 @@ def train_step(result):
     panels = [
         ("training step: CPU time, ms", training, "cpu_seconds", 1000, "ratio_cpu"),
         ("training: peak memory, MiB", training, "peak_memory_mb", 1, "ratio_memory"),
-        ("evaluation, one message step: CPU ms", evaluation, "cpu_seconds_per_message_step", 1000, "ratio_cpu"),
+        ("evaluation: CPU ms a step", evaluation, "cpu_seconds_per_message_step", 1000, "ratio_cpu"),
     ]
     panels = [panel for panel in panels if panel[1]]
     with rc_context(STYLE):
@@ -158,9 +159,9 @@ def clrs30_cost(result):
             unit = "CPU-hours" if on_cpu else "GPU-minutes"
             together = f", {total['seeds_together']} seeds together" if total["seeds_together"] > 1 else ""
             whole = plain(total["hours"] if on_cpu else total["minutes"])
-            whole += f" ({len(rows)} of {len(CLRS30)} algorithms)" if len(rows) < len(CLRS30) else ""
-            axis.set_title(f"{SEEDS} runs of 10,000 steps, {total['processor']}{together}\n{unit}; in all {whole}")
-            axis.set_xlabel(f"{unit} ({total['device_name']})")
+            measured = f"{len(rows)} of {len(CLRS30)} algorithms"
+            axis.set_title(f"{SEEDS} runs of 10,000 steps, {total['processor']}\n{whole} {unit}, {measured}")
+            axis.set_xlabel(f"{unit} ({total['device_name']}){together}")
         figure.legend(
             [Patch(color=color) for _, color in parts], [p for p, _ in parts], loc="outside upper left", ncols=4
         )

@@ -78,8 +78,8 @@ class _MaxPlus(torch.autograd.Function):
     def backward(ctx, grad, _):  # type: ignore[override]
         (where,) = ctx.saved_tensors
         if cpu.usable(grad):
-            return cpu.max_plus_backward(grad, where, ctx.shape[1])
-        return _max_plus_backward_plain(grad, where, ctx.shape[1])
+            return *cpu.max_plus_backward(grad, where, ctx.shape[1]), None
+        return *_max_plus_backward_plain(grad, where, ctx.shape[1]), None
 
 
 def _max_plus_plain(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:

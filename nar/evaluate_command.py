@@ -170,10 +170,8 @@ def write(run: Path, entry: Mapping[str, Any]) -> None:
     evaluations of one run can go on side by side."""
     found = results.read(run)
     evaluations = list(found["evaluations"])
-    same = [i for i, e in enumerate(evaluations) if _key(e) == _key(entry)]
-    for i in same[1:][::-1]:
-        del evaluations[i]
-    evaluations[slice(same[0], same[0] + 1) if same else slice(len(evaluations), None)] = [dict(entry)]
+    place = next((i for i, e in enumerate(evaluations) if _key(e) == _key(entry)), len(evaluations))
+    evaluations[place : place + 1] = [dict(entry)]
     checkpoint.write_json(run / "results.json", {**found, "evaluations": evaluations})
 
 

@@ -194,20 +194,22 @@ class _PointerScores(torch.autograd.Function):
         most = _rows_per_block(graphs, nodes, row_bytes)
         scores = own.new_empty(graphs, nodes, nodes)
         above = torch.empty((graphs, nodes, nodes, features) if keep else (0, 0, 0, 0), dtype=torch.uint8)
-        first_arrays, states_array = cpu.arrays(channels, edge), cpu.arrays(states)[0]
+        opens, stateful = len(narrow) > 0, len(states) > 0
+        first_arrays = cpu.arrays(channels, edge)
+        (states_array,) = cpu.arrays(states)
         rest = cpu.arrays(own, other, weigh, scores, above)
         bias_array = cpu.arrays(bias.contiguous())[0]
-        opens = len(narrow) > 0
 
         def work(first: int, last: int, _: int) -> None:
             opened, projected = (own.new_empty(most if opens else 0, features) for _ in range(2))
             for block, rows in _blocks(first, last, nodes, row_bytes):
                 count = rows.stop - rows.start
-                state = states_array[block[0] : block[1], block[2] : block[3]]
+                shape = (block[1] - block[0], -1, nodes, features)
+                state = states_array.reshape(-1, features)[rows].reshape(shape) if stateful else states_array
                 if opens:
                     _open(narrow, rows, weight, bias_array, opened[:count])
                     torch.mm(opened[:count], onto.t(), out=projected[:count])
-                    state = projected[:count].numpy().reshape(block[1] - block[0], -1, nodes, features)
+                    state = projected[:count].numpy().reshape(shape)
                 cpu_pointers.pointer_scores(*block, *first_arrays, state, *rest)
 
         cpu.in_ranges(work, graphs, graphs * nodes * nodes * features)
@@ -251,14 +253,16 @@ class _PointerScores(torch.autograd.Function):
             into_edge, into_weigh, into_bias = (total[slot] for total in sums)
             for block, rows in _blocks(first, last, nodes, row_bytes):
                 count = rows.stop - rows.start
-                here = slice(block[0], block[1]), slice(block[2], block[3])
-                pairs = grad_states_array[here]
-                if opens:
-                    pairs = of_pairs[:count].numpy().reshape(block[1] - block[0], -1, nodes, features)
+                shape = (block[1] - block[0], -1, nodes, features)
+                state, pairs = states_array, grad_states_array
+                if stateful:
+                    state, pairs = (array.reshape(-1, features)[rows].reshape(shape) for array in (state, pairs))
+                elif opens:
+                    pairs = of_pairs[:count].numpy().reshape(shape)
                 cpu_pointers.pointer_scores_backward(
                     *block,
                     *given,
-                    states_array[here],
+                    state,
                     above_array,
                     *nodes_arrays,
                     pairs,

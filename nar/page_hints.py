@@ -47,7 +47,7 @@ def section(view: View) -> Markup | None:
                 if name in hint_names([cell])
             ]
             metric = _metric(view.plain(algorithm, label), name)
-            of = f"{algorithm}, {label}"
+            of = f"{algorithm}: {label}"
             panel, few = _panel(name, of, lines, metric, bounds)
             groups.setdefault(of, []).append(panel)
             dotted |= few

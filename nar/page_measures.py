@@ -53,7 +53,7 @@ def section(view: View) -> Markup | None:
                 style = ordered_style(sizes.index(cell.size), len(sizes))
                 dotted |= draw(chart, style, points, live, lambda value: value)
                 chart.tell(f"n = {cell.size}", [(k + 1, mean) for k, (mean, _, _) in enumerate(points)])
-            of = f"{algorithm}, {label}"
+            of = f"{algorithm}: {label}"
             groups.setdefault(of, []).append(chart.panel(f"{name}, along the rollout", of))
             if trained:
                 last = max(step for line in trained for step, _ in line)

@@ -170,7 +170,7 @@ def _clear(view: View) -> str:
     others = list(dict.fromkeys(other.label for _, other, _ in found))
     who = listed(others) if len(others) <= _NAMED else "the others"
     return (
-        f"Compared with {listed(dict.fromkeys(one.label for one, _, _ in found))} seed by seed at these sizes, {who} "
-        f"{'is' if len(others) == 1 else 'are'} clearly better in {above} and clearly worse in {below} of "
+        f"Compared with {listed(dict.fromkeys(one.label for one, _, _ in found))} seed by seed at these sizes, the 95% "
+        f"interval of the difference lies above zero for {who} in {above} and below zero in {below} of "
         f"{counted(len(found), 'comparison')}."
     )

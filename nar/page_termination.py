@@ -42,7 +42,7 @@ def section(view: View) -> Markup | None:
         panels.append(
             _by_end(
                 "node score (%)" if share else "score",
-                f"{algorithm}, {label}",
+                f"{algorithm}: {label}",
                 sizes,
                 y,
                 by_end,
@@ -54,7 +54,7 @@ def section(view: View) -> Markup | None:
         steps = [v for cell in cells for name in ("steps_mean", "steps_taken.mean") for _, v in values(cell, name)]
         if any(values(cell, "steps_taken.mean") for cell in cells):
             y = log_axis("mean steps taken (log scale)", steps)
-            panels.append(_by_end(y.label, f"{algorithm}, {label}", sizes, y, by_end, styles, "steps_taken.mean", 1.0))
+            panels.append(_by_end(y.label, f"{algorithm}: {label}", sizes, y, by_end, styles, "steps_taken.mean", 1.0))
         for size in sorted({cell.size for cell in cells}):
             for end in ends:
                 for cell in (cell for cell in by_end[end] if cell.size == size):
@@ -66,7 +66,7 @@ def section(view: View) -> Markup | None:
                         algorithm, label, str(size), end.replace("_", " "), written(cell), written(cell, "exact"),
                         number(needed.mean if needed else None), number(taken.mean if taken else None),
                     ))  # fmt: skip
-        groups.append((f"{algorithm}, {label}", panels))
+        groups.append((f"{algorithm}: {label}", panels))
     if not groups:
         return None
     caption = (

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nar import comparability, figures, markdown, page, published, results, study, study_sections
+from nar import comparability, markdown, page, published, report_figures, results, study, study_sections
 from nar.results import Evaluation, Results
 from nar.study import Study
 
@@ -19,26 +19,7 @@ def write_report(run_dir: str | Path) -> Path:
     """Writes report.md, its figures and report.html into `run_dir`, from the files there; returns the path to show."""
     run_dir = Path(run_dir)
     found, metrics = results.read(run_dir), results.read_metrics(run_dir)
-    drawn: list[str] = []
-
-    def save(figure: Any, name: str, alt: str) -> None:
-        figure.savefig(run_dir / name, metadata={"Software": None})  # so that equal results give equal bytes
-        drawn.append(f"![{alt}]({name})")
-
-    shown = _plain(found)
-    best_step = found["run"]["best_step"]
-    if shown["evaluations"]:
-        save(figures.score_against_size([shown], published.ibarz2022()), "score.png", _score_alt(shown))
-    for algorithm, evaluations in results.by_algorithm(shown).items():
-        if any(e["hints"] for e in evaluations):
-            alt = f"Score of each hint of {algorithm} against the step, one line per size; numbers in the table above"
-            save(figures.hints_against_step(evaluations), f"hints_{algorithm}.png".replace(":", "."), alt)
-        if any(e["measures"] for e in evaluations):
-            figure = figures.measures(evaluations, metrics, best_step)
-            save(figure, f"measures_{algorithm}.png".replace(":", "."), _measures_alt(algorithm, evaluations, metrics))
-    if any(row.get("loss") is not None for row in metrics):
-        save(figures.training(metrics, best_step), "training.png", _training_alt(found, metrics))
-
+    drawn = report_figures.draw(run_dir, _plain(found), metrics)
     (run_dir / "report.md").write_text(text(found, drawn), encoding="utf-8")
     return page.write(study.collect([(run_dir, found, metrics)]), run_dir)
 
@@ -258,7 +239,7 @@ def _measures(found: Results, links: Sequence[str]) -> list[str]:
     tables = []
     for algorithm, evaluations in results.by_algorithm(found).items():
         names = list(dict.fromkeys(name for e in evaluations for name in e.get("measures", ())))
-        rows = [(f"`{name}`", *(_mean_measure(e, name) for e in evaluations)) for name in names]
+        rows = [(f"`{name}`", *(report_figures.mean_measure(e, name) for e in evaluations)) for name in names]
         if rows:
             tables.append(markdown.table([algorithm, *(f"n = {e['size']}" for e in evaluations)], rows))
     if not tables:
@@ -269,11 +250,6 @@ def _measures(found: Results, links: Sequence[str]) -> list[str]:
         "the graphs are still running."
     )
     return ["## Measures", text, *tables, *links]
-
-
-def _mean_measure(e: Mapping[str, Any], name: str) -> str:
-    steps = e.get("measures", {}).get(name, ())
-    return f"{sum(steps) / len(steps):.3g}" if steps else "-"
 
 
 def _facts(found: Results) -> list[tuple[str, str]]:
@@ -288,31 +264,6 @@ def _facts(found: Results) -> list[tuple[str, str]]:
         ("commit", f"`{made['commit']}`" if made.get("commit") else "not known"),
         ("date", made.get("date", "not known")),
     ]
-
-
-def _score_alt(found: Results) -> str:
-    rows = [f"n = {e['size']}: {markdown.score(e)} and {markdown.percent(e['exact'])}" for e in found["evaluations"]]
-    return f"Node score and share of exact graphs against the number of nodes. {'; '.join(rows)}"
-
-
-def _measures_alt(
-    algorithm: str, evaluations: Sequence[Mapping[str, Any]], metrics: Sequence[Mapping[str, Any]]
-) -> str:
-    found = []
-    for name in dict.fromkeys(name for e in evaluations for name in e.get("measures", ())):
-        means = [f"n = {e['size']}: {_mean_measure(e, name)}" for e in evaluations]
-        column = [row[name] for row in metrics if row.get(name) is not None]
-        trained = f"; over the training from {column[0]:.3g} to {column[-1]:.3g}" if column else ""
-        found.append(f"{name}, mean over steps, {', '.join(means)}{trained}")
-    return f"Measures of the processor on {algorithm} against step. {'. '.join(found)}"
-
-
-def _training_alt(found: Results, metrics: Sequence[Mapping[str, Any]]) -> str:
-    losses = [row["loss"] for row in metrics if row.get("loss") is not None]
-    run, best = found["run"], ""
-    if run["best_validation"] is not None:
-        best = f"; best validation score {markdown.percent(run['best_validation'])} at step {run['best_step']:,}"
-    return f"Training loss against step, from {losses[0]:.3g} to {losses[-1]:.3g}{best}"
 
 
 def _shown(value: Any) -> Any:

@@ -29,20 +29,26 @@ def over_ray(
     """Every run is a Ray task that needs so many CPUs and so much of a GPU; a run whose worker dies is resumed.
 
     `address`: of a running cluster; None = one is started on this machine, and ended afterwards. `at_once`: so many
-    runs are handed to Ray at a time; 0 = all. ValueError where Ray is missing, or this machine has not enough.
+    runs are handed to Ray at a time; 0 = all. ValueError where Ray is missing, does not answer or has no such GPUs.
     """
     try:
         import ray  # pyright: ignore[reportMissingImports]
         from ray.exceptions import RayError  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ValueError("--engine ray needs Ray, which is not installed: pip install ray") from None
-    if os.environ.get("RAY_ADDRESS") is None and address is None:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, num_cpus=cores())
-        if gpus > (there := ray.cluster_resources().get("GPU", 0)):
-            ray.shutdown()
-            raise ValueError(f"--gpus-per-run {gpus:g}: this machine has {there:g} GPUs that Ray can see")
-    else:
-        ray.init(address=address, log_to_driver=False)
+    here = address is None and os.environ.get("RAY_ADDRESS") is None
+    try:
+        if here:
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, num_cpus=cores())
+        else:
+            ray.init(address=address, log_to_driver=False)
+    except Exception as error:  # Ray raises many kinds, plain Exception among them
+        ray.shutdown()
+        where = "started on this machine" if here else f"reached at {address or os.environ['RAY_ADDRESS']}"
+        raise ValueError(f"Ray could not be {where}: {error}") from error
+    if here and gpus > (there := ray.cluster_resources().get("GPU", 0)):
+        ray.shutdown()
+        raise ValueError(f"--gpus-per-run {gpus:g}: this machine has {there:g} GPUs that Ray can see")
     task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_execute_in)
     waiting = list(runs)[::-1]  # the next one last
     deaths: dict[str, int] = {}

@@ -1,6 +1,6 @@
 """When a rollout ends: what there is beside the oracle of CLRS, which takes as many steps as the trace has.
 
-    fixed_point   a graph stops after a step that changes none of its decided hints (numbers: by less than TOLERANCE)
+    fixed_point   a graph stops after a step that changes none of its decided hints (numbers: by more than TOLERANCE)
     learned       a graph stops when the halting head says so with a probability above one half
 
 The halting head is a logit per graph, linear in the maximum over nodes of what the decoders see and in the graph's own
@@ -27,7 +27,7 @@ from nar.spec import Spec, Type
 
 TERMINATIONS = ("oracle", "fixed_point", "learned")  # of a rollout
 HALTING = ("none", "supervised", "ponder")  # how the halting head is trained
-TOLERANCE = 1e-2  # a number that changes by less has not changed
+TOLERANCE = 1e-2  # a number that changes by less, of the largest one of its hint in the graph, has not changed
 ROOM = 4  # the limit of a rollout without one: so many times the steps that the longest graph needs
 
 
@@ -99,7 +99,9 @@ def unchanged(spec: Spec, before: Mapping[str, Tensor], after: Mapping[str, Tens
     same = []
     for name, value in after.items():
         if spec[name].type is Type.SCALAR:
-            equal = (value - before[name]).abs() < TOLERANCE
+            scale = torch.maximum(value.abs(), before[name].abs()).reshape(len(value), -1).amax(1)
+            scale = scale.view(-1, *[1] * (value.dim() - 1))
+            equal = (value - before[name]).abs() <= TOLERANCE * scale
         else:
             equal = value == before[name]
         same.append(equal.reshape(len(value), -1).all(1))

@@ -32,7 +32,7 @@ MASKED = -1e6  # what counts as the message of a sender that is no neighbour (na
 # Block sizes, best guess first: receivers in a tile, L1's outputs at a time, warps. The last fit on small devices.
 FORWARD = ((64, 128, 8), (128, 128, 8), (64, 128, 4), (32, 64, 4), (16, 32, 4))
 SUM = ((64, 64, 4), (128, 64, 8), (64, 128, 8), (32, 32, 4), (16, 16, 4))
-BACKWARD = ((64, 64, 8), (32, 64, 8), (64, 32, 8), (32, 32, 4), (16, 16, 4))
+BACKWARD = ((64, 64, 8), (64, 128, 8), (64, 32, 8), (32, 64, 8), (32, 32, 4), (16, 16, 4))
 
 
 @triton.jit
@@ -113,11 +113,11 @@ def max_kernel(
         best = tl.full([BLOCK_B * BLOCK_J, BLOCK_F], float("-inf"), SUMS)
         where = tl.zeros([BLOCK_B * BLOCK_J, BLOCK_F], tl.int32)
         if BLOCK_H == BLOCK_F:
-            a = rectified(
-                parts_of(
-                    X, We, S, R, tile, b, j, exists, first, graphs, nodes, column, inside, F, K, BLOCK_B, BLOCK_J, SUMS
-                )
-            ).to(W1.dtype.element_ty)
+            u = parts_of(
+                X, We, S, R, tile, b, j, exists, min(first, nodes - 1), graphs, nodes, column, inside, F, K, BLOCK_B,
+                BLOCK_J, SUMS,
+            )  # fmt: skip
+            a = rectified(u).to(W1.dtype.element_ty)
             v = tl.zeros([BLOCK_B * BLOCK_J, BLOCK_H], W1.dtype.element_ty)
             # Three senders are under way: u of sender i + 1, L1 of sender i, L2 and the maximum of sender i - 1. What
             # comes from the turn before goes through shared memory: each product is then divided among all warps.
@@ -344,12 +344,12 @@ def _candidates(table: tuple[tuple[int, int, int], ...], graphs: int, nodes: int
 
 
 def _plan(
-    config: gpu.Config, graphs: int, nodes: int, blocks_per_tile: int, like: Tensor
+    config: gpu.Config, graphs: int, nodes: int, blocks_per_tile: int, like: Tensor, *, start: int = 3
 ) -> tuple[int, int, int, dict]:
     """Tiles, blocks that share them, parts of the senders, and the kernel's block sizes."""
     block_b, block_j, tiles = _tiles(graphs, nodes, config["rows"])
     workers = min(tiles, max(1, 4 * gpu.processors(like.device) // blocks_per_tile))
-    parts = gpu.splits(workers * blocks_per_tile, nodes, like.device)
+    parts = gpu.splits(workers * blocks_per_tile, nodes, like.device, start=start)
     sizes = {name: value for name, value in config.items() if name != "rows"}
     return tiles, workers, parts, {**sizes, "BLOCK_B": block_b, "BLOCK_J": block_j}
 
@@ -381,11 +381,12 @@ class _Messages(torch.autograd.Function):
 
         def maximum(config: gpu.Config) -> None:
             tiles, workers, parts, blocks = _plan(config, graphs, nodes, groups, senders)
+            stages = 3 if blocks["BLOCK_H"] == constants["BLOCK_F"] else 1  # slices of weights fill the memory once
             best = pooled if parts == 1 else senders.new_empty(parts, *senders.shape)
             chosen = where if parts == 1 or not keep else where.new_empty(parts, *senders.shape)
             max_kernel[(workers, parts, groups)](
                 *given, weight2.contiguous(), bias2.contiguous(), seen, best, chosen, x_stride, mask_stride, *sizes,
-                tiles, -(-nodes // parts), MASKED, KEEP=keep, **constants, **blocks,
+                tiles, -(-nodes // parts), MASKED, KEEP=keep, num_stages=stages, **constants, **blocks,
             )  # fmt: skip
             if parts > 1:
                 best_of_parts_kernel[(triton.cdiv(pooled.numel(), 1024),)](
@@ -444,7 +445,7 @@ class _MessagesBackward(torch.autograd.Function):
 
         def run(config: gpu.Config) -> list[Tensor]:
             slices = -(-features // config["BLOCK_H"])
-            tiles, workers, parts, blocks = _plan(config, graphs, nodes, groups * slices, senders)
+            tiles, workers, parts, blocks = _plan(config, graphs, nodes, groups * slices, senders, start=5)
             across = -(-nodes // blocks["BLOCK_J"])
 
             def slots(*shape: int) -> Tensor:

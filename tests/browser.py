@@ -25,7 +25,7 @@ _FLAGS = (
 class Browser:
     """One page of one browser; use it in a with statement."""
 
-    def __init__(self, seconds: float = 30.0):
+    def __init__(self, seconds: float = 60.0):
         self.seconds = seconds  # how long an answer may take
 
     def __enter__(self):

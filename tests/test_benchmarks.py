@@ -353,7 +353,7 @@ def test_figures_show_what_is_there():
     assert label.startswith("mpnn: n^2.00 ± 0.00")
     rows = [cost_row(), cost_row(device="cuda", together=5)]
     figure = drawn.clrs30_cost({"rows": rows, "totals": clrs30_cost.totals(rows)})
-    assert [axis.get_xlabel() for axis in figure.axes] == ["CPU-hours (a)", "GPU-minutes (a)"]
+    assert [axis.get_xlabel() for axis in figure.axes] == ["CPU-hours (a)", "GPU-minutes (a), 5 seeds together"]
     assert sum(bar.get_width() for bar in figure.axes[0].patches) == pytest.approx(12_650 / 3600)
 
 

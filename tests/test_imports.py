@@ -68,6 +68,7 @@ WITHOUT_TORCH = {
     "study_report",
     "report",
     "report_command",
+    "report_figures",
     "figures",
     "page",
     "page_axis",

@@ -126,7 +126,7 @@ def test_commands_exist(page, workplace, capsys):
             assert extra and (extra[1] is None or extra[1] in extras), command
         elif words[:2] in (["python", "train.py"], ["nar", "train"]):
             config = console.parse(Config, words[2:], "nar train")
-            assert nar.datasets.get(config.algo)
+            assert [nar.datasets.get(name) for name in config.algo]
             if ":" not in config.processor:
                 assert config.processor in nar.processors.names()
         elif words[:2] == ["nar", "list"]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nar import comparability, figures, published, report, results
+from nar import comparability, figures, published, report, report_figures, results
 
 SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
@@ -306,7 +306,7 @@ def test_terminations_settings_and_first_errors_have_sections():
     own = lines.index("| triplet_gmpnn | 64 | own | 97.44% | 31.25% | - | 32 |")
     assert lines[own + 1] == "| triplet_gmpnn | 64 | family grid | 25.00% | 31.25% | - | 32 |"
     assert "| triplet_gmpnn | 16 | 50.00% | 3.5 (from 2 to 5) | 5.1 |" in text
-    assert "n = 64: 25.00%" not in report._score_alt(
+    assert "n = 64: 25.00%" not in report_figures._score_alt(
         report._plain(found)
     )  # figures and hints: own distribution, oracle
     assert "| `d` | mse | 0.0123 | 0.0123 |" in text
@@ -501,6 +501,7 @@ def test_no_text_overlaps_and_no_legend_covers_data(figure):
 
 
 def test_reports_need_no_torch():
-    code = "import sys, nar.report, nar.figures, nar.study_report; print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
+    loaded = "print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
+    code = f"import sys, nar.report, nar.figures, nar.study_report; {loaded}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

