@@ -8,7 +8,7 @@ The files follow the flow of the data:
     protocol                       the sizes that the benchmark trains and tests on
     archive, text, text_reader, pyg   traces as .npz, as CLRS-Text, as PyTorch Geometric data
     show, drawing, layout, ..._panels, svg   traces to look at
-    batch, workers                 traces of one size as tensors; processes that draw them ahead of time
+    batch, fixed, workers, feed    traces of one size as tensors; processes that draw them ahead; their way to a GPU
     encode                         probes to features
     neighbourhood, aggregate       who sends to whom, and what becomes of the messages
     process                        the contract of a processor; the processors themselves: nar.processors
@@ -18,14 +18,20 @@ The files follow the flow of the data:
     check, trial, dry_run          what must hold of a processor, run on your own, and what its step costs
     decode                         features to hints and outputs
     reasoner, rollout              the model, and its steps: encode, process, decode, again
-    loss, metric                   what is minimised, what is reported
+    termination, halting           when a rollout ends without being told, and how that is learned
+    loss, probe_loss, metric       what is minimised, what is reported
+    fused, cpu..., gpu, triton..., mapped   the hot operations as kernels
     config, device, checkpoint     settings, hardware, files
-    run_directory                  what a run leaves behind
-    train, evaluate                training runs, scores
+    tasks, learner, recorded, memory, parallel   data of a run; one seed, several, replayed on a GPU, several processes
+    run, run_directory, trackers   a run on its way, and what it leaves behind
+    train, sweep...                training runs, and many of them
+    evaluate, axes, peak_memory, evaluate_command   scores, along every axis
     predict, arguments, naming, prediction   answers on a graph of your own, in its own names
     comparison, example            a predicted trace drawn beside the algorithm's
     export, export_command         reasoners to share
-    report, figures                what a run looked like
+    results, statistics, study, labels, comparability, published   many runs, and what may be compared
+    report..., study_..., markdown what runs looked like, in text
+    page..., figures...            the same as a page with figures
     references, reference_steps, reference_audit   reasoners whose weights are set, not learned, and exact
     faithfulness, faithfulness_inside, faithfulness_report   does a reasoner follow the algorithm, or only its answers?
     names, console, cli            the command line

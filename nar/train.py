@@ -257,8 +257,10 @@ def _evaluate(
     if run.metrics is not None:
         run.metrics.finish(results)
 
-    from nar import report
+    from nar import example, report
 
+    first = run.tasks[0]
+    example.write(run.reasoner, first.algorithm, run.directory, max(first.train_sizes))
     path = report.write_report(run.directory)
     print(report.table(results))
     print(f"report: {path}")
