@@ -52,7 +52,9 @@ class FixedBatch(Batch):
     def ends(self, step: int, device: torch.device | None = None) -> Tensor:
         return (self.lengths_B - 2).clamp(min=0) == step
 
-    def counting(self) -> Tensor:
+    def counting(self) -> Tensor | None:
+        if self.moments == 1:  # there are no hints to predict
+            return None
         return torch.cat([self.lengths_B > step + 1 for step in range(self.moments - 1)])
 
     def uniform(self, logits: Tensor) -> Tensor:

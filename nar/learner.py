@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nar import fixed, parallel
+from nar.adam import Adam
 from nar.batch import Batch
 from nar.config import Config
 from nar.loss import ALONE, total_loss
@@ -45,7 +46,7 @@ class Learner(abc.ABC):
     """What a training loop does with one or several reasoners that learn the same tasks from different seeds."""
 
     reasoners: list[Reasoner]
-    optimizer: torch.optim.Optimizer
+    optimizer: Adam
 
     @abc.abstractmethod
     def step(self, batches: Sequence[Batch], step: int, *, task: int = 0, progress: float = 1.0) -> Tensor:
@@ -69,7 +70,7 @@ class Alone(Learner):
         self.reasoner, self.config, self.ranks, self.recompute = reasoner, config, ranks, recompute
         self.reasoners = [reasoner]
         self.parameters = list(trained(reasoner).values())
-        self.optimizer = torch.optim.Adam(self.parameters, lr=config.learning_rate, fused=True)
+        self.optimizer = Adam(self.parameters, config.learning_rate)
 
     def step(self, batches: Sequence[Batch], step: int, *, task: int = 0, progress: float = 1.0) -> Tensor:
         (batch,) = batches
@@ -79,7 +80,7 @@ class Alone(Learner):
             batch, teacher_forcing=config.teacher_forcing, progress=progress, recompute=self.recompute
         )
         loss = total_loss(batch, rollout, ranks)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         loss.backward()
         ranks.sum_gradients(p for p in self.reasoner.parameters_of(batch.algorithm) if p.requires_grad)
         if config.grad_clip:
@@ -110,10 +111,7 @@ class Stacked(Learner):
         names += [name for name, _ in self.template.named_buffers()]
         states = [dict(r.named_parameters()) | dict(r.named_buffers()) for r in self.reasoners]
         self.constants = {name: torch.stack([state[name].detach() for state in states]) for name in names}
-        self.optimizer = torch.optim.Adam(
-            self.parameters.values(), lr=configs[0].learning_rate, fused=True,
-            capturable=next(iter(self.parameters.values())).is_cuda,
-        )  # fmt: skip
+        self.optimizer = Adam(self.parameters.values(), configs[0].learning_rate)
 
     def step(self, batches: Sequence[Batch], step: int, *, task: int = 0, progress: float = 1.0) -> Tensor:
         shape = self.shape(batches)
@@ -146,7 +144,7 @@ class Stacked(Learner):
                 raise NotStackable(f"{type(self.template.processor).__name__} adds penalties to the loss")
             return total_loss(batch, rollout)
 
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         if len(self.reasoners) == 1:
             alone = [_first(tree) for tree in (self.parameters, self.constants, data)]
             losses = loss_of(*alone).view(1)

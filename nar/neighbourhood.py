@@ -141,7 +141,7 @@ class Dense(Neighbourhood):
         on_gpu = how in ("max", "sum") and gpu.usable(*given)
         if type(message) is MessageMLP and (on_gpu or (how == "max" and cpu.usable(*given))):
             weight_KF, bias_F = self._edges.map.then(edge)
-            pool = functools.partial(gpu.message_pool, how=how) if on_gpu else fused.message_pool
+            pool = functools.partial(gpu.message_pool, how=str(how)) if on_gpu else fused.message_pool
             return pool(
                 self._edges.channels_BNNK,
                 weight_KF,

@@ -30,7 +30,7 @@ def write(study: Study, out_dir: str | Path, against: str | None = None) -> Path
     (out_dir / "report.md").write_text(content, encoding="utf-8")
     (out_dir / "scores.csv").write_text(study_csv.scores(study), encoding="utf-8", newline="")
     (out_dir / "summary.csv").write_text(study_csv.summary(study), encoding="utf-8", newline="")
-    return page.write(study, out_dir)
+    return page.write(study, out_dir, against)
 
 
 def table(study: Study) -> str:

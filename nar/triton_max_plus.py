@@ -9,6 +9,9 @@ summed in a fixed order by blocks that each own a tile of the result. Columns ar
 Shapes: B graphs, N nodes, F features (triplet width). Models stacked by torch.vmap are more graphs.
 """
 
+# Kernels are no functions to Python: pyright sees neither their launch nor their constants.
+# pyright: reportArgumentType=false, reportIndexIssue=false, reportGeneralTypeIssues=false, reportCallIssue=false
+
 from __future__ import annotations
 
 import torch

@@ -15,6 +15,10 @@ the same place goes to one slot per block, and the slots are added up afterwards
 Shapes: G stacked models, B graphs, N nodes, F features, K edge channels, H a slice of L1's outputs.
 """
 
+# Kernels are no functions to Python: pyright sees neither their launch nor their constants.
+# pyright: reportArgumentType=false, reportIndexIssue=false, reportGeneralTypeIssues=false, reportCallIssue=false
+# pyright: reportOptionalMemberAccess=false
+
 from __future__ import annotations
 
 from typing import Any

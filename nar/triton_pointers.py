@@ -8,6 +8,9 @@ the slots are added up afterwards in a fixed order.
 Shapes: G stacked models, B graphs, N nodes, F features, K edge channels.
 """
 
+# Kernels are no functions to Python: pyright sees neither their launch nor their constants.
+# pyright: reportArgumentType=false, reportIndexIssue=false, reportGeneralTypeIssues=false, reportCallIssue=false
+
 from __future__ import annotations
 
 import torch

@@ -12,8 +12,9 @@ from nar import datasets, processors
 from nar.batch import Batch
 from nar.decode import feed_back
 from nar.evaluate import evaluate
-from nar.loss import losses, probe_loss, total_loss
+from nar.loss import losses, total_loss
 from nar.metric import Tally, correct, merge_permutations, tally
+from nar.probe_loss import probe_loss
 from nar.reasoner import Reasoner
 from nar.rollout import Rollout
 from nar.spec import Probe, Spec

@@ -121,32 +121,37 @@ def test_a_mapped_function_may_be_mapped_again():
             torch.testing.assert_close(found[seed, k], aggregate.max_plus(left[seed, k], right[seed]))
 
 
+class Rolled(torch.nn.Module):
+    """Two steps of a processor over fixed inputs, and a number made of what it shows."""
+
+    def __init__(self, processor, inputs):
+        super().__init__()
+        self.processor, self.inputs = processor, inputs
+
+    def forward(self):
+        nodes, graph, channels, weight, bias, adjacency = self.inputs
+        step = Step(nodes, graph, Dense(Edges(channels, EdgeMap(weight, bias)), nodes.shape[1], adjacency))
+        before = self.processor.initial_state(len(nodes), nodes.shape[1], nodes.detach())
+        for _ in range(2):
+            state, before = before, self.processor(step, before)
+        shown = self.processor.readout(step, state, before)
+        return shown.nodes.sin().sum() + (0 if shown.edges is None else torch.sin(shown.edges).sum())
+
+
 @pytest.mark.parametrize("name", ["mpnn", "triplet_gmpnn", "pgn", "pgn_mask", "gat", "gatv2", "deepsets", "v3"])
 def test_processors_over_stacked_parameters(name):
-    """Two steps of several processors of one kind, over the same graphs, and the gradients of all their parameters."""
+    """Several processors of one kind over the same graphs, and the gradients of all their parameters."""
+    adjacency = (torch.rand(2, 5, 5) < 0.5) | torch.eye(5, dtype=torch.bool)
+    inputs = randn(2, 5, 8), randn(2, 8), randn(2, 5, 5, 3), randn(3, 8), randn(8), adjacency
     networks = []
     for seed in range(SEEDS):
         torch.manual_seed(seed)
-        networks.append(processors.build(name, 8).double())
+        networks.append(Rolled(processors.build(name, 8).double(), inputs))
     stacked, buffers = stack_module_state(networks)
-    nodes, channels, graph = randn(2, 5, 8), randn(2, 5, 5, 3), randn(2, 8)
-    weight, bias = randn(3, 8), randn(8)
-    adjacency = (torch.rand(2, 5, 5) < 0.5) | torch.eye(5, dtype=torch.bool)
-    like = nodes.detach()
-
-    def roll(call, initial):
-        step = Step(nodes, graph, Dense(Edges(channels, EdgeMap(weight, bias)), 5, adjacency))
-        state = initial
-        for _ in range(2):
-            before, state = state, call(step, state)
-        shown = networks[0].readout(step, before, state)
-        return shown.nodes.sin().sum() + (0 if shown.edges is None else shown.edges.sin().sum())
-
-    initial = networks[0].initial_state(2, 5, like)
-    found = torch.vmap(lambda p, b: roll(lambda *a: functional_call(networks[0], (p, b), a), initial))(stacked, buffers)
+    found = torch.vmap(lambda p, b: functional_call(networks[0], (p, b), ()))(stacked, buffers)
     found.sum().backward()
     for seed, network in enumerate(networks):
-        value = roll(network, network.initial_state(2, 5, like))
+        value = network()
         torch.testing.assert_close(found[seed], value, rtol=1e-12, atol=1e-12)
         expected = torch.autograd.grad(value, list(network.parameters()), allow_unused=True)
         for (key, _), gradient in zip(network.named_parameters(), expected, strict=True):

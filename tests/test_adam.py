@@ -1,0 +1,83 @@
+"""The optimiser against PyTorch's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from nar.adam import Adam
+
+
+def parameters():
+    torch.manual_seed(0)
+    return [torch.nn.Parameter(torch.randn(shape, dtype=torch.float64)) for shape in ((3, 4), (5,), (2, 2, 2), ())]
+
+
+def take(steps, optimizer, mine, seed, without=()):
+    torch.manual_seed(seed)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        for place, parameter in enumerate(mine):
+            gradient = torch.randn_like(parameter)
+            if place not in without:
+                parameter.grad = gradient
+        optimizer.step()
+
+
+def compare(mine, theirs):
+    for one, other in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+
+
+def test_updates_are_those_of_pytorch_with_and_without_gradients():
+    mine, theirs = parameters(), parameters()
+    ours, reference = Adam(mine, 1e-2), torch.optim.Adam(theirs, lr=1e-2)
+    for seed, without in enumerate([(), (1,), (0, 2), (), (0, 1, 2, 3)]):
+        take(3, ours, mine, seed, without)
+        take(3, reference, theirs, seed, without)
+        compare(mine, theirs)
+
+
+@pytest.mark.parametrize("from_ours", [True, False])
+def test_either_reads_the_states_of_the_other(from_ours):
+    first, second = parameters(), parameters()
+    make = {True: lambda p: Adam(p, 1e-2), False: lambda p: torch.optim.Adam(p, lr=1e-2, fused=True)}
+    one, other = make[from_ours](first), make[not from_ours](second)
+    take(4, one, first, 1, without=(2,))
+    with torch.no_grad():
+        for parameter, value in zip(second, first, strict=True):
+            parameter.copy_(value)
+    other.load_state_dict(one.state_dict())
+    take(3, one, first, 2)
+    take(3, other, second, 2)
+    compare(first, second)
+
+
+def test_a_loaded_state_is_a_copy():
+    mine = parameters()
+    ours = Adam(mine, 1e-2)
+    take(2, ours, mine, 1)
+    again = Adam(parameters(), 1e-2)
+    again.load_state_dict(ours.state_dict())
+    before = again.state[0]["exp_avg"].clone()
+    take(1, ours, mine, 2)
+    assert torch.equal(again.state[0]["exp_avg"], before)
+
+
+def test_training_does_not_load_the_compiler():
+    code = (
+        "import sys, torch\n"
+        "from nar import datasets\n"
+        "from nar.batch import draw\n"
+        "from nar.config import Config\n"
+        "from nar.learner import Alone\n"
+        "from nar.reasoner import Reasoner\n"
+        "config = Config(algo='bfs', processor='mpnn', hidden=8)\n"
+        "batch = draw(datasets.get('bfs'), 4, 2, seed=(0,), random_pos=True)\n"
+        "Alone(Reasoner.from_config(config).train(), config).step([batch], 0)\n"
+        "assert 'torch._inductor' not in sys.modules and 'torch._dynamo' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
