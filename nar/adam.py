@@ -45,8 +45,8 @@ class Adam:
                 }
         states = [self.state[place] for place in places]
         counts = [state["step"] for state in states]
-        torch._foreach_add_(counts, 1)
-        torch._fused_adam_(
+        torch._foreach_add_(counts, 1)  # pyright: ignore[reportPrivateImportUsage]
+        torch._fused_adam_(  # pyright: ignore[reportPrivateImportUsage]
             [self.parameters[place] for place in places],
             [self.parameters[place].grad for place in places],  # type: ignore[arg-type]
             [state["exp_avg"] for state in states],

@@ -43,6 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(["usage: nar COMMAND [--help]", "", "commands:", *lines]))
         return 0 if argv else 2
     command, *rest = argv
+    if command == "--version":
+        from nar import __version__
+
+        print(f"nar {__version__}")
+        return 0
     if command not in COMMANDS:
         console.fail(suggest("command", command, COMMANDS, "nar --help"))
     module, _, function = COMMANDS[command][0].partition(":")
@@ -59,12 +64,16 @@ def _train(argv: list[str]) -> None:
     )
     from nar.train import train_seeds
 
-    train_seeds(config, command=shlex.join(["python", "train.py", *argv]))
+    door = ["python", "train.py"] if sys.argv[0].endswith("train.py") else ["nar", "train"]
+    train_seeds(config, command=shlex.join([*door, *argv]))
 
 
 def _list(argv: list[str]) -> None:
     from nar import datasets, processors
 
+    if {"-h", "--help"} & set(argv):
+        print("usage: nar list [NAME]\n\nall algorithms and processors; with a NAME, that processor and its options")
+        return
     if len(argv) > 1 or (argv and argv[0].startswith("-")):
         raise ValueError(f"nar list takes nothing, or the name of one processor; got {' '.join(argv)!r}")
     if argv:

@@ -80,10 +80,10 @@ def moments(prediction: Prediction, steps: list[int]) -> list[Moment]:
     near = {name: _near(true, name) for name, p in _compared(prediction).items() if p.type is Type.SCALAR}
     found = [Moment("inputs", {name: np.asarray(true.compact[name]) for name in true.spec.inputs})]
     if model.length:
-        found.append(Moment("step 1, given to both", hints_at(true, 0)))
+        found.append(Moment("start, given to both", hints_at(true, 0)))
     for s in steps:
         now, was = hints_at(model, s + 1), hints_at(true, min(s + 1, true.length - 1))
-        found += _pair(f"step {s + 2} of {model.length}", was, now, true.spec, near)
+        found += _pair(f"step {s + 1} of {prediction.steps}", was, now, true.spec, near)
     was, now = ({n: np.asarray(t.compact[n]) for n in t.spec.outputs} for t in (true, model))
     return found + _pair("outputs", was, now, true.spec, near)
 
@@ -98,7 +98,7 @@ def summary(prediction: Prediction) -> list[str]:
         lines.append("Every decision on the way is the algorithm's.")
     else:
         found = _first_wrong(prediction, first - 1)
-        lines.append(f"The model leaves the algorithm's trace at step {first + 1} of {prediction.steps + 1}: {found}.")
+        lines.append(f"The model leaves the algorithm's trace at step {first} of {prediction.steps}: {found}.")
     return lines
 
 

@@ -153,6 +153,8 @@ class Config:
             for name in ("teacher_forcing", "hint_feedback", "reconstruction"):
                 unused = getattr(self, name) == getattr(Config, name)
                 self._check(name, unused, f"left away with --hint-mode {self.hint_mode}, which feeds no hints back")
+        sizes = self.eval_sizes or ()
+        self._check("eval_sizes", len(set(sizes)) == len(sizes), "different sizes")
         self._check("train_sizes", self.train_sizes is None or len(self.train_sizes) > 0, "one size or more")
 
     def _check(self, name: str, holds: bool, wanted: str) -> None:
@@ -191,7 +193,9 @@ class Config:
         if unknown := sorted(values.keys() - known):
             raise ValueError(f"unknown settings {', '.join(unknown)}: this run was made by another version of nar")
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        paths = {name: Path(values[name]) for name in ("out", "init_processor") if values.get(name) is not None}
+        paths: dict[str, Any] = {
+            name: Path(values[name]) for name in ("out", "init_processor") if values.get(name) is not None
+        }
         return cls(**values | paths)
 
     def differences(self, other: Config) -> list[str]:

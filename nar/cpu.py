@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from nar.record import compiled
 
-PARALLEL_FROM = 2**18  # numbers in the largest array below which cutting a batch costs more than it saves
+PARALLEL_FROM = 2**21  # numbers in the largest array below which cutting a batch costs more than it saves
 SAFE = {"nsz", "arcp", "contract"}  # what the compiler may assume; NaN and infinity are kept
 SUMS = SAFE | {"reassoc"}  # and, where numbers are added up, in any order
 
@@ -86,7 +87,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def arrays(*tensors: Tensor) -> list[np.ndarray]:
+def arrays(*tensors: Tensor) -> Any:
     """The same memory for kernels."""
     return [t.detach().numpy() for t in tensors]
 

@@ -36,6 +36,8 @@ def prepare(device: torch.device, threads: int = 0) -> dict[str, str]:
     if threads:
         torch.set_num_threads(threads)
     if device.type == "cuda":
+        if device.index is not None:
+            torch.cuda.set_device(device)  # kernels and streams of ours go to the current device
         torch.set_float32_matmul_precision("high")  # TF32: 10 bits of mantissa in products, float32 sums
         return {"matmul": "tf32"}
     precision = "medium" if fast_products_are_exact() else "highest"

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = (".png", ".svg", ".pdf")
-_STYLE: Any = {"font.size": 9, "svg.fonttype": "none", "font.family": "DejaVu Sans", "svg.hashsalt": "nar"}
+_STYLE: Any = {
+    "font.size": 9, "svg.fonttype": "none", "font.family": "DejaVu Sans", "svg.hashsalt": "nar",
+    "text.parse_math": False,  # names of nodes may have dollar signs
+}  # fmt: skip
 _GAP = 0.12  # inches between panels and around them
 _ANIMATED = 120  # frames at most, inputs and outputs included
 

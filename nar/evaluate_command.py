@@ -102,7 +102,7 @@ def plan(runs: Sequence[Path], settings: Evaluate) -> tuple[list[Job], list[str]
     notes: dict[str, None] = {}
     for run in dict.fromkeys(runs):
         found = _results(run)
-        there = [_key(e) for e in found["evaluations"]]
+        there = [results.key(e) for e in found["evaluations"]]
         terminations = []
         for termination in dict.fromkeys(settings.terminations):
             if reason := _cannot_end(run, found["config"], termination):
@@ -122,7 +122,7 @@ def plan(runs: Sequence[Path], settings: Evaluate) -> tuple[list[Job], list[str]
                 for setting in [{}, *fitting]:
                     for termination in terminations:
                         job = Job(run, algorithm, size, setting, termination)
-                        if setting or not varied or (algorithm.name, size, {}, termination) not in there:
+                        if setting or not varied or (algorithm.name, size, "{}", termination) not in there:
                             jobs.append(job)
     done = {axes.described(job.setting) for job in jobs} | {job.termination for job in jobs}
     for words in [*map(axes.described, varied), *settings.terminations]:
@@ -169,9 +169,7 @@ def write(run: Path, entry: Mapping[str, Any]) -> None:
     """Put an entry into the run's results.json, in the place of one of the same kind; read anew, so that two
     evaluations of one run can go on side by side."""
     found = results.read(run)
-    evaluations = list(found["evaluations"])
-    place = next((i for i, e in enumerate(evaluations) if _key(e) == _key(entry)), len(evaluations))
-    evaluations[place : place + 1] = [dict(entry)]
+    evaluations = results.placed(found["evaluations"], dict(entry))
     checkpoint.write_json(run / "results.json", {**found, "evaluations": evaluations})
 
 
@@ -231,11 +229,6 @@ def _sizes(algorithm: Algorithm, sizes: Sequence[int]) -> list[int]:
         if size < algorithm.min_nodes:
             raise ValueError(f"--sizes {size}: {algorithm.name} needs at least {algorithm.min_nodes} node(s)")
     return list(dict.fromkeys(sizes)) or [protocol.canonical_size(algorithm)]
-
-
-def _key(entry: Mapping[str, Any]) -> tuple[str, int, dict[str, Any], str]:
-    """What an entry is about."""
-    return entry["algorithm"], entry["size"], entry.get("setting") or {}, entry.get("termination", "oracle")
 
 
 def _percent(value: float | None) -> str:

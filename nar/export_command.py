@@ -34,7 +34,8 @@ def main(argv: list[str]) -> None:
     sys.path.insert(0, "")  # my_module:MyProcessor is looked for in the current folder first
     out = export.write(asked, settings.out or Path(asked) / "export", settings.which)
     card = export.read_card(out)
-    scores = ", ".join(f"{e['algorithm']} {e['score']:.1%} at {e['size']}" for e in card["scores"][:8])
+    plain = [e for e in card["scores"] if not e.get("setting") and e.get("termination", "oracle") == "oracle"]
+    scores = ", ".join(f"{e['algorithm']} {e['score']:.1%} at {e['size']}" for e in plain)
     print(f"{out}: {' + '.join(card['algorithms'])} with {card['processor']}, {card['parameters']:,} parameters")
     print(f"scores: {scores or 'none, the run was not evaluated'}")
     print(f'load it with nar.load("{out}")')

@@ -64,9 +64,12 @@ class Feed:
         for item, error in _until_failure(self.items):
             copied = None
             if error is None:
-                with torch.cuda.stream(self.stream):
-                    item = each(item, lambda batch: batch.pinned().to(self.device, non_blocking=True))
-                    copied = self.stream.record_event()
+                try:
+                    with torch.cuda.stream(self.stream):
+                        item = each(item, lambda batch: batch.pinned().to(self.device, non_blocking=True))
+                        copied = self.stream.record_event()
+                except Exception as failure:  # no memory, above all
+                    item, error = None, failure
             while not self.stop.is_set():
                 try:
                     self.ready.put((item, copied, error), timeout=0.1)

@@ -17,6 +17,9 @@ The plain twins are what nar/neighbourhood.py and nar/decode.py do on other devi
 Shapes: B graphs, N nodes, F features, K edge channels, t triplet features; R rows of a block.
 """
 
+# pyright: reportCallIssue=false
+# (kernels take lists of arrays, unpacked before further arguments, which the type checker cannot count)
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -115,31 +115,33 @@ class Stacked(Learner):
 
     def step(self, batches: Sequence[Batch], step: int, *, task: int = 0, progress: float = 1.0) -> Tensor:
         shape = self.shape(batches)
-        data = self.data(batches, step, task, shape)
-        return self.update(data, batches[0].algorithm, batches[0].spec, batches[0].nodes, shape[0], progress)
+        data = self.data(batches, step, task, shape, progress)
+        return self.update(data, batches[0].algorithm, batches[0].spec, batches[0].nodes, shape[0])
 
     def shape(self, batches: Sequence[Batch]) -> tuple[int, int]:
         """Moments and runs that there must be room for."""
         return max(b.lengths[0] for b in batches), max(fixed.most_runs(b) for b in batches)
 
-    def data(self, batches: Sequence[Batch], step: int, task: int, shape: tuple[int, int]) -> dict[str, Any]:
-        """The stacked data of one step, noise included."""
+    def data(
+        self, batches: Sequence[Batch], step: int, task: int, shape: tuple[int, int], progress: float
+    ) -> dict[str, Any]:
+        """The stacked data of one step, with its noise, and the share of the training that is done."""
         moments, runs = shape
         noise: list[list[Tensor]] = []
         dtype = next(iter(self.parameters.values())).dtype
         for config, batch in zip(self.configs, batches, strict=True):
             torch.manual_seed(mix(config.seed, step, 0, task))
             noise.append(fixed.uniform_numbers(batch, moments, kept(batch), dtype))
-        return fixed.tensors(batches, moments, runs, noise)
+        data = fixed.tensors(batches, moments, runs, noise)
+        return data | {"progress": torch.full((len(batches),), progress, dtype=dtype, device=data["lengths"].device)}
 
-    def update(
-        self, data: dict[str, Any], algorithm: str, spec: Spec, nodes: int, moments: int, progress: float
-    ) -> Tensor:
+    def update(self, data: dict[str, Any], algorithm: str, spec: Spec, nodes: int, moments: int) -> Tensor:
         """One update; a function of tensors alone, which a CUDA graph can record."""
 
         def loss_of(parameters: dict[str, Tensor], constants: dict[str, Tensor], data: dict[str, Any]) -> Tensor:
             batch = fixed.batch_of(data, algorithm, spec, nodes, moments)
-            rollout = functional_call(self.template, parameters | constants, (batch,), {"progress": progress})
+            options = {"progress": data["progress"]}
+            rollout = functional_call(self.template, parameters | constants, (batch,), options)
             if rollout.penalties:
                 raise NotStackable(f"{type(self.template.processor).__name__} adds penalties to the loss")
             return total_loss(batch, rollout)
@@ -149,7 +151,7 @@ class Stacked(Learner):
             alone = [_first(tree) for tree in (self.parameters, self.constants, data)]
             losses = loss_of(*alone).view(1)
         else:
-            losses = torch.vmap(loss_of)(self.parameters, self.constants, data)
+            losses = torch.vmap(loss_of)(dict[str, Tensor](self.parameters), self.constants, data)
         losses.sum().backward()
         if limit := self.configs[0].grad_clip:
             gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
@@ -173,8 +175,11 @@ class Stacked(Learner):
         ]
 
     def load_optimizer_states(self, states: Sequence[dict[str, Any]]) -> None:
+        device = next(iter(self.parameters.values())).device
+
         def joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-            return {n: parts[0][n] if n == "step" else torch.stack([p[n] for p in parts]) for n in parts[0]}
+            found = {n: [part[n].to(device) for part in parts] for n in parts[0]}
+            return {n: values[0] if n == "step" else torch.stack(values) for n, values in found.items()}
 
         merged = {k: joined([state["state"][k] for state in states]) for k in states[0]["state"]}
         groups = self.optimizer.state_dict()["param_groups"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -44,7 +45,8 @@ def kept_bytes(reasoner: Reasoner, batch: Batch) -> int:
 def free_bytes(device: torch.device) -> int:
     """Memory that is free on the device; on a CPU, that of the machine (of what a container may use, if it says so)."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + reusable
     try:
         with open("/proc/meminfo") as file:
             facts = dict(line.split(":", 1) for line in file)
@@ -59,8 +61,21 @@ def free_bytes(device: torch.device) -> int:
     return free
 
 
-def recompute(reasoner: Reasoner, batch: Batch, memory: str, device: torch.device, copies: int = 1) -> bool:
-    """Should states between steps be all that is kept? `memory`: fast, small or auto; `copies`: seeds at once."""
+def recompute(
+    reasoner: Reasoner, batches: Sequence[Batch], memory: str, device: torch.device, *, stacked: int = 0
+) -> bool:
+    """Should states between steps be all that is kept?
+
+    `batches`: of every task, one of its largest graphs; `memory`: fast, small or auto; `stacked`: so many seeds at
+    once, in batches where every sample stays for the steps of the longest, rounded up by half at most.
+    """
     if memory != "auto":
         return memory == "small"
-    return copies * kept_bytes(reasoner, batch.to(device)) > SHARE * free_bytes(device)
+    needed = 0.0
+    for batch in batches:
+        kept = kept_bytes(reasoner, batch.to(device))
+        if stacked:
+            ragged = sum(max(1, length - 1) for length in batch.lengths)
+            kept = kept * stacked * 1.5 * len(batch) * batch.steps / ragged
+        needed = max(needed, kept)
+    return needed > SHARE * free_bytes(device)

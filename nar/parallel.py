@@ -81,7 +81,9 @@ def join(device: torch.device) -> tuple[Ranks, torch.device]:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return Ranks(), device
-    if device.type == "cuda" and device.index is None:
+    if device.type == "cuda" and device.index is not None:
+        raise ValueError(f"--device {device}: every process of torchrun takes a GPU of its own; leave it away")
+    if device.type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")

@@ -238,6 +238,8 @@ class Reasoner(nn.Module):
         """The parameters that this algorithm uses: those of the processors and of its own encoders and decoders."""
         names = [name for name in self.specs if name != algorithm]
         others = [part for name in names for part in (*self.coders(name), self.halting_head(name)) if part is not None]
+        if self.reconstruction is not None:
+            others += [self.reconstruction.decoder(name) for name in names]
         foreign = {id(p) for part in others for p in part.parameters()}
         return (p for p in self.parameters() if id(p) not in foreign)
 

@@ -42,7 +42,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from nar.decode import Decoder
+from nar.decode import Decoder, Noise
 from nar.encode import Edges, dense
 from nar.layers import linear, stacked
 from nar.neighbourhood import Dense
@@ -132,7 +132,7 @@ class Reconstruction(nn.Module):
         live: int,
         misses: Misses,
         *,
-        noise: torch.Generator | bool,
+        noise: Noise,
         generator: torch.Generator | None,
     ) -> tuple[Step, _View]:
         """`step` and `view` (what processor and decoders are given) with y* in the place of y.
@@ -169,7 +169,7 @@ class Reconstruction(nn.Module):
                 )
                 misses.add(name, batch.spec[name], value, target, mask)  # type: ignore[arg-type]
         if masking:
-            fresh, pairs = averaged(fresh, copies), None if pairs is None else averaged(pairs, copies)
+            fresh, pairs = averaged(fresh, copies), None if pairs is None else averaged(pairs, copies)  # type: ignore[arg-type]
         nodes, edges = self.join_nodes(view.nodes, fresh), view.edges
         if self.join_edges is not None:
             edges = Edges(self.join_edges(edges.features(), pairs), run.built)

@@ -46,7 +46,7 @@ class CudaGraphs:
         self.pool = torch.cuda.graph_pool_handle()
 
     def warm_up(self, step: Compute) -> Tensor:
-        before = torch.cuda.current_stream()
+        before = torch.cuda.current_stream(self.stream.device)
         self.stream.wait_stream(before)
         with torch.cuda.stream(self.stream):
             result = step()
@@ -55,7 +55,8 @@ class CudaGraphs:
 
     def record(self, step: Compute) -> tuple[Callable[[], None], Tensor]:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+        # thread_local: the feed's thread allocates and copies meanwhile
+        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
             result = step()
         return graph.replay, result
 
@@ -87,10 +88,10 @@ class Recorded(Stacked):
     def step(self, batches: Sequence[Batch], step: int, *, task: int = 0, progress: float = 1.0) -> Tensor:
         shape, first = self.shape(batches), batches[0]
         key = (first.algorithm, first.nodes, *shape)
-        data = self.data(batches, step, task, shape)
+        data = self.data(batches, step, task, shape, progress)
 
         def compute() -> Tensor:
-            return self.update(data, first.algorithm, first.spec, first.nodes, shape[0], progress)
+            return self.update(data, first.algorithm, first.spec, first.nodes, shape[0])
 
         if key not in self.graphs:
             self.seen[key] = self.seen.get(key, 0) + 1

@@ -182,7 +182,7 @@ def _results_table(found: Results) -> str:
             f"{e['seconds']:,.2f}", f"{e['data']['set']} `{e['data']['sha256'][:10]}`",
         ))  # fmt: skip
     header = _columns(True, ended, "algorithm", "n", "ended by", "extrapolation", "score", "exact", "valid", "graphs",
-                      "steps", "seconds", "data")  # fmt: skip
+                      "taken" if ended else "steps", "seconds", "data")  # fmt: skip
     return markdown.table(header, rows)
 
 

@@ -21,7 +21,7 @@ knew one algorithm per run, is read as schema 2.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,4 +86,18 @@ def by_algorithm(results: Results) -> dict[str, list[Evaluation]]:
     found: dict[str, list[Evaluation]] = {}
     for e in results["evaluations"]:
         found.setdefault(e["algorithm"], []).append(e)
+    return found
+
+
+def key(entry: Evaluation) -> tuple[str, int, str, str]:
+    """What an evaluation is of: algorithm, size, setting and termination."""
+    setting = json.dumps(entry.get("setting") or {}, sort_keys=True)
+    return entry["algorithm"], entry["size"], setting, entry.get("termination", "oracle")
+
+
+def placed(evaluations: Sequence[Evaluation], entry: Evaluation) -> list[Evaluation]:
+    """The evaluations with this one, in the place of one of the same key."""
+    found = list(evaluations)
+    place = next((i for i, other in enumerate(found) if key(other) == key(entry)), len(found))
+    found[place : place + 1] = [entry]
     return found

@@ -106,7 +106,7 @@ def roll_out(
     kept = len(batch)
     misses = Misses()
 
-    def advance(state: Any, hints: dict[str, Tensor], s: int) -> tuple[Any, _View, dict[str, Tensor], Notes]:
+    def advance(state: Any, hints: dict[str, Tensor], s: int, kept: int) -> tuple[Any, _View, dict[str, Tensor], Notes]:
         """The state after step s, what decoders see of it, the predicted hints, and what the processor noted."""
         step, view = run.step(hints, kept, afresh=recompute)
         if reasoner.reconstruction is not None:
@@ -129,10 +129,10 @@ def roll_out(
                 if forcing > 0:
                     hints = _force(batch, s, hints, forcing, generator, run.reference.dtype)
         if recompute:
-            state, view, latest, notes = checkpoint(advance, state, hints, s, use_reentrant=False)  # type: ignore[misc]
+            state, view, latest, notes = checkpoint(advance, state, hints, s, kept, use_reentrant=False)  # type: ignore[misc]
             view = dataclasses.replace(view, edges=Edges(view.edges.channels_BNNK, run.looked_up))
         else:
-            state, view, latest, notes = advance(state, hints, s)
+            state, view, latest, notes = advance(state, hints, s, kept)
         run.notes.add(notes)
         last_views.add(view, s)
         if reasoner.hint_mode != "none":
@@ -140,7 +140,8 @@ def roll_out(
             predictions.append(feed_back(batch.spec, told, how="hard") if decide_hints else told)
         if states is not None:
             states.append(state)
-        if halting is not None:
+        # with pondering the head is not told the end, and in evaluation it is asked only where it decides
+        if halting is not None and (ponders or reasoner.halting == "supervised" or termination == "learned"):
             halts.append(halting(view.nodes, view.graph))
         if ponders:
             step_outputs.append(view.decode(decoder, Stage.OUTPUT, noise))

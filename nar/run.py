@@ -13,7 +13,7 @@ from nar.batch import Batch
 from nar.config import Config
 from nar.evaluate import evaluate
 from nar.reasoner import Reasoner
-from nar.results import SCHEMA
+from nar.results import SCHEMA, read
 from nar.run_directory import Metrics, open_run, provenance
 from nar.tasks import Task, settled, tasks, validation_set
 
@@ -27,7 +27,7 @@ class Run:
         self.config = config = settled(config)
         self.on, self.ranks = on, ranks
         self.reasoner = Reasoner.from_config(config)
-        if config.init_processor is not None:
+        if config.init_processor is not None and not (config.resume and (config.run_dir / "last.pt").is_file()):
             take_processor(self.reasoner, config.init_processor)
         if config.freeze == "processor":
             self.reasoner.processor.requires_grad_(False)
@@ -49,8 +49,10 @@ class Run:
             self.reasoner.load_parameters(resumed["model"], self.directory / "last.pt")
             self.optimizer = resumed["optimizer"]
             self.step, self.seconds = resumed["step"], resumed["seconds"]
-            if self.best_file.is_file():  # may be newer than last.pt; the same steps would find the same best again
-                self.best = checkpoint.load(self.best_file)["best"]
+            if self.best_file.is_file():
+                best = checkpoint.load(self.best_file)["best"]
+                if best["step"] <= self.step:  # a newer one beat all before it: the same steps find it again
+                    self.best = best
 
     @property
     def best_file(self) -> Path:
@@ -63,16 +65,23 @@ class Run:
 
     def mean_loss(self) -> float:
         """Of the steps since it was last asked for; ValueError where one is not a finite number."""
-        losses = torch.stack(self.logged).tolist()
+        losses = self.check_losses()
         self.logged.clear()
+        return sum(losses) / len(losses)
+
+    def check_losses(self) -> list[float]:
+        """The losses that have not been looked at yet; ValueError where one is not a finite number."""
+        losses = torch.stack(self.logged).tolist() if self.logged else []
         for place, loss in enumerate(losses):
             if not math.isfinite(loss):
                 step = self.step - len(losses) + place + 1
+                saved = (self.directory / "last.pt").is_file()
                 raise ValueError(
-                    f"the loss became {loss} at step {step}; lower --learning-rate (now {self.config.learning_rate}) "
-                    f"or --grad-clip; {self.directory} keeps the checkpoints made before"
+                    f"the loss became {loss} at step {step} (seed {self.config.seed}); lower --learning-rate (now "
+                    f"{self.config.learning_rate}) or --grad-clip"
+                    + (f" in another --out; {self.directory} keeps the checkpoints made before" if saved else "")
                 )
-        return sum(losses) / len(losses)
+        return losses
 
     def validate(self, mean_loss: float, facts: dict[str, Any]) -> None:
         """Score the validation graphs, write the metrics, keep the parameters if they are the best so far."""
@@ -101,8 +110,7 @@ class Run:
 
     def save_last(self, optimizer: dict[str, Any]) -> None:
         """The checkpoint from which the run can be resumed."""
-        if self.logged:
-            self.logged = [torch.tensor(self.mean_loss())]  # never keep parameters that are no numbers
+        self.check_losses()  # never keep parameters that are no numbers
         state = {"model": self._parameters(), "optimizer": optimizer, "config": self.config.to_dict()}
         checkpoint.save(self.directory / "last.pt", {**state, "step": self.step, "seconds": self.seconds})
 
@@ -121,6 +129,13 @@ class Run:
             self.best = {"step": self.step, "score": -math.inf, "loss": math.inf}
             self.save_best()
         self.reasoner.load_state_dict(checkpoint.load(self.best_file, self.on)["model"])
+
+    def earlier_evaluations(self) -> list[Any]:
+        """Those of the same parameters, from before the run was resumed."""
+        if not self.resumed or not (self.directory / "results.json").is_file():
+            return []
+        found = read(self.directory)
+        return list(found["evaluations"]) if found["run"]["best_step"] == self.best["step"] else []
 
     def results(self, command: str, chosen: dict[str, str], *, stacked: list[int] | None = None) -> dict[str, Any]:
         """results.json without evaluations; `chosen`: how the device was set up, `stacked`: seeds computed together."""
@@ -155,7 +170,7 @@ def take_processor(reasoner: Reasoner, source: Path) -> None:
     """Start with the processor of another run, export or checkpoint; ValueError where it is another network."""
     from nar import predict
 
-    theirs = predict.load(source).processor
+    theirs, mine = predict.load(source).processor, reasoner.processor
     if type(theirs) is not type(reasoner.processor):
         raise ValueError(
             f"--init-processor {source}: that processor is a {type(theirs).__name__}, this run's a "
@@ -168,3 +183,15 @@ def take_processor(reasoner: Reasoner, source: Path) -> None:
             f"--init-processor {source}: its parameters have other shapes; --hidden and the processor's options must "
             "be those of that run"
         ) from error
+    options = [_options(processor) for processor in (mine, theirs)]
+    if options[0] != options[1]:
+        differ = ", ".join(n for n in options[0] if options[0][n] != options[1].get(n))
+        raise ValueError(f"--init-processor {source}: that processor was made with other options ({differ})")
+
+
+def _options(processor: Any) -> dict[str, Any]:
+    """What a processor was told, beside the shapes of its parameters."""
+    plain = (bool, int, float, str, tuple)
+    return {
+        n: v for n, v in vars(processor).items() if n != "training" and not n.startswith("_") and isinstance(v, plain)
+    }

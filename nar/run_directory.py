@@ -35,7 +35,7 @@ def open_run(config: Config, *, write: bool = True) -> dict[str, Any] | None:
             earlier = Config.from_dict(json.loads(settings.read_text()))
         except (json.JSONDecodeError, TypeError, AttributeError) as error:
             raise ValueError(f"{settings} cannot be read ({error}); choose another --out") from error
-        if differences := config.differences(earlier):
+        if last.is_file() and (differences := config.differences(earlier)):  # else the run never came to anything
             raise ValueError(f"{run_dir} holds a run with {'; '.join(differences)}; choose another --out")
         if last.is_file() and not config.resume:
             done = _checkpoint_of(config, last)["step"]

@@ -29,6 +29,7 @@ from nar.evaluate import entry
 from nar.feed import Feed
 from nar.learner import Alone, Learner, Stacked, why_not_stackable
 from nar.recorded import Recorded
+from nar.results import placed
 from nar.run import Run
 from nar.tasks import affordable, training_batch
 from nar.workers import made
@@ -57,7 +58,10 @@ def train_seeds(config: Config, *, command: str = "") -> list[dict[str, Any]]:
 
     # loop
     stacked = _stackable(runs, tell) if len(runs) > 1 or (on.type == "cuda" and ranks.world == 1) else False
-    with interruptible("step") as interrupted:
+    with interruptible("step") as interrupted, contextlib.ExitStack() as files:
+        if ranks.first:
+            for run in runs:
+                files.enter_context(run.open_metrics())
         for group, until in _phases(runs, stacked and len(runs) > 1):
             if interrupted.is_set():
                 break
@@ -79,8 +83,9 @@ def train_seeds(config: Config, *, command: str = "") -> list[dict[str, Any]]:
     if len(found) > 1:
         from nar import study, study_report
 
-        folder = config.out or Path("runs") / f"{config.title}-{config.processor}-seeds".replace(":", ".")
-        path = study_report.write(study.read([run.directory for run in runs if run.step]), folder)
+        name = f"{config.title}-{config.processor}-seeds".replace(":", ".")
+        folder = Path("runs") / name if config.out is None else Path(config.out)
+        path = study_report.write(study.read([run.directory for run in runs if run.metrics]), folder)
         print(f"report of all seeds: {path}")
     return found
 
@@ -99,14 +104,26 @@ def _introduce(runs: Sequence[Run], tell: Callable[[str], None]) -> None:
 def _stackable(runs: Sequence[Run], tell: Callable[[str], None]) -> bool:
     """Can the runs be computed as one, or (a single one) be recorded on a GPU? Says why not."""
     first = runs[0]
+    instead = "one after the other" if len(runs) > 1 else "without CUDA graphs"
     for task in first.tasks:
         size = dataclasses.replace(first.config, train_sizes=task.train_sizes[:1], batch_size=2)
         batch = training_batch(task.algorithm, size, 0).to(first.on)
         if reason := why_not_stackable(first.reasoner, first.config, batch):
-            instead = "one after the other" if len(runs) > 1 else "without CUDA graphs"
             tell(f"trained {instead}: {reason}")
             return False
+    if _recompute(first, len(runs)):
+        tell(f"trained {instead}: there is too little memory to keep all steps of all samples")
+        return False
     return True
+
+
+def _recompute(run: Run, stacked: int = 0) -> bool:
+    """Is there no room to keep everything for the backward pass? See memory.recompute."""
+    largest = [
+        training_batch(task.algorithm, dataclasses.replace(run.config, train_sizes=(max(task.train_sizes),)), 0)
+        for task in run.tasks
+    ]
+    return memory.recompute(run.reasoner, largest, run.config.memory, run.on, stacked=stacked)
 
 
 def _phases(runs: Sequence[Run], together: bool) -> Iterator[tuple[list[Run], int]]:
@@ -124,18 +141,9 @@ def _phases(runs: Sequence[Run], together: bool) -> Iterator[tuple[list[Run], in
 def _learner(runs: Sequence[Run], stacked: bool) -> Learner:
     first = runs[0]
     config, reasoners = first.config, [run.reasoner for run in runs]
-    largest = max(first.tasks, key=lambda task: max(task.train_sizes, default=0))
-    at = dataclasses.replace(config, train_sizes=(max(largest.train_sizes),))
-    recompute = memory.recompute(
-        first.reasoner, training_batch(largest.algorithm, at, 0), config.memory, first.on, len(runs)
-    )
     learner: Learner
-    if not stacked or recompute:
-        if len(runs) > 1:
-            raise ValueError(
-                f"{len(runs)} seeds at once need more memory than there is; train them one by one, with --memory small"
-            )
-        learner = Alone(first.reasoner, config, ranks=first.ranks, recompute=recompute)
+    if not stacked:
+        learner = Alone(first.reasoner, config, ranks=first.ranks, recompute=_recompute(first))
     else:
         graphs = first.on.type == "cuda" and config.cuda_graphs == "auto"
         learner = (Recorded if graphs else Stacked)(reasoners, [run.config for run in runs])
@@ -169,13 +177,10 @@ def _learn(runs: list[Run], until: int, stacked: bool, interrupted: threading.Ev
     )
     for run in runs:
         run.reasoner.train()
-    started, before = time.perf_counter(), first.seconds
+    started, before = time.perf_counter(), [run.seconds for run in runs]
     interval = 0.5 if sys.stderr.isatty() else 30.0
     with contextlib.ExitStack() as stack:
         feed = stack.enter_context(Feed(batches, on))
-        for run in runs:
-            if ranks.first:
-                stack.enter_context(run.open_metrics())
         bar = stack.enter_context(
             tqdm(total=config.steps, initial=first.step, unit="step", mininterval=interval, disable=not ranks.first)
         )
@@ -186,12 +191,11 @@ def _learn(runs: list[Run], until: int, stacked: bool, interrupted: threading.Ev
                 learner.step(items[task], step, task=task, progress=step / config.steps) for task in range(len(items))
             ]
             seconds = time.perf_counter() - started
-            for run, loss in zip(runs, torch.stack(losses).mean(0), strict=True):
+            for run, loss, so_far in zip(runs, torch.stack(losses).mean(0), before, strict=True):
                 run.logged.append(loss)
-                run.step, run.seconds = step + 1, before + seconds
+                run.step, run.seconds = step + 1, so_far + seconds
             if on.type == "cpu" and not torch.isfinite(torch.stack([run.logged[-1] for run in runs])).all():
-                for run in runs:
-                    run.mean_loss()  # says which, and where
+                _give_up(runs, learner)
             if not ranks.first:
                 first.logged.clear()
                 continue
@@ -216,6 +220,19 @@ def _save(runs: Sequence[Run], learner: Learner) -> None:
         run.save_last(state)
 
 
+def _give_up(runs: Sequence[Run], learner: Learner) -> None:
+    """One run's loss is no number any more: keep the others, and say which."""
+    failed: list[tuple[Run, ValueError]] = []
+    for run, state in zip(runs, learner.optimizer_states(), strict=True):
+        try:
+            run.save_last(state)
+        except ValueError as error:
+            failed.append((run, error))
+    others = [str(run.config.seed) for run in runs if run not in [run for run, _ in failed]]
+    go_on = f"; the other seeds go on with --seeds {' '.join(others)} --resume" if others else ""
+    raise ValueError(f"{failed[0][1]}{go_on}")
+
+
 def _postfix(runs: Sequence[Run], losses: Sequence[float], waiting: float) -> str:
     """Of several seeds, means."""
     best = sum(run.best["score"] for run in runs) / len(runs)
@@ -232,6 +249,7 @@ def _evaluate(
 ) -> dict[str, Any]:
     """Test the best parameters at every size, write results.json after each, and the report."""
     samples = run.config.eval_samples
+    results["evaluations"] = run.earlier_evaluations()
     wanted = []
     for task in run.tasks:
         sizes = list(task.eval_sizes)
@@ -251,9 +269,10 @@ def _evaluate(
                 break
             for end in ["oracle"] if run.config.halting == "none" else ["oracle", "learned"]:
                 found = entry(run.reasoner, task.algorithm, size, samples=samples, termination=end)
-                results["evaluations"].append(found)
+                results["evaluations"] = placed(results["evaluations"], found)
             checkpoint.write_json(run.directory / "results.json", results)
-    checkpoint.write_json(run.directory / "results.json", results)
+    if results["evaluations"] or not wanted:
+        checkpoint.write_json(run.directory / "results.json", results)
     if run.metrics is not None:
         run.metrics.finish(results)
 

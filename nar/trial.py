@@ -101,7 +101,7 @@ class Result:
 
     def seen(self) -> list[Tensor]:
         """Hidden state and readout: what has nodes for its axes."""
-        return [self.hidden, self.readout.nodes, *([] if self.readout.edges is None else [self.readout.edges])]
+        return [self.hidden, self.readout.nodes, *([] if self.readout.edges is None else [self.readout.edges])]  # type: ignore[list-item]
 
     def everything(self) -> list[Tensor]:
         """Parts of a state that are there, and the readout."""

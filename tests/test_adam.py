@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 
@@ -50,7 +51,7 @@ def test_either_reads_the_states_of_the_other(from_ours):
     with torch.no_grad():
         for parameter, value in zip(second, first, strict=True):
             parameter.copy_(value)
-    other.load_state_dict(one.state_dict())
+    other.load_state_dict(copy.deepcopy(one.state_dict()))  # PyTorch keeps the tensors themselves
     take(3, one, first, 2)
     take(3, other, second, 2)
     compare(first, second)

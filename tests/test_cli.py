@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nar import checkpoint, cli, datasets
-from nar import train as training
+from nar import checkpoint, cli, datasets, learner, run, run_directory
 
 ROOT = Path(__file__).parent.parent
 TINY = (
@@ -278,7 +277,7 @@ def test_a_full_disk_costs_nothing_that_was_there(name, how, nar, finished, monk
         else:
             patch.setattr(os, "replace", replace)
         # best.pt is written where a step is better than all before: make the first one so
-        scores = training.evaluate
+        scores = run.evaluate
 
         def better(*rest, **options):
             found = scores(*rest, **options)
@@ -288,7 +287,7 @@ def test_a_full_disk_costs_nothing_that_was_there(name, how, nar, finished, monk
                 found.loss = 0.0
             return found
 
-        patch.setattr(training, "evaluate", better)
+        patch.setattr(run, "evaluate", better)
         found = nar(*RESUME)
     lines = assert_one_line(found, "no space left on device", f"run/{name}", "free some space and resume")
     assert len([line for line in lines if "error" in line]) == 1
@@ -305,7 +304,7 @@ def test_a_full_disk_while_metrics_are_written(nar, finished, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Metrics, "write", full)
+        patch.setattr(run_directory.Metrics, "write", full)
         found = nar(*RESUME)
     assert_one_line(found, "no space left on device", "metrics.jsonl")
     assert len((finished / "metrics.jsonl").read_text().splitlines()) == 2
@@ -313,12 +312,12 @@ def test_a_full_disk_while_metrics_are_written(nar, finished, monkeypatch):
 
 
 def test_a_loss_that_is_no_number(nar, tmp_path, monkeypatch):
-    real = training.total_loss
-    monkeypatch.setattr(training, "total_loss", lambda batch, rollout: real(batch, rollout) * float("inf"))
+    real = learner.total_loss
+    monkeypatch.setattr(learner, "total_loss", lambda *rest: real(*rest) * float("inf"))
     assert_one_line(nar("train", *TINY, "--out", "run"), "the loss became", "--learning-rate")
 
 
 def test_our_own_mistakes_keep_their_traceback(nar, monkeypatch):
-    monkeypatch.setattr(training, "total_loss", lambda batch, rollout: 1 / 0)
+    monkeypatch.setattr(learner, "total_loss", lambda *rest: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         nar("train", *TINY, "--out", "run")

@@ -54,9 +54,9 @@ def test_every_step_is_drawn_beside_the_algorithms(right):
     titles = list(panels(page))
     assert titles[:4] == [
         "inputs",
-        "step 1, given to both",
-        "algorithm: step 2 of 4",
-        "model: step 2 of 4, nothing wrong",
+        "start, given to both",
+        "algorithm: step 1 of 3",
+        "model: step 1 of 3, nothing wrong",
     ]
     assert titles[-2:] == ["algorithm: outputs", "model: outputs, nothing wrong"] and len(titles) == 4 + 4 + 2
     for left, other in zip(page.axes[::2], page.axes[1::2], strict=True):
@@ -68,11 +68,11 @@ def test_what_is_wrong_is_red_and_counted(right):
     """`d` of node 2 (true: 2.5, range 0 to 2.75) is off by a lot, that of node 1 by little; a mask is wrong."""
     wrong = changed(right, d=(1, 2, 9.0), msk=(1, 3, 0))
     wrong.hints["d"][1, 1] += 0.05
-    axes = panels(comparison.figure(wrong, 4))["model: step 3 of 4, 2 wrong"]
+    axes = panels(comparison.figure(wrong, 4))["model: step 2 of 3, 2 wrong"]
     assert red(axes) == ["9"]
     rims = [patch for patch in axes.patches if patch.get_edgecolor()[:3] == pytest.approx((213 / 255, 94 / 255, 0))]
     assert len([patch for patch in rims if type(patch).__name__ == "Circle"]) == 1
-    assert comparison.summary(wrong)[1] == "The model leaves the algorithm's trace at step 3 of 4: msk at d."
+    assert comparison.summary(wrong)[1] == "The model leaves the algorithm's trace at step 2 of 3: msk at d."
     assert comparison.summary(right)[1] == "Every decision on the way is the algorithm's."
 
 
@@ -83,7 +83,7 @@ def test_of_many_steps_the_first_the_first_wrong_and_the_last_are_drawn():
     assert comparison.steps_shown(right, 7) == list(range(7)) and comparison.steps_shown(right, 6) == [0, 6]
     wrong = changed(right, reach_h=(3, 7, 1))
     assert comparison.steps_shown(wrong, 6) == [0, 3, 6]
-    assert "model: step 5 of 8, 1 wrong" in panels(comparison.figure(wrong, 3))
+    assert "model: step 4 of 7, 1 wrong" in panels(comparison.figure(wrong, 3))
     with pytest.raises(ValueError, match="moments must be at least 2"):
         right.draw(moments=1)
 
@@ -104,8 +104,8 @@ def test_short_names_stand_in_the_nodes_long_ones_are_listed(graph, right):
 def test_longer_and_shorter_than_the_trace(graph):
     reasoner = references.compiled("bellman_ford")
     long = panels(reasoner.run(graph, source="a", steps=6).draw(moments=6))
-    assert "model: step 7 of 7, nothing wrong" in long
-    assert "model: step 2 of 2, nothing wrong" in panels(reasoner.run(graph, source="a", steps=1).draw())
+    assert "model: step 6 of 6, nothing wrong" in long
+    assert "model: step 1 of 1, nothing wrong" in panels(reasoner.run(graph, source="a", steps=1).draw())
 
 
 def test_a_model_without_hints(graph):

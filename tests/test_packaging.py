@@ -37,7 +37,7 @@ def test_wheel_holds_the_tree_and_nothing_else(wheel):
         f"{target}/{path.name}"
         for folder, target in FOLDERS.items()
         for path in (ROOT / folder).iterdir()
-        if path.suffix in {".py", ".json", ".toml"} or path.name == "py.typed"
+        if path.suffix in {".py", ".json", ".toml", ".css"} or path.name == "py.typed"
     }
     assert {"nar/py.typed", "nar/published.json", "nar/datasets/bellman_ford.py", "nar/processors/mpnn.py"} <= expected
     found = {name for name in wheel[0] if ".dist-info/" not in name}
