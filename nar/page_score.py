@@ -9,7 +9,18 @@ from nar.page_axis import Axis, linear_axis, log_axis, percent_axis, size_axis
 from nar.page_chart import Chart
 from nar.page_html import NOTHING, Markup, Panel, details, element, figure, join, known, number, table
 from nar.page_legend import legend, mark_swatch, shade_swatch, swatch
-from nar.page_view import View, chunks, interval, is_share, mean_written, part, seeds_written, values, written
+from nar.page_view import (
+    View,
+    chunks,
+    interval,
+    is_share,
+    mean_written,
+    part,
+    seeds_written,
+    trained_of,
+    values,
+    written,
+)
 from nar.published import Score
 from nar.study import Cell
 
@@ -93,7 +104,7 @@ def _panels(view: View, algorithm: str, name: str) -> tuple[list[Panel], list[Sc
     found = [value for cell in cells for _, value in values(cell, name)]
     if name == "score" and share:
         found += [score.mean / 100 for cell in cells for score in _published(cell)]
-    trained, used = view.trained(algorithm), []
+    trained, used = view.trained_by_all(algorithm), []
     y = percent_axis(f"{_NAMES[name]} (%)", found) if share else _error_axis(found)
     made = []
     portions = chunks(labels)
@@ -166,8 +177,8 @@ def results_table(view: View) -> Markup:
     """One row per algorithm, label and size."""
     rows = []
     for algorithm, label in view.pairs():
-        trained = view.trained(algorithm)
         for cell in view.plain(algorithm, label):
+            trained = sorted({size for run in cell.runs for size in trained_of(run, algorithm)})
             times = f"{cell.size / trained[-1]:.3g}x" if trained else NOTHING
             steps = [cell.entries[0].get(name) for name in ("steps_mean", "steps_max")]
             needed = "/".join(number(value) for value in steps if known(value))

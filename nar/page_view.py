@@ -57,9 +57,10 @@ class View:
         return sorted({cell.size for label in self.labels for cell in self.plain(algorithm, label)})
 
     def shared_sizes(self, algorithm: str) -> list[int]:
-        """The sizes at which every label of the algorithm was evaluated; all sizes where there is none."""
-        found = [{cell.size for cell in self.plain(algorithm, label)} for label in self.labels_of(algorithm)]
-        return sorted(set.intersection(*found)) if found and set.intersection(*found) else self.sizes(algorithm)
+        """The sizes at which most labels of the algorithm were evaluated: all of them, if there are such sizes."""
+        found = [size for label in self.labels_of(algorithm) for size in {c.size for c in self.plain(algorithm, label)}]
+        most = max(map(found.count, found), default=0)
+        return sorted({size for size in found if found.count(size) == most})
 
     def headline(self, algorithm: str) -> int | None:
         """The size to speak of: that of the canonical CLRS-30 test set if all labels were evaluated on it, else the
@@ -89,12 +90,19 @@ class View:
             if algorithm in run.results["run"]["algorithms"] and label in (None, run.label)
         ]
 
+    def trained_by_all(self, algorithm: str) -> list[int]:
+        """The sizes of `trained` that are extrapolation for no label."""
+        limits = [max(sizes, default=0) for run in self.runs(algorithm) if (sizes := trained_of(run, algorithm))]
+        return [size for size in self.trained(algorithm) if size <= min(limits, default=0)]
+
     def trained(self, algorithm: str) -> list[int]:
         """All sizes that any run of an algorithm was trained on."""
-        runs = self.runs(algorithm)
-        return sorted(
-            {int(n) for run in runs for n in (run.results["run"].get("train_sizes") or {}).get(algorithm, ())}
-        )
+        return sorted({size for run in self.runs(algorithm) for size in trained_of(run, algorithm)})
+
+
+def trained_of(run: Run, algorithm: str) -> list[int]:
+    """The sizes that a run was trained on."""
+    return [int(n) for n in (run.results["run"].get("train_sizes") or {}).get(algorithm, ())]
 
 
 def values(cell: Cell, name: str) -> list[tuple[int, float]]:

@@ -35,6 +35,8 @@ def read(run_dir: str | Path) -> dict[str, Any]:
     """results.json of a run, as schema 2; ValueError where there is none, or something else."""
     path = Path(run_dir) / "results.json"
     if not path.is_file():
+        if any(Path(run_dir).glob("*/results.json")):
+            raise ValueError(f"{run_dir} is a folder of runs, not a run; give {run_dir}/*")
         raise ValueError(f"no results.json in {run_dir}: a run writes it when it ends; resume the run to its end first")
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
