@@ -148,6 +148,35 @@ def test_seeds_that_stopped_at_different_steps_meet_again(tmp_path):
         assert steps == [2, 4]
 
 
+def test_one_seed_that_fails_is_named_and_costs_the_others_nothing(tmp_path):
+    settings = Config(algo="bfs", seeds=(3, 5), out=tmp_path / "all", **TINY)
+    train_seeds(Config(**{**settings.to_dict(), "steps": 2}))
+    spoilt = checkpoint.load(tmp_path / "all" / "seed5" / "last.pt")
+    spoilt["model"] = {name: value * float("nan") for name, value in spoilt["model"].items()}
+    checkpoint.save(tmp_path / "all" / "seed5" / "last.pt", spoilt)
+    with pytest.raises(ValueError, match=r"nan at step 3 \(seed 5\).*--seeds 3 --resume"):
+        train_seeds(Config(**{**settings.to_dict(), "resume": True}))
+    assert checkpoint.load(tmp_path / "all" / "seed3" / "last.pt")["step"] == 3
+    assert checkpoint.load(tmp_path / "all" / "seed5" / "last.pt")["step"] == 2
+
+
+def test_a_resumed_run_keeps_its_evaluations(tmp_path):
+    config = Config(algo="bfs", out=tmp_path / "run", **TINY)
+    first = train(config)
+    again = train(Config(**{**config.to_dict(), "resume": True, "eval_sizes": [4]}))
+    assert [e["size"] for e in again["evaluations"]] == [5, 4]
+    assert again["evaluations"][0]["score"] == first["evaluations"][0]["score"]
+
+
+def test_a_best_checkpoint_from_steps_that_are_lost_does_not_count(tmp_path):
+    config = Config(algo="bfs", out=tmp_path / "run", **TINY)
+    train(config)
+    best = checkpoint.load(config.run_dir / "best.pt")
+    checkpoint.save(config.run_dir / "best.pt", best | {"best": best["best"] | {"step": 60, "score": 2.0}})
+    found = train(Config(**{**config.to_dict(), "resume": True, "steps": 6}))
+    assert found["run"]["best_step"] == 6 and found["run"]["best_validation"] <= 1
+
+
 def test_several_seeds_are_not_one_run():
     with pytest.raises(ValueError, match="train_seeds"):
         train(Config(seeds=(1, 2)))

@@ -34,12 +34,15 @@ def batches(config, step):
     return [training_batch(datasets.get(name), config, step) for name in config.algo]
 
 
-def steps(learner, settings, count):
+def steps(learner, settings, count, **options):
     """Losses [steps, tasks, seeds] of the first steps."""
     found = []
     for step in range(count):
         items = [batches(config, step) for config in settings]
-        found.append([learner.step([item[task] for item in items], step, task=task) for task in range(len(items[0]))])
+        options |= {"progress": step / count}
+        found.append(
+            [learner.step([item[task] for item in items], step, task=task, **options) for task in range(len(items[0]))]
+        )
     return torch.stack([torch.stack(row) for row in found])
 
 
@@ -166,6 +169,14 @@ def test_recorded_steps_are_those_of_stacked_ones():
     recorded = Recorded([reasoner(config) for config in settings], settings, recorder=Replayed())
     torch.testing.assert_close(steps(recorded, settings, 8), steps(plain, settings, 8), rtol=1e-9, atol=0)
     assert len(recorded.graphs) == 2  # one for each size
+
+
+def test_a_schedule_goes_on_in_recorded_steps():
+    settings = configs("insertion_sort", "discrete", seeds=(1, 2))
+    plain = Stacked([reasoner(config) for config in settings], settings)
+    recorded = Recorded([reasoner(config) for config in settings], settings, recorder=Replayed())
+    torch.testing.assert_close(steps(recorded, settings, 8), steps(plain, settings, 8), rtol=1e-9, atol=0)
+    assert len(recorded.graphs) == 2
 
 
 def test_a_step_that_cannot_be_recorded_is_computed():
