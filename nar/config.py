@@ -11,9 +11,8 @@ from typing import Any, Literal
 
 # Settings that do not change what is learned: a run may be resumed with other values of these.
 FREE = frozenset(
-    "steps eval_sizes eval_samples device threads workers memory compile cuda_graphs seeds out resume checkpoint_every "
-    "tracker".split()
-)
+    "steps eval_sizes eval_samples device threads workers memory stack compile cuda_graphs seeds out resume".split()
+) | {"checkpoint_every", "tracker"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -118,6 +117,9 @@ class Config:
     memory: Literal["auto", "fast", "small"] = "auto"
     """What training keeps for the backward pass: everything (fast), or the states between steps, of which the rest is
     computed again (small: one more forward pass); auto: everything if there is room."""
+    stack: Literal["auto", "always", "never"] = "auto"
+    """Compute --seeds as one, with stacked parameters, or one after the other; auto: as one on a GPU. On a CPU that
+    takes about twice as long, as no graph can leave a batch before the others."""
     compile: bool = False
     """Compile the processor with torch.compile: minutes at the start, for long runs on a GPU."""
     cuda_graphs: Literal["auto", "off"] = "auto"

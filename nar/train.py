@@ -57,12 +57,14 @@ def train_seeds(config: Config, *, command: str = "") -> list[dict[str, Any]]:
     _introduce(runs, tell)
 
     # loop
-    stacked = _stackable(runs, tell) if len(runs) > 1 or (on.type == "cuda" and ranks.world == 1) else False
+    wanted = config.stack == "always" or (config.stack == "auto" and on.type == "cuda")
+    several = len(runs) > 1 and wanted
+    stacked = (several or (on.type == "cuda" and ranks.world == 1)) and _stackable(runs, tell)
     with interruptible("step") as interrupted, contextlib.ExitStack() as files:
         if ranks.first:
             for run in runs:
                 files.enter_context(run.open_metrics())
-        for group, until in _phases(runs, stacked and len(runs) > 1):
+        for group, until in _phases(runs, stacked and several):
             if interrupted.is_set():
                 break
             _learn(group, until, stacked, interrupted)
@@ -78,7 +80,7 @@ def train_seeds(config: Config, *, command: str = "") -> list[dict[str, Any]]:
                 tell(f"{run.directory}: not begun; --resume goes on with it")
                 continue
             run.load_best()
-            results = run.results(command, chosen, stacked=list(config.seeds) if stacked and config.seeds else None)
+            results = run.results(command, chosen, stacked=list(config.seeds) if stacked and several else None)
             found.append(_evaluate(run, results, by_default, interrupted, tell))
     if len(found) > 1:
         from nar import study, study_report

@@ -7,6 +7,30 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tensors of tests are too sm
 import numpy as np
 import pytest
 
+# Networks that differ from another one in the table by an option: what their options do is tested by itself.
+VARIANTS = set(
+    "gat_full gatv2_full gin_full gpgn gpgn_mask lcm_masked memnet_full memnet_masked pgn_mask pna_full rnar_gru "
+    "rnar_masked transformer_masked triplet_gpgn triplet_gpgn_mask triplet_pgn triplet_pgn_mask".split()
+)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help="also run the tests over all processors on mere variants")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave the variants out of the tests over the table of processors, a third of them, unless `--all` is given."""
+    if config.getoption("--all"):
+        return
+
+    def variant(item):
+        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        return item.path.name in {"test_processors.py", "test_reasoner.py"} and VARIANTS & {str(v) for v in values}
+
+    left_out = [item for item in items if variant(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not variant(item)]
+
 
 @pytest.fixture(autouse=True)
 def same_start():

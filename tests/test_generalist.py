@@ -18,6 +18,7 @@ from nar.train import train, train_seeds
 TINY = {
     "processor": "mpnn", "hidden": 8, "steps": 4, "batch_size": 3, "train_sizes": (4, 5), "val_samples": 4,
     "val_every": 2, "checkpoint_every": 2, "eval_sizes": (5,), "eval_samples": 2, "device": "cpu", "threads": 1,
+    "stack": "always",
 }  # fmt: skip
 
 
