@@ -80,7 +80,7 @@ def test_a_run_by_flags(nar, tmp_path):
     assert code == 0 and "Traceback" not in err
     found = json.loads((tmp_path / "runs/mine/results.json").read_text())
     assert [e["size"] for e in found["evaluations"]] == [4, 5]
-    assert found["command"].startswith("python train.py --algo bfs")
+    assert found["command"].startswith("nar train --algo bfs")
     assert (tmp_path / "runs/mine/report.md").is_file() and "runs/mine/report.html" in out
     (tmp_path / "runs/mine/report.md").unlink()
     assert nar("report", "runs/mine")[0] == 0 and (tmp_path / "runs/mine/report.md").is_file()

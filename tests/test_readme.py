@@ -18,6 +18,7 @@ from nar.config import Config
 from nar.evaluate_command import Evaluate
 from nar.loss import total_loss
 from nar.neighbourhood import Neighbourhood
+from nar.report_command import Report
 from nar.sweep_settings import Sweep, read
 from nar.train import train
 
@@ -36,7 +37,7 @@ TINY = {
 }
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 SHOW = {"--n", "--p", "--low", "--param", "--no-figure", "--gif"}  # of `nar show`, as tests/test_show.py knows them
-ELSEWHERE = {"--help", "--nproc-per-node", "--logdir", "--no-report"}  # flags that are not settings
+ELSEWHERE = {"--help", "--nproc-per-node", "--all", "--logdir", "--no-report"}  # flags that are not settings
 
 
 def text(page):
@@ -141,19 +142,30 @@ def test_commands_exist(page, workplace, capsys):
             console.parse(Evaluate, flags, "nar evaluate")
         elif words[:2] == ["nar", "sweep"]:
             assert read(words[2:])
+        elif words[:2] == ["nar", "report"]:
+            flags = words[next((i for i, word in enumerate(words) if word.startswith("--")), len(words)) :]
+            console.parse(Report, flags, "nar report")
+        elif words[0] == "torchrun":
+            assert "train.py" in words, command
+            console.parse(Config, words[words.index("train.py") + 1 :], "nar train")
         elif words[:2] == ["nar", "faithfulness"]:
             assert not set(FLAG.findall(command)) - {"--size", "--small", "--samples", "--out"}
         elif words[0] == "python":
             assert (ROOT / words[1]).is_file(), command
         else:
-            assert words == ["pytest"], f"{page}: the test does not know the command {command!r}"
+            assert words[0] == "pytest", f"{page}: the test does not know the command {command!r}"
     if page == "README.md":
         assert len(list(commands(page))) >= 5
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_flags_in_the_text_exist(page):
-    settings = {*Config.__dataclass_fields__, *Evaluate.__dataclass_fields__, *Sweep.__dataclass_fields__}
+    settings = {
+        *Config.__dataclass_fields__,
+        *Evaluate.__dataclass_fields__,
+        *Sweep.__dataclass_fields__,
+        *Report.__dataclass_fields__,
+    }
     known = {f"--{name.replace('_', '-')}" for name in settings} | ELSEWHERE | SHOW
     assert not set(FLAG.findall(prose(page))) - known
 

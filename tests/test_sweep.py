@@ -275,7 +275,7 @@ def test_other_test_graphs_need_no_other_training(place, capsys):
     assert sweep_command.main(changed(argv, "--eval-sizes", "4")) == 0
     assert directories(place / "sweep") == [run]
     assert (run / "metrics.jsonl").read_text() == before[1]
-    assert [entry["size"] for entry in json.loads((run / "results.json").read_text())["evaluations"]] == [4]
+    assert [entry["size"] for entry in json.loads((run / "results.json").read_text())["evaluations"]] == [5, 4]
     assert sweep_command.main(changed(argv, "--steps", "8")) == 0  # other training: another directory
     assert len(directories(place / "sweep")) == 2
 
