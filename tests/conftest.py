@@ -12,6 +12,7 @@ VARIANTS = set(
     "gat_full gatv2_full gin_full gpgn gpgn_mask lcm_masked memnet_full memnet_masked pgn_mask pna_full rnar_gru "
     "rnar_masked transformer_masked triplet_gpgn triplet_gpgn_mask triplet_pgn triplet_pgn_mask".split()
 )
+OVER_THE_TABLE = {"test_processors.py", "test_reasoner.py", "test_learner.py", "test_check.py", "test_fidelity.py"}
 
 
 def pytest_addoption(parser):
@@ -25,7 +26,7 @@ def pytest_collection_modifyitems(config, items):
 
     def variant(item):
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        return item.path.name in {"test_processors.py", "test_reasoner.py"} and VARIANTS & {str(v) for v in values}
+        return item.path.name in OVER_THE_TABLE and VARIANTS & {str(value) for value in values}
 
     left_out = [item for item in items if variant(item)]
     config.hook.pytest_deselected(items=left_out)

@@ -16,7 +16,7 @@ from nar.trace import compact_dtype
 SUBARRAYS = ("find_maximum_subarray", "find_maximum_subarray_kadane")
 
 get = nar.datasets.get
-many = hypothesis.settings(max_examples=150, deadline=None, derandomize=True, database=None)
+many = hypothesis.settings(max_examples=60, deadline=None, derandomize=True, database=None)
 small = st.integers(0, 4)
 
 

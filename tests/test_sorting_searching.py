@@ -337,7 +337,7 @@ NUMBERS = st.one_of(
 def test_any_numbers_give_a_valid_trace_or_a_value_error(name):
     algorithm, answered = nar.datasets.get(name), 0
 
-    @hypothesis.settings(max_examples=200, deadline=None, derandomize=True, database=None)
+    @hypothesis.settings(max_examples=80, deadline=None, derandomize=True, database=None)
     @hypothesis.given(NUMBERS, st.lists(NUMBERS, max_size=12), st.booleans())
     def check(x, A, ascending):
         nonlocal answered
