@@ -314,7 +314,7 @@ def test_a_termination_that_does_not_fit_a_run_is_left_out_and_said(made, tmp_pa
         (["plain", "--which", "first"], "--which takes one of best, last"),
         (["plain", "--device", "gpu"], "unknown device 'gpu'"),
         (["nowhere"], "is not a run directory"),
-        (["."], "no results.json in"),
+        (["."], "is a folder of runs"),
         ([], "nar evaluate takes run directories"),
     ],
 )
