@@ -119,7 +119,7 @@ class Config:
     computed again (small: one more forward pass); auto: everything if there is room."""
     stack: Literal["auto", "always", "never"] = "auto"
     """Compute --seeds as one, with stacked parameters, or one after the other; auto: as one on a GPU. On a CPU that
-    takes about twice as long, as no graph can leave a batch before the others."""
+    takes longer, as no graph can leave a batch before the others."""
     compile: bool = False
     """Compile the processor with torch.compile: minutes at the start, for long runs on a GPU."""
     cuda_graphs: Literal["auto", "off"] = "auto"
