@@ -34,7 +34,7 @@ The files follow the flow of the data:
     page..., figures...            the same as a page with figures
     references, reference_steps, reference_audit   reasoners whose weights are set, not learned, and exact
     faithfulness, faithfulness_inside, faithfulness_report   does a reasoner follow the algorithm, or only its answers?
-    names, console, cli            the command line
+    names, console, interrupt, cli   the command line
 
     >>> import nar
     >>> bellman_ford = nar.datasets.get("bellman_ford")

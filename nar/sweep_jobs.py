@@ -12,12 +12,12 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import queue
-import signal
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, Literal
 
+from nar.interrupt import interruptible
 from nar.sweep import Outcome, Run, execute
 
 RETRIES = 2  # of a run whose worker died
@@ -54,7 +54,7 @@ def in_workers(runs: Sequence[Run], command: str, jobs: int) -> Generator[Event]
     deaths: dict[str, int] = {}
     workers: list[_Worker] = []
     try:
-        with stopped_by_signal() as stop:
+        with interruptible(None) as stop:
             while True:
                 while waiting and not stop.is_set():
                     worker = next((worker for worker in workers if worker.run is None), None)
@@ -98,29 +98,6 @@ def in_workers(runs: Sequence[Run], command: str, jobs: int) -> Generator[Event]
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextlib.contextmanager
-def stopped_by_signal() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; the second one acts as usual."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before: dict[int, Any] = {}
-
-    def stop(number: int, _: Any) -> None:
-        event.set()
-        for signal_number, handler in before.items():
-            signal.signal(signal_number, handler)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, stop)
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Worker:

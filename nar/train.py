@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import functools
 import os
-import signal
 import sys
 import threading
 import time
@@ -27,6 +26,7 @@ from nar.batch import Batch
 from nar.config import Config
 from nar.evaluate import entry
 from nar.feed import Feed
+from nar.interrupt import interruptible
 from nar.learner import Alone, Learner, Stacked, why_not_stackable
 from nar.recorded import Recorded
 from nar.results import placed
@@ -286,30 +286,3 @@ def _evaluate(
     print(report.table(results))
     print(f"report: {path}")
     return results
-
-
-@contextlib.contextmanager
-def interruptible(unit: str, *, already: bool = False) -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets, to stop after this `unit`; the second one acts as usual.
-
-    `already`: the first one came earlier, and what is done now is the good order in which the run ends.
-    """
-    event = threading.Event()
-    if already or threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before: dict[int, Any] = {}
-
-    def stop(number: int, _: Any) -> None:
-        event.set()
-        print(f"\nstopping after this {unit}; once more to stop at once", file=sys.stderr)
-        for signal_number, handler in before.items():
-            signal.signal(signal_number, handler)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, stop)
-    try:
-        yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
