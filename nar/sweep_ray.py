@@ -13,8 +13,9 @@ import time
 from collections.abc import Generator, Sequence
 from typing import Any
 
+from nar.interrupt import interruptible
 from nar.sweep import Outcome, Run, execute
-from nar.sweep_jobs import RETRIES, Event, cores, stopped_by_signal
+from nar.sweep_jobs import RETRIES, Event, cores
 
 
 def over_ray(
@@ -55,7 +56,7 @@ def over_ray(
     pending: dict[Any, tuple[Run, float]] = {}
     cancelled = False
     try:
-        with stopped_by_signal() as stop:
+        with interruptible(None) as stop:
             while pending or (waiting and not stop.is_set()):
                 while waiting and not stop.is_set() and (not at_once or len(pending) < at_once):
                     run = waiting.pop()
