@@ -71,7 +71,7 @@ def of_graph(
             *["source"] * from_source,
             *["weight"] * graphic,
         ]
-        raise ValueError(suggest("argument", unknown[0], known, f"{name} takes {', '.join(algorithm.arguments)}"))
+        raise ValueError(suggest("argument", unknown[0], known, f"{name}: {call(algorithm)}"))
     nodes: list[Hashable] = []
     if graph is not None:
         if "A" not in algorithm.arguments:

@@ -71,6 +71,7 @@ def errors(prog: str = "nar") -> Iterator[None]:
     """
     try:
         yield
+        sys.stdout.flush()  # what is short is only written now
     except BrokenPipeError:  # `nar list | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit complains again
         raise SystemExit(141) from None

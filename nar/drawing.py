@@ -17,6 +17,7 @@ import io
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -188,8 +189,9 @@ def save(page: Figure, path: str | os.PathLike) -> None:
         dated = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[ending]
         page.savefig(content, format=ending[1:], metadata=dated)
     data = content.getvalue()
-    with open(path, "wb") as file:
-        file.write(svg.compact(data.decode()).encode() if ending == ".svg" else data)
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(svg.compact(data.decode()).encode() if ending == ".svg" else data)
 
 
 def style() -> Any:

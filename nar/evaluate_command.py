@@ -19,6 +19,13 @@ from nar.names import suggest
 from nar.termination import TERMINATIONS
 
 
+LEGEND = (
+    "score: the node score of CLRS; exact: graphs with every output as in the trace; valid: with a right answer of any "
+    "kind; left the trace: graphs in which a hint goes wrong, and the median step at which it does; steps: mean/most; "
+    "seconds: of all rollouts; MB: largest memory of the process (on a GPU: allocated there)"
+)
+
+
 @dataclasses.dataclass
 class Evaluate:
     """Settings of `nar evaluate RUN ...`."""
@@ -85,7 +92,9 @@ def main(argv: list[str]) -> None:
     jobs, notes = plan([Path(run) for run in runs], settings)
     for note in notes:
         print(note, file=sys.stderr)
-    print(table(evaluate_all(jobs, settings, shlex.join(["nar", "evaluate", *argv]))))
+    done = with_own(evaluate_all(jobs, settings, shlex.join(["nar", "evaluate", *argv])))
+    print(table(done))
+    print(LEGEND)
 
 
 def plan(runs: Sequence[Path], settings: Evaluate) -> tuple[list[Job], list[str]]:
@@ -173,6 +182,21 @@ def write(run: Path, entry: Mapping[str, Any]) -> None:
     checkpoint.write_json(run / "results.json", {**found, "evaluations": evaluations})
 
 
+def with_own(done: Sequence[tuple[Job, dict[str, Any]]]) -> list[tuple[Job, dict[str, Any]]]:
+    """Entries to be printed: before those of another distribution the stored one of the algorithm's own, to compare."""
+    shown: list[tuple[Job, dict[str, Any]]] = []
+    there = {str(job) for job, _ in done}
+    for job, made in done:
+        own = dataclasses.replace(job, setting={})
+        if str(own) not in there:
+            there.add(str(own))
+            wanted = (job.algorithm.name, job.size, "{}", job.termination)
+            stored = results.read(job.run)["evaluations"]
+            shown += [(own, entry) for entry in stored if results.key(entry) == wanted]
+        shown.append((job, made))
+    return shown
+
+
 def table(done: Sequence[tuple[Job, Mapping[str, Any]]]) -> str:
     """What was found, in plain text."""
     head = (
@@ -185,7 +209,7 @@ def table(done: Sequence[tuple[Job, Mapping[str, Any]]]) -> str:
         rows.append((
             job.run.name, e["algorithm"], f"{e['size']:,}", axes.described(e["setting"]), e["termination"],
             f"{e['samples']:,}", *(_percent(e[name]) for name in ("score", "exact", "valid")),
-            _left(e.get("first_error")), _steps(e["steps_mean"], e["steps_max"]), _steps(*e["steps_taken"].values()),
+            _left(e.get("first_error")), _steps(e["steps_mean"], e["steps_max"]), _taken(e),
             f"{e['seconds']:,.2f}", f"{e['peak_memory_mb']:,.0f}" if e.get("peak_memory_mb") is not None else "-",
         ))  # fmt: skip
     # where there is one run or one algorithm, its column says nothing
@@ -233,6 +257,11 @@ def _sizes(algorithm: Algorithm, sizes: Sequence[int]) -> list[int]:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f}%"
+
+
+def _taken(entry: Mapping[str, Any]) -> str:
+    """Steps of the rollouts; results of nar's first version do not have them."""
+    return _steps(*entry["steps_taken"].values()) if "steps_taken" in entry else "-"
 
 
 def _steps(mean: float, most: int) -> str:

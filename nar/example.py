@@ -5,6 +5,7 @@ The graph is the same for every run of an algorithm and size, so that the pictur
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def write(reasoner: Reasoner, algorithm: Algorithm, run_dir: str | Path, size: i
         path.unlink()
         _LOG.warning("no example of %s: its picture would be larger than %d kB", algorithm.name, BYTES // 1000)
     except Exception as error:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
         _LOG.warning("no example of %s: %s: %s", algorithm.name, type(error).__name__, error)
     return None
 

@@ -47,15 +47,6 @@ def milliseconds(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
-def duration(seconds: float) -> str:
-    """3725 as 1 h 2 min."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
 def numbers(values: Sequence[Any]) -> str:
     """1, 2, 3."""
     return ", ".join(map(str, values))

@@ -27,9 +27,10 @@ from nar import (
     page_termination,
     page_training,
 )
-from nar.page_html import Markup, counted, details, element, join
+from nar.page_html import Markup, details, element, join
 from nar.page_view import View
 from nar.study import Study
+from nar.words import counted
 
 # id, heading, and what makes the section; one that returns None is left out, of the contents as well.
 _SECTIONS: tuple[tuple[str, str, Callable[[View], Markup | None]], ...] = (

@@ -172,17 +172,3 @@ def duration(seconds: float | None) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def listed(names: Iterable[Any], most: int = 8) -> str:
-    """a, b and c; of more than `most` the first ones and how many there are beside."""
-    names = [str(name) for name in names]
-    comma = "; " if any(", " in name for name in names) else ", "
-    if len(names) > most:
-        return f"{comma.join(names[: most - 1])} and {len(names) - most + 1} more"
-    return " and ".join(filter(None, [comma.join(names[:-1]), names[-1]])) if names else ""
-
-
-def counted(number: int, noun: str) -> str:
-    """1 seed, 3 seeds, 2,000 graphs."""
-    return f"{number:,} {noun if number == 1 else noun + 's'}"

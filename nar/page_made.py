@@ -7,10 +7,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from nar.page_html import NOTHING, Markup, details, element, join, listed, percent, table
+from nar.page_html import NOTHING, Markup, details, element, join, percent, table
 from nar.page_training import runs_table
 from nar.page_view import View
 from nar.study import Run
+from nar.words import listed
 
 _PICTURES = (("example.svg", "image/svg+xml"), ("trace.svg", "image/svg+xml"), ("example.png", "image/png"))
 _MOST_BYTES = 300_000  # of one picture

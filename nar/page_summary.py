@@ -6,10 +6,11 @@ import statistics
 from collections.abc import Sequence
 
 from nar.page_compare import compared
-from nar.page_html import Content, Markup, counted, element, join, listed, number, percent
+from nar.page_html import Content, Markup, element, join, number, percent
 from nar.page_view import View, interval, is_share
 from nar.statistics import Interval
 from nar.study import Cell
+from nar.words import counted, listed
 
 _FEW = 4  # up to so many algorithms, each has a sentence of its own
 _NAMED = 3  # up to so many networks, each has its number in it

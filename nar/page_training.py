@@ -13,7 +13,6 @@ from nar.page_html import (
     Markup,
     Panel,
     details,
-    duration,
     figure,
     known,
     number,
@@ -23,6 +22,7 @@ from nar.page_html import (
 from nar.page_legend import legend, rule_swatch, swatch
 from nar.page_view import View, chunks, part
 from nar.study import Run
+from nar.words import duration
 
 _POINTS = 120  # of a training curve
 

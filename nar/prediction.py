@@ -16,6 +16,7 @@ from nar.names import suggest
 from nar.runs import Runs
 from nar.spec import IGNORED, Spec, Stage, Type
 from nar.trace import Trace, compact_dtype, in_runs
+from nar.words import counted
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -139,7 +140,7 @@ class Prediction:
 
     def __str__(self) -> str:
         valid = "a right answer" if self.valid else "not a right answer"
-        lines = [f"{self.algorithm}, {_count(len(self.nodes), 'node')}, {_count(self.steps, 'step')}: {valid}"]
+        lines = [f"{self.algorithm}, {counted(len(self.nodes), 'node')}, {counted(self.steps, 'step')}: {valid}"]
         for name, found in self.tallies.items():
             lines.append(f"  {name}: {_in_words(found)}")
             lines += [f"    {line}" for line in self._entries(name)]
@@ -166,10 +167,6 @@ def _in_words(found: Tally) -> str:
     if found.metric == "accuracy":
         return f"{found.counts[0]:.0f} of {found.counts[1]:.0f} right"
     return f"F1 {found.value():.3f}" if found.metric == "f1" else f"squared error {found.value():.3g}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _entry(text: str, answer: Any, truth: Any, confidence: float | None) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from nar import comparability, markdown, page, published, report_figures, results, study, study_sections
 from nar.results import Evaluation, Results
 from nar.study import Study
+from nar.words import duration
 
 
 def write_report(run_dir: str | Path) -> Path:
@@ -113,7 +114,7 @@ def _title(found: Results) -> str:
     best = f", best validation at {run['best_step']:,}" if run["best_validation"] is not None else ""
     return (
         f"{_name(found)} with {run['processor']}, seed {run['seed']}: {run['parameters']:,} parameters, "
-        f"{run['steps']:,} steps{best}, {markdown.duration(run['train_seconds'])} on {found['provenance']['device']}."
+        f"{run['steps']:,} steps{best}, {duration(run['train_seconds'])} on {found['provenance']['device']}."
     )
 
 
@@ -258,7 +259,7 @@ def _facts(found: Results) -> list[tuple[str, str]]:
         ("seed", str(run["seed"])),
         ("parameters", f"{run['parameters']:,}"),
         ("training steps", f"{run['steps']:,} of {run['steps_planned']:,}"),
-        ("training time", markdown.duration(run["train_seconds"])),
+        ("training time", duration(run["train_seconds"])),
         ("device", made["device"]),
         ("versions", ", ".join(f"{name} {made[name]}" for name in ("nar", "torch", "numpy", "python") if name in made)),
         ("commit", f"`{made['commit']}`" if made.get("commit") else "not known"),

@@ -15,6 +15,7 @@ from nar.statistics import paired
 from nar.study import Cell, Run, Study
 from nar.study_overview import overview
 from nar.study_sections import against_size, plain, sizes
+from nar.words import counted, duration
 
 REFERENCE = "triplet_gmpnn"  # the published protocol's network: what others are compared with unless asked otherwise
 
@@ -88,16 +89,12 @@ def _introduction(study: Study) -> str:
     seeds = sorted({run.seed for run in study.runs})
     seconds = sum(run.results["run"]["train_seconds"] for run in study.runs)
     what = (
-        _count(len(study.runs), "run"),
-        _count(len(study.algorithms()), "algorithm"),
-        _count(len(study.labels()), "network"),
+        counted(len(study.runs), "run"),
+        counted(len(study.algorithms()), "algorithm"),
+        counted(len(study.labels()), "network"),
         f"seed{'s' if len(seeds) > 1 else ''} {markdown.numbers(seeds)}",
     )
-    return f"{', '.join(what)}; {markdown.duration(seconds)} of training in all."
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+    return f"{', '.join(what)}; {duration(seconds)} of training in all."
 
 
 def _how_to_read(study: Study) -> str:
@@ -246,7 +243,7 @@ def _runs(study: Study) -> str:
         rows.append((
             "+".join(run.algorithms), run.label, str(run.seed), f"{of['steps']:,} of {of['steps_planned']:,}{stopped}",
             f"{of['best_step']:,}" if of["best_validation"] is not None else "-",
-            markdown.percent(of["best_validation"]), f"{of['parameters']:,}", markdown.duration(of["train_seconds"]),
+            markdown.percent(of["best_validation"]), f"{of['parameters']:,}", duration(of["train_seconds"]),
             str(made.get("device", "-")), f"{made.get('nar', '-')} `{made.get('commit') or 'not known'}`",
             str(made.get("torch", "-")), str(made.get("date", "-")), f"`{run.path}`",
         ))  # fmt: skip

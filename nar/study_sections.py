@@ -12,6 +12,7 @@ from statistics import median
 from nar import axes, figures, markdown
 from nar.statistics import interval
 from nar.study import Cell, Study
+from nar.words import duration
 
 
 def plain(study: Study, algorithm: str, label: str | None = None) -> list[Cell]:
@@ -137,7 +138,7 @@ def cost(study: Study, algorithm: str) -> list[str]:
             times.append(markdown.milliseconds(sum(seconds) / len(seconds) / own[size].samples) if seconds else "-")
             memory.append(f"{sum(peak) / len(peak):,.0f} MB" if peak else "-")
         trained = [r.results["run"]["train_seconds"] for cell in own.values() for r in cell.runs]
-        facts = f"{run['run']['parameters']:,}", markdown.duration(sum(trained) / len(trained))
+        facts = f"{run['run']['parameters']:,}", duration(sum(trained) / len(trained))
         rows.append((label, "time per graph", *times, *facts))
         if any(text != "-" for text in memory):
             rows.append((label, "peak memory", *memory, "", ""))

@@ -17,8 +17,9 @@ from nar import checkpoint, device
 from nar.config import Config
 from nar.sweep import Outcome, Run, State, digest, product, state
 from nar.sweep_jobs import Event, cores, in_process, in_workers
-from nar.sweep_progress import Progress, duration
+from nar.sweep_progress import Progress
 from nar.sweep_settings import Sweep, read
+from nar.words import counted, duration
 
 INTERRUPTED = 130  # exit code, as a shell has it
 
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     with _only_one(folder):
         failures, interrupted = _carry_out(sweep, runs, states, jobs, command)
     finished = [run for run in runs if states[run.name].kind == "finished"]
-    print(f"{len(finished)} of {len(runs)} runs are finished; they are in {folder}")
+    print(f"{len(finished)} of {counted(len(runs), 'run')} finished, in {folder}")
     for name, error in failures.items():
         print(f"failed: {name}: {error} ({folder / 'logs' / name}.log)", file=sys.stderr)
     if interrupted:
@@ -90,7 +91,7 @@ def _carry_out(
     at_once = f", {jobs} at once" if jobs > 1 else ""
     already = f", {len(runs) - len(to_do)} are finished" if len(to_do) < len(runs) else ""
     with Progress(to_do, already=len(runs) - len(to_do)).shown() as progress:
-        progress.say(f"{len(runs)} runs in {folder}{already}{at_once}")
+        progress.say(f"{counted(len(runs), 'run')} in {folder}{already}{at_once}")
         with contextlib.closing(_engine(sweep, to_do, jobs, command)) as events:
             for event in events:
                 if event.kind == "started":
@@ -161,7 +162,7 @@ def table(runs: Sequence[Run], states: dict[str, State], failed: dict[str, str],
         lines.append(f"{run.name:<{width}}  {what}")
     kinds = [found.kind for found in states.values()]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    lines.append(f"{len(runs)} runs: {counts}")
+    lines.append(f"{counted(len(runs), 'run')}: {counts}")
     if costs:
         known = [cost for cost in costs if cost is not None]
         unknown = f"{len(costs) - len(known)} of unknown cost" if len(known) < len(costs) else ""

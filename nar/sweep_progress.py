@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import signal
 import socket
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from tqdm import tqdm
 
 from nar.sweep import Outcome, Run, progress
+from nar.words import counted, duration
 
 STOPPING = "stopping in good order: after the training step, or the test size, under way; Ctrl-C again stops at once"
 
@@ -100,7 +100,7 @@ class Progress:
         active = list(self.active.values())
         parts = [progress(run) for run in active]
         self.bar.n = min(self.already + self.ended + sum(parts), self.total)
-        text = f"{self.already + self.ended}/{self.total} runs, {self._left()}"
+        text = f"{self.already + self.ended}/{counted(self.total, 'run')}, {self._left()}"
         if active:
             more = f" and {len(active) - 1} more" if len(active) > 1 else ""
             text += f", now {active[0].name} ({parts[0]:.0%}){more}"
@@ -117,8 +117,3 @@ class Progress:
             if not told and number[0] in (signal.SIGINT, signal.SIGTERM):
                 told = True
                 self.say(STOPPING)
-
-
-def duration(seconds: float) -> str:
-    """So many seconds as one reads them: 42 s, or hours, minutes and seconds."""
-    return f"{seconds:.0f} s" if seconds < 60 else str(datetime.timedelta(seconds=round(seconds)))

@@ -91,6 +91,8 @@ def read(argv: Sequence[str]) -> tuple[Sweep, Config, list[tuple[str, list[Any]]
     for flag in given:
         if (name := flag[2:].replace("-", "_")) in BY_SWEEP and flag not in own:
             raise ValueError(f"a sweep takes {BY_SWEEP[name]} instead of {flag}")
+        if flag == "--seeds" and len(given[flag]) > 1:
+            raise ValueError(f"--seeds is how many, from 0 on; for these ones: --seed-list {' '.join(given[flag])}")
         if flag not in own | for_all | {"--help", "-h"}:
             raise ValueError(suggest("flag", flag, own | for_all, "nar sweep --help; nar train --help"))
     mine = [word for flag, values in given.items() if flag not in for_all for word in (flag, *values)]
@@ -180,7 +182,10 @@ def _varied(text: str) -> tuple[str, list[Any]]:
         raise ValueError(f"--vary {name}: a sweep takes {BY_SWEEP[name]}")
     if name not in known:
         raise ValueError(suggest("setting", name, known, "nar train --help"))
-    several = "tuple" in str(typing.get_type_hints(Config)[name])
+    kind = typing.get_type_hints(Config)[name]
+    if kind is bool and (wrong := set(values.lower().split(",")) - {"true", "false"}):
+        raise ValueError(f"--vary {name} takes true, false or both, as in {name}=true,false; got {min(wrong)!r}")
+    several = "tuple" in str(kind)
     words = [value.split("+") if several else [value] for value in values.split(",")]
     return name, [getattr(console.parse(Config, _flags(name, word), "nar sweep"), name) for word in words]
 

@@ -148,7 +148,10 @@ def test_examples_are_the_same_every_time(tmp_path):
 
 def test_an_example_that_fails_stops_nobody(tmp_path, caplog, monkeypatch):
     reasoner, algorithm = references.compiled("bfs"), datasets.get("bfs")
-    assert example.write(reasoner, algorithm, tmp_path / "nowhere", 4) is None
+    file = tmp_path / "no folder"
+    file.touch()
+    assert example.write(reasoner, algorithm, file, 4) is None
+    file.unlink()
     assert "no example of bfs" in caplog.text
     assert example.write(references.compiled("dijkstra"), algorithm, tmp_path, 4) is None
     monkeypatch.setattr(example, "BYTES", 1000)
@@ -158,9 +161,9 @@ def test_an_example_that_fails_stops_nobody(tmp_path, caplog, monkeypatch):
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_files(ending, right, tmp_path):
-    right.draw(tmp_path / f"a.{ending}")
+    right.draw(tmp_path / "new" / "folder" / f"a.{ending}")
     right.draw(tmp_path / f"b.{ending}")
-    data = (tmp_path / f"a.{ending}").read_bytes()
+    data = (tmp_path / "new" / "folder" / f"a.{ending}").read_bytes()
     assert data[:4] == {"png": b"\x89PNG", "svg": b"<svg", "pdf": b"%PDF"}[ending]
     assert data == (tmp_path / f"b.{ending}").read_bytes()
     with pytest.raises(ValueError, match=r"a file ending in \.png, \.svg, \.pdf, got"):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -140,6 +141,17 @@ def test_a_closed_pipe_is_no_error():
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 141
+
+
+def test_a_pipe_that_is_closed_before_anything_is_written_is_none_either():
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        code = "import sys; from nar import cli; sys.exit(cli.main(['--help']))"
+        found = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writer)
+    assert (found.returncode, found.stderr) == (141, b"")
 
 
 @pytest.mark.parametrize(

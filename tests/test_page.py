@@ -303,9 +303,6 @@ def test_numbers(value, text):
 def test_intervals_are_written_as_mean_and_brackets():
     assert page_html.with_interval(0.9735, 0.9697, 0.981) == "97.35 [96.97, 98.10]"
     assert page_html.with_interval(0.5, None, None) == "50.00"
-    assert page_html.listed(["a", "b", "c"]) == "a, b and c"
-    assert page_html.listed(["a, hidden 64", "b"]) == "a, hidden 64 and b"
-    assert page_html.listed("abcdef", 3) == "a, b and 4 more"
 
 
 def test_series_differ_by_more_than_their_colour():

@@ -18,7 +18,7 @@ from nar import checkpoint, cli, sweep_command, sweep_settings
 from nar.config import Config
 from nar.sweep import NOT_HASHED, Outcome, Run, digest, directory_name, product, progress, state
 from nar.sweep_jobs import in_workers
-from nar.sweep_progress import Progress, duration
+from nar.sweep_progress import Progress
 from nar.sweep_settings import read
 
 TINY = {
@@ -222,6 +222,8 @@ def test_the_shipped_sweep_is_small(tmp_path):
         (["--seeds", "0"], "--seeds must be at least 1; got 0"),
         (["--gpus-per-run", "0.5"], "--gpus-per-run is for --engine ray"),
         (["--vary", "hidden=a"], "--hidden takes a whole number; got 'a'"),
+        (["--vary", "layer_norm=yes"], "--vary layer_norm takes true, false or both"),
+        (["--seeds", "0", "1"], "for these ones: --seed-list 0 1"),
         (["--hidden", "0"], "--hidden must be at least 1"),
         (["--jobs", "many"], "--jobs takes a whole number; got 'many'"),
     ],
@@ -261,7 +263,7 @@ def test_finished_runs_are_left_alone_and_new_ones_join(reference, place, capsys
     said = capsys.readouterr().out
     assert said.count("finished\n") == 2 and said.count("new, about") == 1 and "3 runs: 2 finished, 1 new" in said
     assert sweep_command.main(argv) == 0
-    assert "2 of 2 runs are finished" in capsys.readouterr().out
+    assert "2 of 2 runs finished" in capsys.readouterr().out
     assert files == {path: path.read_bytes() for run in directories(reference) for path in run.iterdir()}
 
 
@@ -284,7 +286,7 @@ def test_a_run_that_fails_is_listed_and_the_others_go_on(place, capsys):
     argv = [*changed(SWEEP, "--seeds", "1"), "--out", "sweep", "--jobs", "1", "--vary", "learning_rate=1e30,0.001"]
     assert sweep_command.main(argv) == 1
     said = capsys.readouterr()
-    assert said.out == "1 of 2 runs are finished; they are in sweep\n"
+    assert said.out == "1 of 2 runs finished, in sweep\n"
     (line,) = (line for line in said.err.splitlines() if line.startswith("failed:"))
     assert "learning_rate1e+30" in line and "the loss became" in line
     found = json.loads((place / "sweep" / "sweep.json").read_text())["runs"]
@@ -455,8 +457,5 @@ def test_a_terminal_has_one_line_that_moves(place, monkeypatch):
         shown.started(runs[1])
         shown.ends(runs[1], Outcome("failed", 75.0, "no luck"))
     assert f"2/4 {runs[0].name}: finished after 3 s, validation 50.00%\n" in terminal.text
-    assert f"3/4 {runs[1].name}: failed after 0:01:15: no luck\n" in terminal.text
+    assert f"3/4 {runs[1].name}: failed after 1 min 15 s: no luck\n" in terminal.text
 
-
-def test_seconds_as_one_reads_them():
-    assert [duration(s) for s in (0.2, 59.4, 60, 3725)] == ["0 s", "59 s", "0:01:00", "1:02:05"]

@@ -1,0 +1,29 @@
+"""Numbers and lists in words, as messages, tables and reports say them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def counted(number: int, noun: str) -> str:
+    """1 seed, 3 seeds, 2,000 graphs."""
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
+
+
+def listed(names: Iterable[Any], most: int = 8) -> str:
+    """a, b and c; of more than `most` the first ones and how many there are beside."""
+    names = [str(name) for name in names]
+    comma = "; " if any(", " in name for name in names) else ", "
+    if len(names) > most:
+        return f"{comma.join(names[: most - 1])} and {len(names) - most + 1} more"
+    return " and ".join(filter(None, [comma.join(names[:-1]), names[-1]])) if names else ""
+
+
+def duration(seconds: float) -> str:
+    """3725 as 1 h 2 min, 62 as 1 min 2 s."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
