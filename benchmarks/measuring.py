@@ -67,7 +67,7 @@ def predictor(reasoner):
     """The decided outputs of a batch that is on the device, as in evaluation, into whose mode the reasoner is put."""
     import torch
 
-    from nar.decode import hard
+    from nar.values import hard
 
     on = next(reasoner.parameters()).device
     reasoner.eval()

@@ -61,19 +61,19 @@ def worker(name, sizes, limit_gb):
     """Measures one processor and prints a line of JSON per size."""
     import torch
 
-    from nar import check, dry_run, processors
+    from nar import check_cost, dry_run, processors, trial
 
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_DATA, (int(limit_gb * 2**30), resource.RLIM_INFINITY))
     torch.manual_seed(0)
     processor = processors.build(name, HIDDEN)
     try:
-        counted = dry_run.exponent(processors.build(name, 16), check.COST_FROM[0])
+        counted = dry_run.exponent(processors.build(name, 16), check_cost.COST_FROM[0])
     except Exception:  # its work depends on the data
         counted = None
     about = {"parameters": sum(p.numel() for p in processor.parameters()), "cost": processor.cost, "counted": counted}
     print(json.dumps(about), flush=True)
-    small = check.steps(processor, [check.inputs(graphs=1, nodes=2, features=HIDDEN, dtype=torch.float32)]).seen()
+    small = trial.steps(processor, [trial.inputs(graphs=1, nodes=2, features=HIDDEN, dtype=torch.float32)]).seen()
     if any(t.requires_grad for t in small):  # kernels are loaded before memory is measured
         torch.stack([t.sum() for t in small if t.requires_grad]).sum().backward()
     for nodes in sizes:
@@ -81,10 +81,10 @@ def worker(name, sizes, limit_gb):
         try:
             forget_peak()
             before = peak_mb()
-            x = check.inputs(graphs=1, nodes=nodes, features=HIDDEN, dtype=torch.float32)
+            x = trial.inputs(graphs=1, nodes=nodes, features=HIDDEN, dtype=torch.float32)
 
             def forward(x=x):
-                return check.steps(processor, [x])
+                return trial.steps(processor, [x])
 
             processor.eval()
             with torch.no_grad():

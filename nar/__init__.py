@@ -6,17 +6,17 @@ The files follow the flow of the data:
     algorithm, record              an algorithm, and how its compiled steps are recorded
     graphs, families, weights, arrays, strings, points   inputs: sampled, checked, in the form that is recorded
     protocol                       the sizes that the benchmark trains and tests on
-    archive, text, text_reader, pyg   traces as .npz, as CLRS-Text, as PyTorch Geometric data
+    archive, text, text_..., pyg   traces as .npz, as CLRS-Text, as PyTorch Geometric data
     show, drawing, layout, ..._panels, svg   traces to look at
     batch, fixed, workers, feed    traces of one size as tensors; processes that draw them ahead; their way to a GPU
     encode                         probes to features
     neighbourhood, aggregate       who sends to whom, and what becomes of the messages
     process                        the contract of a processor; the processors themselves: nar.processors
     aggregators, recurrent, monoid, semiring   what becomes of messages beyond maximum, sum and mean
-    asynchrony                     what a processor loses, or not, when messages arrive one by one
+    asynchrony, delivery, message_layer   what a processor loses, or not, when messages arrive one by one
     units, edge_pointers, reconstruct   options: comparisons, hard minima, log n; repaired edge pointers; ReNAR
-    check, trial, dry_run          what must hold of a processor, run on your own, and what its step costs
-    decode                         features to hints and outputs
+    check, check_..., trial, verdict, dry_run   what must hold of a processor, run on your own, and what its step costs
+    decode, values                 features to hints and outputs, and these as they are fed back or scored
     reasoner, rollout              the model, and its steps: encode, process, decode, again
     termination, halting           when a rollout ends without being told, and how that is learned
     loss, probe_loss, metric       what is minimised, what is reported
@@ -25,16 +25,16 @@ The files follow the flow of the data:
     tasks, learner, recorded, memory, parallel   data of a run; one seed, several, replayed on a GPU, several processes
     run, run_directory, trackers   a run on its way, and what it leaves behind
     train, sweep...                training runs, and many of them
-    evaluate, axes, peak_memory, evaluate_command   scores, along every axis
+    evaluate, axes, peak_memory    scores, along every axis
     predict, arguments, naming, prediction   answers on a graph of your own, in its own names
     comparison, example            a predicted trace drawn beside the algorithm's
-    export, export_command         reasoners to share
+    export                         reasoners to share
     results, statistics, study, labels, comparability, published   many runs, and what may be compared
     report..., study_..., markdown what runs looked like, in text
     page..., figures...            the same as a page with figures
     references, reference_steps, reference_audit   reasoners whose weights are set, not learned, and exact
-    faithfulness, faithfulness_inside, faithfulness_report   does a reasoner follow the algorithm, or only its answers?
-    names, console, interrupt, cli   the command line
+    faithfulness, faithfulness_...   does a reasoner follow the algorithm, or only its answers?
+    names, console, interrupt, cli, ..._command   the command line
 
     >>> import nar
     >>> bellman_ford = nar.datasets.get("bellman_ford")

@@ -1,32 +1,21 @@
-"""The command `nar`: train, list, show, report. `train.py` is a door to `nar train`."""
+"""The command `nar`: what can be typed after it, and where each command is. `train.py` is a door to `nar train`."""
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import dataclasses
 import importlib
-import inspect
-import pathlib
-import re
-import shlex
 import sys
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 from nar import console
 from nar.names import suggest
-
-if TYPE_CHECKING:
-    from nar.algorithm import Algorithm
 
 # what can be typed after `nar`: where it is (a function of the other arguments) and what it does
 COMMANDS = {
     "train": ("nar.train_command:main", "train a reasoner, evaluate it at several sizes and write its report"),
     "sweep": ("nar.sweep_command:main", "train algorithms x processors x seeds, and compare them in one report"),
-    "list": ("nar.list_command:main", "the algorithms and processors there are; nar list NAME: one processor, its options"),
+    "list": ("nar.list_command:main", "the algorithms and processors there are; nar list NAME: the options of one"),
     "check": ("nar.check_command:main", "run the contract of processors on your own: nar check my_module:MyProcessor"),
-    "show": ("nar.show_command:main", "run an algorithm on a small input and see its steps: nar show bellman_ford --n 8"),
+    "show": ("nar.show_command:main", "run an algorithm on a small input and see its steps: nar show bfs --n 8"),
     "evaluate": ("nar.evaluate_command:main", "saved runs on more sizes, graph families, densities, weights"),
     "report": ("nar.report_command:run", "the report of runs, from their files: nar report runs --out report"),
     "export": ("nar.export_command:main", "a trained reasoner as safetensors with a JSON card, to share"),

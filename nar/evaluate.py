@@ -20,7 +20,6 @@ import torch
 from nar import axes, protocol
 from nar.algorithm import Algorithm
 from nar.batch import Batch, collate
-from nar.decode import hard
 from nar.loss import total_loss
 from nar.metric import Tally, correct, merge_permutations, tally
 from nar.peak_memory import PeakMemory
@@ -28,6 +27,7 @@ from nar.reasoner import Reasoner
 from nar.spec import Type
 from nar.termination import ROOM
 from nar.trace import Trace
+from nar.values import hard
 
 TENSOR_BYTES = 96 * 2**20  # a batch is cut so that one [B, N, N, F] tensor stays below this
 TEST_SEED = 3  # of the canonical test set; sets of other sizes are drawn with it too

@@ -18,7 +18,6 @@ from nar.algorithm import Algorithm
 from nar.names import suggest
 from nar.termination import TERMINATIONS
 
-
 LEGEND = (
     "score: the node score of CLRS; exact: graphs with every output as in the trace; valid: with a right answer of any "
     "kind; left the trace: graphs in which a hint goes wrong, and the median step at which it does; steps: mean/most; "

@@ -29,12 +29,12 @@ from torch import Tensor
 
 from nar.algorithm import Algorithm
 from nar.batch import collate
-from nar.decode import hard
 from nar.evaluate import TEST_SEED, evaluating, portions
 from nar.metric import merge_permutations
 from nar.reasoner import Reasoner
 from nar.spec import IGNORED, Location, Probe, Type
 from nar.trace import Trace
+from nar.values import hard
 
 FAITHFUL = 0.99  # share of right entries that counts as all of them
 TOLERANCE = 0.01  # scalar hints agree within this share of the largest of the graph

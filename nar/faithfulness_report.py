@@ -1,14 +1,16 @@
 """The faithfulness report of trained runs beside their baselines: `nar faithfulness runs/bfs-*`.
 
-Baselines per algorithm: the compiled reference and its shuffled copy (nar/references.py, where there is one), and the
-untrained network of the first run. Seeds of one network are compared with each other: how far apart are two that
-learned the same? Over all runs: how many are effective (score), how many faithful (hint agreement), and do the two go
-together?
+Baselines per algorithm: the compiled reference and its shuffled copy (nar/references.py, where there is one), and of
+every network the untrained one of its first run. Seeds of one network are compared with each other: how far apart are
+two that learned the same? Over all runs: how many are effective (score), how many faithful (hint agreement), and do the
+two go together?
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ import numpy as np
 from nar import datasets, predict, references
 from nar.algorithm import Algorithm
 from nar.checkpoint import load
-from nar.config import Config
+from nar.config import FREE, Config
 from nar.evaluate import TEST_SEED, evaluate
 from nar.faithfulness import FAITHFUL, external, interventions, on_graphs
 from nar.faithfulness_inside import probes, sources
@@ -48,6 +50,7 @@ def measure(
     return {
         "size": size,
         "score": score.score,
+        "outputs": {name: {"metric": t.metric, "value": t.value()} for name, t in score.outputs.items()},
         "exact": score.exact / score.samples,
         "valid": None if score.valid is None else score.valid / score.samples,
         "external": external(reasoner, algorithm, traces) if hints else None,
@@ -60,42 +63,66 @@ def measure(
 
 
 def compare(runs: Sequence[str | Path], *, size: int = 64, small: int = 16, samples: int = 32) -> dict[str, Any]:
-    """Measure trained runs, on every algorithm that they have learned, and their baselines."""
+    """Measure trained runs, on every algorithm that they have learned, and their baselines.
+
+    Of each row, `kind` says what it is (trained, untrained, compiled, shuffled), `of` which runs it tells about.
+    """
     from nar.datasets import canonical
 
+    sizes = {"size": size, "small": small, "samples": samples}
+
+    def row(name: str, who: str, kind: str, of: Sequence[_Run], reasoner: Reasoner) -> dict[str, Any]:
+        about = {"algorithm": name, "who": who, "kind": kind, "of": [run.path for run in of]}
+        return about | measure(reasoner, datasets.get(name), **sizes)
+
     rows: list[dict[str, Any]] = []
-    trained: dict[tuple[str, str], list[tuple[int, Reasoner]]] = {}
-    settings = {}
-    for run in runs:
-        reasoner = predict.load(run)
-        file = Path(run) / "best.pt" if Path(run).is_dir() else Path(run)
-        config = Config.from_dict(load(file)["config"])
-        for name in config.algo:
-            settings.setdefault(name, config)
-            trained.setdefault((name, config.processor), []).append((config.seed, reasoner))
-            found = measure(reasoner, datasets.get(name), size=size, small=small, samples=samples)
-            rows.append({"algorithm": name, "who": f"{config.processor} seed {config.seed}", "run": True, **found})
-    for name, config in settings.items():
-        others = {"untrained": Reasoner.from_config(config).eval()}
+    trained: dict[str, dict[str, list[_Run]]] = {}  # by algorithm and network
+    for path in runs:
+        run = _loaded(path)
+        for name in run.config.algo:
+            trained.setdefault(name, {}).setdefault(_network(run.config), []).append(run)
+            rows.append(row(name, f"{run.config.processor} seed {run.config.seed}", "trained", [run], run.reasoner))
+            rows[-1]["step"] = run.step
+    for name, networks in trained.items():
+        for found in networks.values():
+            config = found[0].config
+            untrained = Reasoner.from_config(config).eval()
+            rows.append(row(name, f"untrained {config.processor}", "untrained", found, untrained))
         if name in references.PROGRAMS:
-            exact = references.compiled(name)
-            others |= {"compiled": exact, "compiled, shuffled": references.permuted(exact)}
-        for who, reasoner in others.items():
-            found = measure(reasoner, datasets.get(name), size=size, small=small, samples=samples)
-            rows.append({"algorithm": name, "who": who, "run": False, **found})
+            exact, every = references.compiled(name), list(itertools.chain(*networks.values()))
+            rows.append(row(name, "compiled", "compiled", every, exact))
+            rows.append(row(name, "compiled, shuffled", "shuffled", every, references.permuted(exact)))
     seeds = []
-    for (name, processor), found in trained.items():
-        for (a, one), (b, other) in list(itertools.combinations(found, 2))[:PAIRS]:
-            algorithm = datasets.get(name)
-            if one.hint_mode != "none" and other.hint_mode != "none":
-                agreed = external(
-                    one, algorithm, list(canonical.draw(algorithm, size, samples, TEST_SEED)), against=other
-                )
+    for name, found in ((name, found) for name, networks in trained.items() for found in networks.values()):
+        for one, other in list(itertools.combinations(found, 2))[:PAIRS]:
+            if one.reasoner.hint_mode != "none":
+                traces = list(canonical.draw(datasets.get(name), size, samples, TEST_SEED))
+                agreed = external(one.reasoner, datasets.get(name), traces, against=other.reasoner)
+                who = f"{one.config.processor} seeds {one.config.seed}, {other.config.seed}"
                 seeds.append(
-                    {"algorithm": name, "who": f"{processor} seeds {a}, {b}", "hints": agreed["area"]}
+                    {"algorithm": name, "who": who, "hints": agreed["area"]}
                     | {"acting": agreed["acting"], "outputs": agreed["outputs"]}
                 )
-    return {"size": size, "small": small, "samples": samples, "rows": rows, "seeds": seeds, "table": _table(rows)}
+    return {**sizes, "rows": rows, "seeds": seeds, "table": _table(rows)}
+
+
+@dataclasses.dataclass
+class _Run:
+    path: str
+    config: Config
+    step: int | None  # of the training at which its weights were
+    reasoner: Reasoner
+
+
+def _loaded(path: str | Path) -> _Run:
+    reasoner, path = predict.load(path), Path(path)
+    saved = load(path / "best.pt" if path.is_dir() else path)
+    return _Run(str(path), Config.from_dict(saved["config"]), saved.get("best", saved).get("step"), reasoner)
+
+
+def _network(config: Config) -> str:
+    """What runs share that differ in their seed alone, or in how they were computed."""
+    return json.dumps({name: value for name, value in config.to_dict().items() if name not in FREE | {"seed"}})
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -103,7 +130,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     counts: dict[str, dict[str, int]] = {}
     pairs = []
     for row in rows:
-        if not row["run"] or row["external"] is None or row["external"]["area"] is None:
+        if row["kind"] != "trained" or row["external"] is None or row["external"]["area"] is None:
             continue
         pairs.append((row["score"], row["external"]["area"]))
         effective, faithful = (value >= FAITHFUL for value in pairs[-1])

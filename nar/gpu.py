@@ -19,7 +19,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -114,6 +114,15 @@ def splits(blocks: int, length: int, device: torch.device, *, start: int = 2, le
         waves = -(-blocks * parts // processors(device))
         if (turns >= least or parts == 1) and waves * (turns + start) < best:
             found, best = parts, waves * (turns + start)
+    return found
+
+
+def distinct(candidates: Iterable[Config]) -> list[Config]:
+    """Block sizes that were cut down to a problem, without those that are now the same as others before them."""
+    found: list[Config] = []
+    for config in candidates:
+        if config not in found:
+            found.append(config)
     return found
 
 

@@ -6,8 +6,10 @@ corrected for the truncation (the deviation that results is 0.88 of the nominal 
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -23,13 +25,33 @@ def linear(in_features: int, out_features: int, *, std: float | None = None, bia
     return layer
 
 
+_stacks: contextvars.ContextVar[dict | None] = contextvars.ContextVar("stacks", default=None)
+
+
+@contextlib.contextmanager
+def stacks_kept() -> Iterator[None]:
+    """While it lasts, `stacked` joins the weights of the same layers once: for a rollout, in which none changes."""
+    token = _stacks.set({})
+    try:
+        yield
+    finally:
+        _stacks.reset(token)
+
+
 def stacked(layers: Iterable[nn.Linear], x: Tensor) -> tuple[Tensor, ...]:
     """`[layer(x) for layer in layers]` as one matrix product: faster for many small layers over the same features."""
     layers = list(layers)
     if len(layers) == 1:
         return (layers[0](x),)
-    weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
+    kept = None if torch.compiler.is_compiling() else _stacks.get()
+    weight, bias = (kept or {}).get(key := tuple(map(id, layers))) or _joined(layers)
+    if kept is not None:
+        kept[key] = weight, bias
     return torch.nn.functional.linear(x, weight, bias).split([layer.out_features for layer in layers], dim=-1)
+
+
+def _joined(layers: list[nn.Linear]) -> tuple[Tensor, Tensor]:
+    return torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
 
 
 class MessageMLP(nn.Module):

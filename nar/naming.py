@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nar.decode import SINKHORN_STEPS_OUTPUT, log_sinkhorn
 from nar.spec import IGNORED, POINTERS, Probe, Spec, Type
+from nar.values import SINKHORN_STEPS_OUTPUT, log_sinkhorn
 
 
 def named(probe: Probe, values: np.ndarray, nodes: Sequence[Hashable]) -> Any:

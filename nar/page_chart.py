@@ -113,15 +113,17 @@ class Chart:
         style: Style,
         *,
         small: bool = False,
+        hollow: bool = False,
         shift: tuple[float, float] = (0.0, 0.0),
         titles: Sequence[str] = (),
     ) -> None:
-        """A marker at every point; `small`: seeds. `titles`: what a pointing device is told of each."""
+        """A marker at every point; `small`: seeds, `hollow`: baselines. `titles`: what a pointing device is told of
+        each."""
         for k, (x, y) in enumerate(points):
             if known(x) and known(y):
                 at = (self._x(x) + shift[0], self._y(y) + shift[1])
                 path = marker(0, *at, 1.7) if small else marker(style.marker, *at, 3.4)
-                kind = f"{style.color} {'seed' if small else 'dot'}"
+                kind = f"{style.color} {'seed' if small or hollow else 'dot'}"
                 if titles:
                     self.parts.append(element("g", element("title", titles[k]), element("path", d=path, class_=kind)))
                 else:
@@ -169,7 +171,8 @@ class Chart:
     def panel(self, title: str, of: str = "") -> Panel:
         """The finished panel; `of`: what its text alternative is to begin with, where that stands above a group."""
         about = f"{of}, {title}" if of else title
-        alternative = f"{about}: {self.y.label} against {self.x.label}. {' '.join(self.sentences)}"
+        axes = f"{self.y.label} against {self.x.label}" if self.y.label else self.x.label
+        alternative = f"{about}: {axes}. {' '.join(self.sentences)}"
         above = 0 if self._named_y(title) else TOP - 12
         return Panel(
             title,

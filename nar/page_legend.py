@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from nar.page_chart import Style, marker
 from nar.page_html import Markup, element
 
+CHANCE = "2 2"  # dashes of the level that chance reaches
+
 
 def legend(entries: Iterable[tuple[str, Markup]]) -> Markup:
     """Names with their swatches, in a list that wraps."""
@@ -14,17 +16,21 @@ def legend(entries: Iterable[tuple[str, Markup]]) -> Markup:
 
 
 def swatch(style: Style, kind: str = "line") -> Markup:
-    """What a series looks like: a line with its marker, a "dot", or a "seed"."""
+    """What a series looks like: a line with its marker, a "dot", a "hollow" one, or a "seed"."""
     parts = []
     if kind == "line":
         parts.append(element("path", d="M0 7H28", class_=f"{style.color} line", stroke_dasharray=style.dash))
     path = marker(0, 14, 7, 1.7) if kind == "seed" else marker(style.marker, 14, 7, 3.4)
-    parts.append(element("path", d=path, class_=f"{style.color} {'seed' if kind == 'seed' else 'dot'}"))
+    parts.append(element("path", d=path, class_=f"{style.color} {'seed' if kind in ('seed', 'hollow') else 'dot'}"))
     return _small(*parts)
 
 
 def dotted_swatch() -> Markup:
     return _small(element("path", d="M0 7H28", class_="plain line", stroke_dasharray="1.5 3"))
+
+
+def chance_swatch() -> Markup:
+    return _small(element("path", d="M14 0V14", class_="plain line", stroke_dasharray=CHANCE))
 
 
 def mark_swatch() -> Markup:

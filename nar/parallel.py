@@ -32,6 +32,11 @@ class Ranks:
         """Is this the process that writes files and talks?"""
         return self.rank == 0
 
+    @property
+    def batches(self) -> int:
+        """How many batches of the settings' size all processes compute together."""
+        return self.world
+
     def share(self, batch: Batch) -> Batch:
         """This process's samples of a batch. They are dealt out by length, so that all processes take equally long."""
         return batch if self.world == 1 else batch.rows(range(self.rank, len(batch), self.world))

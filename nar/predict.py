@@ -23,7 +23,6 @@ from nar import device as devices
 from nar.algorithm import Algorithm
 from nar.batch import Batch, collate
 from nar.config import Config
-from nar.decode import hard
 from nar.evaluate import evaluating, portions
 from nar.metric import correct, merge_permutations, tally
 from nar.names import suggest
@@ -34,6 +33,7 @@ from nar.rollout import Rollout
 from nar.runs import Runs
 from nar.spec import Spec
 from nar.trace import Trace
+from nar.values import hard
 
 
 def load(path: str | Path, which: str = "best", *, device: str = "cpu") -> Reasoner:

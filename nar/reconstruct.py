@@ -42,12 +42,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from nar.decode import Decoder, Noise
+from nar.decode import Decoder
 from nar.encode import Edges, dense
 from nar.layers import linear, stacked
 from nar.neighbourhood import Dense
 from nar.process import Notes, Processor, Readout, Step
 from nar.spec import Location, Probe, Spec, Stage, Type
+from nar.values import Noise
 
 if TYPE_CHECKING:
     from nar.batch import Batch

@@ -17,13 +17,13 @@ import torch
 
 from nar.algorithm import Algorithm
 from nar.batch import Batch, collate
-from nar.decode import hard
 from nar.evaluate import TEST_SEED, evaluate, evaluating, portions
 from nar.metric import merge_permutations
 from nar.reasoner import Reasoner
 from nar.runs import Runs
 from nar.spec import Stage, Type
 from nar.trace import Trace
+from nar.values import hard
 
 SIZES = (4, 8, 16, 32, 64)
 SCALES = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)

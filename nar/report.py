@@ -19,10 +19,11 @@ from nar.words import duration
 def write_report(run_dir: str | Path) -> Path:
     """Writes report.md, its figures and report.html into `run_dir`, from the files there; returns the path to show."""
     run_dir = Path(run_dir)
-    found, metrics = results.read(run_dir), results.read_metrics(run_dir)
-    drawn = report_figures.draw(run_dir, _plain(found), metrics)
-    (run_dir / "report.md").write_text(text(found, drawn), encoding="utf-8")
-    return page.write(study.collect([(run_dir, found, metrics)]), run_dir)
+    alone = study.read_one(run_dir)
+    (run,) = alone.runs
+    drawn = report_figures.draw(run_dir, _plain(run.results), run.metrics)
+    (run_dir / "report.md").write_text(text(run.results, drawn, run.faithfulness), encoding="utf-8")
+    return page.write(alone, run_dir)
 
 
 def table(found: Results) -> str:
@@ -44,15 +45,16 @@ def table(found: Results) -> str:
     return "\n".join([_title(found), lines, *comparability.of_run(found)])
 
 
-def text(found: Results, figure_links: Sequence[str] = ()) -> str:
-    """The text of report.md."""
+def text(found: Results, figure_links: Sequence[str] = (), faithfulness: Mapping[str, Any] | None = None) -> str:
+    """The text of report.md; `faithfulness`: what `nar faithfulness` measured of the run."""
     found = results.upgraded(found)
-    alone = study.collect([(Path(), found, [])])
+    alone = study.collect([(Path(), found, [])], faithfulness={Path(): faithfulness})
     run = found["run"]
     sections = (
         ("Termination", study_sections.terminations),
         ("Other distributions", study_sections.settings),
         ("Where errors begin", study_sections.first_errors),
+        ("Does it execute the algorithm?", study_sections.faithfulness),
     )
     parts = [
         f"# {_name(found)} with {run['processor']}",
@@ -151,8 +153,9 @@ def _validation_of_each(run: Mapping[str, Any]) -> str:
 
 def _section(title: str, section: Any, alone: Study) -> list[str]:
     """A section over all algorithms of the run; nothing where no algorithm has anything to say."""
-    several = len(alone.algorithms()) > 1
-    found = {algorithm: section(alone, algorithm) for algorithm in alone.algorithms()}
+    names = sorted({*alone.algorithms(), *alone.runs[0].algorithms})  # measured ones need not have been evaluated
+    several = len(names) > 1
+    found = {algorithm: section(alone, algorithm) for algorithm in names}
     parts: list[str] = []
     for algorithm, (introduction, *rest) in ((name, parts) for name, parts in found.items() if parts):
         parts += [] if parts else [f"## {title}", introduction]

@@ -17,6 +17,7 @@ Shapes: B graphs, N nodes, T moments, F features; L live graphs of a step.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
@@ -27,15 +28,17 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from nar.batch import Batch
-from nar.decode import Decoder, Noise, feed_back, node_readout
+from nar.decode import Decoder, node_readout
 from nar.encode import EdgeMap, Edges, Encoded, Encoder, dense
 from nar.fixed import FixedBatch
+from nar.layers import stacks_kept
 from nar.names import suggest
 from nar.neighbourhood import Dense
 from nar.process import Notes, Readout, Step, rows
 from nar.reconstruct import Misses, masked_values
 from nar.spec import Location, Stage
 from nar.termination import OpenBatch, check_termination, unchanged
+from nar.values import Noise, feed_back
 
 if TYPE_CHECKING:
     from nar.reasoner import Reasoner
@@ -60,21 +63,28 @@ class Rollout:
     taken: Tensor | None = None  # steps [B] until each sample stopped, where that was its own decision
 
 
-def roll_out(
+def roll_out(reasoner: Reasoner, batch: Batch, *, recompute: bool = False, **options: Any) -> Rollout:
+    """See Reasoner.forward, which this is the body of."""
+    # draws from a generator of the caller's would not be the same again
+    recompute &= torch.is_grad_enabled() and options.get("generator") is None and reasoner.reconstruction is None
+    with contextlib.nullcontext() if recompute else stacks_kept():
+        return _roll_out(reasoner, batch, recompute=recompute, **options)
+
+
+def _roll_out(
     reasoner: Reasoner,
     batch: Batch,
     *,
-    teacher_forcing: float = 0.0,
-    generator: torch.Generator | None = None,
-    keep_states: bool = False,
-    gumbel: bool = True,
-    decide_hints: bool = False,
-    progress: float = 1.0,
-    recompute: bool = False,
-    termination: str = "oracle",
-    limit: int | None = None,
+    teacher_forcing: float,
+    generator: torch.Generator | None,
+    keep_states: bool,
+    gumbel: bool,
+    decide_hints: bool,
+    progress: float,
+    recompute: bool,
+    termination: str,
+    limit: int | None,
 ) -> Rollout:
-    """See Reasoner.forward, which this is the body of."""
     if batch.algorithm not in reasoner.specs:
         raise ValueError(suggest("algorithm", batch.algorithm, reasoner.specs, "this reasoner was not built for it"))
     encoder, decoder = reasoner.coders(batch.algorithm)
@@ -91,8 +101,6 @@ def roll_out(
     if reasoner.training and gumbel:
         noise = batch.uniform if isinstance(batch, FixedBatch) else generator or True
     forcing = teacher_forcing if reasoner.training else 0.0
-    # draws from a generator of the caller's would not be the same again
-    recompute = recompute and torch.is_grad_enabled() and generator is None and reasoner.reconstruction is None
 
     state = reasoner.processor.initial_state(len(batch), batch.nodes, run.reference)
     hints = {name: value[0] for name, value in batch.hints.items()}

@@ -147,7 +147,7 @@ class Run:
                 "processor": config.processor,
                 "seed": config.seed,
                 "parameters": self.reasoner.parameter_count(),
-                "processes": self.ranks.world,
+                "processes": self.ranks.batches,
                 "steps": self.step,
                 "steps_planned": config.steps,
                 "interrupted": self.step < config.steps,

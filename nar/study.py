@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nar import comparability, labels, results
+from nar import comparability, faithfulness_file, labels, results
 from nar.statistics import Interval, interval
 
 _OF_A_RUN = ("results.json", "config.json")  # a directory with one of these is a run's
@@ -33,6 +33,7 @@ class Run:
     results: dict[str, Any]  # results.json, schema 2
     metrics: list[dict[str, Any]]  # rows of metrics.jsonl
     label: str
+    faithfulness: Mapping[str, Any] | None = None  # faithfulness.json; None where it was not measured
 
     @property
     def seed(self) -> int:
@@ -150,20 +151,44 @@ def read(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> St
                 left_out.append(f"{directory}: {error}")
     if not found:
         raise ValueError("no finished run: " + "; ".join(left_out))
-    return collect([found[place] for place in sorted(found)], left_out)
+    return _collected([found[place] for place in sorted(found)], left_out)
+
+
+def read_one(run_dir: str | os.PathLike[str]) -> Study:
+    """The study of one run, by its directory."""
+    return _collected([_run(Path(run_dir))])
 
 
 def _run(path: Path) -> tuple[Path, dict[str, Any], list[dict[str, Any]]]:
     return path, results.read(path), results.read_metrics(path)
 
 
-def collect(
-    runs: Sequence[tuple[Path, Mapping[str, Any], list[dict[str, Any]]]], left_out: Sequence[str] = ()
+def _collected(
+    runs: Sequence[tuple[Path, dict[str, Any], list[dict[str, Any]]]], left_out: Sequence[str] = ()
 ) -> Study:
-    """The study of runs given as (path, results, metrics)."""
+    """With what `nar faithfulness` left in the run directories; where that cannot be used, the run stays without it."""
+    measured, unused = {}, []
+    for path, content, _ in runs:
+        try:
+            measured[path] = faithfulness_file.read(path, content["run"].get("best_step"))
+        except ValueError as error:
+            unused.append(str(error))
+    return collect(runs, [*left_out, *unused], measured)
+
+
+def collect(
+    runs: Sequence[tuple[Path, Mapping[str, Any], list[dict[str, Any]]]],
+    left_out: Sequence[str] = (),
+    faithfulness: Mapping[Path, Mapping[str, Any] | None] | None = None,
+) -> Study:
+    """The study of runs given as (path, results, metrics), and what was measured of some of them, by path."""
     upgraded = [(path, results.upgraded(content), metrics) for path, content, metrics in runs]
     names = labels.of_runs([content for _, content, _ in upgraded])
-    made = [Run(path, content, rows, name) for (path, content, rows), name in zip(upgraded, names, strict=True)]
+    measured = faithfulness or {}
+    made = [
+        Run(path, content, rows, name, measured.get(path))
+        for (path, content, rows), name in zip(upgraded, names, strict=True)
+    ]
     made.sort(key=lambda run: (run.algorithms, run.label, run.seed, str(run.path)))
     cells, unused = _cells(made)
     return Study(made, cells, [*left_out, *unused])

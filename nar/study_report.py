@@ -157,6 +157,7 @@ def _algorithm(study: Study, algorithm: str, against: str | None) -> list[str]:
         ("Other distributions", study_sections.settings),
         ("Hints", study_sections.hints),
         ("Where errors begin", study_sections.first_errors),
+        ("Does it execute the algorithm?", study_sections.faithfulness),
         ("Cost", study_sections.cost),
     ]
     for title, section in sections:

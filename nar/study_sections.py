@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from nar import axes, figures, markdown
+from nar import axes, faithfulness_means, figures, markdown
 from nar.statistics import interval
 from nar.study import Cell, Study
 from nar.words import duration
@@ -122,6 +122,36 @@ def hints(study: Study, algorithm: str) -> list[str]:
         "step before, as a mean over steps, graphs and seeds. An MSE is an error: lower is better.",
         markdown.table(["", "hint", "metric", *(f"n = {size}" for size in sizes(cells))], rows),
     ]
+
+
+def faithfulness(study: Study, algorithm: str) -> list[str]:
+    """What `nar faithfulness` measured, with its baselines; a row for each network and for each baseline."""
+    rows = []
+    for one in faithfulness_means.of_study(study, algorithm):
+        cells = {name: _over_seeds(one, *path) for name, path in faithfulness_means.MEASURES.items()}
+        if not figures.is_percent(one.rows[0]):
+            cells["score"] = _over_seeds(one, "score", share=False)
+        if chance := one.interval(*faithfulness_means.CHANCE):
+            cells["sources"] += f", chance {markdown.percent(chance.mean)}"
+        told = [
+            f"`{name}` {_over_seeds(one, 'probes', name, 'value')} ({metric})" for name, metric in one.probes().items()
+        ]
+        rows.append((one.name, str(one.size), str(one.small), *cells.values(), "; ".join(told) or "-"))
+    if not rows:
+        return []
+    return [
+        "On graphs of n nodes, **hints**: how often predicted hints are the "
+        "trace's; **acting**: the same where the algorithm changes something. Of edges changed in graphs of m nodes, "
+        "**ignored**: irrelevant ones that leave the answer as it was; **followed**: relevant ones that move it to the "
+        "new right one. **Sources**: how much of what nodes listen to comes from senders that the algorithm could have "
+        "used. **Probes**: what one linear map reads off hidden states. The compiled reference executes the algorithm, "
+        "untrained and shuffled networks do not; no column says much alone (docs/faithfulness.md).",
+        markdown.table(["", "n", "m", *faithfulness_means.MEASURES, "probes"], rows),
+    ]
+
+
+def _over_seeds(one: faithfulness_means.Measured, *path: str, share: bool = True) -> str:
+    return markdown.without_seeds(one.interval(*path), share)
 
 
 def cost(study: Study, algorithm: str) -> list[str]:

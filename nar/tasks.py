@@ -58,7 +58,7 @@ def training_batch(algorithm: Algorithm, config: Config, step: int, *, ranks: pa
     batch = draw(
         algorithm,
         sizes[step % len(sizes)],
-        config.batch_size * ranks.world,
+        config.batch_size * ranks.batches,
         seed=(config.seed, TRAINING_STREAM, step),
         random_pos=config.random_pos,
         **algorithm.train_params,

@@ -15,7 +15,7 @@ index, a vector `[1 2]`, a matrix `[[1 2], [3 4]]`; numbers are printed in full 
 
 What CLRS-Text leaves out, that is, hints=False and hints=True:
 - `pos` and `adj`, which follow from the other inputs (where they do not, we print them);
-- most hints: shown are those named after an output, or those of SHOWN, and of these all moments but the last;
+- most hints: shown are those named after an output, or those of SHOWN (nar/text_form.py), all moments but the last;
 - the order of equal keys: what sorts is printed as the sorted keys (read back in the order of position);
 - with hints=True, the outputs of the three SEARCHES: their last hints stand in for them (a trace of one moment is read
   back as the same moment twice);
@@ -26,96 +26,17 @@ numpy only: nothing here may import torch.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from nar.runs import Runs
-from nar.spec import IGNORED, POINTERS, Location, Probe, Spec, Type
-from nar.text_reader import Reader
-from nar.trace import Trace, compact_dtype, in_runs
+from nar.spec import Location, Type
+from nar.text_form import INTEGERS, form_of, implied, printed_as_keys
+from nar.text_parser import parse
+from nar.trace import Trace
 
-# Hints that CLRS-Text shows although they are not named after an output.
-SHOWN = {
-    "binary_search": ("low", "high"),
-    "find_maximum_subarray_kadane": ("best_low", "best_high"),
-    "quickselect": ("pivot",),
-    "naive_string_matcher": ("s",),
-    "kmp_matcher": ("s",),
-}
-SEARCHES = ("binary_search", "find_maximum_subarray_kadane", "quickselect")  # the last hints are the answer
-PARENTHESES = ("binary_search", "find_maximum_subarray_kadane")
-# Scalars that dm-clrs draws as integers and CLRS-Text hence prints without decimals.
-INTEGERS = {
-    **dict.fromkeys(("articulation_points", "bfs", "bridges", "dfs", "topological_sort"), "A"),
-    "task_scheduling": "d",
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class _Form:
-    """What a text shows beside the inputs: its third line, the names of the hints, the probes of the answer."""
-
-    header: str
-    hints: tuple[str, ...]
-    answer: tuple[str, ...]
-    whole: bool = False  # hints="all"
-    moment_in_parentheses: bool = False
-    answer_in_parentheses: bool = False
-
-    @property
-    def traced(self) -> bool:
-        return bool(self.hints) or self.whole
-
-
-def _form(algorithm: str, spec: Spec, hints: bool | str) -> _Form:
-    outputs = tuple(spec.outputs)
-    if hints == "all":
-        every = tuple(spec.hints)
-        return _Form(f"trace ({', '.join(every)}) | {', '.join(outputs)}", every, outputs, True, True)
-    shown: tuple[str, ...] = SHOWN.get(algorithm, ())
-    if shown and set(shown) <= set(spec.hints):
-        names, answer = ", ".join(shown), shown if algorithm in SEARCHES else outputs
-    else:
-        shown = tuple(name for name in spec.hints if _leads_to(name, spec))
-        names, answer = ", ".join(outputs), outputs
-    if not hints or not shown:
-        return _Form(", ".join(outputs), (), outputs)
-    parentheses = algorithm in PARENTHESES
-    names = f"({names})" if parentheses else names
-    return _Form(f"trace | {names}", shown, answer, False, parentheses, parentheses)
-
-
-def _leads_to(hint: str, spec: Spec) -> Probe | None:
-    """The output that a hint is named after, `pi` for `pi_h`."""
-    output = spec.outputs.get(hint[:-2]) if hint.endswith("_h") else None
-    if output is None or output.location != spec[hint].location:
-        return None
-    same = output.type == spec[hint].type
-    return output if same or (output.type, spec[hint].type) == (Type.SHOULD_BE_PERMUTATION, Type.POINTER) else None
-
-
-def _as_keys(name: str, spec: Spec, form: _Form) -> bool:
-    """Is this probe printed as the sorted keys?"""
-    key = spec.inputs.get("key")
-    keys = key is not None and (key.location, key.type) == (Location.NODE, Type.SCALAR)
-    probe = (_leads_to(name, spec) if name in form.hints else None) or spec[name]
-    return keys and probe.type is Type.SHOULD_BE_PERMUTATION and not form.whole
-
-
-def _follow(compact: Mapping[str, Any], spec: Spec, nodes: int) -> dict[str, np.ndarray]:
-    """What other inputs say about `pos` (i / n, in every string anew) and `adj` (A's edges, a loop on every node)."""
-    found = {}
-    if "pos" in spec.inputs and spec["pos"].shape(nodes) == (nodes,):
-        string = spec.inputs.get("string")
-        two = string is not None and (string.location, string.type) == (Location.NODE, Type.MASK)
-        starts = np.flatnonzero(np.diff(compact["string"])) + 1 if two else []
-        found["pos"] = np.concatenate([np.arange(len(p)) / len(p) for p in np.split(np.zeros(nodes), starts)])
-    if "adj" in spec.inputs and "A" in spec.inputs:
-        found["adj"] = ((np.asarray(compact["A"]) != 0) | np.eye(nodes, dtype=bool)).astype(np.int8)
-    return found
+__all__ = ["parse", "question_and_answer", "truncate", "write"]
 
 
 def truncate(inputs: Mapping[str, Any], decimals: int = 3) -> dict[str, Any]:
@@ -147,7 +68,7 @@ def question_and_answer(trace: Trace, hints: bool | str = False, decimals: int |
         raise ValueError(f'hints must be False, True or "all", got {hints!r}')
     if decimals is not None and (not isinstance(decimals, int) or decimals < 0):
         raise ValueError(f"decimals must be None or a number of digits, got {decimals!r}")
-    spec, form = trace.spec, _form(trace.algorithm, trace.spec, hints)
+    spec, form = trace.spec, form_of(trace.algorithm, trace.spec, hints)
     if form.hints and not form.whole and not trace.length:
         raise ValueError(f"hints must be False or 'all' for a trace of length 0, got {hints!r}")
     compact = {name: np.asarray(trace.compact[name]) for name in spec}
@@ -158,7 +79,7 @@ def question_and_answer(trace: Trace, hints: bool | str = False, decimals: int |
         compact[integers] = compact[integers].astype(np.int64)
 
     def show(name: str, values: np.ndarray) -> str:
-        if _as_keys(name, spec, form):
+        if printed_as_keys(name, spec, form):
             values = compact["key"][_order(values, name)]
         elif spec[name].type is Type.CATEGORICAL and spec[name].location is not Location.EDGE and not form.whole:
             values = np.maximum(values, 0)
@@ -168,7 +89,7 @@ def question_and_answer(trace: Trace, hints: bool | str = False, decimals: int |
         joined = ", ".join(show(name, compact[name][t] if name in spec.hints else compact[name]) for name in names)
         return f"({joined})" if parentheses else joined
 
-    follows = {} if form.whole else _follow(compact, spec, trace.nodes)
+    follows = {} if form.whole else implied(compact, spec, trace.nodes)
     left_out = {name for name, values in follows.items() if np.array_equal(values, trace.compact[name])}
     asked = [f"{name}: {show(name, compact[name])}" for name in spec.inputs if name not in left_out]
     answer = moment(-1, form.answer, form.answer_in_parentheses)
@@ -197,156 +118,3 @@ def _order(pointers: np.ndarray, name: str) -> np.ndarray:
     if len(np.unique(order)) != nodes:
         raise ValueError(f"{name} must link all nodes to one list, got {pointers.tolist()}")
     return order
-
-
-def parse(text: str, spec: Any = None) -> Trace:
-    """The trace that a text tells of, as far as it does: everything, where it was written with hints="all".
-
-    The trace's spec holds only the probes that the text gives. Without `spec` (a Spec or an Algorithm) the first line
-    names an algorithm of the table. Every text holds all inputs, so the whole trace is one call away:
-    `algorithm.run(**algorithm.arguments_of(parse(text)))`. Raises ValueError with line and column of what is wrong.
-    """
-    reader = Reader(text)
-    name = reader.match(r"[^\s:]+(?::\w+)?", "the name of an algorithm")  # also my_module:algorithm
-    reader.expect(":\n")
-    if spec is None:
-        from nar import datasets  # loads numba, which a given spec does not need
-
-        spec = datasets.get(name)
-    return _Parser(reader, name, spec if isinstance(spec, Spec) else spec.spec).trace()
-
-
-_Found = tuple[np.ndarray, int]  # numbers, and where they are in the text
-
-
-class _Parser:
-    """Reads one text: first all numbers with their places, then, as the number of nodes is known, what they mean."""
-
-    def __init__(self, reader: Reader, algorithm: str, spec: Spec) -> None:
-        self.reader, self.algorithm, self.spec = reader, algorithm, spec
-        self.nodes = 0
-        self.form = self._find_form()
-
-    def _find_form(self) -> _Form:
-        """The third line says how to read the second and the fourth."""
-        text = self.reader.text
-        start = text.find("\n", self.reader.at) + 1 or len(text)
-        end = text.find("\n", start)
-        header = text[start : end if end >= 0 else len(text)]
-        forms = {
-            form.header + ":": form for form in (_form(self.algorithm, self.spec, h) for h in (False, True, "all"))
-        }
-        if header not in forms:
-            self.reader.fail(" or ".join(map(repr, forms)), start)
-        return forms[header]
-
-    def trace(self) -> Trace:
-        reader, form = self.reader, self.form
-        inputs, first = self._inputs()
-        reader.expect(f"\n{form.header}:\n")
-        moments = [first] if first is not None else []
-        while form.traced and not reader.sees(" | "):
-            if not moments:
-                reader.fail("' | '")
-            if len(moments) > 1 and not reader.sees(", "):
-                reader.fail("', ' or ' | '")
-            moments.append(self._moment(form.hints, form.moment_in_parentheses))
-        answer = self._moment(form.answer, form.answer_in_parentheses)
-        if reader.text[reader.at :].strip():
-            reader.fail("nothing more")
-        if not self.nodes:
-            reader.fail("a vector somewhere: the number of nodes is unknown", len(reader.text))
-        if form.hints and set(answer) <= set(form.hints):
-            moments.append(answer)
-            answer = {}
-        raw: dict[str, Any] = {name: self._meaning(name, found, inputs) for name, found in (inputs | answer).items()}
-        follows = _follow(raw, self.spec, self.nodes)
-        for name in form.hints:
-            values = np.stack([self._meaning(name, m[name], inputs) for m in moments]) if moments else self._none(name)
-            raw[name] = Runs.of(values) if in_runs(self.spec[name]) else values
-        raw = {name: values for name, values in follows.items() if name not in raw} | raw
-        spec = Spec({name: probe for name, probe in self.spec.items() if name in raw})
-        return Trace(self.algorithm, spec, self.nodes, len(moments), {name: raw[name] for name in spec})
-
-    def _inputs(self) -> tuple[dict[str, _Found], dict[str, _Found] | None]:
-        """The second line: inputs by name, and the first moment of the hints, if there is one."""
-        reader, found, first = self.reader, {}, None
-        while first is None:
-            at = reader.at
-            name = reader.match(r"[^\s:,]+(?=: )", "the name of an input and ': '")
-            reader.expect(": ")
-            if name == "initial_trace" and self.form.traced:
-                first = self._moment(self.form.hints, self.form.moment_in_parentheses)
-                break
-            if name not in self.spec.inputs or name in found:
-                reader.fail(f"an input of {self.algorithm}, each once", at)
-            found[name] = self._value(name)
-            if reader.text.startswith("\n", reader.at):
-                break
-            if not reader.sees(", "):
-                reader.fail("', ' or a line break")
-        for name in self.spec.inputs:
-            if name not in found and not (name == "pos" or (name == "adj" and "A" in found)):
-                reader.fail(f"the input {name}")
-        if first is None and self.form.hints and not self.form.whole:
-            reader.fail("', initial_trace: '")
-        return found, first
-
-    def _moment(self, names: tuple[str, ...], parentheses: bool) -> dict[str, _Found]:
-        found = {}
-        if parentheses:
-            self.reader.expect("(")
-        for i, name in enumerate(names):
-            if i:
-                self.reader.expect(", ")
-            found[name] = self._value(name)
-        if parentheses:
-            self.reader.expect(")")
-        return found
-
-    def _value(self, name: str) -> _Found:
-        probe, at = self.spec[name], self.reader.at
-        decimals = probe.type is Type.SCALAR or _as_keys(name, self.spec, self.form)
-        values, shape = self.reader.numbers(len(probe.shape(1)), decimals)
-        self.nodes = self.nodes or (shape[0] if shape else 0)
-        if shape != probe.shape(self.nodes):
-            self.reader.fail(f"{' x '.join(map(str, probe.shape(self.nodes)))} numbers", at)
-        return np.array(values).reshape(shape), at
-
-    def _meaning(self, name: str, found: _Found, inputs: Mapping[str, _Found]) -> np.ndarray:
-        """The compact form of what was found; numbers out of range are refused."""
-        (values, at), probe = found, self.spec[name]
-        dtype = compact_dtype(probe, self.nodes)
-        if _as_keys(name, self.spec, self.form):
-            return self._pointers(values, at, inputs["key"][0]).astype(dtype)
-        if probe.type is not Type.SCALAR:
-            low, high = _range(probe, self.nodes)
-            wrong = ((values < low) | (values > high)).reshape(-1)
-            if wrong.any():
-                at = self.reader.place_of_number(int(wrong.argmax()), at)
-                self.reader.fail(f"an integer from {low} to {high}", at)
-        return values.astype(dtype)
-
-    def _pointers(self, values: np.ndarray, at: int, keys: np.ndarray) -> np.ndarray:
-        """Predecessor pointers from the keys in sorted order; equal keys in order of position."""
-        places: dict[float, list[int]] = {}
-        for i in range(self.nodes - 1, -1, -1):
-            places.setdefault(keys[i], []).append(i)
-        order = []
-        for k, value in enumerate(values):
-            if not places.get(value):
-                self.reader.fail("a key that is left over", self.reader.place_of_number(k, at))
-            order.append(places[value].pop())
-        pointers = np.empty(self.nodes, np.int64)
-        pointers[order] = [order[0], *order[:-1]]
-        return pointers
-
-    def _none(self, name: str) -> np.ndarray:
-        probe = self.spec[name]
-        return np.empty((0, *probe.shape(self.nodes)), compact_dtype(probe, self.nodes))
-
-
-def _range(probe: Probe, nodes: int) -> tuple[int, int]:
-    if probe.type in POINTERS or probe.type is Type.MASK_ONE:
-        return 0, nodes - 1
-    return IGNORED, probe.classes - 1 if probe.type is Type.CATEGORICAL else 1

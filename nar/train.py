@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from nar import checkpoint, datasets, device, memory, parallel
+from nar import checkpoint, crew, datasets, device, memory, parallel
 from nar.batch import Batch
 from nar.config import Config
 from nar.evaluate import entry
@@ -64,6 +64,8 @@ def train_seeds(config: Config, *, command: str = "") -> list[dict[str, Any]]:
         if ranks.first:
             for run in runs:
                 files.enter_context(run.open_metrics())
+        if ranks.world == 1 and on.type == "cpu" and not stacked and not config.workers:
+            files.enter_context(_shared(runs, tell))
         for group, until in _phases(runs, stacked and several):
             if interrupted.is_set():
                 break
@@ -90,6 +92,37 @@ def train_seeds(config: Config, *, command: str = "") -> list[dict[str, Any]]:
         path = study_report.write(study.read([run.directory for run in runs if run.metrics]), folder)
         print(f"report of all seeds: {path}")
     return found
+
+
+@contextlib.contextmanager
+def _shared(runs: Sequence[Run], tell: Callable[[str], None]) -> Iterator[None]:
+    """While it lasts, batches are shared among as many processes as there are threads, if the runs are long enough."""
+    config, threads = runs[0].config, torch.get_num_threads()
+    world = crew.size(threads, config.batch_size, chosen=bool(config.threads))
+    if world == 1 or sum(config.steps - run.step for run in runs) < crew.WORTH:
+        yield
+        return
+    tell(f"{world} processes share every batch")
+    torch.set_num_threads(1)
+    alone = runs[0].ranks
+    try:
+        with crew.hired(world, follow, [run.config for run in runs]) as ranks:
+            for run in runs:
+                run.ranks = ranks
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        for run in runs:
+            run.ranks = alone
+
+
+def follow(configs: Sequence[Config], ranks: parallel.Ranks) -> None:
+    """What the other processes of a crew do: the same steps, each with its share of the batch."""
+    cpu = torch.device("cpu")
+    device.prepare(cpu)
+    runs = [Run(config, cpu, ranks) for config in configs]
+    for group, until in _phases(runs, together=False):
+        _learn(group, until, False, threading.Event())
 
 
 def _introduce(runs: Sequence[Run], tell: Callable[[str], None]) -> None:

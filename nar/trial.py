@@ -1,6 +1,6 @@
 """A processor on trial: how it is made, inputs without an encoder, a few steps of it, and how far results differ.
 
-nar/check.py asks its questions with these.
+The checks of nar/check.py ask their questions with these.
 
 Shapes: B graphs, N nodes, F features, K raw edge channels.
 """

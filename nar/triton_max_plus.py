@@ -72,16 +72,15 @@ def chosen_sums_kernel(
 
 def _run(name: str, table: tuple, rows: int, columns: int, graphs: int, like: Tensor, start) -> None:
     """`start(grid, block sizes)` with the best block sizes for this many rows and columns per graph."""
-    candidates = []
-    for block_r, block_c, warps in table:
-        sizes = {
+    candidates = gpu.distinct(
+        {
             "BLOCK_R": min(block_r, triton.next_power_of_2(rows)),
             "BLOCK_C": min(block_c, triton.next_power_of_2(columns)),
             "num_warps": warps,
             "SUMS": tl.float64 if like.dtype == torch.float64 else tl.float32,
         }
-        if sizes not in candidates:
-            candidates.append(sizes)
+        for block_r, block_c, warps in table
+    )
 
     def run(sizes: gpu.Config) -> None:
         start((triton.cdiv(columns, sizes["BLOCK_C"]), triton.cdiv(rows, sizes["BLOCK_R"]), graphs), sizes)

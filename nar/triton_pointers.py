@@ -139,12 +139,8 @@ def _plan(config: gpu.Config, own: Tensor) -> tuple[int, int, gpu.Config]:
 
 
 def _candidates(table: tuple[tuple[int, int], ...], nodes: int) -> list[gpu.Config]:
-    found = []
-    for block, warps in table:
-        config = {"BLOCK_I": max(16, min(block, triton.next_power_of_2(nodes))), "num_warps": warps}
-        if config not in found:
-            found.append(config)
-    return found
+    most = triton.next_power_of_2(nodes)
+    return gpu.distinct({"BLOCK_I": max(16, min(block, most)), "num_warps": warps} for block, warps in table)
 
 
 def _constants(channels: Tensor, states: Tensor | None, own: Tensor) -> dict:

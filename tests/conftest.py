@@ -45,3 +45,15 @@ def same_start():
     yield
     torch.set_float32_matmul_precision(precision)
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def roads():
+    """Names that are neither sorted nor of one type; ("far", 1) and 7 are an island; weights in `miles`."""
+    import networkx as nx
+
+    graph = nx.Graph()
+    graph.add_nodes_from(["d", 3, "a", ("far", 1), "c", 7, "b"])
+    edges = [("d", 3, 0.2), (3, "a", 0.5), ("d", "a", 0.9), ("a", "c", 0.1), ("c", "b", 0.45), ("d", "b", 0.95)]
+    graph.add_weighted_edges_from([*edges, (("far", 1), 7, 0.3)], weight="miles")
+    return graph

@@ -72,9 +72,45 @@ def run(algorithms, processor, seed, level=0.95, evaluations=None, **changed):
     return Path(f"runs/{'+'.join(algorithms)}-{processor}-seed{seed}"), results, metrics
 
 
+def measured_row(algorithm, kind, level, sources=True):
+    """What `nar faithfulness` says of one reasoner that is about `level` good, less in each measure than before."""
+    share = [level ** (1 + 0.5 * k) for k in range(6)]
+    return {
+        "algorithm": algorithm, "who": kind, "kind": kind, "score": share[0], "exact": share[0] ** 4, "valid": None,
+        "outputs": {"pi": {"metric": "accuracy", "value": share[0]}},
+        "external": {"area": share[1], "acting": share[2], "below": None, "per_step": [share[1]], "live": [32]},
+        "interventions": {"ignored": share[3], "ignored_throughout": share[4], "followed": share[4]},
+        "sources": {"mass": share[5], "first": share[5], "chance": 0.125} if sources else None,
+        "probes": {
+            "d": {"metric": "explained variance", "value": 3 * level - 2},
+            "msk_of_a_long_name_indeed": {"metric": "balanced accuracy", "value": 0.5 + level / 2},
+            "u": {"metric": "accuracy", "value": level**2},
+        },
+    }  # fmt: skip
+
+
+def measured(algorithms, level=0.9, sources=True, **changed):
+    """The content of a faithfulness.json."""
+    baselines = [
+        measured_row(algorithm, kind, at, sources or kind != "untrained")
+        for algorithm in algorithms
+        for kind, at in (("untrained", 0.3), ("compiled", 1.0), ("shuffled", 0.2))
+    ]
+    return {
+        "schema": 1, "size": 64, "small": 16, "samples": 32, "best_step": 9350,
+        "measured": {
+            "command": "nar faithfulness runs/*", "checkpoint": "best", "nar": "0.1.0", "commit": "abc1234",
+            "torch": "2.13.0", "device": "cpu", "date": "2026-11-21",
+        },
+        "rows": [measured_row(algorithm, "trained", level, sources) for algorithm in algorithms],
+        "baselines": baselines,
+    } | changed  # fmt: skip
+
+
 def everything(seeds=range(3)):
-    """A study with all that a page can show: settings, terminations, measures, hostile names, a generalist."""
-    runs = []
+    """A study with all that a page can show: settings, terminations, measures, faithfulness, hostile names, a
+    generalist."""
+    runs, told = [], {}
     for processor, level in (("mpnn", 0.93), ("triplet_gmpnn", 0.97), (EVIL, 0.7)):
         for seed in seeds:
             for algorithm in ("bellman_ford", "bfs"):
@@ -96,8 +132,9 @@ def everything(seeds=range(3)):
                             evaluation(algorithm, size, rng, level - 0.1, termination=end, steps_taken=taken)
                         )
                 runs.append(run(algorithm, processor, seed, evaluations=entries))
+                told[runs[-1][0]] = measured([algorithm], level - 0.05 * seed, sources=processor != EVIL)
     runs += [run(("bellman_ford", "bfs", "dijkstra"), "mpnn", seed, 0.9) for seed in seeds]
-    return study.collect(runs)
+    return study.collect(runs, faithfulness=told)
 
 
 def bare(**changed):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from naive import F64
 
-from nar import asynchrony, datasets, processors
+from nar import asynchrony, datasets, delivery, processors
 from nar.asynchrony import asynchrony_residuals, deliver, deliver_singly, run_to_fixed_point
 from nar.batch import draw
 from nar.encode import EdgeMap, Edges
@@ -365,12 +365,12 @@ def test_a_reasoner_runs_asynchronously_for_a_while(name):
 def test_rounds_are_deliveries_one_after_the_other():
     processor = made("l2_max")
     step, state = data()
-    found = asynchrony._Late(processor, 0.5, 3, torch.Generator().manual_seed(0))(step, state)
+    found = delivery._Late(processor, 0.5, 3, torch.Generator().manual_seed(0))(step, state)
     generator, expected = torch.Generator().manual_seed(0), state
     for _ in range(3):
         expected = deliver(processor, step, expected, torch.rand(B, N, N, generator=generator) < 0.5)
     assert found.equal(expected)
-    once = asynchrony._Late(processor, 0.5, 1, torch.Generator().manual_seed(0))(step, state)
+    once = delivery._Late(processor, 0.5, 1, torch.Generator().manual_seed(0))(step, state)
     assert (once <= processor(step, state)).all() and (once < processor(step, state)).any()
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from nar import check, cli, dry_run, processors
+from nar import check, check_cost, cli, dry_run, processors, trial
 from nar.neighbourhood import Dense
 from nar.process import Processor, Readout
 
@@ -35,8 +35,8 @@ class Right(Processor):
 
 
 def findings(kind, *, compiled=False):
-    trial = check.Trial(kind, kind.__name__)
-    return {finding.check: finding for finding in check.run(trial, () if compiled else ("compile",))}
+    left_out = () if compiled else ("compile",)
+    return {finding.check: finding for finding in check.run(check.Trial(kind, kind.__name__), left_out)}
 
 
 def test_one_that_is_right():
@@ -392,8 +392,8 @@ def test_reductions_count_what_they_read_and_views_nothing():
 
 @pytest.mark.parametrize(("cost", "k"), [("N", 1), ("N^2", 2), ("N^3", 3), ("N log N", 1.2), ("O(N^2 log N)", 2.2)])
 def test_declared_costs_are_read(cost, k):
-    assert check.order(cost) == pytest.approx(k)
-    assert check.order("E") is None
+    assert check_cost.order(cost) == pytest.approx(k)
+    assert check_cost.order("E") is None
 
 
 def test_the_copy_that_is_counted_leaves_the_processor_alone():
@@ -406,18 +406,18 @@ def test_the_copy_that_is_counted_leaves_the_processor_alone():
 
 def test_layouts_of_the_check_keep_their_kind():
     """Plain stays plain through reverse, complete and alone; pieces are of one receiver."""
-    x = check.inputs()
-    for layout in (check.Plain, check.Pieces):
+    x = trial.inputs()
+    for layout in (trial.Plain, trial.Pieces):
         hood = x.step(True, layout).hood
         for other in (hood.reverse(), hood.complete(), hood.alone().complete(), hood.reverse().alone().complete()):
             assert type(other) is layout
     assert type(x.step(True).hood) is Dense
     sizes = []
     layer = nn.Linear(16, 16).double()
-    hood = x.step(True, check.Pieces).hood
+    hood = x.step(True, trial.Pieces).hood
     with torch.no_grad():
         hood.pool(x.nodes, x.nodes, layer, x.graph, lambda parts: sizes.append(parts.shape[2]) or parts, "max")
-    assert sizes == [1] * check.N
+    assert sizes == [1] * trial.N
 
 
 # The command

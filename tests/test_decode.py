@@ -7,9 +7,10 @@ import pytest
 import torch
 from naive import F64, built
 
-from nar.decode import Decoder, feed_back, hard, log_sinkhorn, node_readout, soft
+from nar.decode import Decoder, node_readout
 from nar.process import Readout
 from nar.spec import Probe, Spec, Stage
+from nar.values import feed_back, hard, log_sinkhorn, soft
 
 B, N, F, WIDTH = 2, 4, 5, 6
 

@@ -8,12 +8,12 @@ import torch
 
 from nar import axes, datasets, processors, references
 from nar.batch import collate, training_spec
-from nar.decode import hard
 from nar.evaluate import entry, evaluate, evaluating, test_set
 from nar.metric import merge_permutations
 from nar.peak_memory import STATM, PeakMemory
 from nar.reasoner import Reasoner
 from nar.spec import Type
+from nar.values import hard
 
 test_set.__test__ = False  # not a test
 

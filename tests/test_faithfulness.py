@@ -1,6 +1,10 @@
 """The faithfulness report: compiled references score 1 everywhere, shuffled ones do not, and the counts are right."""
 
+import dataclasses
 import json
+import shlex
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -198,11 +202,26 @@ def runs(tmp_path_factory):
 def test_the_report_of_two_runs(runs):
     found = compare(runs, size=8, small=6, samples=4)
     who = [row["who"] for row in found["rows"]]
-    assert who == ["mpnn seed 0", "mpnn seed 1", "untrained", "compiled", "compiled, shuffled"]
+    assert who == ["mpnn seed 0", "mpnn seed 1", "untrained mpnn", "compiled", "compiled, shuffled"]
     assert found["rows"][3]["external"]["area"] == 1.0 and found["rows"][3]["interventions"]["followed"] == 1.0
     assert [row["who"] for row in found["seeds"]] == ["mpnn seeds 0, 1"]
     assert found["table"]["counts"] == {"bfs": {"not effective, not faithful": 2}}  # of runs, not of baselines
     assert "| bfs | compiled | 1.000 | 1.000 | 1.000 | 1.000 | 1.000 | never | 1.000 | 1.000 | 1.000" in text(found)
+
+
+def test_every_network_has_an_untrained_one_of_its_own(runs, tmp_path):
+    from nar.config import Config
+    from nar.train import train
+
+    wider = Config.from_dict(json.loads((Path(runs[0]) / "config.json").read_text()))
+    train(dataclasses.replace(wider, hidden=16, out=tmp_path / "wider"))
+    found = compare([*runs, tmp_path / "wider"], size=6, small=5, samples=2)
+    untrained = {tuple(row["of"]): row["score"] for row in found["rows"] if row["kind"] == "untrained"}
+    assert set(untrained) == {tuple(runs), (str(tmp_path / "wider"),)}
+    assert [row["who"] for row in found["seeds"]] == ["mpnn seeds 0, 1"]  # not with those of another size
+    assert {tuple(row["of"]) for row in found["rows"] if row["kind"] == "compiled"} == {
+        (*runs, str(tmp_path / "wider"))
+    }
 
 
 def test_the_command(runs, tmp_path, capsys):
@@ -211,7 +230,26 @@ def test_the_command(runs, tmp_path, capsys):
     assert cli.main(["faithfulness", *runs, *flags]) == 0
     printed = capsys.readouterr().out
     assert "mpnn seeds 0, 1" in printed and "not effective, not faithful" in printed
-    assert len(json.loads(out.read_text())["rows"]) == 5
+    everything = json.loads(out.read_text())
+    assert len(everything["rows"]) == 5
+    for index, run in enumerate(map(Path, runs)):  # what is about a run is left in it
+        left = json.loads((run / "faithfulness.json").read_text())
+        kept = [{k: v for k, v in row.items() if k not in ("of", "step")} for row in everything["rows"]]
+        assert left["rows"] == [kept[index]] and left["baselines"] == kept[2:]
+        assert left["measured"]["command"] == shlex.join(["nar", "faithfulness", *runs, *flags])
+        assert left["measured"]["nar"] == nar.__version__ and {"commit", "date"} < left["measured"].keys()
+        assert (left["size"], left["small"], left["samples"], left["best_step"]) == (8, 6, 4, 2)
+        page, text = ((run / name).read_text() for name in ("report.html", "report.md"))
+        score = f"{100 * kept[index]['score']:.2f}"
+        assert 'id="faithfulness"' in page and f"| mpnn | 8 | 6 | {score}% |" in text
+        assert "| compiled reference | 8 | 6 | 100.00% | 100.00% | 100.00% | 100.00% | 100.00% | 100.00%, ch" in text
+    # a second call replaces it; a checkpoint file has no directory to leave anything in
+    assert cli.main(["faithfulness", runs[0], "--size", "6", "--small", "5", "--samples", "2"]) == 0
+    assert json.loads((Path(runs[0]) / "faithfulness.json").read_text())["size"] == 6
+    shutil.copy(Path(runs[0]) / "last.pt", tmp_path / "alone.pt")
+    assert cli.main(["faithfulness", str(tmp_path / "alone.pt"), "--size", "6", "--small", "5", "--samples", "2"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"all.json", "alone.pt"}
+    capsys.readouterr()
     with pytest.raises(SystemExit):
         cli.main(["faithfulness"])
     assert "run directories" in capsys.readouterr().err

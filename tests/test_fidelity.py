@@ -17,12 +17,12 @@ from haiku_parameters import load_parameters
 
 from nar import processors
 from nar.batch import Batch
-from nar.decode import hard
 from nar.evaluate import evaluate
 from nar.loss import losses, total_loss
 from nar.metric import merge_permutations, tally
 from nar.reasoner import Reasoner
 from nar.spec import Probe, Spec, Stage, Type
+from nar.values import hard
 
 GOLDEN = Path(__file__).parent / "golden"
 ALGORITHMS = ("bellman_ford", "insertion_sort", "floyd_warshall")

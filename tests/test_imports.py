@@ -76,6 +76,9 @@ WITHOUT_TORCH = {
     "page_compare",
     "page_cost",
     "page_errors",
+    "page_faithfulness",
+    "faithfulness_file",
+    "faithfulness_means",
     "page_heat",
     "page_hints",
     "page_html",
@@ -107,6 +110,8 @@ WITHOUT_TORCH = {
     "layout",
     "protocol",
     "axes",
+    "text_form",
+    "text_parser",
     "text_reader",
 }
 

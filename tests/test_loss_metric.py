@@ -10,7 +10,6 @@ from torch import tensor
 
 from nar import datasets, processors
 from nar.batch import Batch
-from nar.decode import feed_back
 from nar.evaluate import evaluate
 from nar.loss import losses, total_loss
 from nar.metric import Tally, correct, merge_permutations, tally
@@ -18,6 +17,7 @@ from nar.probe_loss import probe_loss
 from nar.reasoner import Reasoner
 from nar.rollout import Rollout
 from nar.spec import Probe, Spec
+from nar.values import feed_back
 
 LN2 = math.log(2)
 

@@ -11,12 +11,13 @@ from naive import F64, built
 from nar import checkpoint, cpu, datasets, decode, edge_pointers, predict, processors, units
 from nar.batch import draw
 from nar.config import Config
-from nar.decode import Decoder, feed_back
+from nar.decode import Decoder
 from nar.encode import EdgeMap, Edges
 from nar.loss import total_loss
 from nar.reasoner import Reasoner
 from nar.spec import Location, Probe, Spec, Stage, Type
 from nar.train import train
+from nar.values import feed_back
 
 B, N, F, WIDTH = 2, 4, 5, 6
 LENGTHS = [5, 3, 2, 2, 1]

@@ -225,8 +225,8 @@ def test_runs_without_results_are_named(texts):
 
 def test_the_sections_are_those_of_the_results(texts):
     ids = [e["id"] for e in parse(texts["everything"]).all("section")]
-    assert ids == ["score", "heat-map", "comparisons", "hints", "errors", "termination", "settings", "measures", "cost",
-                   "training", "made"]  # fmt: skip
+    assert ids == ["score", "heat-map", "comparisons", "hints", "errors", "faithfulness", "termination", "settings",
+                   "measures", "cost", "training", "made"]  # fmt: skip
     text = texts["everything"]
     for said in ("barabasi_albert", "ties", "fixed point", "learned", "gate", "mpnn, trained on bellman_ford"):
         assert said in text

@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from made_up_runs import measured, measured_row
 
 from nar import cli, labels, published, statistics, study, study_csv, study_report
 from nar.config import Config
@@ -261,6 +262,57 @@ def test_paths_without_runs_are_named(tmp_path):
         study.read([tmp_path / "absent"])
     with pytest.raises(ValueError, match=r"no run in .*: a run directory holds results\.json"):
         study.read([tmp_path])
+
+
+def test_what_was_measured_of_a_run_comes_with_it(tmp_path):
+    write(tmp_path / "runs" / "plain", run(seed=0))
+    told = measured(["bfs"], best_step=9000)
+    (write(tmp_path / "runs" / "told", run(seed=1)) / "faithfulness.json").write_text(json.dumps(told))
+    found = study.read(tmp_path)
+    assert [one.faithfulness for one in found.runs] == [None, told] and found.left_out == []
+    text = study_report.text(found)
+    assert "### Does it execute the algorithm?" in text
+    assert "| mpnn | 64 | 16 | 90.00% | 85.38% | 81.00% | 76.84% | 72.90% | 69.16%, chance 12.50% | `d` 70.00%" in text
+    assert "Does it execute" not in study_report.text(study.read(tmp_path / "runs" / "plain"))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "is not what nar faithfulness leaves"),
+        ("[]", "is not what nar faithfulness leaves"),
+        ('{"schema": 1}', "is not what nar faithfulness leaves (KeyError"),
+        ('{"schema": 2}', "has schema 2, this version of nar reads 1"),
+        (measured(["bfs"], rows=[{"algorithm": "bfs"}]), "is not what nar faithfulness leaves (KeyError('kind')"),
+        (measured(["bfs"], rows=[measured_row("bfs", "trained", 0.5) | {"probes": 3}]), "probes is 3"),
+        (measured(["bfs"], rows=[measured_row("bfs", "trained", 0.5) | {"outputs": {"pi": 1}}]), "TypeError"),
+        (measured(["bfs"], size="large"), "size is 'large'"),
+        (measured(["bfs"], measured=[]), "measured is []"),
+        (measured(["bfs"], best_step=50), "is of step 50, the run's weights are of step 9000"),  # resumed since then
+    ],
+)
+def test_measurements_that_cannot_be_used_are_named_and_the_run_stays(tmp_path, content, reason):
+    one = write(tmp_path / "run", run())
+    (one / "faithfulness.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    for path in (tmp_path, one):
+        found = study.read(path)
+        assert [r.faithfulness for r in found.runs] == [None] and len(found.cells) == 2
+        (note,) = found.left_out
+        assert str(one / "faithfulness.json") in note and reason in note
+        assert note.endswith(f"measure again: nar faithfulness {one}") and note in found.warnings()
+    assert cli.main(["report", str(one)]) == 0 and reason.split("(")[0] in (one / "report.html").read_text()
+
+
+def test_numbers_that_are_missing_or_none_break_no_report(tmp_path):
+    """Measures that are not there, and numbers that are not finite, as probes of a constant hint are."""
+    odd = measured_row("bfs", "trained", 0.5) | {"external": {}, "interventions": {"ignored": None}, "sources": None}
+    odd["probes"]["d"]["value"] = math.nan
+    one = write(tmp_path / "run", run())
+    (one / "faithfulness.json").write_text(json.dumps(measured(["bfs"], rows=[odd], best_step=9000)))
+    assert cli.main(["report", str(one)]) == 0 and study.read(one).left_out == []
+    assert (
+        "| mpnn | 64 | 16 | 50.00% | - | - | - | - | - | `d` - (explained variance);" in (one / "report.md").read_text()
+    )
 
 
 # Warnings

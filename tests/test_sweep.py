@@ -458,4 +458,3 @@ def test_a_terminal_has_one_line_that_moves(place, monkeypatch):
         shown.ends(runs[1], Outcome("failed", 75.0, "no luck"))
     assert f"2/4 {runs[0].name}: finished after 3 s, validation 50.00%\n" in terminal.text
     assert f"3/4 {runs[1].name}: failed after 1 min 15 s: no luck\n" in terminal.text
-

@@ -11,12 +11,12 @@ import torch
 
 from nar import datasets, references
 from nar.batch import collate, draw
-from nar.decode import hard
 from nar.halting import geometric, halting_chances, halting_loss
 from nar.loss import losses, total_loss
 from nar.probe_loss import graph_losses, probe_loss
 from nar.reasoner import Reasoner
 from nar.termination import OpenBatch, unchanged
+from nar.values import hard
 
 
 def sample(name, nodes=7, count=6, seed=0):

@@ -1,0 +1,162 @@
+"""Processes that share the batches of a run on a CPU: the same run, and no trouble when one of them has some."""
+
+import dataclasses
+import json
+import os
+import time
+
+import crew_tasks
+import pytest
+import torch
+
+from nar import crew, learner, train
+from nar.config import Config
+
+SETTINGS = Config(
+    algo="bellman_ford", processor="triplet_gmpnn", hidden=8, steps=6, batch_size=7, train_sizes=(5, 7), val_size=5,
+    val_samples=6, val_every=2, checkpoint_every=2, eval_sizes=(5,), eval_samples=3, device="cpu", threads=2,
+)  # fmt: skip
+
+
+@pytest.fixture
+def worth_it(monkeypatch):
+    """Crews for runs of few steps, too. Threads are the process's own, and set back."""
+    monkeypatch.setattr(crew, "WORTH", 1)
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def run(out, **changed):
+    return train.train(dataclasses.replace(SETTINGS, out=out, **changed))
+
+
+def rows(out):
+    return [json.loads(line) for line in (out / "metrics.jsonl").open()]
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_sums_are_the_same_bits_everywhere_and_in_the_order_of_the_processes(world):
+    rounds = [
+        (1, torch.float32), (5, torch.float64), (crew.ROOM // 4 + 1, torch.float32), (3, torch.int64),
+        (2 * crew.ROOM // 8, torch.float64), (0, torch.float32),
+    ]  # fmt: skip
+    with crew.hired(world, crew_tasks.add, rounds) as ranks:
+        for size, dtype in rounds:
+            expected = crew_tasks.numbers(0, size, dtype)
+            for rank in range(1, world):
+                expected += crew_tasks.numbers(rank, size, dtype)
+            assert torch.equal(ranks.sum(crew_tasks.numbers(0, size, dtype)), expected)
+
+
+def test_sums_have_the_shape_of_what_is_summed():
+    with crew.hired(2, crew_tasks.add, [(6, torch.float64)]) as ranks:
+        found = ranks.sum(crew_tasks.numbers(0, 6, torch.float64).view(3, 2).t())  # not contiguous
+    assert found.shape == (2, 3)
+
+
+def test_a_run_is_that_of_one_process(tmp_path, worth_it, capsys):
+    found = run(tmp_path / "two")
+    assert "2 processes share every batch" in capsys.readouterr().err and torch.get_num_threads() == 2
+    run(tmp_path / "one", threads=1)
+    assert "share" not in capsys.readouterr().err
+    two, one = rows(tmp_path / "two"), rows(tmp_path / "one")
+    assert [row["step"] for row in two] == [2, 4, 6]
+    for ours, theirs in zip(two, one, strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
+        assert ours["validation_loss"] == pytest.approx(theirs["validation_loss"], rel=1e-4)
+    assert found["run"]["processes"] == 1  # the batch has not grown, which is what readers ask
+    assert found["provenance"]["threads"] == 2
+
+
+def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, worth_it):
+    run(tmp_path / "whole")
+    run(tmp_path / "parts", steps=4)
+    run(tmp_path / "parts", resume=True)
+    whole, parts = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "parts"))
+    assert all(torch.equal(value, parts["model"][name]) for name, value in whole["model"].items())
+    assert [row["loss"] for row in rows(tmp_path / "whole")] == [row["loss"] for row in rows(tmp_path / "parts")]
+
+
+def test_seeds_one_after_the_other(tmp_path, worth_it):
+    found = train.train_seeds(dataclasses.replace(SETTINGS, out=tmp_path / "both", seeds=(3, 4), steps=4))
+    run(tmp_path / "alone", seed=4, steps=4)
+    assert [results["run"]["seed"] for results in found] == [3, 4]
+    (second,) = [path for path in (tmp_path / "both").iterdir() if path.name.endswith("seed4")]
+    assert [row["loss"] for row in rows(second)] == [row["loss"] for row in rows(tmp_path / "alone")]
+
+
+def test_who_trains_alone(tmp_path, worth_it, monkeypatch, capsys):
+    assert [crew.size(8, 32, chosen=chosen) for chosen in (False, True)] == [crew.AT_MOST, 8]
+    assert [crew.size(4, batch, chosen=True) for batch in (1, 3, 4, 7, 8)] == [1, 1, 2, 3, 4]
+    run(tmp_path / "workers", workers=1)
+    monkeypatch.setattr(crew, "WORTH", 7)
+    run(tmp_path / "short")
+    assert "share" not in capsys.readouterr().err
+
+
+def test_what_another_process_fails_with_is_raised_here(capfd):
+    with pytest.raises(ValueError, match="process 1 does not like this"), crew.hired(2, crew_tasks.fail, None) as ranks:
+        ranks.sum(torch.ones(1))
+        ranks.sum(torch.ones(1))
+    assert "crew_tasks.py" in capfd.readouterr().err  # where it was
+    with pytest.raises(RuntimeError, match="cannot be sent"):
+        with crew.hired(3, crew_tasks.fail_strangely, None) as ranks:
+            ranks.meet()
+
+
+def test_a_death_is_noticed():
+    with pytest.raises(ChildProcessError, match="--resume goes on"), crew.hired(2, crew_tasks.die, None) as ranks:
+        ranks.meet()
+
+
+def test_nobody_stays_behind(tmp_path):
+    with pytest.raises(KeyError), crew.hired(2, crew_tasks.write_number, tmp_path / "number") as ranks:
+        ranks.meet()
+        raise KeyError("the run ends early")
+    number = int((tmp_path / "number").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
+
+
+def test_the_others_leave_when_the_first_dies(tmp_path):
+    """As after kill -9: nobody dismisses them."""
+    with crew.hired(2, crew_tasks.write_number, tmp_path / "number") as ranks:
+        ranks.meet()
+        status = f"/proc/{int((tmp_path / 'number').read_text())}/status"
+        ranks.lines[0].close()
+        for _ in range(200):
+            if not os.path.exists(status) or "zombie" in open(status).read():
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("it is still there")
+
+
+def test_a_loss_that_is_no_number_is_reported_once(tmp_path, worth_it, capfd):
+    with pytest.raises(ValueError, match="the loss became"):
+        run(tmp_path / "run", learning_rate=1e30)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_own_code_is_found_by_the_others(tmp_path, worth_it, monkeypatch):
+    """A processor of the current folder, which the first process has on its path."""
+    (tmp_path / "crew_processor.py").write_text(
+        "from nar.processors.mpnn import MPNN\n\n\nclass Mine(MPNN):\n    pass\n", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    run(tmp_path / "mine", processor="crew_processor:Mine")
+    assert len(rows(tmp_path / "mine")) == 3
+
+
+def test_a_step_of_the_first_process_is_a_share_of_the_batch(tmp_path, worth_it, monkeypatch):
+    sizes = []
+    step = learner.Alone.step
+
+    def watched(self, batches, *arguments, **options):
+        sizes.append(len(batches[0]))
+        return step(self, batches, *arguments, **options)
+
+    monkeypatch.setattr(learner.Alone, "step", watched)
+    run(tmp_path / "run")
+    assert sizes == [4] * 6  # of 7

@@ -1,0 +1,106 @@
+"""Reasoners loaded from a run directory answer as they did when they were saved; what cannot be loaded says why."""
+
+import dataclasses
+import sys
+
+import networkx as nx
+import pytest
+import torch
+
+import nar
+from nar import checkpoint
+from nar.config import Config
+from nar.reasoner import Reasoner
+
+CONFIG = Config(algo="bellman_ford", processor="triplet_gmpnn", hidden=16, triplet_features=4, seed=5)
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    """A run directory whose two checkpoints differ; no training needed."""
+    nar.datasets.get("bellman_ford")
+    reasoner = Reasoner.from_config(CONFIG)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("best.pt", "last.pt"):
+        checkpoint.save(folder / name, {"model": reasoner.state_dict(), "config": CONFIG.to_dict()})
+        with torch.no_grad():
+            for parameter in reasoner.parameters():
+                parameter.add_(0.05)
+    return folder
+
+
+def test_loaded_equals_what_was_saved_bit_for_bit(run_dir, roads):
+    options = {"source": "d", "weight": "miles"}
+    reasoner = Reasoner.from_config(CONFIG)
+    expected = reasoner.run(roads, **options)
+    before = torch.get_rng_state()
+    best = nar.load(run_dir)
+    assert torch.equal(torch.get_rng_state(), before) and not best.training
+    found = best.run(roads, **options)
+    assert found.outputs == expected.outputs and found.confidence == expected.confidence
+    assert all((found.hints[name] == value).all() for name, value in expected.hints.items())
+    for path in (str(run_dir), run_dir / "best.pt"):
+        assert nar.load(path).run(roads, **options).confidence == expected.confidence
+    last = nar.load(run_dir, "last").run(roads, **options)
+    assert last.confidence != expected.confidence
+    assert nar.load(run_dir / "last.pt").run(roads, **options).confidence == last.confidence
+
+
+def test_files_that_cannot_be_loaded(run_dir, tmp_path):
+    for path, message in (
+        (tmp_path / "nowhere", r"no checkpoint .*nowhere.best\.pt"),
+        (tmp_path / "nowhere.pt", r"no checkpoint .*nowhere\.pt"),
+        (tmp_path, r"no checkpoint .*best\.pt"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            nar.load(path)
+    with pytest.raises(ValueError, match="unknown checkpoint 'first'; known: best, last"):
+        nar.load(run_dir, "first")
+    whole = (run_dir / "best.pt").read_bytes()
+    for content, message in ((whole[:1000], "truncated or not a checkpoint"), (b"", "truncated")):
+        (run_dir / "best.pt").write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            nar.load(run_dir)
+    torch.save({"model": {}}, run_dir / "best.pt")
+    with pytest.raises(ValueError, match="not a checkpoint of nar"):
+        nar.load(run_dir)
+    checkpoint.save(run_dir / "best.pt", {"model": {}})
+    with pytest.raises(ValueError, match="holds no reasoner"):
+        nar.load(run_dir)
+    checkpoint.save(run_dir / "best.pt", {"model": {}, "config": CONFIG.to_dict()})
+    with pytest.raises(ValueError, match="do not fit bellman_ford with MPNN"):
+        nar.load(run_dir)
+    newer = CONFIG.to_dict() | {"temperature": 1.0}
+    checkpoint.save(run_dir / "best.pt", {"model": {}, "config": newer})
+    with pytest.raises(ValueError, match="unknown settings temperature: this run was made by another version"):
+        nar.load(run_dir)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a device that is absent")
+def test_a_device_that_is_absent(run_dir):
+    with pytest.raises(ValueError, match="no CUDA device"):
+        nar.load(run_dir, device="cuda")
+
+
+def test_own_processor_is_imported_again(tmp_path, monkeypatch):
+    source = (
+        "import nar\n"
+        "class Still(nar.Processor):\n"
+        "    uses_history = False\n"
+        "    def forward(self, step, state):\n"
+        "        return step.nodes\n"
+    )
+    (tmp_path / "still_module.py").write_text(source)
+    config = dataclasses.replace(CONFIG, processor="still_module:Still", triplet_features=8)
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        reasoner = Reasoner.from_config(config)
+        checkpoint.save(tmp_path / "best.pt", {"model": reasoner.state_dict(), "config": config.to_dict()})
+        loaded = nar.load(tmp_path)
+        assert type(loaded.processor).__name__ == "Still"
+        expected = reasoner.run(nx.path_graph(4), source=0).confidence
+        assert loaded.run(nx.path_graph(4), source=0).confidence == expected
+    del sys.modules["still_module"]
+    with pytest.raises(ValueError, match="no module named 'still_module'; run from the folder that holds it"):
+        nar.load(tmp_path)
