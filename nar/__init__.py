@@ -22,7 +22,8 @@ The files follow the flow of the data:
     loss, probe_loss, metric       what is minimised, what is reported
     fused, cpu..., gpu, triton..., mapped   the hot operations as kernels
     config, device, checkpoint     settings, hardware, files
-    tasks, learner, recorded, memory, parallel   data of a run; one seed, several, replayed on a GPU, several processes
+    tasks, learner, recorded, memory             data of a run; one seed, several, replayed on a GPU
+    parallel, crew                               several processes: of torchrun, one per CPU core
     run, run_directory, trackers   a run on its way, and what it leaves behind
     train, sweep...                training runs, and many of them
     evaluate, axes, peak_memory    scores, along every axis

@@ -110,7 +110,7 @@ class Config:
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU if there is one."""
     threads: int = 0
-    """CPU threads; 0 = PyTorch's choice."""
+    """CPU cores to use, in training by as many processes that share each batch; 0 = all, in training four at most."""
     workers: int | None = None
     """Processes that draw training batches ahead of time; 0 = drawn between steps. What is drawn is the same. None = 0
     on a CPU, and a few with a GPU, which would else wait for them."""
