@@ -13,6 +13,7 @@ import pathlib
 import re
 
 import clrs30_cost
+import cores
 import result_files
 import scaling
 import train_step
@@ -81,6 +82,17 @@ def setting(result):
         for v in [row["versions"]]
     )
     return "".join(f"- {line}\n" for line in found) or "Not measured yet.\n"
+
+
+def several_cores(result):
+    """What cores.json found: a run's steps with one process and with several."""
+    rows = [
+        [f"`{row['algo']}`", f"`{row['processor']}`", row["cores"], milliseconds(row["seconds_per_step"]),
+         f"{row['whole_run_seconds'] / 60:.1f} min", f"{row.get('faster_than_one', 1):.2f}x", row["versions"]["cpu"]]
+        for row in sorted(result["rows"], key=lambda row: (row["algo"], row["processor"], row["cores"]))
+    ]  # fmt: skip
+    header = ["algorithm", "processor", "cores", "a step, wall time", "10,000 steps", "faster by", "CPU"]
+    return table(header, rows)
 
 
 def growth(result):
@@ -153,6 +165,7 @@ TABLES = {
     "goals": (goals, train_step.OUTPUT),
     "train_step": (compared_steps, train_step.OUTPUT),
     "setting": (setting, train_step.OUTPUT),
+    "cores": (several_cores, cores.OUTPUT),
     "growth": (growth, scaling.OUTPUT),
     "scaling": (points, scaling.OUTPUT),
     "clrs30_cost": (whole_table, clrs30_cost.OUTPUT),

@@ -128,7 +128,8 @@ def hired(world: int, follow: Callable[[Any, Ranks], None], task: Any) -> Iterat
 
 def serve() -> None:
     """The life of the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the first process's business
+    for number in (signal.SIGINT, signal.SIGTERM):  # the first process's business, who ends the run in good order
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
     rank, world, memory, line = pickle.load(sys.stdin.buffer)
     ranks = Crew(rank, world, mmap.mmap(memory, 0), [socket.socket(fileno=line)])

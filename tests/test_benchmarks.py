@@ -23,6 +23,7 @@ sys.path.append(str(BENCHMARKS))  # the benchmarks are scripts beside each other
 # ruff: noqa: E402
 
 import clrs30_cost
+import cores
 import drawn
 import measuring
 import result_files
@@ -372,6 +373,20 @@ def test_tables():
     totals = clrs30_cost.totals([cost_row(), cost_row(device="cuda", together=5)])
     text = speed_tables.whole_table({"totals": totals})
     assert "| 1 of 30 | 4 CPU-hours | 0.70 CPU-hours |" in text and "| 1 of 30 | 69.2 GPU-minutes |" in text
+
+
+def test_cores_are_compared_round_by_round():
+    def found(*seconds):
+        return [{"seconds_per_step": s, "versions": {"cpu": "a chip"}} for s in seconds]
+
+    one, two = cores.rows({1: found(0.1, 0.3, 0.2), 2: found(0.05, 0.1, 0.2)})
+    assert one["faster_than_one"] == 1 and two["faster_than_one"] == 2  # 2, 3 and 1; medians would give 0.2 / 0.1
+    assert two["seconds_per_step"] == 0.1 and two["whole_run_seconds"] == pytest.approx(1000)
+    (alone,) = cores.rows({4: found(0.1)})
+    assert "faster_than_one" not in alone
+    about = {"algo": "bfs", "processor": "mpnn"}
+    text = speed_tables.several_cores({"rows": [one | about, two | about]})
+    assert "| `bfs` | `mpnn` | 2 | 100 ms | 16.7 min | 2.00x | a chip |" in text
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/speed.md"])
