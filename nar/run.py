@@ -16,6 +16,7 @@ from nar.reasoner import Reasoner
 from nar.results import SCHEMA, read
 from nar.run_directory import Metrics, open_run, provenance
 from nar.tasks import Task, settled, tasks, validation_set
+from nar.words import counted
 
 
 class Run:
@@ -46,6 +47,11 @@ class Run:
         self.logged: list[torch.Tensor] = []  # losses that have not been looked at yet: reading one waits for a GPU
         self.resumed = resumed is not None
         if resumed is not None:
+            if (before := resumed.get("processes", 1)) != ranks.batches:
+                raise ValueError(
+                    f"{self.directory} was trained by {counted(before, 'process', 'processes')} of torchrun, each with "
+                    f"a batch of its own; go on with as many (now {ranks.batches}), or choose another --out"
+                )
             self.reasoner.load_parameters(resumed["model"], self.directory / "last.pt")
             self.optimizer = resumed["optimizer"]
             self.step, self.seconds = resumed["step"], resumed["seconds"]
@@ -112,7 +118,8 @@ class Run:
         """The checkpoint from which the run can be resumed."""
         self.check_losses()  # never keep parameters that are no numbers
         state = {"model": self._parameters(), "optimizer": optimizer, "config": self.config.to_dict()}
-        checkpoint.save(self.directory / "last.pt", {**state, "step": self.step, "seconds": self.seconds})
+        state |= {"step": self.step, "seconds": self.seconds, "processes": self.ranks.batches}
+        checkpoint.save(self.directory / "last.pt", state)
 
     def save_best(self) -> None:
         config = self.config.to_dict()

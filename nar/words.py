@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 
-def counted(number: int, noun: str) -> str:
-    """1 seed, 3 seeds, 2,000 graphs."""
-    return f"{number:,} {noun if number == 1 else noun + 's'}"
+def counted(number: int, noun: str, nouns: str = "") -> str:
+    """1 seed, 3 seeds, 2,000 graphs; `nouns`: a plural that is no mere s."""
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
 def listed(names: Iterable[Any], most: int = 8) -> str:

@@ -1,5 +1,6 @@
 """Several processes make the run of one with the larger batch."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from nar import datasets
+from nar import checkpoint, datasets
 from nar.batch import collate
 from nar.config import Config
 from nar.loss import losses, total_loss
@@ -108,3 +109,14 @@ def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):
     # A bias that no loss depends on has gradients of rounding errors, to which Adam gives full steps.
     close = torch.cat([torch.isclose(v, weights[1][k], rtol=1e-3, atol=1e-5).flatten() for k, v in weights[0].items()])
     assert close.double().mean() > 0.99
+
+
+def test_a_run_goes_on_with_as_many_processes(tmp_path):
+    """With another number batches would be of another size from there on."""
+    config = Config(**SETTINGS, batch_size=6, out=tmp_path / "run", resume=True)
+    train(config)
+    last = checkpoint.load(tmp_path / "run" / "last.pt")
+    assert last["processes"] == 1
+    checkpoint.save(tmp_path / "run" / "last.pt", last | {"processes": 2})
+    with pytest.raises(ValueError, match=r"by 2 processes of torchrun.*as many \(now 1\)"):
+        train(dataclasses.replace(config, steps=8))

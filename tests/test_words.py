@@ -5,6 +5,7 @@ from nar.words import counted, duration, listed
 
 def test_a_count_has_its_noun_in_the_right_number():
     assert [counted(n, "run") for n in (0, 1, 2, 2000)] == ["0 runs", "1 run", "2 runs", "2,000 runs"]
+    assert counted(2, "process", "processes") == "2 processes"
 
 
 def test_a_long_list_ends_in_how_many_are_left_out():
