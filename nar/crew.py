@@ -10,6 +10,7 @@ The others are Python processes of their own, not copies: a script that calls `n
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import dataclasses
 import mmap
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -31,22 +32,30 @@ from nar.parallel import Ranks
 
 ROOM = 2**22  # bytes of what one process hands in at a time
 AT_MOST = 4  # processes, where their number is not given: the first steps of a share cost the same, however small it is
-WORTH = 300  # steps from which on a run is faster with a crew, which needs seconds to come
+WORTH = 300  # steps of a run from which on a crew, which needs seconds to come, is worth the wait
+LOOK = 1.0  # seconds of silence after which the first process looks whether the others are alive
 _START = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from nar import crew; crew.serve()"
-_GO_ON, _FAILED = b".", b"!"
+_HERE, _FAILED = b".", b"!"
+
+
+class NotCome(Exception):
+    """The other processes could not be started, or could not make themselves ready; says why."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Crew(Ranks):
+class Crew(Ranks, abc.ABC):
     """This process's place among those of one machine that share a batch."""
 
     memory: Any = None  # of all processes, twice: who is early may hand in again while others still read
-    lines: Sequence[socket.socket] = ()  # the first process has one to each of the others, these have one to it
     turns: list[int] = dataclasses.field(default_factory=lambda: [0])
 
     @property
     def batches(self) -> int:
         return 1
+
+    @abc.abstractmethod
+    def meet(self) -> None:
+        """Wait until all processes have come here."""
 
     def sum(self, values: Tensor) -> Tensor:
         flat = values.detach().contiguous().view(-1)
@@ -66,28 +75,6 @@ class Crew(Ranks):
                 result += other
         return summed.view_as(values)
 
-    def meet(self) -> None:
-        """Wait until all processes have come here; what one of the others failed with is raised in the first."""
-        if not self.first:
-            self.lines[0].sendall(_GO_ON)
-            if self.lines[0].recv(1) != _GO_ON:  # the run has ended, in one way or another
-                raise SystemExit
-            return
-        for line in self.lines:
-            said = line.recv(1)
-            if said == _FAILED:
-                with line.makefile("rb") as report:
-                    error, where = pickle.load(report)
-                print(where, file=sys.stderr)
-                raise error
-            if said != _GO_ON:
-                raise ChildProcessError(
-                    "a process that shared the batches has died, for lack of memory perhaps; --resume goes on from the "
-                    "last checkpoint, with --threads 1 in one process"
-                )
-        for line in self.lines:
-            line.sendall(_GO_ON)
-
     @contextlib.contextmanager
     def first_alone(self) -> Iterator[None]:
         yield  # the crew comes when all files are made
@@ -96,50 +83,134 @@ class Crew(Ranks):
         pass  # the first process ends the others
 
 
+@dataclasses.dataclass(frozen=True)
+class First(Crew):
+    """The process that trains. At a meeting it raises what one of the others failed with."""
+
+    staff: Sequence[tuple[socket.socket, subprocess.Popen]] = ()
+
+    def meet(self, *, silent: bool = False) -> None:
+        for line, process in self.staff:
+            try:
+                said = _heard(line, process)
+                if said == _FAILED:
+                    line.settimeout(None)
+                    with line.makefile("rb") as report:
+                        error, where = pickle.load(report)
+            except (ConnectionError, EOFError):
+                said = b""
+            if said == _FAILED:
+                if not silent:
+                    print(where, file=sys.stderr)
+                raise error
+            if said != _HERE:
+                _missing(process)
+        for line, process in self.staff:
+            try:
+                line.sendall(_HERE)
+            except ConnectionError:  # it came, and died since
+                _missing(process)
+
+
+def _heard(line: socket.socket, process: subprocess.Popen) -> bytes:
+    while True:
+        try:
+            return line.recv(1)
+        except TimeoutError:
+            # the line of a dead process stays open as long as somebody holds it whom that process has started
+            if process.poll() is not None:
+                return b""
+
+
+def _missing(process: subprocess.Popen) -> NoReturn:
+    with contextlib.suppress(subprocess.TimeoutExpired):  # the line closes a moment before the process has ended
+        process.wait(LOOK)
+    raise ChildProcessError(
+        f"a process that shared the batches has died (exit code {process.poll()}; out of memory?); --resume goes on "
+        "from the last checkpoint, with --threads 1 in one process"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Other(Crew):
+    """One of those that were hired. Where the first process is gone, it goes as well."""
+
+    line: socket.socket | None = None
+
+    def meet(self) -> None:
+        assert self.line is not None
+        try:
+            self.line.sendall(_HERE)
+            answer = self.line.recv(1)
+        except ConnectionError:
+            answer = b""
+        if answer != _HERE:
+            raise SystemExit
+
+
 def size(threads: int, batch: int, *, chosen: bool) -> int:
     """Processes for such batches, of which no share is smaller than two; `chosen`: somebody asked for `threads`."""
-    possible = hasattr(socket, "socketpair") and os.name == "posix"
+    possible = os.name == "posix" and sys.executable and not getattr(sys, "frozen", False)
     return max(1, min(threads if chosen else min(threads, AT_MOST), batch // 2)) if possible else 1
 
 
 @contextlib.contextmanager
-def hired(world: int, follow: Callable[[Any, Ranks], None], task: Any) -> Iterator[Ranks]:
-    """`world` - 1 further processes that call `follow(task, ranks)`, until the `with` ends; yields this one's ranks.
+def hired(world: int, follow: Callable[[Any, Crew], None], task: Any) -> Iterator[First]:
+    """`world` - 1 further processes that call `follow(task, crew)`, until the `with` ends; yields this one's place.
 
-    `follow` must be importable and `task` pickle; what is raised there is raised here at the next sum.
+    `follow` must be importable and `task` pickle. It first makes itself ready and then calls `crew.meet()`: what fails
+    before is a NotCome here, what fails later is raised at the next meeting.
     """
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(_shared())
-        file.truncate(2 * world * ROOM)
-        lines = []
-        for rank in range(1, world):
-            mine, theirs = socket.socketpair()
-            lines.append(stack.enter_context(mine))
-            given = (file.fileno(), theirs.fileno())
-            process = subprocess.Popen([sys.executable, "-c", _START], stdin=subprocess.PIPE, pass_fds=given)
-            stack.callback(_dismiss, process)
-            theirs.close()
-            assert process.stdin is not None
-            with contextlib.suppress(BrokenPipeError), process.stdin as desk:  # a death is noticed when all meet
-                for message in ([path or os.getcwd() for path in sys.path], (rank, world, *given), (follow, task)):
-                    pickle.dump(message, desk)
-        yield Crew(0, world, mmap.mmap(file.fileno(), 0), lines)
+        try:
+            first = _started(world, follow, task, stack)
+            first.meet(silent=True)
+        except Exception as error:
+            raise NotCome(f"{type(error).__name__}: {error}") from error
+        yield first
+
+
+def _started(world: int, follow: Any, task: Any, stack: contextlib.ExitStack) -> First:
+    file = stack.enter_context(_shared())
+    file.truncate(2 * world * ROOM)
+    staff = []
+    for rank in range(1, world):
+        mine, theirs = (stack.enter_context(line) for line in socket.socketpair())
+        given = (file.fileno(), theirs.fileno())
+        # in a group of its own, which Ctrl-C does not reach: the first process ends the run in good order
+        process = subprocess.Popen(
+            [sys.executable, "-c", _START], stdin=subprocess.PIPE, pass_fds=given, process_group=0
+        )
+        stack.callback(_dismiss, process)
+        theirs.close()
+        mine.settimeout(LOOK)
+        staff.append((mine, process))
+        assert process.stdin is not None
+        about = rank, world, *given, torch.get_default_dtype()
+        with contextlib.suppress(BrokenPipeError), process.stdin as desk:  # a death is noticed when all meet
+            for message in ([path or os.getcwd() for path in sys.path], about, (follow, task)):
+                pickle.dump(message, desk)
+    return First(0, world, mmap.mmap(file.fileno(), 0), staff=staff)
 
 
 def serve() -> None:
     """The life of the others."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the first process's business, who ends the run in good order
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
-    rank, world, memory, line = pickle.load(sys.stdin.buffer)
-    ranks = Crew(rank, world, mmap.mmap(memory, 0), [socket.socket(fileno=line)])
+    rank, world, memory, line, dtype = pickle.load(sys.stdin.buffer)
+    for held in (memory, line):
+        os.set_inheritable(held, False)
+    torch.set_default_dtype(dtype)
+    crew = Other(rank, world, mmap.mmap(memory, 0), line=socket.socket(fileno=line))
     try:
         follow, task = pickle.load(sys.stdin.buffer)
-        follow(task, ranks)
+        follow(task, crew)
     except Exception as error:
         report = _pickled(error, traceback.format_exc())
         with contextlib.suppress(OSError):  # the first process may have failed of the same
-            ranks.lines[0].sendall(_FAILED + report)
+            assert crew.line is not None
+            crew.line.sendall(_FAILED + report)
 
 
 def _pickled(error: Exception, where: str) -> bytes:

@@ -27,13 +27,16 @@ def interruptible(unit: str | None, *, already: bool = False) -> Iterator[thread
         event.set()
         if unit is not None:
             print(f"\nstopping after this {unit}; once more to stop at once", file=sys.stderr)
+        restore()
+
+    def restore() -> None:
         for signal_number, handler in before.items():
-            signal.signal(signal_number, handler)
+            if handler is not None:  # one that was not set by Python cannot be set back
+                signal.signal(signal_number, handler)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         before[number] = signal.signal(number, stop)
     try:
         yield event
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        restore()

@@ -43,15 +43,24 @@ def stacked(layers: Iterable[nn.Linear], x: Tensor) -> tuple[Tensor, ...]:
     layers = list(layers)
     if len(layers) == 1:
         return (layers[0](x),)
-    kept = None if torch.compiler.is_compiling() else _stacks.get()
-    weight, bias = (kept or {}).get(key := tuple(map(id, layers))) or _joined(layers)
-    if kept is not None:
-        kept[key] = weight, bias
+    weight, bias = _joined([(layer.weight, layer.bias) for layer in layers])
     return torch.nn.functional.linear(x, weight, bias).split([layer.out_features for layer in layers], dim=-1)
 
 
-def _joined(layers: list[nn.Linear]) -> tuple[Tensor, Tensor]:
-    return torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
+def _joined(parameters: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    kept = _stacks.get()
+    if kept is None or torch.compiler.is_compiling() or torch.is_inference_mode_enabled():
+        return _cat(parameters)
+    # what is joined without gradients has none; the parameters are kept, so that no others take their identities
+    key = (*((id(weight), id(bias)) for weight, bias in parameters), torch.is_grad_enabled())
+    if key not in kept:
+        kept[key] = parameters, _cat(parameters)
+    return kept[key][1]
+
+
+def _cat(parameters: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    weights, biases = zip(*parameters, strict=True)
+    return torch.cat(weights), torch.cat(biases)
 
 
 class MessageMLP(nn.Module):

@@ -35,11 +35,16 @@ def losses(batch: Batch, rollout: Rollout, ranks: Ranks = ALONE) -> dict[str, Te
         sums |= ponder_losses(rollout.halts, rollout.step_outputs, batch)
     elif rollout.halts:
         sums["halting"] = halting_loss(rollout.halts, batch)
-    counts = ranks.sum(torch.stack([count for _, count in sums.values()])).clamp(min=1).unbind()
-    found = {name: total / count for (name, (total, _)), count in zip(sums.items(), counts, strict=True)}
-    if ranks.world == 1 and batch.steps == 1 and batch.told(0) == 0:  # no sample has a second snapshot
+    counts, told, share = torch.stack([count for _, count in sums.values()]), batch.told(0) > 0, 1.0
+    if ranks.world > 1:
+        of_all = ranks.sum(torch.cat([counts, counts.new_tensor([told, len(batch)])]))
+        counts, share = of_all[:-2], len(batch) / of_all[-1]
+        told = of_all.device.type != "cpu" or bool(of_all[-2] > 0)  # a GPU would be waited for
+    weighed = zip(sums.items(), counts.clamp(min=1).unbind(), strict=True)
+    found = {name: total / count for (name, (total, _)), count in weighed}
+    if not told:  # no sample has a second snapshot: then hints have no loss, rather than one of zero
         found = {name: value for name, value in found.items() if name in (*rollout.outputs, "halting")}
-    return found | {f"penalty {name}": value / ranks.world for name, value in rollout.penalties.items()}
+    return found | {f"penalty {name}": value * share for name, value in rollout.penalties.items()}
 
 
 def total_loss(batch: Batch, rollout: Rollout, ranks: Ranks = ALONE) -> Tensor:

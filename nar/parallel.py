@@ -52,18 +52,31 @@ class Ranks:
         """Does one of the processes say yes?"""
         return flag if self.world == 1 else bool(self.sum(torch.tensor(float(flag), device=device)) > 0)
 
+    def start_equal(self, tensors: Iterable[Tensor]) -> None:
+        """Give tensors the values that they have in the first process: what is drawn may depend on the process."""
+        if self.world > 1:
+            for tensor in filter(torch.is_floating_point, tensors):
+                tensor.data.copy_(self.sum(tensor if self.first else torch.zeros_like(tensor)))
+
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace every gradient by its sum over all processes."""
+        """Replace every gradient by its sum over all processes. What none of them has stays None, on a CPU; a GPU would
+        be waited for, and has zeros there."""
         if self.world == 1:
             return
         parameters = list(parameters)
+        known = torch.tensor([float(parameter.grad is not None) for parameter in parameters])
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        summed = self.sum(torch.cat([gradient.flatten() for gradient in gradients]))
-        for gradient, part in zip(gradients, summed.split([g.numel() for g in gradients]), strict=True):
+        summed = self.sum(torch.cat([*(gradient.flatten() for gradient in gradients), known.to(gradients[0])]))
+        *parts, known = summed.split([*(g.numel() for g in gradients), len(gradients)])
+        for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
+        if known.device.type == "cpu":
+            for parameter, count in zip(parameters, known.tolist(), strict=True):
+                if not count:
+                    parameter.grad = None
 
     @contextlib.contextmanager
     def first_alone(self) -> Iterator[None]:

@@ -47,7 +47,7 @@ class Run:
         self.logged: list[torch.Tensor] = []  # losses that have not been looked at yet: reading one waits for a GPU
         self.resumed = resumed is not None
         if resumed is not None:
-            if (before := resumed.get("processes", 1)) != ranks.batches:
+            if (before := resumed.get("processes", ranks.batches)) != ranks.batches:
                 raise ValueError(
                     f"{self.directory} was trained by {counted(before, 'process', 'processes')} of torchrun, each with "
                     f"a batch of its own; go on with as many (now {ranks.batches}), or choose another --out"

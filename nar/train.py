@@ -99,28 +99,33 @@ def _shared(runs: Sequence[Run], tell: Callable[[str], None]) -> Iterator[None]:
     """While it lasts, batches are shared among as many processes as there are threads, if the runs are long enough."""
     config, threads = runs[0].config, torch.get_num_threads()
     world = crew.size(threads, config.batch_size, chosen=bool(config.threads))
-    if world == 1 or sum(config.steps - run.step for run in runs) < crew.WORTH:
+    # a function of the settings alone: a resumed run goes on as it began
+    if world == 1 or config.steps < crew.WORTH or all(run.step >= config.steps for run in runs):
         yield
         return
-    tell(f"{world} processes share every batch")
-    torch.set_num_threads(1)
     alone = runs[0].ranks
-    try:
-        with crew.hired(world, follow, [run.config for run in runs]) as ranks:
+    with contextlib.ExitStack() as stack:
+        try:
+            ranks = stack.enter_context(crew.hired(world, follow, [run.config for run in runs]))
+        except crew.NotCome as reason:  # such as a processor that only this process knows
+            tell(f"trained in one process, not in {world}: {reason}")
+        else:
+            tell(f"{world} processes share every batch")
+            torch.set_num_threads(1)
+            stack.callback(torch.set_num_threads, threads)
             for run in runs:
                 run.ranks = ranks
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        for run in runs:
-            run.ranks = alone
+        yield
+    for run in runs:
+        run.ranks = alone
 
 
-def follow(configs: Sequence[Config], ranks: parallel.Ranks) -> None:
+def follow(configs: Sequence[Config], ranks: crew.Crew) -> None:
     """What the other processes of a crew do: the same steps, each with its share of the batch."""
     cpu = torch.device("cpu")
     device.prepare(cpu)
     runs = [Run(config, cpu, ranks) for config in configs]
+    ranks.meet()
     for group, until in _phases(runs, together=False):
         _learn(group, until, False, threading.Event())
 
@@ -200,6 +205,7 @@ def _learn(runs: list[Run], until: int, stacked: bool, interrupted: threading.Ev
     """Train some runs, which are at the same step, up to another step."""
     first = runs[0]
     config, ranks, on = first.config, first.ranks, first.on
+    ranks.start_equal([*first.reasoner.parameters(), *first.reasoner.buffers()])
     learner = _learner(runs, stacked)
     workers = config.workers
     if workers is None:

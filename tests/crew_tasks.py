@@ -1,12 +1,15 @@
 """What the other processes of a crew do in tests/test_crew.py; they import it by name."""
 
 import os
+import subprocess
+import time
 
 import torch
 
 
 def add(rounds, ranks):
     """A sum for every (size, dtype): of numbers that depend on the process."""
+    ranks.meet()
     for size, dtype in rounds:
         ranks.sum(numbers(ranks.rank, size, dtype))
 
@@ -16,18 +19,26 @@ def numbers(rank, size, dtype):
 
 
 def fail(_, ranks):
+    ranks.meet()
     ranks.sum(torch.ones(1))
     raise ValueError(f"process {ranks.rank} does not like this")
 
 
 def fail_strangely(_, ranks):
+    ranks.meet()
+
     class Unpicklable(Exception):
         pass
 
     raise Unpicklable("cannot be sent")
 
 
+def unready(_, ranks):
+    raise ValueError("not today")
+
+
 def die(_, ranks):
+    ranks.meet()
     os._exit(3)
 
 
@@ -36,3 +47,20 @@ def write_number(path, ranks):
     path.write_text(str(os.getpid()))
     ranks.meet()
     ranks.meet()
+
+
+def leave_a_child(path, ranks):
+    """Die while a process that was started here holds all that was open."""
+    ranks.meet()
+    child = subprocess.Popen(["sleep", "60"], close_fds=False)
+    path.write_text(str(child.pid))
+    if (child := os.fork()) == 0:  # holds even what is not inherited
+        time.sleep(60)
+    path.write_text(f"{path.read_text()} {child}")
+    os._exit(4)
+
+
+def different_kind(_, ranks):
+    """What a default dtype of the first process makes here."""
+    ranks.meet()
+    ranks.sum(torch.ones(3))

@@ -3,14 +3,20 @@
 import dataclasses
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import crew_tasks
 import pytest
 import torch
 
-from nar import crew, learner, train
+from nar import crew, learner, processors, train
 from nar.config import Config
+
+ROOT = Path(__file__).parents[1]
 
 SETTINGS = Config(
     algo="bellman_ford", processor="triplet_gmpnn", hidden=8, steps=6, batch_size=7, train_sizes=(5, 7), val_size=5,
@@ -106,13 +112,96 @@ def test_what_another_process_fails_with_is_raised_here(capfd):
 
 
 def test_a_death_is_noticed():
-    with pytest.raises(ChildProcessError, match="--resume goes on"), crew.hired(2, crew_tasks.die, None) as ranks:
-        ranks.meet()
+    with pytest.raises(ChildProcessError, match=r"exit code 3.*--resume goes on"):
+        with crew.hired(2, crew_tasks.die, None) as ranks:
+            ranks.meet()
+
+
+def test_a_death_after_coming_to_a_meeting_is_noticed(tmp_path):
+    """The usual one: the others wait most of the time, while the first process validates or saves."""
+    with pytest.raises(ChildProcessError, match="exit code -9"):
+        with crew.hired(2, crew_tasks.write_number, tmp_path / "number") as ranks:
+            time.sleep(0.5)  # it has come, and waits for the answer
+            os.kill(int((tmp_path / "number").read_text()), signal.SIGKILL)
+            time.sleep(0.5)
+            ranks.meet()
+            ranks.meet()
+
+
+def test_a_death_is_noticed_though_its_child_holds_the_line(tmp_path):
+    began = time.perf_counter()
+    try:
+        with pytest.raises(ChildProcessError), crew.hired(2, crew_tasks.leave_a_child, tmp_path / "numbers") as ranks:
+            ranks.meet()
+        assert time.perf_counter() - began < 30  # the children live for a minute
+    finally:
+        for number in (tmp_path / "numbers").read_text().split():
+            os.kill(int(number), signal.SIGKILL)
+
+
+def test_who_does_not_come_is_done_without(tmp_path, worth_it, monkeypatch, capfd):
+    with pytest.raises(crew.NotCome, match="ValueError: not today"), crew.hired(2, crew_tasks.unready, None):
+        pytest.fail("nobody is there")
+    # a processor that only this process knows, as in a notebook
+    monkeypatch.setitem(processors.TABLE, "mine", processors.TABLE["mpnn"])
+    run(tmp_path / "alone", processor="mine")
+    said = capfd.readouterr().err
+    assert "trained in one process, not in 2: ValueError: unknown processor 'mine'" in said and "Trace" not in said
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: (_ for _ in ()).throw(OSError("no more processes")))
+    run(tmp_path / "none")
+    assert "not in 2: OSError: no more processes" in capfd.readouterr().err
+
+
+def test_all_begin_with_the_parameters_of_the_first(tmp_path, worth_it, monkeypatch):
+    """A processor that draws them from a generator that no seed of nar's reaches."""
+    (tmp_path / "drawn_processor.py").write_text(
+        "import os\n\nfrom nar.processors.mpnn import MPNN\n\n\nclass Drawn(MPNN):\n"
+        "    def __init__(self, features):\n        super().__init__(features)\n"
+        "        self.skip.weight.data += 0.01 * (os.getpid() % 7)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    run(tmp_path / "two", processor="drawn_processor:Drawn")
+    run(tmp_path / "one", processor="drawn_processor:Drawn", threads=1)
+    for ours, theirs in zip(rows(tmp_path / "two"), rows(tmp_path / "one"), strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
+
+
+def test_numbers_are_of_the_kind_that_the_first_process_works_with():
+    torch.set_default_dtype(torch.float64)
+    try:
+        with crew.hired(2, crew_tasks.different_kind, None) as ranks:
+            assert torch.equal(ranks.sum(torch.ones(3)), torch.full((3,), 2.0))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize(("number", "seconds"), [(signal.SIGINT, 0.2), (signal.SIGTERM, 8)])
+def test_ctrl_c_ends_the_run_in_good_order_whenever_it_comes(tmp_path, number, seconds):
+    """As a terminal does it: to the whole group. At first the others are starting."""
+    words = [
+        "--algo", "bfs", "--processor", "mpnn", "--hidden", "8", "--steps", "10000", "--batch-size", "4",
+        "--train-sizes", "4", "--val-size", "4", "--val-samples", "2", "--eval-sizes", "4", "--eval-samples", "2",
+        "--device", "cpu", "--threads", "2", "--out", str(tmp_path / "run"),
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        process_group=0,
+    )  # fmt: skip
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "run directory" in line:
+            break
+    time.sleep(seconds)
+    os.killpg(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "stopping after this step" in err and "report:" in out
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["run"]["interrupted"]
 
 
 def test_nobody_stays_behind(tmp_path):
-    with pytest.raises(KeyError), crew.hired(2, crew_tasks.write_number, tmp_path / "number") as ranks:
-        ranks.meet()
+    with pytest.raises(KeyError), crew.hired(2, crew_tasks.write_number, tmp_path / "number"):
         raise KeyError("the run ends early")
     number = int((tmp_path / "number").read_text())
     with pytest.raises(ProcessLookupError):
@@ -122,9 +211,8 @@ def test_nobody_stays_behind(tmp_path):
 def test_the_others_leave_when_the_first_dies(tmp_path):
     """As after kill -9: nobody dismisses them."""
     with crew.hired(2, crew_tasks.write_number, tmp_path / "number") as ranks:
-        ranks.meet()
         status = f"/proc/{int((tmp_path / 'number').read_text())}/status"
-        ranks.lines[0].close()
+        ranks.staff[0][0].close()
         for _ in range(200):
             if not os.path.exists(status) or "zombie" in open(status).read():
                 break

@@ -87,6 +87,56 @@ def test_the_losses_of_the_shares_add_up(name):
     assert abs(plain - whole) > 1e-6
 
 
+def test_penalties_weigh_as_much_as_the_graphs_they_are_of():
+    algorithm, rng = datasets.get("bfs"), np.random.RandomState(0)
+    batch = collate([algorithm.run(**algorithm.sample(rng, 5)) for _ in range(5)], algorithm)
+    model = Reasoner.build("bfs", "mpnn", hidden=8)
+    found = []
+    for rank, penalty in ((0, 3.0), (1, 10.0)):  # means over three graphs and over two
+        share = batch.rows(range(rank, 5, 2))
+        rollout = dataclasses.replace(model(share), penalties={"made up": torch.tensor(penalty)})
+
+        class All(Ranks):
+            def sum(self, values):
+                return torch.cat([values[:-1], values.new_tensor([5.0])])
+
+        found.append(losses(share, rollout, All(rank, 2))["penalty made up"].item())
+    assert sum(found) == pytest.approx((3 * 3.0 + 2 * 10.0) / 5)
+
+
+def test_hints_have_no_loss_only_where_no_process_has_any():
+    algorithm = datasets.get("bfs")
+    alone = algorithm.run(A=np.zeros((3, 3)), s=0)
+    batch = collate([alone], algorithm)
+    assert batch.told(0) == 0
+    rollout = Reasoner.build("bfs", "mpnn", hidden=8)(batch)
+
+    told = [0.0]
+
+    class All(Ranks):
+        def sum(self, values):
+            return torch.cat([values[:-2], values.new_tensor([*told, 2.0])])
+
+    assert set(losses(batch, rollout, All(0, 2))) == {"pi"}
+    told[0] = 1.0
+    assert set(losses(batch, rollout, All(0, 2))) == {"pi", "pi_h", "reach_h"}
+    assert set(losses(batch, rollout)) == {"pi"}
+
+
+def test_what_nobody_has_a_gradient_of_gets_none():
+    """Adam moves parameters with gradients of zero, by their momentum."""
+    known, unknown, of_others = (torch.nn.Parameter(torch.ones(2)) for _ in range(3))
+    known.grad = torch.tensor([1.0, 2.0])
+
+    class All(Ranks):
+        def sum(self, values):
+            return values + torch.tensor([1.0, 1.0, 0.0, 0.0, 5.0, 6.0, 1.0, 0.0, 1.0])
+
+    All(0, 2).sum_gradients([known, unknown, of_others])
+    assert known.grad.tolist() == [2.0, 3.0] and unknown.grad is None
+    assert of_others.grad is not None and of_others.grad.tolist() == [5.0, 6.0]
+
+
 def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):
     words = ["--batch-size", "3", "--out", str(tmp_path / "two")]
     for key, value in SETTINGS.items():
