@@ -76,6 +76,7 @@ def _threads() -> ThreadPoolExecutor:
 def _settle() -> None:
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
+    torch.set_flush_denormal(True)  # see nar/device.py
 
 
 def _forget() -> None:

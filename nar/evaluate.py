@@ -20,6 +20,7 @@ import torch
 from nar import axes, protocol
 from nar.algorithm import Algorithm
 from nar.batch import Batch, collate
+from nar.device import tiny_numbers_are_zero
 from nar.loss import total_loss
 from nar.metric import Tally, correct, merge_permutations, tally
 from nar.peak_memory import PeakMemory
@@ -151,7 +152,7 @@ def evaluating(reasoner: Reasoner) -> Iterator[None]:
     training = reasoner.training
     reasoner.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), tiny_numbers_are_zero():
             yield
     finally:
         reasoner.train(training)

@@ -221,6 +221,8 @@ def _learn(runs: list[Run], until: int, stacked: bool, interrupted: threading.Ev
     started, before = time.perf_counter(), [run.seconds for run in runs]
     interval = 0.5 if sys.stderr.isatty() else 30.0
     with contextlib.ExitStack() as stack:
+        if on.type == "cpu":
+            stack.enter_context(device.tiny_numbers_are_zero())
         feed = stack.enter_context(Feed(batches, on))
         bar = stack.enter_context(
             tqdm(total=config.steps, initial=first.step, unit="step", mininterval=interval, disable=not ranks.first)
