@@ -55,16 +55,21 @@ def test_training_evaluation_and_the_threads_of_kernels_work_so(tmp_path, monkey
 
 
 def test_answers_of_a_sure_network_are_the_same():
-    """One whose soft hints are full of such numbers: its logits are a hundred times larger."""
+    """One whose soft hints are full of such numbers: its decoders' parameters are larger."""
     torch.manual_seed(0)
     reasoner = Reasoner.build("bellman_ford", "mpnn", hidden=16)
-    with torch.no_grad():
-        for parameter in reasoner.coders("bellman_ford")[1].parameters():
-            parameter *= 100
     batch = draw(datasets.get("bellman_ford"), 8, 4, seed=(0,), random_pos=False)
-    plain = reasoner(batch)
-    probabilities = torch.softmax(plain.hints[0]["pi_h"], -1)
-    assert ((probabilities > 0) & (probabilities < 1e-38)).any()
+    tiny = torch.zeros((), dtype=torch.bool)
+    for _ in range(20):
+        with torch.no_grad():
+            for parameter in reasoner.coders("bellman_ford")[1].parameters():
+                parameter *= 1.3
+        plain = reasoner(batch)
+        probabilities = torch.softmax(plain.hints[0]["pi_h"], -1)
+        tiny = ((probabilities > 0) & (probabilities < 1e-38)).any()
+        if tiny:
+            break
+    assert tiny
     with evaluate.evaluating(reasoner):
         flushed = reasoner(batch)
     for one, other in zip(plain.hints, flushed.hints, strict=True):
