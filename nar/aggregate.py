@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nar import cpu, gpu
-from nar.mapped import folded
+from nar.mapped import Operation, folded
 
 MASKED = -1e6  # what dm-clrs puts in the place of a message from a node that is no neighbour
 
@@ -54,7 +54,7 @@ def max_plus(left_BNNF: Tensor, right_BNNF: Tensor) -> Tensor:
     return _MaxPlus.apply(left_BNNF, right_BNNF, keep)[0]  # type: ignore[index]
 
 
-class _MaxPlus(torch.autograd.Function):
+class _MaxPlus(Operation):
     @staticmethod
     def forward(left, right, keep):  # type: ignore[override]
         if cpu.usable(left, right):

@@ -135,11 +135,13 @@ class Decoder(nn.Module):
         probes = self.stage(stage)
         if not probes:
             return found
-        of_nodes = [layer for name, probe in probes.items() for layer in self._node_maps(name, probe)]
-        of_nodes = iter(stacked(of_nodes, nodes_BNR)) if of_nodes else iter(())
+        maps_of = {name: list(self.maps[name]) for name in probes}  # type: ignore[arg-type]
+        of_nodes = {name: _node_maps(probe, maps_of[name]) for name, probe in probes.items()}
+        together = [layer for layers in of_nodes.values() for layer in layers]
+        values = iter(stacked(together, nodes_BNR)) if together else iter(())
         for name, probe in probes.items():
-            maps = self.maps[name]
-            own = [next(of_nodes) for _ in self._node_maps(name, probe)]
+            maps = maps_of[name]
+            own = [next(values) for _ in of_nodes[name]]
             if probe.location is Location.NODE:
                 logits = self._node(probe, maps, own, edges, edge_states)
             elif probe.location is Location.EDGE:
@@ -159,15 +161,6 @@ class Decoder(nn.Module):
                 logits = log_sinkhorn(logits, SINKHORN_STEPS, noise=noise)
             found[name] = logits
         return found
-
-    def _node_maps(self, name: str, probe: Probe) -> list[nn.Linear]:
-        """The probe's maps of d, which `decode` computes for all probes in one product."""
-        maps = self.maps[name]
-        if probe.location is Location.GRAPH:  # its first map is of the maximum over nodes
-            return list(maps[2:])  # type: ignore[arg-type, index]
-        if probe.location is Location.EDGE and probe.type in POINTERS:
-            return [maps[0], maps[1], maps[3]]  # type: ignore[index, list-item]
-        return list(maps[:2])  # type: ignore[arg-type, index]
 
     def _project_edges(self, layer: nn.Linear, edges: Edges, edge_states: Tensor | EdgeStates | None) -> Tensor:
         projected = edges.project(layer, columns=self.features)
@@ -258,6 +251,15 @@ class Decoder(nn.Module):
         if probe.type in POINTERS:
             return value + own[0].squeeze(-1)
         return value if probe.type is Type.CATEGORICAL else value.squeeze(-1)
+
+
+def _node_maps(probe: Probe, maps: list[nn.Linear]) -> list[nn.Linear]:
+    """Those of a probe's maps that are of d, which `decode` computes for all probes in one product."""
+    if probe.location is Location.GRAPH:  # its first map is of the maximum over nodes
+        return maps[2:]
+    if probe.location is Location.EDGE and probe.type in POINTERS:
+        return [maps[0], maps[1], maps[3]]
+    return maps[:2]
 
 
 def has_pointer_head(probe: Probe) -> bool:

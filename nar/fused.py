@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nar import cpu, cpu_messages, cpu_pointers
-from nar.mapped import one_by_one
+from nar.mapped import Operation, one_by_one
 
 BLOCK_BYTES = 2**19  # of a block [graphs, N, nodes, F]: a quarter of a typical second-level cache
 
@@ -73,7 +73,7 @@ def message_pool(
     return found[0]  # type: ignore[index]
 
 
-class _MessagePool(torch.autograd.Function):
+class _MessagePool(Operation):
     @staticmethod
     def forward(channels, edge, senders, receivers, weight1, bias1, weight2, bias2, mask, keep):  # type: ignore[override]
         channels, edge, senders, receivers = (t.contiguous() for t in (channels, edge, senders, receivers))
@@ -186,7 +186,7 @@ def pointer_scores(
     return found[0]  # type: ignore[index]
 
 
-class _PointerScores(torch.autograd.Function):
+class _PointerScores(Operation):
     @staticmethod
     def forward(channels, edge, states, own, other, weigh, narrow, weight, bias, onto, keep):  # type: ignore[override]
         channels, edge, states, own, other, weigh, narrow = (

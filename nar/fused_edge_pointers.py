@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nar import cpu, cpu_pointers
-from nar.mapped import one_by_one
+from nar.mapped import Operation, one_by_one
 
 
 def edge_pointer_scores(pairs_BNNF: Tensor, targets_BNF: Tensor, weigh_F: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def edge_pointer_scores(pairs_BNNF: Tensor, targets_BNF: Tensor, weigh_F: Tensor
     return _EdgePointerScores.apply(pairs_BNNF, targets_BNF, weigh_F)[0]  # type: ignore[index]
 
 
-class _EdgePointerScores(torch.autograd.Function):
+class _EdgePointerScores(Operation):
     @staticmethod
     def forward(pairs, targets, weigh):  # type: ignore[override]
         scores = pairs.new_empty(*pairs.shape[:3], targets.shape[1])

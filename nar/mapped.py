@@ -8,11 +8,21 @@ A rule returns a tuple of fewer results than the function: those that only its o
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+
+class Operation(torch.autograd.Function):
+    """An autograd function of nar's own."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # PyTorch asks for the signature at every call, which takes longer than small kernels; here it is found once
+        cls.forward.__signature__ = inspect.signature(cls.forward)  # type: ignore[attr-defined]
 
 
 def one_by_one(

@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nar.aggregate import MASKED, max_plus
-from nar.mapped import one_by_one
+from nar.mapped import Operation, one_by_one
 
 CHUNK_BYTES = 8 * 2**20  # of the numbers of all triples that are made at once
 
@@ -139,7 +139,7 @@ def _in_chunks(
     return _Chunks.apply(function, cut, dim, whole, -(-rows // chunks), joined)[0]  # type: ignore[index]
 
 
-class _Chunks(torch.autograd.Function):
+class _Chunks(Operation):
     """Parts of a function, each forgotten when done and computed again in backward."""
 
     @staticmethod

@@ -20,7 +20,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nar import gpu
-from nar.mapped import folded
+from nar.mapped import Operation, folded
 
 # Block sizes, best guess first: rows and columns of a tile, warps.
 FORWARD = ((32, 128, 4), (16, 128, 4), (32, 64, 4), (64, 128, 8))
@@ -88,7 +88,7 @@ def _run(name: str, table: tuple, rows: int, columns: int, graphs: int, like: Te
     gpu.launch(name, (*like.shape, rows, like.dtype), candidates, run)
 
 
-class _MaxPlus(torch.autograd.Function):
+class _MaxPlus(Operation):
     """(product, the i that gave each entry) of left [G, B, I, J, F] and right [G, B, I, K, F]."""
 
     @staticmethod
@@ -120,7 +120,7 @@ class _MaxPlus(torch.autograd.Function):
         return folded(_MaxPlus, in_dims, arguments, 2)
 
 
-class _MaxPlusBackward(torch.autograd.Function):
+class _MaxPlusBackward(Operation):
     @staticmethod
     def forward(grad, where, senders):  # type: ignore[override]
         grad, where = grad.contiguous(), where.contiguous()

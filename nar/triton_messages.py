@@ -23,7 +23,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nar import gpu
-from nar.mapped import folded
+from nar.mapped import Operation, folded
 from nar.triton_messages_backward import backward_kernel
 from nar.triton_messages_forward import best_of_parts_kernel, max_kernel, sum_kernel
 
@@ -75,7 +75,7 @@ def _shared(channels: Tensor, mask: Tensor | None, like: Tensor) -> tuple[dict[s
     return constants, (*gpu.grouped(channels), *seen)
 
 
-class _Messages(torch.autograd.Function):
+class _Messages(Operation):
     """(pooled, senders of the maxima) of tensors with a leading axis G; without W2, the sum of v and no senders."""
 
     @staticmethod
@@ -138,7 +138,7 @@ class _Messages(torch.autograd.Function):
         return folded(_Messages, in_dims, arguments, 2)
 
 
-class _MessagesBackward(torch.autograd.Function):
+class _MessagesBackward(Operation):
     """Gradients of channels, edge, senders, receivers, weight1, bias1 and weight2 (empty for the sum)."""
 
     @staticmethod

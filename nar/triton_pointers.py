@@ -19,7 +19,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nar import gpu
-from nar.mapped import folded
+from nar.mapped import Operation, folded
 
 # Block sizes, best guess first: nodes in a tile, warps.
 FORWARD = ((64, 8), (32, 4), (16, 4))
@@ -153,7 +153,7 @@ def _constants(channels: Tensor, states: Tensor | None, own: Tensor) -> dict:
     }
 
 
-class _PointerScores(torch.autograd.Function):
+class _PointerScores(Operation):
     """Scores [G, B, j, i] of tensors with a leading axis G; `states` may be None."""
 
     @staticmethod
@@ -192,7 +192,7 @@ class _PointerScores(torch.autograd.Function):
         return found, dim
 
 
-class _PointerScoresBackward(torch.autograd.Function):
+class _PointerScoresBackward(Operation):
     """Gradients of channels, edge, states (empty without them), own, other and weigh."""
 
     @staticmethod

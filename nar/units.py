@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from nar.layers import linear
+from nar.mapped import Operation
 
 REFERENCE_NODES = 16  # where scaling by log n starts as 1: the largest graphs of the training protocol
 
@@ -35,7 +36,7 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
     return _StraightThrough.apply(hard, soft)  # type: ignore[return-value]
 
 
-class _StraightThrough(torch.autograd.Function):
+class _StraightThrough(Operation):
     # hard + soft - soft.detach() would round, and turn an infinite entry into NaN
     generate_vmap_rule = True
 

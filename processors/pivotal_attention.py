@@ -41,7 +41,7 @@ from torch.nn.functional import silu
 
 from nar.aggregate import max_plus
 from nar.layers import linear
-from nar.mapped import folded
+from nar.mapped import Operation, folded
 from nar.process import Processor, Readout, Step
 from nar.processors.transformer import HEAD_FEATURES, number_of_heads, unbiased
 
@@ -83,7 +83,7 @@ def _rows(like_BIKHD: Tensor) -> list[slice]:
     return [slice(start, start + step) for start in range(0, nodes, step)]
 
 
-class _Pivotal(torch.autograd.Function):
+class _Pivotal(Operation):
     @staticmethod
     def forward(query, key_1, key_2, value_1, value_2):  # type: ignore[override]
         found = []
