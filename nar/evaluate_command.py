@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -93,7 +94,7 @@ def main(argv: list[str]) -> None:
         print(note, file=sys.stderr)
     done = with_own(evaluate_all(jobs, settings, shlex.join(["nar", "evaluate", *argv])))
     print(table(done))
-    print(LEGEND)
+    print("\n" + textwrap.fill(LEGEND, 110))
 
 
 def plan(runs: Sequence[Path], settings: Evaluate) -> tuple[list[Job], list[str]]:
