@@ -91,15 +91,15 @@ class First(Crew):
 
     def meet(self, *, silent: bool = False) -> None:
         for line, process in self.staff:
-            try:
+            said, failure = b"", None
+            with contextlib.suppress(ConnectionError, EOFError):
                 said = _heard(line, process)
                 if said == _FAILED:
                     line.settimeout(None)
                     with line.makefile("rb") as report:
-                        error, where = pickle.load(report)
-            except (ConnectionError, EOFError):
-                said = b""
-            if said == _FAILED:
+                        failure = pickle.load(report)
+            if failure is not None:
+                error, where = failure
                 if not silent:
                     print(where, file=sys.stderr)
                 raise error
