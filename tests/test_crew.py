@@ -128,6 +128,14 @@ def test_a_death_after_coming_to_a_meeting_is_noticed(tmp_path):
             ranks.meet()
 
 
+def test_a_scheduler_that_signals_every_process_leaves_the_end_to_the_first(tmp_path):
+    with crew.hired(2, crew_tasks.write_number, tmp_path / "number") as ranks:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(int((tmp_path / "number").read_text()), number)
+        time.sleep(0.5)
+        ranks.meet()
+
+
 def test_a_death_is_noticed_though_its_child_holds_the_line(tmp_path):
     began = time.perf_counter()
     try:

@@ -1,5 +1,8 @@
 """Weights that are joined once per rollout: whatever happens in between, those of the layers that are asked for."""
 
+import gc
+import weakref
+
 import torch
 from torch.func import functional_call
 
@@ -44,9 +47,17 @@ def test_gradients_are_those_of_the_layers():
 
 
 def test_layers_that_are_made_on_the_way():
+    """None may take the place of another whose weights are joined already: those live as long as what was joined."""
     with stacks_kept(), torch.no_grad():
+        pair = [linear(4, 2), linear(4, 2)]
+        check(pair)
+        parameters = [weakref.ref(p) for layer in pair for p in layer.parameters()]
+        del pair
+        assert all(reference() is not None for reference in parameters)
         for _ in range(50):
-            check([linear(4, 2), linear(4, 2)])  # may lie where those before lay
+            check([linear(4, 2), linear(4, 2)])
+    gc.collect()
+    assert all(reference() is None for reference in parameters)
 
 
 def test_weights_joined_without_gradients_are_not_taken_where_they_are_needed():
