@@ -13,6 +13,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import dataclasses
+import math
 import mmap
 import os
 import pickle
@@ -28,11 +29,13 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
+from nar.batch import Batch
 from nar.parallel import Ranks
 
 ROOM = 2**22  # bytes of what one process hands in at a time
 AT_MOST = 4  # processes, where their number is not given: the first steps of a share cost the same, however small it is
 WORTH = 300  # steps of a run from which on a crew, which needs seconds to come, is worth the wait
+ALONGSIDE = 900  # over N^2: what a step costs beside its graphs, in graphs (measured with triplet_gmpnn on a Xeon)
 LOOK = 1.0  # seconds of silence after which the first process looks whether the others are alive
 _START = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from nar import crew; crew.serve()"
 _HERE, _FAILED = b".", b"!"
@@ -52,6 +55,10 @@ class Crew(Ranks, abc.ABC):
     @property
     def batches(self) -> int:
         return 1
+
+    def share(self, batch: Batch) -> Batch:
+        cuts = cut([max(1, length - 1) for length in batch.lengths], self.world, ALONGSIDE / batch.nodes**2)
+        return super().share(batch) if cuts is None else batch.rows(range(*cuts[self.rank : self.rank + 2]))
 
     @abc.abstractmethod
     def meet(self) -> None:
@@ -152,6 +159,32 @@ def size(threads: int, batch: int, *, chosen: bool) -> int:
     """Processes for such batches, of which no share is smaller than two; `chosen`: somebody asked for `threads`."""
     possible = os.name == "posix" and sys.executable and not getattr(sys, "frozen", False)
     return max(1, min(threads if chosen else min(threads, AT_MOST), batch // 2)) if possible else 1
+
+
+def cut(steps: Sequence[int], world: int, beside: float) -> list[int] | None:
+    """Where to cut a batch, whose graphs are sorted by steps, the longest first, for all shares to take equally long.
+
+    A share takes the steps of all its graphs, and `beside` for each step of its longest: it pays that few graphs are
+    long in one share only. None where cards are dealt as well: graphs of equal lengths.
+    """
+    before = [0]
+    for number in steps:
+        before.append(before[-1] + number)
+    # by number of shares and of graphs in them: the time of the slowest share, and where the last share begins
+    best = [[(0.0, 0)] + [(math.inf, 0)] * len(steps)]
+    for _ in range(world):
+        row = [(math.inf, 0)]
+        for end in range(1, len(before)):
+            times = ((max(best[-1][j][0], beside * steps[j] + before[end] - before[j]), j) for j in range(end))
+            row.append(min(times))
+        best.append(row)
+    dealt = max(beside * max(share) + sum(share) for share in (steps[rank::world] for rank in range(world)))
+    if best[-1][-1][0] >= dealt:
+        return None
+    cuts = [len(steps)]
+    for row in best[:0:-1]:
+        cuts.append(row[cuts[-1]][1])
+    return cuts[::-1]
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Processes that share the batches of a run on a CPU: the same run, and no trouble when one of them has some."""
 
 import dataclasses
+import itertools
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import crew_tasks
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +24,26 @@ SETTINGS = Config(
     algo="bellman_ford", processor="triplet_gmpnn", hidden=8, steps=6, batch_size=7, train_sizes=(5, 7), val_size=5,
     val_samples=6, val_every=2, checkpoint_every=2, eval_sizes=(5,), eval_samples=3, device="cpu", threads=2,
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_batches_are_cut_where_all_take_equally_long(world):
+    """Against all ways to cut."""
+    rng = np.random.RandomState(0)
+    for beside in (0.0, 3.5, 56.0):
+        for _ in range(10):
+            steps = sorted(rng.randint(1, 9, size=9).tolist(), reverse=True)
+            ways = [(0, *ends, 9) for ends in itertools.combinations(range(1, 9), world - 1)]
+            slowest = {
+                way: max(beside * steps[i] + sum(steps[i:j]) for i, j in itertools.pairwise(way)) for way in ways
+            }
+            dealt = max(beside * steps[rank] + sum(steps[rank::world]) for rank in range(world))
+            found = crew.cut(steps, world, beside)
+            if found is None:
+                assert dealt <= min(slowest.values())
+            else:
+                assert slowest[tuple(found)] == min(slowest.values()) < dealt
+    assert crew.cut([5] * 8, world, 3.5) is None or world == 3  # eight graphs are no thirds
 
 
 @pytest.fixture
@@ -255,4 +277,4 @@ def test_a_step_of_the_first_process_is_a_share_of_the_batch(tmp_path, worth_it,
 
     monkeypatch.setattr(learner.Alone, "step", watched)
     run(tmp_path / "run")
-    assert sizes == [4] * 6  # of 7
+    assert len(sizes) == 6 and all(0 < size < 7 for size in sizes)
