@@ -51,9 +51,8 @@ def prepare(device: torch.device, threads: int = 0) -> dict[str, str]:
 def tiny_numbers_are_zero() -> Iterator[None]:
     """While it lasts, this thread and those that it starts take numbers below 1.2e-38 (float32) as zero.
 
-    Many processors need a hundred times longer for them. Trained networks make a lot of them: the probabilities of soft
-    hints that they are sure of, and their gradients. A training step took 238 ms with them, 89 ms without, with the
-    same loss to the last digit (Intel Xeon, bellman_ford after 5,000 steps). JAX always does this.
+    Many processors are far slower with them. Trained networks make a lot of them: the probabilities of soft hints that
+    they are sure of, and their gradients.
     """
     before = bool(torch.full((), 1e-39, dtype=torch.float32) * 1 == 0)
     torch.set_flush_denormal(True)
