@@ -45,6 +45,8 @@ class Batch:
     # hint snapshots per sample, the initial one included; Python ints: never read back from a device
     lengths: list[int]
     order: list[int]  # order[b] is the place in the given traces of sample b
+    # what this is a share of, where several processes compute one batch; it stays on the CPU
+    whole: Batch | None = dataclasses.field(default=None, kw_only=True, repr=False)
 
     def __len__(self) -> int:
         return len(self.lengths)

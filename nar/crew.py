@@ -35,7 +35,9 @@ from nar.parallel import Ranks
 ROOM = 2**22  # bytes of what one process hands in at a time
 AT_MOST = 4  # processes, where their number is not given: the first steps of a share cost the same, however small it is
 WORTH = 300  # steps of a run from which on a crew, which needs seconds to come, is worth the wait
-ALONGSIDE = 900  # over N^2: what a step costs beside its graphs, in graphs (measured with triplet_gmpnn on a Xeon)
+# what else takes time, in steps of one graph (measured with triplet_gmpnn on a Xeon):
+ALONGSIDE = 900  # over N^2: a step, however few its graphs
+ONCE = 0.4  # a graph, however few its steps: its outputs
 LOOK = 1.0  # seconds of silence after which the first process looks whether the others are alive
 _START = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from nar import crew; crew.serve()"
 _HERE, _FAILED = b".", b"!"
@@ -57,8 +59,8 @@ class Crew(Ranks, abc.ABC):
         return 1
 
     def share(self, batch: Batch) -> Batch:
-        cuts = cut([max(1, length - 1) for length in batch.lengths], self.world, ALONGSIDE / batch.nodes**2)
-        return super().share(batch) if cuts is None else batch.rows(range(*cuts[self.rank : self.rank + 2]))
+        cuts = cut([max(1, length - 1) for length in batch.lengths], self.world, ALONGSIDE / batch.nodes**2, ONCE)
+        return super().share(batch) if cuts is None else self.cut_out(batch, range(*cuts[self.rank : self.rank + 2]))
 
     @abc.abstractmethod
     def meet(self) -> None:
@@ -77,8 +79,8 @@ class Crew(Ranks, abc.ABC):
             ]
             handed_in[self.rank].copy_(part)
             self.meet()
-            result.copy_(handed_in[0])
-            for other in handed_in[1:]:
+            torch.add(handed_in[0], handed_in[1], out=result)
+            for other in handed_in[2:]:
                 result += other
         return summed.view_as(values)
 
@@ -161,15 +163,15 @@ def size(threads: int, batch: int, *, chosen: bool) -> int:
     return max(1, min(threads if chosen else min(threads, AT_MOST), batch // 2)) if possible else 1
 
 
-def cut(steps: Sequence[int], world: int, beside: float) -> list[int] | None:
+def cut(steps: Sequence[int], world: int, beside: float, once: float) -> list[int] | None:
     """Where to cut a batch, whose graphs are sorted by steps, the longest first, for all shares to take equally long.
 
-    A share takes the steps of all its graphs, and `beside` for each step of its longest: it pays that few graphs are
-    long in one share only. None where cards are dealt as well: graphs of equal lengths.
+    A share takes the steps of all its graphs, `once` for each of them, and `beside` for each step of its longest: it
+    pays that few graphs are long in one share only. None where cards are dealt as well: graphs of equal lengths.
     """
     before = [0]
     for number in steps:
-        before.append(before[-1] + number)
+        before.append(before[-1] + number + once)
     # by number of shares and of graphs in them: the time of the slowest share, and where the last share begins
     best = [[(0.0, 0)] + [(math.inf, 0)] * len(steps)]
     for _ in range(world):
@@ -178,8 +180,9 @@ def cut(steps: Sequence[int], world: int, beside: float) -> list[int] | None:
             times = ((max(best[-1][j][0], beside * steps[j] + before[end] - before[j]), j) for j in range(end))
             row.append(min(times))
         best.append(row)
-    dealt = max(beside * max(share) + sum(share) for share in (steps[rank::world] for rank in range(world)))
-    if best[-1][-1][0] >= dealt:
+    shares = (steps[rank::world] for rank in range(world))
+    dealt = max(beside * max(share) + sum(share) + once * len(share) for share in shares)
+    if best[-1][-1][0] > dealt - 1e-6:  # of rounding
         return None
     cuts = [len(steps)]
     for row in best[:0:-1]:

@@ -39,7 +39,7 @@ from nar import cpu, fused, fused_edge_pointers, gpu, units
 from nar.edge_pointers import TripletScores, held_by, is_edge_pointer, marks
 from nar.edge_states import EdgeStates
 from nar.encode import Edges
-from nar.layers import linear, stacked
+from nar.layers import Factored, built, linear, stacked
 from nar.process import Readout
 from nar.spec import POINTERS, Location, Probe, Spec, Stage, Type
 from nar.values import SINKHORN_STEPS, Noise, log_sinkhorn
@@ -117,7 +117,7 @@ class Decoder(nn.Module):
     def decode(
         self,
         stage: Stage,
-        nodes_BNR: Tensor,
+        nodes: Tensor | Factored,
         edges: Edges,
         edge_states: Tensor | EdgeStates | None,
         graph_BF: Tensor,
@@ -128,7 +128,7 @@ class Decoder(nn.Module):
     ) -> dict[str, Tensor]:
         """Logits and values of one stage's probes.
 
-        `edge_states` [B, N, N, *]: the processor's, or None; `adjacency` [B, N, N]: off it, pointers and edge masks
+        `nodes`: d [B, N, R]; `edge_states` [B, N, N, *]: the processor's, or None; `adjacency` [B, N, N]: off it, pointers and edge masks
         fall below everything else; `noise`: Gumbel noise on permutations; `held`: the hints of `reads`, densely.
         """
         found = {}
@@ -138,7 +138,7 @@ class Decoder(nn.Module):
         maps_of = {name: list(self.maps[name]) for name in probes}  # type: ignore[arg-type]
         of_nodes = {name: _node_maps(probe, maps_of[name]) for name, probe in probes.items()}
         together = [layer for layers in of_nodes.values() for layer in layers]
-        values = iter(stacked(together, nodes_BNR)) if together else iter(())
+        values = iter(stacked(together, nodes)) if together else iter(())
         for name, probe in probes.items():
             maps = maps_of[name]
             own = [next(values) for _ in of_nodes[name]]
@@ -147,13 +147,13 @@ class Decoder(nn.Module):
             elif probe.location is Location.EDGE:
                 logits = self._edge(probe, maps, own, edges, edge_states)
             else:
-                logits = self._graph(probe, maps, own, nodes_BNR, graph_BF)
+                logits = self._graph(probe, maps, own, built(nodes), graph_BF)
             if name in self.triplets:
-                logits = logits + self._triplet_scores(name, nodes_BNR, edges, edge_states, held or {})
+                logits = logits + self._triplet_scores(name, built(nodes), edges, edge_states, held or {})
             if name in self.comparisons:
-                logits = logits + self._compared(name, probe, nodes_BNR)
+                logits = logits + self._compared(name, probe, built(nodes))
             if name in self.scales:
-                logits = self.scales[name](logits, nodes_BNR.shape[1])
+                logits = self.scales[name](logits, edges.channels_BNNK.shape[1])
             if adjacency is not None and _masked(probe):
                 lowest = logits.flatten(1).amin(1).view(-1, *[1] * (logits.dim() - 1))
                 logits = torch.where(adjacency, logits, torch.clamp(lowest - 1.0, max=-1.0))
@@ -283,6 +283,8 @@ def _masked(probe: Probe) -> bool:
     return probe.location is Location.EDGE and probe.type in (Type.MASK, Type.MASK_ONE)
 
 
-def node_readout(encoded_BNF: Tensor, readout: Readout) -> Tensor:
+def node_readout(encoded: Tensor | Factored, readout: Readout) -> Tensor | Factored:
     """The decoders' d = [x | what the processor shows]."""
-    return torch.cat([encoded_BNF, readout.nodes], dim=-1)
+    if isinstance(encoded, Factored):
+        return encoded.beside(readout.nodes)
+    return torch.cat([encoded, readout.nodes], dim=-1)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import dataclasses
+import functools
 import math
 from collections.abc import Iterable, Iterator
 
@@ -38,29 +40,74 @@ def stacks_kept() -> Iterator[None]:
         _stacks.reset(token)
 
 
-def stacked(layers: Iterable[nn.Linear], x: Tensor) -> tuple[Tensor, ...]:
+@dataclasses.dataclass(eq=False)
+class Factored:
+    """Features [x | rest] whose first ones are an affine map of a few channels, x = c weight + bias.
+
+    Linear maps of x are composed with that map (exact algebra: (c W + b) M = c (W M) + b M), so that products are as
+    wide as the channels and not as the features: `stacked` takes Factored wherever it takes a tensor.
+    """
+
+    channels: Tensor  # [..., C + R]: c and the rest
+    weight_CF: Tensor
+    bias_F: Tensor
+
+    def beside(self, *rest: Tensor) -> Factored:
+        """The same with further features beside it."""
+        return Factored(torch.cat([self.channels, *rest], dim=-1), self.weight_CF, self.bias_F)
+
+    @functools.cached_property
+    def features(self) -> Tensor:
+        """[x | rest], built."""
+        width = len(self.weight_CF)
+        x = self.channels[..., :width] @ self.weight_CF + self.bias_F
+        return x if width == self.channels.shape[-1] else torch.cat([x, self.channels[..., width:]], dim=-1)
+
+
+def built(x: Tensor | Factored) -> Tensor:
+    """The features as one tensor."""
+    return x.features if isinstance(x, Factored) else x
+
+
+def stacked(layers: Iterable[nn.Linear], x: Tensor | Factored) -> tuple[Tensor, ...]:
     """`[layer(x) for layer in layers]` as one matrix product: faster for many small layers over the same features."""
     layers = list(layers)
-    if len(layers) == 1:
+    if len(layers) == 1 and isinstance(x, Tensor):
         return (layers[0](x),)
-    weight, bias = _joined([(layer.weight, layer.bias) for layer in layers])
-    return torch.nn.functional.linear(x, weight, bias).split([layer.out_features for layer in layers], dim=-1)
+    parameters = [(layer.weight, layer.bias) for layer in layers]
+    widths = [layer.out_features for layer in layers]
+    if isinstance(x, Tensor):
+        weight, bias = _joined(parameters)
+        return torch.nn.functional.linear(x, weight, bias).split(widths, dim=-1)
+    weight, bias = _joined(parameters, (x.weight_CF, x.bias_F))
+    return torch.nn.functional.linear(x.channels, weight, bias).split(widths, dim=-1)
 
 
-def _joined(parameters: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+_Map = tuple[Tensor, Tensor]
+
+
+def _joined(parameters: list[_Map], after: _Map | None = None) -> _Map:
+    """Weights and biases of several layers as those of one, which follows another map, where there is one."""
     kept = _stacks.get()
     if kept is None or torch.compiler.is_compiling() or torch.is_inference_mode_enabled():
-        return _cat(parameters)
+        return _cat(parameters, after)
     # what is joined without gradients has none; the parameters are kept, so that no others take their identities
-    key = (*((id(weight), id(bias)) for weight, bias in parameters), torch.is_grad_enabled())
+    identities = (id(part) for pair in (*parameters, after or ()) for part in pair)
+    key = (*identities, torch.is_grad_enabled())
     if key not in kept:
-        kept[key] = parameters, _cat(parameters)
-    return kept[key][1]
+        kept[key] = parameters, after, _cat(parameters, after)
+    return kept[key][-1]
 
 
-def _cat(parameters: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def _cat(parameters: list[_Map], after: _Map | None) -> _Map:
     weights, biases = zip(*parameters, strict=True)
-    return torch.cat(weights), torch.cat(biases)
+    weight, bias = torch.cat(weights), torch.cat(biases)
+    if after is None:
+        return weight, bias
+    weight_CF, bias_F = after
+    features = len(bias_F)
+    first, rest = weight[:, :features], weight[:, features:]
+    return torch.cat([first @ weight_CF.t(), rest], dim=1), bias + first @ bias_F
 
 
 class MessageMLP(nn.Module):

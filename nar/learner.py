@@ -25,7 +25,7 @@ from nar import fixed, parallel
 from nar.adam import Adam
 from nar.batch import Batch
 from nar.config import Config
-from nar.loss import ALONE, total_loss
+from nar.loss import total_loss
 from nar.reasoner import Reasoner
 from nar.rollout import GRANULE
 from nar.spec import Spec
@@ -65,7 +65,7 @@ class Alone(Learner):
     """One run, with batches in which finished samples are dropped."""
 
     def __init__(
-        self, reasoner: Reasoner, config: Config, *, ranks: parallel.Ranks = ALONE, recompute: bool = False
+        self, reasoner: Reasoner, config: Config, *, ranks: parallel.Ranks = parallel.ALONE, recompute: bool = False
     ) -> None:
         self.reasoner, self.config, self.ranks, self.recompute = reasoner, config, ranks, recompute
         self.reasoners = [reasoner]
@@ -82,20 +82,29 @@ class Alone(Learner):
         rollout = self.reasoner(
             batch, teacher_forcing=config.teacher_forcing, progress=progress, recompute=self.recompute
         )
-        loss = total_loss(batch, rollout, ranks)
+        loss = total_loss(batch, rollout)
         self.optimizer.zero_grad()
         loss.backward()
-        ranks.sum_gradients(p for p in self.reasoner.parameters_of(batch.algorithm) if p.requires_grad)
+        in_use = (p for p in self.reasoner.parameters_of(batch.algorithm) if p.requires_grad)
+        loss, gradients = ranks.sum_gradients(in_use, loss.detach())
         if config.grad_clip:
-            nn.utils.clip_grad_norm_(self.parameters, config.grad_clip)
+            clip(gradients, config.grad_clip)
         self.optimizer.step()
-        return ranks.sum(loss.detach()).view(1)
+        return loss.view(1)
 
     def optimizer_states(self) -> list[dict[str, Any]]:
         return [self.optimizer.state_dict()]
 
     def load_optimizer_states(self, states: Sequence[dict[str, Any]]) -> None:
         self.optimizer.load_state_dict(states[0])
+
+
+@torch.no_grad()
+def clip(gradients: Sequence[Tensor], limit: float) -> None:
+    """Shrink the gradients until their common norm is `limit` at most, as torch.nn.utils.clip_grad_norm_ does."""
+    norms = torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage]
+    factor = (limit / (torch.linalg.vector_norm(torch.stack(norms)) + 1e-6)).clamp(max=1.0)
+    torch._foreach_mul_(gradients, factor)  # pyright: ignore[reportPrivateImportUsage]
 
 
 class Stacked(Learner):

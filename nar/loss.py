@@ -13,19 +13,16 @@ from torch import Tensor
 
 from nar.batch import Batch
 from nar.halting import halting_loss, ponder_losses
-from nar.parallel import Ranks
-from nar.probe_loss import probe_sums
+from nar.probe_loss import entries_each, probe_sums
 from nar.rollout import Rollout
 
-ALONE = Ranks()
 
-
-def losses(batch: Batch, rollout: Rollout, ranks: Ranks = ALONE) -> dict[str, Tensor]:
+def losses(batch: Batch, rollout: Rollout) -> dict[str, Tensor]:
     """The loss of every predicted output and hint by name, and the processor's penalties.
 
-    Where `ranks` share a batch, the losses of all of them add up to those of the whole.
+    The losses of all shares of a batch add up to those of the whole.
     """
-    spec = batch.spec
+    spec, whole = batch.spec, batch.whole or batch
     sums = {name: probe_sums(spec[name], value, batch.outputs[name]) for name, value in rollout.outputs.items()}
     for name in rollout.hints[0] if rollout.hints else ():
         predicted = torch.cat([step[name] for step in rollout.hints])
@@ -35,18 +32,30 @@ def losses(batch: Batch, rollout: Rollout, ranks: Ranks = ALONE) -> dict[str, Te
         sums |= ponder_losses(rollout.halts, rollout.step_outputs, batch)
     elif rollout.halts:
         sums["halting"] = halting_loss(rollout.halts, batch)
-    counts, told, share = torch.stack([count for _, count in sums.values()]), batch.told(0) > 0, 1.0
-    if ranks.world > 1:
-        of_all = ranks.sum(torch.cat([counts, counts.new_tensor([told, len(batch)])]))
-        counts, share = of_all[:-2], len(batch) / of_all[-1]
-        told = of_all.device.type != "cpu" or bool(of_all[-2] > 0)  # a GPU would be waited for
-    weighed = zip(sums.items(), counts.clamp(min=1).unbind(), strict=True)
-    found = {name: total / count for (name, (total, _)), count in weighed}
-    if not told:  # no sample has a second snapshot: then hints have no loss, rather than one of zero
+    if batch.whole is None:
+        found = {name: total / count.clamp(min=1) for name, (total, count) in sums.items()}
+    else:
+        counts = _counts(batch.whole, rollout)
+        found = {name: total / max(counts[name], 1) for name, (total, _) in sums.items()}
+    if not whole.told(0):  # no sample has a second snapshot: then hints have no loss, rather than one of zero
         found = {name: value for name, value in found.items() if name in (*rollout.outputs, "halting")}
+    share = len(batch) / len(whole)
     return found | {f"penalty {name}": value * share for name, value in rollout.penalties.items()}
 
 
-def total_loss(batch: Batch, rollout: Rollout, ranks: Ranks = ALONE) -> Tensor:
+def total_loss(batch: Batch, rollout: Rollout) -> Tensor:
     """What training minimises: the plain sum."""
-    return torch.stack(list(losses(batch, rollout, ranks).values())).sum()
+    return torch.stack(list(losses(batch, rollout).values())).sum()
+
+
+def _counts(whole: Batch, rollout: Rollout) -> dict[str, int]:
+    """Over how many entries the losses of a batch are averaged, of which `rollout` is that of a share."""
+    spec = whole.spec
+    found = {name: int(entries_each(spec[name], whole.outputs[name], 1).sum()) for name in rollout.outputs}
+    told_TB = torch.arange(whole.lengths[0]).unsqueeze(1) < torch.tensor(whole.lengths)
+    told_TB[0] = False  # the first moment is given
+    for name in rollout.hints[0] if rollout.hints else ():
+        found[name] = int(entries_each(spec[name], whole.hints[name], 2)[told_TB].sum())
+    if rollout.step_outputs:
+        return found | dict.fromkeys((*rollout.step_outputs[0], "halting"), len(whole))
+    return found | {"halting": sum(whole.live(s) for s in range(whole.steps))}

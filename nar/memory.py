@@ -18,10 +18,17 @@ SHARE = 0.5  # of the free memory that may be used: gradients and intermediate r
 def kept_bytes(reasoner: Reasoner, batch: Batch) -> int:
     """About how many bytes one training step on this batch keeps for the backward pass.
 
-    Counted over one sample and a few steps, and multiplied by the steps of all samples.
+    Counted for one graph and one step, and for one of either more: what is kept once, per graph and per step.
     """
-    few = min(batch.lengths[0], 3)
-    piece = dataclasses.replace(batch.rows([0]), lengths=[few])
+    one = _counted(reasoner, batch.rows([0]), 2)
+    another_graph = _counted(reasoner, batch.rows([0, 1]), 2) - one if len(batch) > 1 else 0
+    another_step = _counted(reasoner, batch.rows([0]), 3) - one
+    steps = sum(max(1, length - 1) for length in batch.lengths)
+    return one + (len(batch) - 1) * another_graph + (steps - len(batch)) * another_step
+
+
+def _counted(reasoner: Reasoner, batch: Batch, moments: int) -> int:
+    """What is kept for the first moments of all graphs of a batch; two moments are one step."""
     storages: dict[int, int] = {}
 
     def count(tensor: Tensor) -> Tensor:
@@ -34,12 +41,10 @@ def kept_bytes(reasoner: Reasoner, batch: Batch) -> int:
     reasoner.train()
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            rollout = reasoner(piece)
+            rollout = reasoner(dataclasses.replace(batch, lengths=[min(moments, length) for length in batch.lengths]))
     reasoner.train(mode)
     del rollout
-    counted = sum(size for place, size in storages.items() if place not in own)
-    steps = sum(max(1, length - 1) for length in batch.lengths)
-    return counted * steps // max(1, few - 1)
+    return sum(size for place, size in storages.items() if place not in own)
 
 
 def free_bytes(device: torch.device) -> int:

@@ -1,7 +1,7 @@
 """Several processes, one run: `torchrun --nproc-per-node 2 train.py ...`.
 
-Every process draws the whole batch, as many times larger as there are processes, and takes its share of it. Gradients
-are summed over all processes, and so are the numbers of entries that losses are averaged over: a step is, up to
+Every process draws the whole batch, as many times larger as there are processes, and takes its share of it. Losses are
+divided by the numbers of entries in the whole batch, and gradients are summed over all processes: a step is, up to
 rounding, that of one process with the larger batch, whatever the lengths of the samples in the shares. (Averaging the
 processes' own averages would not be: a share with few long samples would weigh as much as one with many.)
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 import torch.distributed as dist
@@ -39,7 +39,11 @@ class Ranks:
 
     def share(self, batch: Batch) -> Batch:
         """This process's samples of a batch. They are dealt out by length, so that all processes take equally long."""
-        return batch if self.world == 1 else batch.rows(range(self.rank, len(batch), self.world))
+        return batch if self.world == 1 else self.cut_out(batch, range(self.rank, len(batch), self.world))
+
+    def cut_out(self, batch: Batch, samples: Sequence[int]) -> Batch:
+        """Some samples of a batch, with the batch that they are a share of."""
+        return dataclasses.replace(batch.rows(samples), whole=batch)
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over all processes."""
@@ -58,25 +62,23 @@ class Ranks:
             for tensor in filter(torch.is_floating_point, tensors):
                 tensor.data.copy_(self.sum(tensor if self.first else torch.zeros_like(tensor)))
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace every gradient by its sum over all processes. What none of them has stays None, on a CPU; a GPU would
-        be waited for, and has zeros there."""
-        if self.world == 1:
-            return
+    def sum_gradients(self, parameters: Iterable[nn.Parameter], loss: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """Replace every gradient by its sum over all processes; returns that of the losses, and all gradients.
+
+        What no process has a gradient of has none afterwards, on a CPU; a GPU would be waited for, and has zeros there.
+        Several processes return one long gradient, of which those of the parameters are parts.
+        """
         parameters = list(parameters)
-        known = torch.tensor([float(parameter.grad is not None) for parameter in parameters])
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        summed = self.sum(torch.cat([*(gradient.flatten() for gradient in gradients), known.to(gradients[0])]))
-        *parts, known = summed.split([*(g.numel() for g in gradients), len(gradients)])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
-        if known.device.type == "cpu":
-            for parameter, count in zip(parameters, known.tolist(), strict=True):
-                if not count:
-                    parameter.grad = None
+        if self.world == 1:
+            return loss, [parameter.grad for parameter in parameters if parameter.grad is not None]
+        known = loss.new_tensor([parameter.grad is not None for parameter in parameters])
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        summed = self.sum(torch.cat([*(part.flatten() for part in parts), known, loss.view(1)]))
+        *gradients, known, loss = summed.split([*(part.numel() for part in parts), len(parts), 1])
+        counts = known.tolist() if known.device.type == "cpu" else [1.0] * len(parts)
+        for parameter, gradient, count in zip(parameters, gradients, counts, strict=True):
+            parameter.grad = gradient.view_as(parameter) if count else None
+        return loss, [summed[: -len(parts) - 1]]
 
     @contextlib.contextmanager
     def first_alone(self) -> Iterator[None]:
@@ -92,6 +94,9 @@ class Ranks:
         if self.world > 1:
             dist.barrier()
             dist.destroy_process_group()
+
+
+ALONE = Ranks()
 
 
 def join(device: torch.device) -> tuple[Ranks, torch.device]:

@@ -9,10 +9,13 @@ permutation pointer     minus the log-probability of the true entry
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from nar.runs import Runs
 from nar.spec import IGNORED, Probe, Type
 
 
@@ -45,6 +48,16 @@ def probe_sums(probe: Probe, predicted: Tensor, truth: Tensor, counting: Tensor 
     if counted is None:
         return losses.sum(), losses.new_tensor(losses.numel())
     return torch.where(counted, losses, 0.0).sum(), counted.to(losses.dtype).sum()
+
+
+def entries_each(probe: Probe, truth: Any, leading: int) -> Tensor:
+    """How many entries count, for every place of the first `leading` axes of `truth`, which may be Runs."""
+    if isinstance(truth, Runs):
+        return entries_each(probe, truth.values, 1)[truth.index]
+    values = truth.unsqueeze(-1).flatten(leading)
+    if probe.type in (Type.MASK, Type.CATEGORICAL):
+        return (values != IGNORED).sum(-1)
+    return torch.full(values.shape[:-1], values.shape[-1])
 
 
 def graph_losses(probe: Probe, predicted: Tensor, truth: Tensor) -> Tensor:

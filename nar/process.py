@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from nar.edge_states import EdgeStates
+from nar.layers import Factored
 from nar.neighbourhood import Neighbourhood
 
 
@@ -62,6 +63,16 @@ class Step:
     hood: Neighbourhood
     notes: Notes = dataclasses.field(default_factory=Notes)
     progress: float = 1.0  # share of the training that is done, for schedules; 1 in evaluation
+    factored: Factored | None = None  # the nodes' features, unbuilt, as long as `nodes` are these
+
+    def beside(self, *states: Tensor) -> Tensor | Factored:
+        """z = [x | states], as nar.layers.stacked takes it: `stacked([a, b], step.beside(state))` is a z and b z.
+
+        It need not be built, which makes it faster than `torch.cat([step.nodes, state], -1)`.
+        """
+        if self.factored is None or self.factored.features is not self.nodes:
+            return torch.cat([self.nodes, *states], dim=-1)
+        return self.factored.beside(*states)
 
 
 @dataclasses.dataclass

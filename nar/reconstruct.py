@@ -146,7 +146,7 @@ class Reconstruction(nn.Module):
         masking = self.masked and self.training
         if masking:
             copies = self.copies
-            nodes, edges, graph, masks = run.masked(hints, len(view.nodes), copies, self.mask, generator)
+            nodes, edges, graph, masks = run.masked(hints, len(step.nodes), copies, self.mask, generator)
             hood = Dense(edges, run.nodes, repeated(adjacency, copies))
             inner = dataclasses.replace(step, nodes=nodes, graph=graph, hood=hood)
             links = repeated(view.adjacency, copies)
@@ -162,7 +162,7 @@ class Reconstruction(nn.Module):
         if self.training and self.weight > 0:
             decoded = seen.after(Readout(fresh, pairs)).decode(self.decoder(batch.algorithm), Stage.HINT, noise)
             for name, value in decoded.items():
-                target = dense(batch.spec[name], hints[name], run.nodes, view.nodes.dtype)
+                target = dense(batch.spec[name], hints[name], run.nodes, step.nodes.dtype)
                 # finished samples that are still in the batch do not count
                 value, target, mask = (
                     None if part is None else part.unflatten(0, (copies, -1))[:, :live].flatten(0, 1)
@@ -171,7 +171,7 @@ class Reconstruction(nn.Module):
                 misses.add(name, batch.spec[name], value, target, mask)  # type: ignore[arg-type]
         if masking:
             fresh, pairs = averaged(fresh, copies), None if pairs is None else averaged(pairs, copies)  # type: ignore[arg-type]
-        nodes, edges = self.join_nodes(view.nodes, fresh), view.edges
+        nodes, edges = self.join_nodes(step.nodes, fresh), view.edges
         if self.join_edges is not None:
             edges = Edges(self.join_edges(edges.features(), pairs), run.built)
         step = dataclasses.replace(step, nodes=nodes, hood=Dense(edges, run.nodes, adjacency))

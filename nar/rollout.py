@@ -31,7 +31,7 @@ from nar.batch import Batch
 from nar.decode import Decoder, node_readout
 from nar.encode import EdgeMap, Edges, Encoded, Encoder, dense
 from nar.fixed import FixedBatch
-from nar.layers import stacks_kept
+from nar.layers import Factored, built, stacks_kept
 from nar.names import suggest
 from nar.neighbourhood import Dense
 from nar.process import Notes, Readout, Step, rows
@@ -150,7 +150,7 @@ def _roll_out(
             states.append(state)
         # with pondering the head is not told the end, and in evaluation it is asked only where it decides
         if halting is not None and (ponders or reasoner.halting == "supervised" or termination == "learned"):
-            halts.append(halting(view.nodes, view.graph))
+            halts.append(halting(built(view.nodes), view.graph))
         if ponders:
             step_outputs.append(view.decode(decoder, Stage.OUTPUT, noise))
         if isinstance(batch, OpenBatch):
@@ -238,7 +238,8 @@ class _Run:
         if self.encode_hints:
             found = self.encoder.encode(Stage.HINT, hints, self.nodes, adjacency=self.links)
         inputs = self.inputs.rows(slice(0, live))
-        nodes, edges, graph = self._features(inputs, found, self.values, hints, live, afresh=afresh)
+        factored, edges, graph = self._features(inputs, found, self.values, hints, live, afresh=afresh)
+        nodes = factored.features
         adjacency = None
         if self.links:
             adjacency = self.self_loops.expand(live, -1, -1)
@@ -246,9 +247,10 @@ class _Run:
                 adjacency = adjacency if links is None else adjacency | links
         hood = Dense(edges, self.nodes, adjacency if self.follow else None)
         held = {n: dense(self.encoder.probes[n], hints[n], self.nodes, nodes.dtype) for n in self.held}
-        return Step(nodes, graph, hood, Notes(), self.progress), _View(
-            nodes, edges, None, graph, adjacency if self.mask else None, held
-        )
+        few = factored.channels.shape[-1] < nodes.shape[-1]
+        step = Step(nodes, graph, hood, Notes(), self.progress, factored if few else None)
+        view = _View(factored if few else nodes, edges, None, graph, adjacency if self.mask else None, held)
+        return step, view
 
     def masked(
         self, hints: Mapping[str, Tensor], live: int, copies: int, probability: float, generator: torch.Generator | None
@@ -258,18 +260,18 @@ class _Run:
         values = {name: value[:live] for name, value in self.values.items()} | dict(hints)
         values, masks = masked_values(probes, values, copies, probability, self.nodes, self.reference.dtype, generator)
         inputs, found = (self.encoder.encode(stage, values, self.nodes, adjacency=False) for stage in ENCODED)
-        return *self._features(inputs, found, values, values, copies * live), masks
+        factored, edges, graph = self._features(inputs, found, values, values, copies * live)
+        return factored.features, edges, graph, masks
 
     def _features(
         self, inputs: Encoded, hints: Encoded, input_values: Mapping[str, Tensor], hint_values: Mapping[str, Tensor],
         live: int, *, afresh: bool = False,
-    ) -> tuple[Tensor, Edges, Tensor]:  # fmt: skip
+    ) -> tuple[Factored, Edges, Tensor]:  # fmt: skip
         def join(first: Tensor | None, second: Tensor | None, *shape: int) -> Tensor:
             parts = [part for part in (first, second) if part is not None]
             return torch.cat(parts, -1) if parts else self.reference.new_zeros(live, *shape, 0)
 
-        raw = join(inputs.nodes, hints.nodes, self.nodes)
-        nodes = _affine(raw, self.node_map)
+        nodes = Factored(join(inputs.nodes, hints.nodes, self.nodes), *self.node_map)
         edge_map, looked_up = self.edge_map, self.looked_up
         if afresh:
             edge_map, looked_up = edge_map.afresh(), looked_up.afresh()
@@ -277,7 +279,7 @@ class _Run:
         if self.encoder.look_ups:
             given = {**input_values, **hint_values}
             pointers = {name: given[name][:live] for name in self.encoder.look_ups}
-            edges = self.encoder.look_up(pointers, raw, nodes, edges, looked_up)
+            edges = self.encoder.look_up(pointers, nodes.channels, nodes.features, edges, looked_up)
         return nodes, edges, _affine(join(inputs.graph, hints.graph), self.graph_map)
 
 
@@ -289,7 +291,7 @@ def _affine(channels: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
 class _View:
     """Everything that decoders look at: what was encoded, and after `after` what the processor shows of its state."""
 
-    nodes: Tensor
+    nodes: Tensor | Factored
     edges: Edges
     edge_states: Tensor | None
     graph: Tensor
@@ -300,7 +302,7 @@ class _View:
         return dataclasses.replace(self, nodes=node_readout(self.nodes, readout), edge_states=readout.edges)
 
     def rows(self, which: slice) -> _View:
-        if which.start == 0 and which.stop == self.nodes.shape[0]:
+        if which.start == 0 and which.stop == len(self.graph):
             return self
         return _View.of(lambda part: part[which], self)
 
@@ -314,8 +316,13 @@ class _View:
         def part(*found: Any) -> Any:
             return None if found[0] is None else make(*found)
 
+        nodes = views[0].nodes
+        if isinstance(nodes, Factored):
+            nodes = dataclasses.replace(nodes, channels=part(*(v.nodes.channels for v in views)))  # type: ignore[union-attr]
+        else:
+            nodes = part(*(v.nodes for v in views))
         return _View(
-            part(*(v.nodes for v in views)),
+            nodes,
             Edges(part(*(v.edges.channels_BNNK for v in views)), views[0].edges.map),
             part(*(v.edge_states for v in views)),
             part(*(v.graph for v in views)),
@@ -366,7 +373,7 @@ class _LatestViews:
         if self.view is None:
             self.view = view
             return
-        running_B = self.batch.running(s, view.nodes.device)
+        running_B = self.batch.running(s, view.graph.device)
         self.view = _View.of(
             lambda new, old: torch.where(running_B.view(-1, *[1] * (new.dim() - 1)), new, old), view, self.view
         )

@@ -17,7 +17,6 @@ from nar.config import Config
 from nar.evaluate import test_samples
 
 TRAINING_STREAM, VALIDATION_SEED = 0, 2  # validation data is the same whatever the run's seed
-ALONE = parallel.Ranks()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +51,7 @@ def settled(config: Config) -> Config:
     return protocol.resolved(config, datasets.get(config.algo[0])) if len(config.algo) == 1 else config
 
 
-def training_batch(algorithm: Algorithm, config: Config, step: int, *, ranks: parallel.Ranks = ALONE) -> Batch:
+def training_batch(algorithm: Algorithm, config: Config, step: int, *, ranks: parallel.Ranks = parallel.ALONE) -> Batch:
     """The batch of one step, or this process's share of it: a pure function of the settings and the step."""
     sizes = protocol.resolved(config, algorithm).train_sizes or ()
     batch = draw(

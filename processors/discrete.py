@@ -126,8 +126,7 @@ class Discrete(Processor):
         hidden_BNF, edges_BSRC = state
         hard, temperature = self.hard or not self.training, annealed(self.temperature, step.progress)
         hood = step.hood if self.uses_adjacency else step.hood.complete()
-        z_BNZ = torch.cat([step.nodes, hidden_BNF], dim=-1)
-        query, key, value, kept = stacked([self.query, self.key, self.value, self.kept], z_BNZ)
+        query, key, value, kept = stacked([self.query, self.key, self.value, self.kept], step.beside(hidden_BNF))
 
         # q . (Kt t) is (q Kt) . t, of C numbers per pair instead of F
         logits_BSR = torch.einsum("brf,bsf->bsr", query, key) + torch.einsum(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from nar.layers import linear
+from nar.layers import linear, stacked
 from nar.process import Processor, Step
 
 
@@ -42,7 +42,8 @@ class GAT(Processor):
 
     def forward(self, step: Step, state: Tensor) -> Tensor:
         hood = step.hood.reverse() if self.uses_adjacency else step.hood.complete().reverse()
-        z_BNZ = torch.cat([step.nodes, state], dim=-1)
-        parts = hood.senders(self.sender(z_BNZ)) + hood.receivers(self.receiver(z_BNZ))
+        maps = [self.sender, self.receiver, self.value, self.skip]
+        sender, receiver, value, skip = stacked(maps, step.beside(state))
+        parts = hood.senders(sender) + hood.receivers(receiver)
         logits = leaky_relu(parts + hood.edges(self.edge) + hood.graph(self.graph(step.graph)))
-        return self.norm(torch.relu(hood.attend(logits, self.value(z_BNZ)) + self.skip(z_BNZ)))
+        return self.norm(torch.relu(hood.attend(logits, value) + skip))

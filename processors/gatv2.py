@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from nar.layers import linear
+from nar.layers import linear, stacked
 from nar.process import Processor, Step
 
 
@@ -41,8 +41,9 @@ class GATv2(Processor):
 
     def forward(self, step: Step, state: Tensor) -> Tensor:
         hood = step.hood.reverse() if self.uses_adjacency else step.hood.complete().reverse()
-        z_BNZ = torch.cat([step.nodes, state], dim=-1)
-        parts = hood.edges(self.edge) + hood.senders(self.sender(z_BNZ) + self.graph(step.graph).unsqueeze(1))
-        active = leaky_relu(parts + hood.receivers(self.receiver(z_BNZ))).chunk(len(self.heads), dim=-1)
+        maps = [self.sender, self.receiver, self.value, self.skip]
+        sender, receiver, value, skip = stacked(maps, step.beside(state))
+        parts = hood.edges(self.edge) + hood.senders(sender + self.graph(step.graph).unsqueeze(1))
+        active = leaky_relu(parts + hood.receivers(receiver)).chunk(len(self.heads), dim=-1)
         logits = torch.cat([head(part) for head, part in zip(self.heads, active, strict=True)], dim=-1)
-        return self.norm(torch.relu(hood.attend(logits, self.value(z_BNZ)) + self.skip(z_BNZ)))
+        return self.norm(torch.relu(hood.attend(logits, value) + skip))

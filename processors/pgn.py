@@ -116,7 +116,6 @@ class PGN(Processor):
 
     def forward(self, step: Step, state: tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
         hidden_BNF = state[0]
-        z_BNZ = torch.cat([step.nodes, hidden_BNF], dim=-1)
         # every map of z in one product: sender, receiver, skip, then the gate's and the triplets', where there are any
         of_z = [self.sender, self.receiver, self.skip]
         of_pooled = [self.out]
@@ -125,7 +124,7 @@ class PGN(Processor):
             of_pooled.append(self.gate[1])  # type: ignore[arg-type]
         if self.triplets is not None:
             of_z += self.triplets.nodes  # type: ignore[arg-type]
-        sender, receiver, skip, *rest = stacked(of_z, z_BNZ)
+        sender, receiver, skip, *rest = stacked(of_z, step.beside(hidden_BNF))
         pooled_BNF = self.neighbours(step.hood).pool(
             sender, receiver, self.edge, self.graph(step.graph), self.message, self.reduction
         )

@@ -40,7 +40,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import silu
 
 from nar.aggregate import max_plus
-from nar.layers import linear
+from nar.layers import linear, stacked
 from nar.mapped import Operation, folded
 from nar.process import Processor, Readout, Step
 from nar.processors.transformer import HEAD_FEATURES, number_of_heads, unbiased
@@ -214,11 +214,12 @@ class PivotalAttention(Processor):
 
     def forward(self, step: Step, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         hidden_BNF, before_BNNP = state
-        z_BNZ, hood = torch.cat([step.nodes, hidden_BNF], dim=-1), step.hood.complete()
-        eye_NN1 = torch.eye(hood.nodes, dtype=z_BNZ.dtype, device=z_BNZ.device).unsqueeze(-1)
-        pairs_BNNP = before_BNNP + hood.edges(self.edge) + hood.senders(self.first(z_BNZ))
-        pairs_BNNP = pairs_BNNP + hood.receivers(self.second(z_BNZ) + self.graph(step.graph).unsqueeze(1))
-        pairs_BNNP = pairs_BNNP + eye_NN1 * self.both(z_BNZ).unsqueeze(2)
+        hood = step.hood.complete()
+        first, second, both = stacked([self.first, self.second, self.both], step.beside(hidden_BNF))
+        eye_NN1 = torch.eye(hood.nodes, dtype=hidden_BNF.dtype, device=hidden_BNF.device).unsqueeze(-1)
+        pairs_BNNP = before_BNNP + hood.edges(self.edge) + hood.senders(first)
+        pairs_BNNP = pairs_BNNP + hood.receivers(second + self.graph(step.graph).unsqueeze(1))
+        pairs_BNNP = pairs_BNNP + eye_NN1 * both.unsqueeze(2)
         for block in self.blocks:
             pairs_BNNP = block(pairs_BNNP)
         gate_BNNP = torch.sigmoid(self.gate(torch.cat([pairs_BNNP, before_BNNP], dim=-1)))

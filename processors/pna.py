@@ -91,7 +91,6 @@ class PNA(Processor):
 
     def forward(self, step: Step, state: Tensor) -> Tensor:
         hood = step.hood if self.uses_adjacency else step.hood.complete()
-        z_BNZ = torch.cat([step.nodes, state], dim=-1)
-        sender, receiver, skip = stacked([self.sender, self.receiver, self.skip], z_BNZ)
+        sender, receiver, skip = stacked([self.sender, self.receiver, self.skip], step.beside(state))
         pooled = hood.pool(sender, receiver, self.edge, self.graph(step.graph), self.message, self.aggregate)
         return self.norm(torch.relu(skip + self.out(pooled)))

@@ -113,7 +113,8 @@ class Transformer(Processor):
 
     def forward(self, step: Step, state: Tensor) -> Tensor:
         hood = step.hood if self.uses_adjacency else step.hood.complete()
-        h_BNF = self.start(torch.cat([step.nodes, state], dim=-1)) + self.graph(step.graph).unsqueeze(1)
+        (h_BNF,) = stacked([self.start], step.beside(state))
+        h_BNF = h_BNF + self.graph(step.graph).unsqueeze(1)
         for layer in self.layers:
             h_BNF = layer(hood, h_BNF)
         return h_BNF

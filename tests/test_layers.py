@@ -1,13 +1,19 @@
-"""Weights that are joined once per rollout: whatever happens in between, those of the layers that are asked for."""
+"""Weights that are joined once per rollout: whatever happens in between, those of the layers that are asked for.
+
+And features that are not built: their maps are composed with what would have made them.
+"""
 
 import gc
 import weakref
 
+import pytest
 import torch
 from torch.func import functional_call
 
 from nar import layers
-from nar.layers import linear, stacked, stacks_kept
+from nar.layers import Factored, built, linear, stacked, stacks_kept
+from nar.neighbourhood import Alone
+from nar.process import Step
 
 X = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
 
@@ -20,7 +26,7 @@ def check(pair):
 def test_weights_are_joined_once(monkeypatch):
     joined = []
     plain = layers._cat
-    monkeypatch.setattr(layers, "_cat", lambda parameters: joined.append(parameters) or plain(parameters))
+    monkeypatch.setattr(layers, "_cat", lambda *given: joined.append(given) or plain(*given))
     one, other = [linear(4, 2), linear(4, 3)], [linear(4, 2), linear(4, 3)]
     with stacks_kept():
         for _ in range(3):
@@ -79,3 +85,53 @@ def test_parameters_that_stand_in_for_others():
         plain = module()
         torch.testing.assert_close(functional_call(module, others, ()), 2 * plain)
         torch.testing.assert_close(module(), plain)
+
+
+def factored(channels, rest, features=4):
+    """Features [x | rest], unbuilt, and the leaves that they are made of."""
+    generator = torch.Generator().manual_seed(1)
+    sizes = [(2, 3, channels), (2, 3, rest), (channels, features), (features,)]
+    c, r, weight, bias = leaves = [torch.randn(s, generator=generator, dtype=torch.float64) for s in sizes]
+    for leaf in leaves:
+        leaf.requires_grad_()
+    return Factored(torch.cat([c, r], -1), weight, bias), leaves
+
+
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize(("channels", "rest", "count"), [(2, 5, 3), (1, 0, 2), (0, 5, 2), (2, 5, 1)])
+def test_features_need_not_be_built(keep, channels, rest, count):
+    """Values and gradients, of one layer and of several, twice in a rollout."""
+    layers_of = torch.nn.ModuleList(linear(4 + rest, width) for width in (3, 1, 2)[:count]).double()
+    found = []
+    for apart in (True, False):
+        x, leaves = factored(channels, rest)
+        torch.testing.assert_close(built(x)[..., :4], leaves[0] @ leaves[2] + leaves[3])
+        assert torch.equal(built(x)[..., 4:], leaves[1])
+        context = stacks_kept if keep else torch.enable_grad
+        with context():
+            given = x if apart else built(x)
+            values = [*stacked(layers_of, given), *(2 * y for y in stacked(layers_of, given))]
+        total = sum((y.square().sum() for y in values), torch.zeros(()))
+        found.append((values, torch.autograd.grad(total, [*leaves, *layers_of.parameters()], allow_unused=True)))
+    (values, gradients), (expected, plain) = found
+    for one, other in zip([*values, *gradients], [*expected, *plain], strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_maps_are_composed_once_for_each_that_is_before():
+    one, other = factored(2, 5)[0], factored(1, 5)[0]
+    pair = [linear(9, 2).double(), linear(9, 3).double()]
+    with stacks_kept():
+        for x in (one, other, one, one.beside(), other):
+            for found, layer in zip(stacked(pair, x), pair, strict=True):
+                torch.testing.assert_close(found, layer(built(x)))
+
+
+def test_a_step_whose_nodes_were_replaced_does_not_know_how_they_were_made():
+    x, _ = factored(2, 0)
+    step = Step(x.features, torch.zeros(2, 4), Alone.__new__(Alone), factored=x)
+    state = torch.ones(2, 3, 1)
+    unbuilt = step.beside(state)
+    assert isinstance(unbuilt, Factored) and torch.equal(built(unbuilt), torch.cat([x.features, state], -1))
+    step.nodes = step.nodes + 1
+    assert torch.equal(step.beside(state), torch.cat([x.features + 1, state], -1))

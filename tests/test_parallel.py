@@ -14,6 +14,7 @@ import torch
 from nar import checkpoint, datasets
 from nar.batch import collate
 from nar.config import Config
+from nar.learner import clip
 from nar.loss import losses, total_loss
 from nar.parallel import Ranks
 from nar.reasoner import Reasoner
@@ -26,17 +27,6 @@ SETTINGS = {
     "algo": "bellman_ford", "processor": "mpnn", "hidden": 8, "steps": 6, "train_sizes": (5, 7), "val_size": 5,
     "val_samples": 6, "val_every": 3, "eval_sizes": (5,), "eval_samples": 3, "device": "cpu", "threads": 1,
 }  # fmt: skip
-
-
-class Both(Ranks):
-    """Ranks whose sums are made by hand: what all processes would have handed in."""
-
-    def __init__(self, rank, counts):
-        super().__init__(rank, 2)
-        object.__setattr__(self, "counts", counts)
-
-    def sum(self, values):
-        return self.counts
 
 
 def test_shares_make_up_the_batch():
@@ -57,7 +47,7 @@ def test_shares_make_up_the_batch():
                 assert torch.equal(value[moment], whole.hints[name][moment, rank::2]), name
 
 
-@pytest.mark.parametrize("name", ["bellman_ford", "lcs_length", "dag_shortest_paths"])
+@pytest.mark.parametrize("name", ["bellman_ford", "lcs_length", "dag_shortest_paths", "floyd_warshall", "kmp_matcher"])
 def test_the_losses_of_the_shares_add_up(name):
     """In float64, gradients too; lengths differ, so that plain averages would not add up."""
     algorithm, rng = datasets.get(name), np.random.RandomState(0)
@@ -66,25 +56,28 @@ def test_the_losses_of_the_shares_add_up(name):
     model = Reasoner.build(name, "mpnn", hidden=8).double()
     whole = total_loss(batch, model(batch))
     expected = torch.autograd.grad(whole, list(model.parameters()), allow_unused=True)
-    shares = [batch.rows(range(rank, 5, 2)) for rank in (0, 1)]
-
-    class Count(Ranks):
-        def sum(self, values):
-            counts.append(values)
-            return values
-
-    counts = []
-    for share in shares:
-        losses(share, model(share), Count(0, 2))
-    total = sum(total_loss(share, model(share), Both(rank, sum(counts))) for rank, share in enumerate(shares))
+    shares = [Ranks(rank, 2).share(batch) for rank in (0, 1)]
+    total = sum(total_loss(share, model(share)) for share in shares)
     torch.testing.assert_close(total, whole, rtol=1e-10, atol=1e-12)
     found = torch.autograd.grad(total, list(model.parameters()), allow_unused=True)
     for one, other in zip(found, expected, strict=True):
         assert (one is None) == (other is None)
         if one is not None:
             torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-10)
-    plain = sum(total_loss(share, model(share)) for share in shares) / 2
+    plain = sum(total_loss(part, model(part)) for part in (batch.rows(range(rank, 5, 2)) for rank in (0, 1))) / 2
     assert abs(plain - whole) > 1e-6
+
+
+@pytest.mark.parametrize("halting", ["supervised", "ponder"])
+def test_the_losses_of_halting_add_up(halting):
+    algorithm, rng = datasets.get("bfs"), np.random.RandomState(0)
+    batch = collate([algorithm.run(**algorithm.sample(rng, n)) for n in (7,) * 5], algorithm)
+    model = Reasoner.build("bfs", "mpnn", hidden=8, halting=halting).double()
+    whole, shares = losses(batch, model(batch)), [Ranks(rank, 2).share(batch) for rank in (0, 1)]
+    found = [losses(share, model(share)) for share in shares]
+    assert "halting" in whole and whole.keys() == found[0].keys() == found[1].keys()
+    for name, value in whole.items():
+        torch.testing.assert_close(found[0][name] + found[1][name], value, rtol=1e-10, atol=1e-12)
 
 
 def test_penalties_weigh_as_much_as_the_graphs_they_are_of():
@@ -93,34 +86,24 @@ def test_penalties_weigh_as_much_as_the_graphs_they_are_of():
     model = Reasoner.build("bfs", "mpnn", hidden=8)
     found = []
     for rank, penalty in ((0, 3.0), (1, 10.0)):  # means over three graphs and over two
-        share = batch.rows(range(rank, 5, 2))
+        share = Ranks(rank, 2).share(batch)
         rollout = dataclasses.replace(model(share), penalties={"made up": torch.tensor(penalty)})
-
-        class All(Ranks):
-            def sum(self, values):
-                return torch.cat([values[:-1], values.new_tensor([5.0])])
-
-        found.append(losses(share, rollout, All(rank, 2))["penalty made up"].item())
+        found.append(losses(share, rollout)["penalty made up"].item())
     assert sum(found) == pytest.approx((3 * 3.0 + 2 * 10.0) / 5)
 
 
 def test_hints_have_no_loss_only_where_no_process_has_any():
     algorithm = datasets.get("bfs")
-    alone = algorithm.run(A=np.zeros((3, 3)), s=0)
-    batch = collate([alone], algorithm)
-    assert batch.told(0) == 0
-    rollout = Reasoner.build("bfs", "mpnn", hidden=8)(batch)
+    alone, chain = (algorithm.run(A=A, s=0) for A in (np.zeros((3, 3)), np.eye(3, k=1) + np.eye(3, k=-1)))
+    model = Reasoner.build("bfs", "mpnn", hidden=8)
 
-    told = [0.0]
+    def told(*traces):
+        share = Ranks(1, 2).share(collate(traces, algorithm))
+        assert share.told(0) == 0
+        return set(losses(share, model(share)))
 
-    class All(Ranks):
-        def sum(self, values):
-            return torch.cat([values[:-2], values.new_tensor([*told, 2.0])])
-
-    assert set(losses(batch, rollout, All(0, 2))) == {"pi"}
-    told[0] = 1.0
-    assert set(losses(batch, rollout, All(0, 2))) == {"pi", "pi_h", "reach_h"}
-    assert set(losses(batch, rollout)) == {"pi"}
+    assert told(alone, alone) == {"pi"}
+    assert told(chain, alone) == {"pi", "pi_h", "reach_h"}
 
 
 def test_what_nobody_has_a_gradient_of_gets_none():
@@ -130,11 +113,28 @@ def test_what_nobody_has_a_gradient_of_gets_none():
 
     class All(Ranks):
         def sum(self, values):
-            return values + torch.tensor([1.0, 1.0, 0.0, 0.0, 5.0, 6.0, 1.0, 0.0, 1.0])
+            return values + torch.tensor([1.0, 1.0, 0.0, 0.0, 5.0, 6.0, 1.0, 0.0, 1.0, 3.0])
 
-    All(0, 2).sum_gradients([known, unknown, of_others])
+    loss, gradients = All(0, 2).sum_gradients([known, unknown, of_others], torch.tensor(4.0))
     assert known.grad.tolist() == [2.0, 3.0] and unknown.grad is None
     assert of_others.grad is not None and of_others.grad.tolist() == [5.0, 6.0]
+    assert loss.item() == 7.0
+    (every,) = gradients
+    every *= 2  # clipping reaches the parameters
+    assert known.grad.tolist() == [4.0, 6.0]
+
+
+def test_clipping():
+    expected = [torch.nn.Parameter(torch.zeros(shape)) for shape in (3, (2, 2), ())]
+    for scale in (0.1, 10.0):
+        generator = torch.Generator().manual_seed(0)
+        for parameter in expected:
+            parameter.grad = scale * torch.randn(parameter.shape, generator=generator)
+        found = [parameter.grad.clone() for parameter in expected]
+        clip(found, 1.0)
+        torch.nn.utils.clip_grad_norm_(expected, 1.0)
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other.grad)
 
 
 def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):
