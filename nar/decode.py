@@ -128,8 +128,9 @@ class Decoder(nn.Module):
     ) -> dict[str, Tensor]:
         """Logits and values of one stage's probes.
 
-        `nodes`: d [B, N, R]; `edge_states` [B, N, N, *]: the processor's, or None; `adjacency` [B, N, N]: off it, pointers and edge masks
-        fall below everything else; `noise`: Gumbel noise on permutations; `held`: the hints of `reads`, densely.
+        `nodes`: d [B, N, R]; `edge_states` [B, N, N, *]: the processor's, or None; `adjacency` [B, N, N]: off it,
+        pointers and edge masks fall below everything else; `noise`: Gumbel noise on permutations; `held`: the hints of
+        `reads`, densely.
         """
         found = {}
         probes = self.stage(stage)
