@@ -44,6 +44,11 @@ def partials(*shape: int, like: Tensor) -> Tensor:
     return like.new_zeros(torch.get_num_threads(), *shape)
 
 
+def total(slots: Tensor) -> Tensor:
+    """The sum of what `partials` gave room for."""
+    return slots[0] if len(slots) == 1 else slots.sum(0)
+
+
 def in_ranges(work: Callable[[int, int, int], None], graphs: int, numbers: int) -> None:
     """`work(first, last, slot)` over all graphs: at once, or where `numbers` are many, a range per thread.
 
@@ -90,7 +95,7 @@ if hasattr(os, "register_at_fork"):
 
 def arrays(*tensors: Tensor) -> Any:
     """The same memory for kernels."""
-    return [t.detach().numpy() for t in tensors]
+    return [(t.detach() if t.requires_grad else t).numpy() for t in tensors]
 
 
 LANES = 64  # columns of a max-plus product that are found together; a constant, so that the compiler needs no rest

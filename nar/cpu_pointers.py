@@ -110,6 +110,35 @@ def pointer_scores_backward(
 
 
 @compiled(nogil=True, fastmath=SUMS)
+def weigh(weights, own, grad_own, other, grad_other, edge, grad_edge, onto, grad_onto, grad_weights):
+    """Multiply the weights into gradients that lack them, in place, and add up what the weights themselves get.
+
+    The score w max(a, c + X We + E) is linear in each of a, c, We and E where it is the larger one: what w gets is the
+    sum of what they get times what they are, before w is multiplied in. `onto` [F, F], with a row per weight, may be
+    empty.
+    """
+    graphs, nodes, features = own.shape
+    for b in range(graphs):
+        for i in range(nodes):
+            x, to, y, into = own[b, i], grad_own[b, i], other[b, i], grad_other[b, i]
+            for f in range(features):
+                grad_weights[f] += x[f] * to[f] + y[f] * into[f]
+                to[f] *= weights[f]
+                into[f] *= weights[f]
+    for k in range(edge.shape[0]):
+        for f in range(features):
+            grad_weights[f] += edge[k, f] * grad_edge[k, f]
+            grad_edge[k, f] *= weights[f]
+    for f in range(onto.shape[0]):
+        row, into = onto[f], grad_onto[f]
+        total = row[0] * 0
+        for c in range(row.shape[0]):
+            total += row[c] * into[c]
+            into[c] *= weights[f]
+        grad_weights[f] += total
+
+
+@compiled(nogil=True, fastmath=SUMS)
 def rectified_backward(grad, value, total):
     """Undo a ReLU with result `value` in place, and add the rows up."""
     for r in range(grad.shape[0]):

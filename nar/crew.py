@@ -36,7 +36,7 @@ ROOM = 2**22  # bytes of what one process hands in at a time
 AT_MOST = 4  # processes, where their number is not given: the first steps of a share cost the same, however small it is
 WORTH = 300  # steps of a run from which on a crew, which needs seconds to come, is worth the wait
 # what else takes time, in steps of one graph (measured with triplet_gmpnn on a Xeon):
-ALONGSIDE = 900  # over N^2: a step, however few its graphs
+ALONGSIDE = 80  # over N: a step, however few its graphs
 ONCE = 0.4  # a graph, however few its steps: its outputs
 LOOK = 1.0  # seconds of silence after which the first process looks whether the others are alive
 _START = "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from nar import crew; crew.serve()"
@@ -59,7 +59,7 @@ class Crew(Ranks, abc.ABC):
         return 1
 
     def share(self, batch: Batch) -> Batch:
-        cuts = cut([max(1, length - 1) for length in batch.lengths], self.world, ALONGSIDE / batch.nodes**2, ONCE)
+        cuts = cut([max(1, length - 1) for length in batch.lengths], self.world, ALONGSIDE / batch.nodes, ONCE)
         return super().share(batch) if cuts is None else self.cut_out(batch, range(*cuts[self.rank : self.rank + 2]))
 
     @abc.abstractmethod

@@ -157,9 +157,9 @@ class _MessagePool(Operation):
                 )
 
         cpu.in_ranges(work, graphs, graphs * nodes * nodes * features)
+        of_weights = (cpu.total(slots) for slots in (grad_weight1, grad_bias1, grad_weight2))
         return (
-            grad_channels, grad_edge.sum(0), grad_senders, grad_receivers, grad_weight1.sum(0), grad_bias1.sum(0),
-            grad_weight2.sum(0), grad.sum((0, 1)), None, None,
+            grad_channels, cpu.total(grad_edge), grad_senders, grad_receivers, *of_weights, grad.sum((0, 1)), None, None,
         )  # fmt: skip
 
 
@@ -178,7 +178,7 @@ def pointer_scores(
     """
     none = own_BNF.new_empty(0, 0, 0, 0)
     states = none if edge_states is None else edge_states
-    narrow, weight, bias, onto = (none, none, none, none) if opened is None else opened
+    narrow, weight, bias, onto = (none, none, none, none.view(0, 0)) if opened is None else opened
     found = _PointerScores.apply(
         channels_BNNK, edge_KF, states, own_BNF, other_BNF, weigh_F, narrow, weight, bias, onto,
         torch.is_grad_enabled() and opened is not None,
@@ -283,18 +283,15 @@ class _PointerScores(Operation):
                     torch.mm(go, weight, out=grad_narrow.view(-1, narrow.shape[-1])[rows])
 
         cpu.in_ranges(work, graphs, graphs * nodes * nodes * features)
-        # w times max(a, c + X We + E) is linear in each of them where it is the larger one: what w gets is the sum of
-        # what they get times what they are, before w is multiplied in
-        edge_sum, onto_sum = grad_edge.sum(0), grad_onto.sum(0)
-        of_weigh = grad_weigh.sum(0) + (own * grad_own + other * grad_other).sum((0, 1)) + (edge * edge_sum).sum(0)
-        if opens:
-            of_weigh = of_weigh + (onto * onto_sum).sum(1)
-            onto_sum = onto_sum * weigh.unsqueeze(1)
+        of_edge, of_weigh, of_weight, of_bias, of_onto = (
+            cpu.total(slots) for slots in (grad_edge, grad_weigh, grad_weight, grad_bias, grad_onto)
+        )
+        cpu_pointers.weigh(*cpu.arrays(weigh, own, grad_own, other, grad_other, edge, of_edge, onto, of_onto, of_weigh))
         if stateful:
             grad_states *= weigh
         return (
-            grad_channels, edge_sum * weigh, grad_states, grad_own * weigh, grad_other * weigh, of_weigh,
-            grad_narrow, grad_weight.sum(0), grad_bias.sum(0), onto_sum, None,
+            grad_channels, of_edge, grad_states, grad_own, grad_other, of_weigh, grad_narrow, of_weight, of_bias,
+            of_onto, None,
         )  # fmt: skip
 
 

@@ -10,19 +10,34 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 
 class Operation(torch.autograd.Function):
-    """An autograd function of nar's own."""
+    """An autograd function of nar's own, called with all of its arguments, by place."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # PyTorch asks for the signature at every call, which takes longer than small kernels; here it is found once
-        cls.forward.__signature__ = inspect.signature(cls.forward)  # type: ignore[attr-defined]
+        # PyTorch binds arguments to the signature at every call, which takes longer than small kernels
+        cls.forward.__signature__ = _AsGiven()  # type: ignore[attr-defined]
+
+
+class _AsGiven(inspect.Signature):
+    """Of a function whose arguments need no binding."""
+
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        return _Given(args, kwargs)
+
+
+class _Given(NamedTuple):
+    args: tuple
+    kwargs: dict[str, Any]
+
+    def apply_defaults(self) -> None:
+        """There are none."""
 
 
 def one_by_one(
