@@ -155,10 +155,8 @@ def cyclic_predecessors(pointers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def random_positions(pos_BN: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """Sorted uniform numbers in place of `pos`, drawn and sorted per segment; a segment starts where pos is 0."""
     drawn = rng.uniform(size=pos_BN.shape)
-    for row, starts in zip(drawn, pos_BN == 0, strict=True):
-        for segment in np.split(row, np.flatnonzero(starts[1:]) + 1):
-            segment.sort()  # a view: sorts the row in place
-    return drawn
+    segments_BN = (pos_BN == 0).cumsum(1)
+    return np.take_along_axis(drawn, np.lexsort((drawn, segments_BN)), 1)
 
 
 def collate(traces: Sequence[Any], algorithm: Any, *, random_pos: np.random.RandomState | None = None) -> Batch:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import dataclasses
+import functools
 import math
 import mmap
 import os
@@ -58,6 +59,21 @@ class Crew(Ranks, abc.ABC):
     def batches(self) -> int:
         return 1
 
+    def validation_share(self, sets: list[list[Batch]]) -> list[list[Batch]] | None:
+        if any(len(batch) < self.world for batches in sets for batch in batches):
+            return super().validation_share(sets)
+        return [[self.share(batch) for batch in batches] for batches in sets]
+
+    def gathered(self, value: Any) -> list[Any]:
+        data = pickle.dumps(value)
+        if len(data) > ROOM:
+            raise ValueError(f"too much to be gathered: {len(data):,} bytes")
+        start = self._turn()
+        places = [memoryview(self.memory)[start + rank * ROOM :][:ROOM] for rank in range(self.world)]
+        places[self.rank][: len(data)] = data
+        self.meet()
+        return [pickle.loads(place) for place in places]  # which end where they say
+
     def share(self, batch: Batch) -> Batch:
         cuts = cut([max(1, length - 1) for length in batch.lengths], self.world, ALONGSIDE / batch.nodes, ONCE)
         return super().share(batch) if cuts is None else self.cut_out(batch, range(*cuts[self.rank : self.rank + 2]))
@@ -68,21 +84,34 @@ class Crew(Ranks, abc.ABC):
 
     def sum(self, values: Tensor) -> Tensor:
         flat = values.detach().contiguous().view(-1)
-        summed = torch.empty_like(flat)
-        most = ROOM // flat.element_size()
-        for part, result in zip(flat.split(most), summed.split(most), strict=True) if len(flat) else ():
-            start = (self.turns[0] % 2) * self.world * ROOM
-            self.turns[0] += 1
-            handed_in = [
-                torch.frombuffer(self.memory, dtype=flat.dtype, count=len(part), offset=start + rank * ROOM)
-                for rank in range(self.world)
-            ]
-            handed_in[self.rank].copy_(part)
-            self.meet()
-            torch.add(handed_in[0], handed_in[1], out=result)
-            for other in handed_in[2:]:
-                result += other
-        return summed.view_as(values)
+        parts = flat.split(ROOM // flat.element_size()) if len(flat) else ()
+        found = [self._sum_of_all(part.dtype, len(part), functools.partial(_write, part)) for part in parts]
+        return torch.cat([flat[:0], *found]).view_as(values)
+
+    def sum_joined(self, parts: Sequence[Tensor]) -> Tensor:
+        length, first = sum(part.numel() for part in parts), parts[0]
+        if length * first.element_size() > ROOM:
+            return super().sum_joined(parts)
+        return self._sum_of_all(first.dtype, length, lambda place: torch.cat(list(parts), out=place))
+
+    def _sum_of_all(self, dtype: torch.dtype, length: int, hand_in: Callable[[Tensor], Any]) -> Tensor:
+        """What all processes hand in, which each of them writes to the place that it is given, added up."""
+        start = self._turn()
+        handed_in = [
+            torch.frombuffer(self.memory, dtype=dtype, count=length, offset=start + rank * ROOM)
+            for rank in range(self.world)
+        ]
+        hand_in(handed_in[self.rank])
+        self.meet()
+        summed = handed_in[0] + handed_in[1]
+        for other in handed_in[2:]:
+            summed += other
+        return summed
+
+    def _turn(self) -> int:
+        """Where in the memory that of this meeting begins."""
+        self.turns[0] += 1
+        return (self.turns[0] % 2) * self.world * ROOM
 
     @contextlib.contextmanager
     def first_alone(self) -> Iterator[None]:
@@ -119,6 +148,10 @@ class First(Crew):
                 line.sendall(_HERE)
             except ConnectionError:  # it came, and died since
                 _missing(process)
+
+
+def _write(part: Tensor, place: Tensor) -> None:
+    place.copy_(part)
 
 
 def _heard(line: socket.socket, process: subprocess.Popen) -> bytes:

@@ -39,7 +39,7 @@ from nar import cpu, fused, fused_edge_pointers, gpu, units
 from nar.edge_pointers import TripletScores, held_by, is_edge_pointer, marks
 from nar.edge_states import EdgeStates
 from nar.encode import Edges
-from nar.layers import Factored, built, linear, stacked
+from nar.layers import Factored, built, columns_from, linear, stacked
 from nar.process import Readout
 from nar.spec import POINTERS, Location, Probe, Spec, Stage, Type
 from nar.values import SINKHORN_STEPS, Noise, log_sinkhorn
@@ -167,7 +167,7 @@ class Decoder(nn.Module):
         projected = edges.project(layer, columns=self.features)
         if edge_states is None:
             return projected
-        weight = layer.weight[:, self.features :]
+        weight = columns_from(layer, self.features)
         if isinstance(edge_states, EdgeStates):
             return projected + edge_states.project(weight)
         return projected + torch.nn.functional.linear(edge_states, weight)
@@ -185,21 +185,21 @@ class Decoder(nn.Module):
         on_gpu = gpu.usable(own_BNF, edges.channels_BNNK)
         if on_gpu or cpu.usable(own_BNF, edges.channels_BNNK):
             weight_KF, bias_F = edges.map.then(edge, columns=self.features)
-            of_states, states, opened = edge.weight[:, self.features :], None, None
+            of_states, states, opened = columns_from(edge, self.features), None, None
             if isinstance(edge_states, EdgeStates) and not on_gpu:
                 opened = (*edge_states.parts(), of_states)
             elif isinstance(edge_states, EdgeStates):
                 states = edge_states.project(of_states)
             elif edge_states is not None:
                 states = torch.nn.functional.linear(edge_states, of_states)
-            given = (edges.channels_BNNK, weight_KF, states, own_BNF, other_BNF + bias_F, weigh.weight[0])
+            given = (edges.channels_BNNK, weight_KF, states, own_BNF, other_BNF + bias_F, weigh.weight.flatten())
             scores_BNN = gpu.pointer_scores(*given) if on_gpu else fused.pointer_scores(*given, opened)
             return scores_BNN + weigh.bias
         # laid out [b, j, i]: the edge features that pointer i -> j reads are those of the edge j -> i
         gap = self._project_edges(edge, edges, edge_states)
         gap = gap + other_BNF.unsqueeze(2) - own_BNF.unsqueeze(1)
         scores_BNN = weigh(torch.relu(gap)).squeeze(-1)
-        return scores_BNN.transpose(1, 2) + torch.matmul(own_BNF, weigh.weight[0]).unsqueeze(-1)
+        return scores_BNN.transpose(1, 2) + torch.matmul(own_BNF, weigh.weight.flatten()).unsqueeze(-1)
 
     def _edge(
         self, probe: Probe, maps, own: list[Tensor], edges: Edges, edge_states: Tensor | EdgeStates | None
@@ -217,12 +217,12 @@ class Decoder(nn.Module):
             ]
             return torch.cat(scores, dim=-1)
         if cpu.usable(pair, target_BNF):
-            return fused_edge_pointers.edge_pointer_scores(pair, target_BNF, weigh.weight[0]) + weigh.bias
+            return fused_edge_pointers.edge_pointer_scores(pair, target_BNF, weigh.weight.flatten()) + weigh.bias
         scores = [
             weigh(torch.relu(target_BNF[:, None, None, k : k + chunk] - pair.unsqueeze(3))).squeeze(-1)
             for k in range(0, target_BNF.shape[1], chunk)
         ]
-        return torch.cat(scores, dim=-1) + torch.matmul(pair, weigh.weight[0]).unsqueeze(-1)
+        return torch.cat(scores, dim=-1) + torch.matmul(pair, weigh.weight.flatten()).unsqueeze(-1)
 
     def _triplet_scores(
         self,

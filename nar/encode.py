@@ -125,6 +125,8 @@ class Encoded:
     def rows(self, rows: slice) -> Encoded:
         """The same for some of the graphs."""
         parts = (self.nodes, self.edges, self.graph, self.adjacency)
+        if all(part is None or rows == slice(0, len(part)) for part in parts):
+            return self
         return Encoded(*(None if part is None else part[rows] for part in parts))
 
 

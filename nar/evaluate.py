@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -191,7 +191,7 @@ def evaluate(
     outputs: dict[str, Tally] = {}
     hints: dict[str, list[Tally]] = {}
     exact = valid = 0
-    summed_loss = 0.0
+    summed_loss, weight = 0.0, 0
     lengths: list[int] = []
     taken: list[int] = []
     live: list[int] = []
@@ -211,7 +211,8 @@ def evaluate(
                 torch.cuda.synchronize(device)
         seconds += time.perf_counter() - began
         if loss:
-            summed_loss += total_loss(batch, rollout).item() * len(batch)
+            of_all = len(batch.whole or batch)  # of a share, what it adds to the loss of the whole
+            summed_loss, weight = summed_loss + total_loss(batch, rollout).item() * of_all, weight + of_all
         truth = merge_permutations(spec, batch.outputs)
         right = torch.ones(len(batch), dtype=torch.bool, device=device)
         for name in truth:
@@ -264,7 +265,7 @@ def evaluate(
         exact=exact,
         valid=valid if validity and batches is None else None,
         samples=len(lengths),
-        loss=summed_loss / len(lengths) if loss else float("nan"),
+        loss=summed_loss / weight if loss else float("nan"),
         lengths=lengths,
         taken=taken,
         live=live,
@@ -272,6 +273,44 @@ def evaluate(
         seconds=seconds,
         first_errors=first_errors if comparable else None,
         peak_memory=peak.megabytes,
+    )
+
+
+def pooled(parts: Sequence[Score]) -> Score:
+    """The score of a set from those of its shares, whose losses add up to that of the set (nar/parallel.py).
+
+    Of several, first errors, which are in the order of the set's traces, and the peak of memory are left away.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    outputs: dict[str, Tally] = {}
+    hints: dict[str, list[Tally]] = {}
+    for part in parts:
+        for name, found in part.outputs.items():
+            _add(outputs, name, found)
+        for name, tallies in part.hints.items():
+            along = hints.setdefault(name, [])
+            along[:] = [a + b if a and b else a or b for a, b in itertools.zip_longest(along, tallies)]
+    taken = [[sum(steps > s for steps in part.taken) for s in range(max(part.taken, default=0))] for part in parts]
+
+    def mean(name: str, s: int) -> float:
+        here = [(part.measures[name][s], n[s]) for part, n in zip(parts, taken, strict=True) if s < len(n)]
+        return sum(value * count for value, count in here) / sum(count for _, count in here)
+
+    return Score(
+        outputs=outputs,
+        hints=hints,
+        exact=sum(part.exact for part in parts),
+        valid=None if any(part.valid is None for part in parts) else sum(part.valid or 0 for part in parts),
+        samples=sum(part.samples for part in parts),
+        loss=sum(part.loss for part in parts),
+        lengths=[length for part in parts for length in part.lengths],
+        taken=[steps for part in parts for steps in part.taken],
+        live=[sum(counts) for counts in itertools.zip_longest(*(part.live for part in parts), fillvalue=0)],
+        measures={name: [mean(name, s) for s in range(max(map(len, taken)))] for name in parts[0].measures},
+        seconds=sum(part.seconds for part in parts),
+        first_errors=None,
+        peak_memory=None,
     )
 
 

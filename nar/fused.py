@@ -159,7 +159,8 @@ class _MessagePool(Operation):
         cpu.in_ranges(work, graphs, graphs * nodes * nodes * features)
         of_weights = (cpu.total(slots) for slots in (grad_weight1, grad_bias1, grad_weight2))
         return (
-            grad_channels, cpu.total(grad_edge), grad_senders, grad_receivers, *of_weights, grad.sum((0, 1)), None, None,
+            grad_channels, cpu.total(grad_edge), grad_senders, grad_receivers, *of_weights, grad.sum((0, 1)),
+            None, None,
         )  # fmt: skip
 
 

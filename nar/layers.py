@@ -11,7 +11,8 @@ import contextvars
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ _stacks: contextvars.ContextVar[dict | None] = contextvars.ContextVar("stacks", 
 
 @contextlib.contextmanager
 def stacks_kept() -> Iterator[None]:
-    """While it lasts, `stacked` joins the weights of the same layers once: for a rollout, in which none changes."""
+    """While it lasts, what is made of the same weights is made once: for a rollout, in which none changes."""
     token = _stacks.set({})
     try:
         yield
@@ -88,15 +89,24 @@ _Map = tuple[Tensor, Tensor]
 
 def _joined(parameters: list[_Map], after: _Map | None = None) -> _Map:
     """Weights and biases of several layers as those of one, which follows another map, where there is one."""
+    return _once([part for pair in (*parameters, after or ()) for part in pair], lambda: _cat(parameters, after))
+
+
+def columns_from(layer: nn.Linear, first: int) -> Tensor:
+    """The last columns of a layer's weight: `x @ columns_from(layer, n).t()` is what all but n features contribute."""
+    return _once([layer.weight], lambda: layer.weight[:, first:], first)
+
+
+def _once(parameters: list[Tensor], make: Callable[[], Any], *options: int) -> Any:
+    """What is made of parameters, once for each rollout."""
     kept = _stacks.get()
     if kept is None or torch.compiler.is_compiling() or torch.is_inference_mode_enabled():
-        return _cat(parameters, after)
-    # what is joined without gradients has none; the parameters are kept, so that no others take their identities
-    identities = (id(part) for pair in (*parameters, after or ()) for part in pair)
-    key = (*identities, torch.is_grad_enabled())
+        return make()
+    # what is made without gradients has none; the parameters are kept, so that no others take their identities
+    key = (*map(id, parameters), *options, torch.is_grad_enabled())
     if key not in kept:
-        kept[key] = parameters, after, _cat(parameters, after)
-    return kept[key][-1]
+        kept[key] = parameters, make()
+    return kept[key][1]
 
 
 def _cat(parameters: list[_Map], after: _Map | None) -> _Map:

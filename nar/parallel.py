@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -37,6 +38,14 @@ class Ranks:
         """How many batches of the settings' size all processes compute together."""
         return self.world
 
+    def validation_share(self, sets: list[list[Batch]]) -> list[list[Batch]] | None:
+        """What this process validates on, of several tasks. Those of torchrun leave it all to the first."""
+        return sets if self.first else None
+
+    def gathered(self, value: Any) -> list[Any]:
+        """What all processes give that take shares of the validation, in their order."""
+        return [value]
+
     def share(self, batch: Batch) -> Batch:
         """This process's samples of a batch. They are dealt out by length, so that all processes take equally long."""
         return batch if self.world == 1 else self.cut_out(batch, range(self.rank, len(batch), self.world))
@@ -51,6 +60,10 @@ class Ranks:
             values = values.clone()
             dist.all_reduce(values)
         return values
+
+    def sum_joined(self, parts: Sequence[Tensor]) -> Tensor:
+        """The sum of vectors that are laid end to end."""
+        return self.sum(torch.cat(list(parts)))
 
     def any(self, flag: bool, device: torch.device) -> bool:
         """Does one of the processes say yes?"""
@@ -73,7 +86,7 @@ class Ranks:
             return loss, [parameter.grad for parameter in parameters if parameter.grad is not None]
         known = loss.new_tensor([parameter.grad is not None for parameter in parameters])
         parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        summed = self.sum(torch.cat([*(part.flatten() for part in parts), known, loss.view(1)]))
+        summed = self.sum_joined([*(part.flatten() for part in parts), known, loss.view(1)])
         *gradients, known, loss = summed.split([*(part.numel() for part in parts), len(parts), 1])
         counts = known.tolist() if known.device.type == "cpu" else [1.0] * len(parts)
         for parameter, gradient, count in zip(parameters, gradients, counts, strict=True):

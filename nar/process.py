@@ -120,9 +120,10 @@ class Processor(nn.Module):
 
 
 def rows(state: Any, which: slice) -> Any:
-    """The same state for some of the graphs; used to drop finished ones."""
+    """The same state (or anything else per graph) for some of the graphs; used to drop finished ones."""
     if state is None:
         return None
     if isinstance(state, tuple):
         return tuple(rows(part, which) for part in state)
-    return state[which]
+    # a slice of everything is an operation as well, whose gradient is a copy
+    return state if which == slice(0, len(state)) else state[which]

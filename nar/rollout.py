@@ -132,7 +132,7 @@ def _roll_out(
             kept = min(kept, -(-batch.live(s) // GRANULE) * GRANULE)
             state = rows(state, slice(0, kept))
             if reasoner.hint_mode == "encoded_decoded":
-                predicted = {name: value[:kept] for name, value in latest.items()}
+                predicted = {name: rows(value, slice(0, kept)) for name, value in latest.items()}
                 hints = feed_back(batch.spec, predicted, how=feedback)
                 if forcing > 0:
                     hints = _force(batch, s, hints, forcing, generator, run.reference.dtype)
@@ -144,7 +144,7 @@ def _roll_out(
         run.notes.add(notes)
         last_views.add(view, s)
         if reasoner.hint_mode != "none":
-            told = {name: value[: batch.told(s)] for name, value in latest.items()}
+            told = {name: rows(value, slice(0, batch.told(s))) for name, value in latest.items()}
             predictions.append(feed_back(batch.spec, told, how="hard") if decide_hints else told)
         if states is not None:
             states.append(state)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import torch
 from nar import checkpoint, parallel
 from nar.batch import Batch
 from nar.config import Config
-from nar.evaluate import evaluate
+from nar.evaluate import Score, evaluate, pooled
 from nar.reasoner import Reasoner
 from nar.results import SCHEMA, read
 from nar.run_directory import Metrics, open_run, provenance
@@ -41,7 +43,6 @@ class Run:
         self.step, self.seconds = 0, 0.0
         self.best: dict[str, Any] = {"step": -1, "score": -math.inf, "loss": math.inf}
         self.optimizer: dict[str, Any] | None = None  # the state of Adam, while no learner holds it
-        self.validation: list[list[Batch]] | None = None
         self.metrics: Metrics | None = None
         self.interrupted = False
         self.logged: list[torch.Tensor] = []  # losses that have not been looked at yet: reading one waits for a GPU
@@ -89,16 +90,22 @@ class Run:
                 )
         return losses
 
-    def validate(self, mean_loss: float, facts: dict[str, Any]) -> None:
-        """Score the validation graphs, write the metrics, keep the parameters if they are the best so far."""
-        if self.validation is None:
-            self.validation = [
-                [batch.to(self.on) for batch in validation_set(task.algorithm, self.config)] for task in self.tasks
-            ]
-        found = [
+    @functools.cached_property
+    def validation(self) -> list[list[Batch]] | None:
+        """This process's share of the validation graphs of every task."""
+        sets = self.ranks.validation_share([validation_set(task.algorithm, self.config) for task in self.tasks])
+        return sets and [[batch.to(self.on) for batch in batches] for batches in sets]
+
+    def score_validation(self) -> list[Score] | None:
+        """The scores of every task on this process's share; None where it has none."""
+        return self.validation and [
             evaluate(self.reasoner, task.algorithm, batches=batches, loss=True, validity=False)
             for task, batches in zip(self.tasks, self.validation, strict=True)
         ]
+
+    def validate(self, shares: Iterable[list[Score] | None], mean_loss: float, facts: dict[str, Any]) -> None:
+        """Write the metrics, with the scores of all shares, and keep the parameters if they are the best so far."""
+        found = [pooled(parts) for parts in zip(*filter(None, shares), strict=True)]
         score, loss = (sum(getattr(f, name) for f in found) / len(found) for name in ("score", "loss"))
         record = {"step": self.step, "loss": mean_loss, "seconds": round(self.seconds, 2), **facts}
         record |= {"validation_score": score, "validation_loss": loss}

@@ -239,15 +239,17 @@ def _learn(runs: list[Run], until: int, stacked: bool, interrupted: threading.Ev
                 run.step, run.seconds = step + 1, so_far + seconds
             if on.type == "cpu" and not torch.isfinite(torch.stack([run.logged[-1] for run in runs])).all():
                 _give_up(runs, learner)
+            validating = first.step % config.val_every == 0 or first.step == config.steps
+            shares = [ranks.gathered(run.score_validation()) for run in runs] if validating else []
             if not ranks.first:
                 first.logged.clear()
                 continue
-            if first.step % config.val_every == 0 or first.step == config.steps:
+            if validating:
                 means = [run.mean_loss() for run in runs]  # waits for a GPU
                 waiting = feed.waited / (time.perf_counter() - started)
                 facts = {"train_size": items[0][0].nodes, "waiting": round(waiting, 4)}
-                for run, mean in zip(runs, means, strict=True):
-                    run.validate(mean, facts)
+                for run, of_run, mean in zip(runs, shares, means, strict=True):
+                    run.validate(of_run, mean, facts)
                 bar.set_postfix_str(_postfix(runs, means, waiting))
             if first.step % config.checkpoint_every == 0:
                 _save(runs, learner)

@@ -64,3 +64,10 @@ def different_kind(_, ranks):
     """What a default dtype of the first process makes here."""
     ranks.meet()
     ranks.sum(torch.ones(3))
+
+
+def gather(sizes, ranks):
+    """Gather things of different sizes."""
+    ranks.meet()
+    for size in sizes:
+        ranks.gathered([ranks.rank] * size)

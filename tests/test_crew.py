@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from nar import crew, learner, processors, train
+from nar import crew, datasets, learner, processors, train
+from nar.batch import collate
 from nar.config import Config
 
 ROOT = Path(__file__).parents[1]
@@ -83,6 +84,28 @@ def test_sums_have_the_shape_of_what_is_summed():
     with crew.hired(2, crew_tasks.add, [(6, torch.float64)]) as ranks:
         found = ranks.sum(crew_tasks.numbers(0, 6, torch.float64).view(3, 2).t())  # not contiguous
     assert found.shape == (2, 3)
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_what_processes_give_is_gathered_in_their_order(world):
+    sizes = [1, 100_000, 3, 0]
+    with crew.hired(world, crew_tasks.gather, sizes) as ranks:
+        for size in sizes:
+            assert ranks.gathered([0] * size) == [[rank] * size for rank in range(world)]
+        with pytest.raises(ValueError, match="too much to be gathered"):
+            ranks.gathered(bytes(crew.ROOM))
+
+
+def test_validation_is_shared_where_everyone_gets_a_graph():
+    algorithm, rng = datasets.get("bfs"), np.random.RandomState(0)
+    large, small = (
+        collate([algorithm.run(**algorithm.sample(rng, 5)) for _ in range(count)], algorithm) for count in (7, 2)
+    )
+    places = [crew.First(rank, 3) for rank in range(3)]
+    shares = [place.validation_share([[large], [large]]) for place in places]
+    assert sorted(b for share in shares for b in share[0][0].order) == sorted(large.order)
+    assert all(share[1][0].whole is large for share in shares)
+    assert [place.validation_share([[large], [small]]) for place in places] == [[[large], [small]], None, None]
 
 
 def test_a_run_is_that_of_one_process(tmp_path, worth_it, capsys):

@@ -11,7 +11,7 @@ import torch
 from torch.func import functional_call
 
 from nar import layers
-from nar.layers import Factored, built, linear, stacked, stacks_kept
+from nar.layers import Factored, built, columns_from, linear, stacked, stacks_kept
 from nar.neighbourhood import Alone
 from nar.process import Step
 
@@ -125,6 +125,18 @@ def test_maps_are_composed_once_for_each_that_is_before():
         for x in (one, other, one, one.beside(), other):
             for found, layer in zip(stacked(pair, x), pair, strict=True):
                 torch.testing.assert_close(found, layer(built(x)))
+
+
+def test_columns_are_cut_once():
+    layer = linear(4, 3)
+    found = []
+    for context in (stacks_kept, torch.enable_grad):
+        with context():
+            cuts = [columns_from(layer, 1), columns_from(layer, 3), columns_from(layer, 1)]
+            assert (cuts[0] is cuts[2]) == (context is stacks_kept)
+            assert torch.equal(cuts[0], layer.weight[:, 1:]) and torch.equal(cuts[1], layer.weight[:, 3:])
+        found += torch.autograd.grad(sum((cut.square().sum() for cut in cuts), torch.zeros(())), layer.weight)
+    torch.testing.assert_close(*found)
 
 
 def test_a_step_whose_nodes_were_replaced_does_not_know_how_they_were_made():

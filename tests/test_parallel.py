@@ -14,6 +14,7 @@ import torch
 from nar import checkpoint, datasets
 from nar.batch import collate
 from nar.config import Config
+from nar.evaluate import evaluate, pooled
 from nar.learner import clip
 from nar.loss import losses, total_loss
 from nar.parallel import Ranks
@@ -78,6 +79,30 @@ def test_the_losses_of_halting_add_up(halting):
     assert "halting" in whole and whole.keys() == found[0].keys() == found[1].keys()
     for name, value in whole.items():
         torch.testing.assert_close(found[0][name] + found[1][name], value, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "processor"), [("bfs", "g_forgetnet"), ("dfs", "mpnn"), ("quickselect", "mpnn")])
+def test_scores_of_shares_are_pooled(name, processor):
+    """Two batches of different sizes; lengths differ, so that each step is one of other graphs."""
+    algorithm, rng = datasets.get(name), np.random.RandomState(0)
+    batches = [collate([algorithm.run(**algorithm.sample(rng, 6)) for _ in range(n)], algorithm) for n in (7, 3)]
+    model = Reasoner.build(name, processor, hidden=8)
+    whole = evaluate(model, algorithm, batches=batches, loss=True, validity=False)
+    parts = [
+        evaluate(model, algorithm, batches=[Ranks(rank, 3).share(b) for b in batches], loss=True, validity=False)
+        for rank in range(3)
+    ]
+    found = pooled(parts)
+    assert found.score == pytest.approx(whole.score) and found.loss == pytest.approx(whole.loss, rel=1e-5)
+    assert (found.exact, found.samples, found.live) == (whole.exact, whole.samples, whole.live)
+    assert sorted(found.taken) == sorted(whole.taken) and sorted(found.lengths) == sorted(whole.lengths)
+    assert found.measures.keys() == whole.measures.keys() and (name != "bfs" or found.measures["gate"])
+    for measure, values in whole.measures.items():
+        assert found.measures[measure] == pytest.approx(values, rel=1e-5)
+    ours, theirs = found.to_dict(), whole.to_dict()
+    for hint, values in theirs["hints"].items():
+        assert ours["hints"][hint]["per_step"] == pytest.approx(values["per_step"], rel=1e-3)
+    assert pooled([whole]) is whole
 
 
 def test_penalties_weigh_as_much_as_the_graphs_they_are_of():
