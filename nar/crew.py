@@ -202,7 +202,7 @@ def cut(steps: Sequence[int], world: int, beside: float, once: float) -> list[in
     A share takes the steps of all its graphs, `once` for each of them, and `beside` for each step of its longest: it
     pays that few graphs are long in one share only. None where cards are dealt as well: graphs of equal lengths.
     """
-    before = [0]
+    before = [0.0]
     for number in steps:
         before.append(before[-1] + number + once)
     # by number of shares and of graphs in them: the time of the slowest share, and where the last share begins

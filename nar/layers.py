@@ -11,7 +11,7 @@ import contextvars
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -85,9 +85,10 @@ def stacked(layers: Iterable[nn.Linear], x: Tensor | Factored) -> tuple[Tensor, 
 
 
 _Map = tuple[Tensor, Tensor]
+_Layer = tuple[Tensor, Tensor | None]
 
 
-def _joined(parameters: list[_Map], after: _Map | None = None) -> _Map:
+def _joined(parameters: Sequence[_Layer], after: _Map | None = None) -> _Map:
     """Weights and biases of several layers as those of one, which follows another map, where there is one."""
     return _once([part for pair in (*parameters, after or ()) for part in pair], lambda: _cat(parameters, after))
 
@@ -97,7 +98,7 @@ def columns_from(layer: nn.Linear, first: int) -> Tensor:
     return _once([layer.weight], lambda: layer.weight[:, first:], first)
 
 
-def _once(parameters: list[Tensor], make: Callable[[], Any], *options: int) -> Any:
+def _once(parameters: list[Tensor | None], make: Callable[[], Any], *options: int) -> Any:
     """What is made of parameters, once for each rollout."""
     kept = _stacks.get()
     if kept is None or torch.compiler.is_compiling() or torch.is_inference_mode_enabled():
@@ -109,9 +110,9 @@ def _once(parameters: list[Tensor], make: Callable[[], Any], *options: int) -> A
     return kept[key][1]
 
 
-def _cat(parameters: list[_Map], after: _Map | None) -> _Map:
-    weights, biases = zip(*parameters, strict=True)
-    weight, bias = torch.cat(weights), torch.cat(biases)
+def _cat(parameters: Sequence[_Layer], after: _Map | None) -> _Map:
+    weight = torch.cat([weight for weight, _ in parameters])
+    bias = torch.cat([w.new_zeros(len(w)) if b is None else b for w, b in parameters])
     if after is None:
         return weight, bias
     weight_CF, bias_F = after

@@ -100,7 +100,7 @@ class Alone(Learner):
 
 
 @torch.no_grad()
-def clip(gradients: Sequence[Tensor], limit: float) -> None:
+def clip(gradients: list[Tensor], limit: float) -> None:
     """Shrink the gradients until their common norm is `limit` at most, as torch.nn.utils.clip_grad_norm_ does."""
     norms = torch._foreach_norm(gradients)  # pyright: ignore[reportPrivateImportUsage]
     factor = (limit / (torch.linalg.vector_norm(torch.stack(norms)) + 1e-6)).clamp(max=1.0)

@@ -75,7 +75,7 @@ class Ranks:
             for tensor in filter(torch.is_floating_point, tensors):
                 tensor.data.copy_(self.sum(tensor if self.first else torch.zeros_like(tensor)))
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter], loss: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+    def sum_gradients(self, parameters: Iterable[nn.Parameter], loss: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Replace every gradient by its sum over all processes; returns that of the losses, and all gradients.
 
         What no process has a gradient of has none afterwards, on a CPU; a GPU would be waited for, and has zeros there.

@@ -94,11 +94,13 @@ class Run:
     def validation(self) -> list[list[Batch]] | None:
         """This process's share of the validation graphs of every task."""
         sets = self.ranks.validation_share([validation_set(task.algorithm, self.config) for task in self.tasks])
-        return sets and [[batch.to(self.on) for batch in batches] for batches in sets]
+        return None if sets is None else [[batch.to(self.on) for batch in batches] for batches in sets]
 
     def score_validation(self) -> list[Score] | None:
         """The scores of every task on this process's share; None where it has none."""
-        return self.validation and [
+        if self.validation is None:
+            return None
+        return [
             evaluate(self.reasoner, task.algorithm, batches=batches, loss=True, validity=False)
             for task, batches in zip(self.tasks, self.validation, strict=True)
         ]

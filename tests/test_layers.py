@@ -77,6 +77,13 @@ def test_weights_joined_without_gradients_are_not_taken_where_they_are_needed():
         assert all(y.requires_grad for y in stacked(pair, X))
 
 
+def test_layers_without_a_bias():
+    for pair in ([linear(4, 2), torch.nn.Linear(4, 3, bias=False)], [torch.nn.Linear(4, 3, bias=False)] * 2):
+        with stacks_kept():
+            check(pair)
+            check(pair[:1])
+
+
 def test_parameters_that_stand_in_for_others():
     module = torch.nn.ModuleList([linear(4, 2), linear(4, 2)])
     module.forward = lambda: torch.stack(stacked(module, X))  # type: ignore[method-assign]
