@@ -66,7 +66,8 @@ class Step:
     factored: Factored | None = None  # the nodes' features, unbuilt, as long as `nodes` are these
 
     def beside(self, *states: Tensor) -> Tensor | Factored:
-        """z = [x | states], as `stacked` of nar/layers.py takes it: `stacked([a, b], step.beside(state))` is a z and b z.
+        """z = [x | states], as `stacked` of nar/layers.py takes it: `stacked([a, b], step.beside(state))`, of maps a and b.
+
 
         It need not be built, which makes it faster than `torch.cat([step.nodes, state], -1)`.
         """
