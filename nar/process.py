@@ -66,10 +66,10 @@ class Step:
     factored: Factored | None = None  # the nodes' features, unbuilt, as long as `nodes` are these
 
     def beside(self, *states: Tensor) -> Tensor | Factored:
-        """z = [x | states], as `stacked` of nar/layers.py takes it: `stacked([a, b], step.beside(state))`, of maps a and b.
+        """z = [x | states], as `stacked` of nar/layers.py takes it.
 
-
-        It need not be built, which makes it faster than `torch.cat([step.nodes, state], -1)`.
+        `a, b = stacked([self.a, self.b], step.beside(state))` are two maps of it. It need not be built for them, which
+        makes that faster than `torch.cat([step.nodes, state], -1)`.
         """
         if self.factored is None or self.factored.features is not self.nodes:
             return torch.cat([self.nodes, *states], dim=-1)
