@@ -27,6 +27,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -202,25 +203,24 @@ def cut(steps: Sequence[int], world: int, beside: float, once: float) -> list[in
     A share takes the steps of all its graphs, `once` for each of them, and `beside` for each step of its longest: it
     pays that few graphs are long in one share only. None where cards are dealt as well: graphs of equal lengths.
     """
-    before = [0.0]
-    for number in steps:
-        before.append(before[-1] + number + once)
-    # by number of shares and of graphs in them: the time of the slowest share, and where the last share begins
-    best = [[(0.0, 0)] + [(math.inf, 0)] * len(steps)]
-    for _ in range(world):
-        row = [(math.inf, 0)]
-        for end in range(1, len(before)):
-            times = ((max(best[-1][j][0], beside * steps[j] + before[end] - before[j]), j) for j in range(end))
-            row.append(min(times))
-        best.append(row)
+    before = np.cumsum([0.0, *(number + once for number in steps)])
+    # of a share from one graph to before another: rows begin it, columns end it; none is empty
+    times = beside * np.array([*steps, 0.0])[:, None] + before - before[:, None]
+    times[np.tri(len(times), dtype=bool)] = math.inf
+    # by number of shares: for every graph that they may end before, the time of the slowest, and where the last begins
+    slowest, begins = times[0], []
+    for _ in range(world - 1):
+        after = np.maximum(slowest[:, None], times)
+        begins.append(after.argmin(0))
+        slowest = after.min(0)
     shares = (steps[rank::world] for rank in range(world))
     dealt = max(beside * max(share) + sum(share) + once * len(share) for share in shares)
-    if best[-1][-1][0] > dealt - 1e-6:  # of rounding
+    if slowest[-1] > dealt - 1e-6:  # of rounding
         return None
     cuts = [len(steps)]
-    for row in best[:0:-1]:
-        cuts.append(row[cuts[-1]][1])
-    return cuts[::-1]
+    for row in reversed(begins):
+        cuts.append(int(row[cuts[-1]]))
+    return [0, *reversed(cuts)]
 
 
 @contextlib.contextmanager

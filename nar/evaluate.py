@@ -9,10 +9,9 @@ docs/evaluation.md says what each number means.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -25,6 +24,7 @@ from nar.loss import total_loss
 from nar.metric import Tally, correct, merge_permutations, tally
 from nar.peak_memory import PeakMemory
 from nar.reasoner import Reasoner
+from nar.score import Score, add
 from nar.spec import Type
 from nar.termination import ROOM
 from nar.trace import Trace
@@ -72,58 +72,6 @@ def portions(traces: Iterable[Trace], features: int) -> Iterator[list[Trace]]:
         heaviest = max(first.nodes**2 * features * 4, sum(array.nbytes for array in first.compact.values()))
         size = max(1, TENSOR_BYTES // heaviest)
         yield [first, *itertools.islice(iterator, size - 1)]
-
-
-@dataclasses.dataclass
-class Score:
-    """Everything counted over one set."""
-
-    outputs: dict[str, Tally]
-    hints: dict[str, list[Tally]]  # by step
-    exact: int  # graphs with every output right
-    valid: int | None  # graphs whose outputs are a correct answer, where that can be said
-    samples: int
-    loss: float  # mean over samples; nan where not asked for
-    lengths: list[int]  # hint snapshots of every sample, the initial one included
-    taken: list[int]  # steps that the reasoner took, in the same order
-    live: list[int]  # by step, the graphs whose hints are compared: both the trace and the rollout have this step
-    measures: dict[str, list[float]]  # what the processor says of itself (Step.notes), mean per step over live graphs
-    seconds: float  # of the rollouts, outputs decided; without drawing data, scoring and checking
-    first_errors: list[int | None] | None  # of every trace, in order: see `evaluate`; None without hints to compare
-    peak_memory: float | None  # during the rollouts, in MB (nar/peak_memory.py); None where not asked for
-
-    @property
-    def score(self) -> float:
-        """The CLRS score: the mean over outputs."""
-        return sum(t.value() for t in self.outputs.values()) / len(self.outputs)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As in results.json."""
-        hints = {}
-        for name, tallies in self.hints.items():
-            live = self.live[: len(tallies)]
-            values = [t.value() for t in tallies]
-            mean = sum(v * n for v, n in zip(values, live, strict=True)) / max(1, sum(live))
-            hints[name] = {"metric": tallies[0].metric, "value": mean, "per_step": values, "live": live}
-        steps = [max(1, length - 1) for length in self.lengths]
-        found = {
-            "samples": self.samples,
-            "score": self.score,
-            "exact": self.exact / self.samples,
-            "valid": None if self.valid is None else self.valid / self.samples,
-            "outputs": {name: {"metric": t.metric, "value": t.value()} for name, t in self.outputs.items()},
-            "hints": hints,
-            "steps_mean": sum(steps) / self.samples,
-            "steps_max": max(steps),
-            "steps_taken": {"mean": sum(self.taken) / self.samples, "max": max(self.taken)},
-            "measures": self.measures,
-            "seconds": self.seconds,
-        }
-        if self.first_errors is not None:
-            found["first_error"] = self.first_errors
-        if self.peak_memory is not None:
-            found["peak_memory_mb"] = round(self.peak_memory, 1)
-        return found
 
 
 def entry(
@@ -216,7 +164,7 @@ def evaluate(
         truth = merge_permutations(spec, batch.outputs)
         right = torch.ones(len(batch), dtype=torch.bool, device=device)
         for name in truth:
-            _add(outputs, name, tally(spec[name], predicted[name], truth[name]))
+            add(outputs, name, tally(spec[name], predicted[name], truth[name]))
             right &= correct(spec[name], predicted[name], truth[name])
         exact += int(right.sum())
         steps_of = [max(1, length - 1) for length in batch.lengths] if rollout.taken is None else rollout.taken.tolist()
@@ -274,45 +222,3 @@ def evaluate(
         first_errors=first_errors if comparable else None,
         peak_memory=peak.megabytes,
     )
-
-
-def pooled(parts: Sequence[Score]) -> Score:
-    """The score of a set from those of its shares, whose losses add up to that of the set (nar/parallel.py).
-
-    Of several, first errors, which are in the order of the set's traces, and the peak of memory are left away.
-    """
-    if len(parts) == 1:
-        return parts[0]
-    outputs: dict[str, Tally] = {}
-    hints: dict[str, list[Tally]] = {}
-    for part in parts:
-        for name, found in part.outputs.items():
-            _add(outputs, name, found)
-        for name, tallies in part.hints.items():
-            along = hints.setdefault(name, [])
-            along[:] = [a + b if a and b else a or b for a, b in itertools.zip_longest(along, tallies)]
-    taken = [[sum(steps > s for steps in part.taken) for s in range(max(part.taken, default=0))] for part in parts]
-
-    def mean(name: str, s: int) -> float:
-        here = [(part.measures[name][s], n[s]) for part, n in zip(parts, taken, strict=True) if s < len(n)]
-        return sum(value * count for value, count in here) / sum(count for _, count in here)
-
-    return Score(
-        outputs=outputs,
-        hints=hints,
-        exact=sum(part.exact for part in parts),
-        valid=None if any(part.valid is None for part in parts) else sum(part.valid or 0 for part in parts),
-        samples=sum(part.samples for part in parts),
-        loss=sum(part.loss for part in parts),
-        lengths=[length for part in parts for length in part.lengths],
-        taken=[steps for part in parts for steps in part.taken],
-        live=[sum(counts) for counts in itertools.zip_longest(*(part.live for part in parts), fillvalue=0)],
-        measures={name: [mean(name, s) for s in range(max(map(len, taken)))] for name in parts[0].measures},
-        seconds=sum(part.seconds for part in parts),
-        first_errors=None,
-        peak_memory=None,
-    )
-
-
-def _add(tallies: dict[str, Tally], name: str, found: Tally) -> None:
-    tallies[name] = tallies[name] + found if name in tallies else found

@@ -52,7 +52,8 @@ from nar.values import Noise
 
 if TYPE_CHECKING:
     from nar.batch import Batch
-    from nar.rollout import _Run, _View
+    from nar.rollout import _Run
+    from nar.view import View
 
 MODES = ("none", "plain", "masked")
 WEIGHT = {"plain": 0.1, "masked": 1.0}
@@ -127,7 +128,7 @@ class Reconstruction(nn.Module):
         batch: Batch,
         run: _Run,
         step: Step,
-        view: _View,
+        view: View,
         state: Any,
         hints: Mapping[str, Tensor],
         live: int,
@@ -135,7 +136,7 @@ class Reconstruction(nn.Module):
         *,
         noise: Noise,
         generator: torch.Generator | None,
-    ) -> tuple[Step, _View]:
+    ) -> tuple[Step, View]:
         """`step` and `view` (what processor and decoders are given) with y* in the place of y.
 
         In training, what is missed of the `hints` of the first `live` graphs is added to `misses`. `noise` and

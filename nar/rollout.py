@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,17 +28,18 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from nar.batch import Batch
-from nar.decode import Decoder, node_readout
+from nar.decode import Decoder
 from nar.encode import EdgeMap, Edges, Encoded, Encoder, dense
 from nar.fixed import FixedBatch
 from nar.layers import Factored, built, stacks_kept
 from nar.names import suggest
 from nar.neighbourhood import Dense
-from nar.process import Notes, Readout, Step, rows
+from nar.process import Notes, Step, rows
 from nar.reconstruct import Misses, masked_values
 from nar.spec import Location, Stage
 from nar.termination import OpenBatch, check_termination, unchanged
 from nar.values import Noise, feed_back
+from nar.view import FinishedViews, LatestViews, View
 
 if TYPE_CHECKING:
     from nar.reasoner import Reasoner
@@ -106,7 +107,7 @@ def _roll_out(
     hints = {name: value[0] for name, value in batch.hints.items()}
     predictions: list[dict[str, Tensor]] = []
     latest: dict[str, Tensor] = {}
-    last_views = _LatestViews(batch) if isinstance(batch, FixedBatch | OpenBatch) else _FinishedViews(batch)
+    last_views = LatestViews(batch) if isinstance(batch, FixedBatch | OpenBatch) else FinishedViews(batch)
     halts: list[Tensor] = []
     step_outputs: list[dict[str, Tensor]] = []
     decided: dict[str, Tensor] = {}
@@ -114,7 +115,7 @@ def _roll_out(
     kept = len(batch)
     misses = Misses()
 
-    def advance(state: Any, hints: dict[str, Tensor], s: int, kept: int) -> tuple[Any, _View, dict[str, Tensor], Notes]:
+    def advance(state: Any, hints: dict[str, Tensor], s: int, kept: int) -> tuple[Any, View, dict[str, Tensor], Notes]:
         """The state after step s, what decoders see of it, the predicted hints, and what the processor noted."""
         step, view = run.step(hints, kept, afresh=recompute)
         if reasoner.reconstruction is not None:
@@ -229,7 +230,7 @@ class _Run:
             self.reference.new_zeros(features),
         )
 
-    def step(self, hints: Mapping[str, Tensor], live: int, *, afresh: bool = False) -> tuple[Step, _View]:
+    def step(self, hints: Mapping[str, Tensor], live: int, *, afresh: bool = False) -> tuple[Step, View]:
         """Encode inputs and current hints for the first `live` samples: for the processor, and for the decoders.
 
         `afresh`: compose maps of edges again instead of keeping them, for steps that are computed twice.
@@ -249,7 +250,7 @@ class _Run:
         held = {n: dense(self.encoder.probes[n], hints[n], self.nodes, nodes.dtype) for n in self.held}
         few = factored.channels.shape[-1] < nodes.shape[-1]
         step = Step(nodes, graph, hood, Notes(), self.progress, factored if few else None)
-        view = _View(factored if few else nodes, edges, None, graph, adjacency if self.mask else None, held)
+        view = View(factored if few else nodes, edges, None, graph, adjacency if self.mask else None, held)
         return step, view
 
     def masked(
@@ -285,99 +286,3 @@ class _Run:
 
 def _affine(channels: Tensor, weights: tuple[Tensor, Tensor]) -> Tensor:
     return channels @ weights[0] + weights[1]
-
-
-@dataclasses.dataclass
-class _View:
-    """Everything that decoders look at: what was encoded, and after `after` what the processor shows of its state."""
-
-    nodes: Tensor | Factored
-    edges: Edges
-    edge_states: Tensor | None
-    graph: Tensor
-    adjacency: Tensor | None
-    held: dict[str, Tensor]  # the current hints of Decoder.reads, densely
-
-    def after(self, readout: Readout) -> _View:
-        return dataclasses.replace(self, nodes=node_readout(self.nodes, readout), edge_states=readout.edges)
-
-    def rows(self, which: slice) -> _View:
-        if which.start == 0 and which.stop == len(self.graph):
-            return self
-        return _View.of(lambda part: part[which], self)
-
-    def clone(self) -> _View:
-        return _View.of(torch.clone, self)
-
-    @staticmethod
-    def of(make: Callable[..., Tensor], *views: _View) -> _View:
-        """The view whose every part is made of the parts of `views`; all have the same parts."""
-
-        def part(*found: Any) -> Any:
-            return None if found[0] is None else make(*found)
-
-        nodes = views[0].nodes
-        if isinstance(nodes, Factored):
-            nodes = dataclasses.replace(nodes, channels=part(*(v.nodes.channels for v in views)))  # type: ignore[union-attr]
-        else:
-            nodes = part(*(v.nodes for v in views))
-        return _View(
-            nodes,
-            Edges(part(*(v.edges.channels_BNNK for v in views)), views[0].edges.map),
-            part(*(v.edge_states for v in views)),
-            part(*(v.graph for v in views)),
-            part(*(v.adjacency for v in views)),
-            {name: part(*(v.held[name] for v in views)) for name in views[0].held},
-        )
-
-    def decode(self, decoder: Decoder, stage: Stage, noise: Noise) -> dict[str, Tensor]:
-        return decoder.decode(
-            stage,
-            self.nodes,
-            self.edges,
-            self.edge_states,
-            self.graph,
-            adjacency=self.adjacency,
-            noise=noise,
-            held=self.held,
-        )
-
-
-class _FinishedViews:
-    """What decoders see of every sample after its last step, of samples that leave the batch then."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-        self.views: list[_View] = []
-
-    def add(self, view: _View, s: int) -> None:
-        live = self.batch.live(s)
-        following = self.batch.live(s + 1) if s + 1 < self.batch.steps else 0
-        if following < live:
-            self.views.append(view.rows(slice(following, live)).clone())  # what others are rows of can go
-
-    def joined(self) -> _View:
-        """All samples as one batch, in the batch's own order."""
-        views = self.views[::-1]
-        return views[0] if len(views) == 1 else _View.of(lambda *parts: torch.cat(parts), *views)
-
-
-class _LatestViews:
-    """The same where all samples stay: a sample's view is replaced as long as it runs."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-        self.view: _View | None = None
-
-    def add(self, view: _View, s: int) -> None:
-        if self.view is None:
-            self.view = view
-            return
-        running_B = self.batch.running(s, view.graph.device)
-        self.view = _View.of(
-            lambda new, old: torch.where(running_B.view(-1, *[1] * (new.dim() - 1)), new, old), view, self.view
-        )
-
-    def joined(self) -> _View:
-        assert self.view is not None  # everyone takes the first step
-        return self.view

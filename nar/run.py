@@ -13,10 +13,11 @@ import torch
 from nar import checkpoint, parallel
 from nar.batch import Batch
 from nar.config import Config
-from nar.evaluate import Score, evaluate, pooled
+from nar.evaluate import evaluate
 from nar.reasoner import Reasoner
 from nar.results import SCHEMA, read
 from nar.run_directory import Metrics, open_run, provenance
+from nar.score import Score, pooled
 from nar.tasks import Task, settled, tasks, validation_set
 from nar.words import counted
 

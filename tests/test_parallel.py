@@ -14,12 +14,13 @@ import torch
 from nar import checkpoint, datasets
 from nar.batch import collate
 from nar.config import Config
-from nar.evaluate import evaluate, pooled
+from nar.evaluate import evaluate
 from nar.learner import clip
 from nar.loss import losses, total_loss
 from nar.parallel import Ranks
 from nar.reasoner import Reasoner
 from nar.runs import Runs
+from nar.score import pooled
 from nar.tasks import training_batch
 from nar.train import train
 
