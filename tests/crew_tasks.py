@@ -71,3 +71,10 @@ def gather(sizes, ranks):
     ranks.meet()
     for size in sizes:
         ranks.gathered([ranks.rank] * size)
+
+
+def join(sizes, ranks):
+    """Add up vectors that are laid end to end."""
+    ranks.meet()
+    for parts in sizes:
+        ranks.sum_joined([numbers(ranks.rank, part, torch.float32) for part in parts])

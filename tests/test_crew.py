@@ -96,6 +96,19 @@ def test_what_processes_give_is_gathered_in_their_order(world):
             ranks.gathered(bytes(crew.ROOM))
 
 
+def test_vectors_end_to_end():
+    """Those that fit into the room of a meeting, and those that take several."""
+    sizes = [(3, 5), (1, crew.ROOM // 4 - 1), (7, crew.ROOM // 4 + 2, 1)]
+    with crew.hired(2, crew_tasks.join, sizes) as ranks:
+        for parts in sizes:
+            found = ranks.sum_joined([crew_tasks.numbers(0, part, torch.float32) for part in parts])
+            each = [
+                crew_tasks.numbers(0, part, torch.float32) + crew_tasks.numbers(1, part, torch.float32)
+                for part in parts
+            ]
+            assert torch.equal(found, torch.cat(each))
+
+
 def test_validation_is_shared_where_everyone_gets_a_graph():
     algorithm, rng = datasets.get("bfs"), np.random.RandomState(0)
     large, small = (

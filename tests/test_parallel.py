@@ -18,9 +18,11 @@ from nar.evaluate import evaluate
 from nar.learner import clip
 from nar.loss import losses, total_loss
 from nar.parallel import Ranks
+from nar.probe_loss import entries_each
 from nar.reasoner import Reasoner
 from nar.runs import Runs
 from nar.score import pooled
+from nar.spec import Location, Probe, Stage, Type
 from nar.tasks import training_batch
 from nar.train import train
 
@@ -70,10 +72,22 @@ def test_the_losses_of_the_shares_add_up(name):
     assert abs(plain - whole) > 1e-6
 
 
+def test_how_many_entries_count():
+    mask, number = Probe(Stage.HINT, Location.EDGE, Type.MASK), Probe(Stage.HINT, Location.EDGE, Type.SCALAR)
+    values = torch.tensor([[[0, 1], [1, 1]], [[-1, 1], [-1, 0]], [[-1, -1], [-1, -1]]], dtype=torch.int8)
+    runs = Runs(values, torch.tensor([[2, 0], [1, 1], [0, 2]]))
+    assert entries_each(mask, runs, 2).tolist() == [[0, 4], [2, 2], [4, 0]]
+    assert entries_each(mask, runs[:], 2).tolist() == [[0, 4], [2, 2], [4, 0]]
+    assert entries_each(number, runs, 2).tolist() == [[4, 4]] * 3
+    assert entries_each(Probe(Stage.OUTPUT, Location.GRAPH, Type.SCALAR), torch.zeros(3), 1).tolist() == [1, 1, 1]
+
+
 @pytest.mark.parametrize("halting", ["supervised", "ponder"])
 def test_the_losses_of_halting_add_up(halting):
     algorithm, rng = datasets.get("bfs"), np.random.RandomState(0)
-    batch = collate([algorithm.run(**algorithm.sample(rng, n)) for n in (7,) * 5], algorithm)
+    inputs = [*(algorithm.sample(rng, 7) for _ in range(4)), {"A": np.zeros((7, 7)), "s": 0}]
+    batch = collate([algorithm.run(**given) for given in inputs], algorithm)
+    assert batch.lengths[-1] == 1  # it takes a step all the same
     model = Reasoner.build("bfs", "mpnn", hidden=8, halting=halting).double()
     whole, shares = losses(batch, model(batch)), [Ranks(rank, 2).share(batch) for rank in (0, 1)]
     found = [losses(share, model(share)) for share in shares]
