@@ -60,9 +60,10 @@ class Crew(Ranks, abc.ABC):
     def batches(self) -> int:
         return 1
 
-    def validation_share(self, sets: list[list[Batch]]) -> list[list[Batch]] | None:
+    def validation_share(self, draw: Callable[[], list[list[Batch]]]) -> list[list[Batch]] | None:
+        sets = draw()
         if any(len(batch) < self.world for batches in sets for batch in batches):
-            return super().validation_share(sets)
+            return super().validation_share(lambda: sets)
         return [[self.share(batch) for batch in batches] for batches in sets]
 
     def gathered(self, value: Any) -> list[Any]:

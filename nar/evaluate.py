@@ -201,7 +201,8 @@ def evaluate(
                 along = measures.setdefault(name, [])
                 if step == len(along):
                     along.append([])
-                along[step] += [v for b, v in enumerate(values.tolist()[: len(batch)]) if steps_of[b] > step]
+                taking = step // reasoner.message_passing_steps
+                along[step] += [v for b, v in enumerate(values.tolist()[: len(batch)]) if steps_of[b] > taking]
         if validity and part is not None:
             answers = {name: value.cpu().numpy() for name, value in predicted.items()}
             for row, place in enumerate(batch.order):
@@ -217,7 +218,7 @@ def evaluate(
         lengths=lengths,
         taken=taken,
         live=live,
-        measures={name: [sum(v) / len(v) for v in steps] for name, steps in measures.items()},
+        measures={name: [sum(v) / len(v) for v in steps if v] for name, steps in measures.items()},
         seconds=seconds,
         first_errors=first_errors if comparable else None,
         peak_memory=peak.megabytes,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import dataclasses
-import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -52,17 +51,21 @@ class Factored:
     channels: Tensor  # [..., C + R]: c and the rest
     weight_CF: Tensor
     bias_F: Tensor
+    _features: Tensor | None = dataclasses.field(default=None, init=False, repr=False)
 
     def beside(self, *rest: Tensor) -> Factored:
         """The same with further features beside it."""
         return Factored(torch.cat([self.channels, *rest], dim=-1), self.weight_CF, self.bias_F)
 
-    @functools.cached_property
+    @property
     def features(self) -> Tensor:
-        """[x | rest], built."""
-        width = len(self.weight_CF)
-        x = self.channels[..., :width] @ self.weight_CF + self.bias_F
-        return x if width == self.channels.shape[-1] else torch.cat([x, self.channels[..., width:]], dim=-1)
+        """[x | rest], built, once."""
+        if self._features is None:  # torch.compile does not know the lock of functools.cached_property
+            width = len(self.weight_CF)
+            x = self.channels[..., :width] @ self.weight_CF + self.bias_F
+            whole = width == self.channels.shape[-1]
+            self._features = x if whole else torch.cat([x, self.channels[..., width:]], dim=-1)
+        return self._features
 
 
 def built(x: Tensor | Factored) -> Tensor:
@@ -100,8 +103,7 @@ def columns_from(layer: nn.Linear, first: int) -> Tensor:
 
 def _once(parameters: list[Tensor | None], make: Callable[[], Any], *options: int) -> Any:
     """What is made of parameters, once for each rollout."""
-    kept = _stacks.get()
-    if kept is None or torch.compiler.is_compiling() or torch.is_inference_mode_enabled():
+    if torch.compiler.is_compiling() or torch.is_inference_mode_enabled() or (kept := _stacks.get()) is None:
         return make()
     # what is made without gradients has none; the parameters are kept, so that no others take their identities
     key = (*map(id, parameters), *options, torch.is_grad_enabled())

@@ -22,7 +22,8 @@ class Operation(torch.autograd.Function):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         # PyTorch binds arguments to the signature at every call, which takes longer than small kernels
-        cls.forward.__signature__ = _AsGiven()  # type: ignore[attr-defined]
+        parameters = inspect.signature(cls.forward).parameters.values()  # torch.compile counts them
+        cls.forward.__signature__ = _AsGiven(list(parameters))  # type: ignore[attr-defined]
 
 
 class _AsGiven(inspect.Signature):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -38,9 +38,9 @@ class Ranks:
         """How many batches of the settings' size all processes compute together."""
         return self.world
 
-    def validation_share(self, sets: list[list[Batch]]) -> list[list[Batch]] | None:
+    def validation_share(self, draw: Callable[[], list[list[Batch]]]) -> list[list[Batch]] | None:
         """What this process validates on, of several tasks. Those of torchrun leave it all to the first."""
-        return sets if self.first else None
+        return draw() if self.first else None
 
     def gathered(self, value: Any) -> list[Any]:
         """What all processes give that take shares of the validation, in their order."""
@@ -79,7 +79,7 @@ class Ranks:
         """Replace every gradient by its sum over all processes; returns that of the losses, and all gradients.
 
         What no process has a gradient of has none afterwards, on a CPU; a GPU would be waited for, and has zeros there.
-        Several processes return one long gradient, of which those of the parameters are parts.
+        Several processes return one long gradient, of which those of the parameters (of one type) are parts.
         """
         parameters = list(parameters)
         if self.world == 1:
@@ -90,7 +90,9 @@ class Ranks:
         *gradients, known, loss = summed.split([*(part.numel() for part in parts), len(parts), 1])
         counts = known.tolist() if known.device.type == "cpu" else [1.0] * len(parts)
         for parameter, gradient, count in zip(parameters, gradients, counts, strict=True):
-            parameter.grad = gradient.view_as(parameter) if count else None
+            parameter.grad = gradient.view_as(parameter).to(parameter.dtype) if count else None
+        if any(parameter.dtype != summed.dtype for parameter in parameters):
+            return loss, [parameter.grad for parameter in parameters if parameter.grad is not None]
         return loss, [summed[: -len(parts) - 1]]
 
     @contextlib.contextmanager

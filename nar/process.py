@@ -58,7 +58,7 @@ class Notes:
 class Step:
     """What a processor sees at one step: encoded features and the neighbourhood that holds the edges."""
 
-    nodes: Tensor  # [B, N, F]
+    nodes: Tensor  # [B, N, F]; not to be changed in place
     graph: Tensor  # [B, F]
     hood: Neighbourhood
     notes: Notes = dataclasses.field(default_factory=Notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from collections.abc import Iterable
@@ -94,17 +95,19 @@ class Run:
     @functools.cached_property
     def validation(self) -> list[list[Batch]] | None:
         """This process's share of the validation graphs of every task."""
-        sets = self.ranks.validation_share([validation_set(task.algorithm, self.config) for task in self.tasks])
+        sets = self.ranks.validation_share(lambda: [validation_set(t.algorithm, self.config) for t in self.tasks])
         return None if sets is None else [[batch.to(self.on) for batch in batches] for batches in sets]
 
     def score_validation(self) -> list[Score] | None:
-        """The scores of every task on this process's share; None where it has none."""
+        """The scores of every task on this process's share, without hints; None where it has none."""
+        self.ranks.start_equal(self.reasoner.buffers())  # statistics over shares, which differ: those that are saved
         if self.validation is None:
             return None
-        return [
+        found = [
             evaluate(self.reasoner, task.algorithm, batches=batches, loss=True, validity=False)
             for task, batches in zip(self.tasks, self.validation, strict=True)
         ]
+        return [dataclasses.replace(score, hints={}, live=[], first_errors=None) for score in found]
 
     def validate(self, shares: Iterable[list[Score] | None], mean_loss: float, facts: dict[str, Any]) -> None:
         """Write the metrics, with the scores of all shares, and keep the parameters if they are the best so far."""

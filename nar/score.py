@@ -75,13 +75,21 @@ def pooled(parts: Sequence[Score]) -> Score:
         for name, found in part.outputs.items():
             add(outputs, name, found)
         for name, tallies in part.hints.items():
-            along = hints.setdefault(name, [])
-            along[:] = [a + b if a and b else a or b for a, b in itertools.zip_longest(along, tallies)]
-    taken = [[sum(steps > s for steps in part.taken) for s in range(max(part.taken, default=0))] for part in parts]
+            pooled_so_far = hints.setdefault(name, [])
+            pooled_so_far[:] = [a + b if a and b else a or b for a, b in itertools.zip_longest(pooled_so_far, tallies)]
 
-    def mean(name: str, s: int) -> float:
-        here = [(part.measures[name][s], n[s]) for part, n in zip(parts, taken, strict=True) if s < len(n)]
-        return sum(value * count for value, count in here) / sum(count for _, count in here)
+    def along(name: str) -> list[float]:
+        """A measure, weighed by the graphs that take the step; a step may have several (message_passing_steps)."""
+        sums: list[list[float]] = []
+        for part in parts:
+            values = part.measures.get(name, [])
+            each = max(1, len(values) // max(part.taken, default=1))
+            for s, value in enumerate(values):
+                count = sum(steps > s // each for steps in part.taken)
+                if s == len(sums):
+                    sums.append([0.0, 0.0])
+                sums[s] = [sums[s][0] + value * count, sums[s][1] + count]
+        return [total / max(1, count) for total, count in sums]
 
     return Score(
         outputs=outputs,
@@ -93,7 +101,7 @@ def pooled(parts: Sequence[Score]) -> Score:
         lengths=[length for part in parts for length in part.lengths],
         taken=[steps for part in parts for steps in part.taken],
         live=[sum(counts) for counts in itertools.zip_longest(*(part.live for part in parts), fillvalue=0)],
-        measures={name: [mean(name, s) for s in range(max(map(len, taken)))] for name in parts[0].measures},
+        measures={name: along(name) for name in dict.fromkeys(name for part in parts for name in part.measures)},
         seconds=sum(part.seconds for part in parts),
         first_errors=None,
         peak_memory=None,

@@ -115,10 +115,10 @@ def test_validation_is_shared_where_everyone_gets_a_graph():
         collate([algorithm.run(**algorithm.sample(rng, 5)) for _ in range(count)], algorithm) for count in (7, 2)
     )
     places = [crew.First(rank, 3) for rank in range(3)]
-    shares = [place.validation_share([[large], [large]]) for place in places]
+    shares = [place.validation_share(lambda: [[large], [large]]) for place in places]
     assert sorted(b for share in shares for b in share[0][0].order) == sorted(large.order)
     assert all(share[1][0].whole is large for share in shares)
-    assert [place.validation_share([[large], [small]]) for place in places] == [[[large], [small]], None, None]
+    assert [place.validation_share(lambda: [[large], [small]]) for place in places] == [[[large], [small]], None, None]
 
 
 def test_a_run_is_that_of_one_process(tmp_path, worth_it, capsys):

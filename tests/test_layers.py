@@ -14,6 +14,7 @@ from nar import layers
 from nar.layers import Factored, built, columns_from, linear, stacked, stacks_kept
 from nar.neighbourhood import Alone
 from nar.process import Step
+from nar.units import straight_through
 
 X = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
 
@@ -154,3 +155,21 @@ def test_a_step_whose_nodes_were_replaced_does_not_know_how_they_were_made():
     assert isinstance(unbuilt, Factored) and torch.equal(built(unbuilt), torch.cat([x.features, state], -1))
     step.nodes = step.nodes + 1
     assert torch.equal(step.beside(state), torch.cat([x.features + 1, state], -1))
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+def test_the_compiler_sees_through(gradients):
+    """Maps of [x | H], and autograd functions of nar's own, without a break."""
+    pair = torch.nn.ModuleList([linear(6, 3), linear(6, 2)])
+
+    def forward(step, state):
+        one, other = stacked(pair, step.beside(state))
+        return straight_through(one.round(), one), other
+
+    channels, weight, bias, state = (torch.randn(size) for size in ((2, 3, 2), (2, 4), (4,), (2, 3, 2)))
+    x = Factored(channels, weight, bias)
+    step = Step(x.features, state, Alone.__new__(Alone), factored=x)  # made outside, as in a rollout
+    with torch.set_grad_enabled(gradients), stacks_kept():
+        found = torch.compile(forward, backend="aot_eager", fullgraph=True)(step, state)
+    for one, other in zip(found, forward(step, state), strict=True):
+        torch.testing.assert_close(one, other)

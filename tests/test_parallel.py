@@ -96,12 +96,20 @@ def test_the_losses_of_halting_add_up(halting):
         torch.testing.assert_close(found[0][name] + found[1][name], value, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "processor"), [("bfs", "g_forgetnet"), ("dfs", "mpnn"), ("quickselect", "mpnn")])
-def test_scores_of_shares_are_pooled(name, processor):
+@pytest.mark.parametrize(
+    ("name", "processor", "options"),
+    [
+        ("bfs", "g_forgetnet", {}),
+        ("bfs", "g_forgetnet", {"message_passing_steps": 2}),
+        ("dfs", "mpnn", {}),
+        ("quickselect", "mpnn", {}),
+    ],
+)
+def test_scores_of_shares_are_pooled(name, processor, options):
     """Two batches of different sizes; lengths differ, so that each step is one of other graphs."""
     algorithm, rng = datasets.get(name), np.random.RandomState(0)
     batches = [collate([algorithm.run(**algorithm.sample(rng, 6)) for _ in range(n)], algorithm) for n in (7, 3)]
-    model = Reasoner.build(name, processor, hidden=8)
+    model = Reasoner.build(name, processor, hidden=8, **options)
     whole = evaluate(model, algorithm, batches=batches, loss=True, validity=False)
     parts = [
         evaluate(model, algorithm, batches=[Ranks(rank, 3).share(b) for b in batches], loss=True, validity=False)
@@ -113,6 +121,7 @@ def test_scores_of_shares_are_pooled(name, processor):
     assert sorted(found.taken) == sorted(whole.taken) and sorted(found.lengths) == sorted(whole.lengths)
     assert found.measures.keys() == whole.measures.keys() and (name != "bfs" or found.measures["gate"])
     for measure, values in whole.measures.items():
+        assert len(values) == max(whole.taken) * options.get("message_passing_steps", 1)
         assert found.measures[measure] == pytest.approx(values, rel=1e-5)
     ours, theirs = found.to_dict(), whole.to_dict()
     for hint, values in theirs["hints"].items():
@@ -162,6 +171,21 @@ def test_what_nobody_has_a_gradient_of_gets_none():
     (every,) = gradients
     every *= 2  # clipping reaches the parameters
     assert known.grad.tolist() == [4.0, 6.0]
+
+
+def test_gradients_of_two_types():
+    """Each parameter's has its own, and clipping reaches them."""
+    one, other = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
+    one.grad, other.grad = torch.tensor([1.0, 2.0]), torch.tensor([2.0], dtype=torch.float64)
+
+    class Twice(Ranks):
+        def sum(self, values):
+            return 2 * values
+
+    _, gradients = Twice(0, 2).sum_gradients([one, other], torch.tensor(0.0))
+    assert one.grad.tolist() == [2.0, 4.0] and other.grad.tolist() == [4.0] and other.grad.dtype == torch.float64
+    clip(gradients, 3.0)
+    assert one.grad.tolist() == pytest.approx([1.0, 2.0]) and other.grad.item() == pytest.approx(2.0)
 
 
 def test_clipping():
