@@ -99,7 +99,7 @@ class Run:
         return None if sets is None else [[batch.to(self.on) for batch in batches] for batches in sets]
 
     def score_validation(self) -> list[Score] | None:
-        """The scores of every task on this process's share, without hints; None where it has none."""
+        """The scores of every task on this process's share; None where it has none."""
         self.ranks.start_equal(self.reasoner.buffers())  # statistics over shares, which differ: those that are saved
         if self.validation is None:
             return None
@@ -107,6 +107,9 @@ class Run:
             evaluate(self.reasoner, task.algorithm, batches=batches, loss=True, validity=False)
             for task, batches in zip(self.tasks, self.validation, strict=True)
         ]
+        if self.ranks.world == 1:
+            return found
+        # those of hints, which are many, need not travel
         return [dataclasses.replace(score, hints={}, live=[], first_errors=None) for score in found]
 
     def validate(self, shares: Iterable[list[Score] | None], mean_loss: float, facts: dict[str, Any]) -> None:
