@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from nar.loss import losses, total_loss
 from nar.parallel import Ranks
 from nar.probe_loss import entries_each
 from nar.reasoner import Reasoner
+from nar.run import Run
 from nar.runs import Runs
 from nar.score import pooled
 from nar.spec import Location, Probe, Stage, Type
@@ -171,6 +173,19 @@ def test_what_nobody_has_a_gradient_of_gets_none():
     (every,) = gradients
     every *= 2  # clipping reaches the parameters
     assert known.grad.tolist() == [4.0, 6.0]
+
+
+def test_what_is_validated_has_the_statistics_that_are_saved():
+    """Those of the first process; the others' are of other shares."""
+    layer = torch.nn.BatchNorm1d(2)
+
+    class Second(Ranks):
+        def sum(self, values):
+            return values + 3.0  # what the first process hands in
+
+    stub = types.SimpleNamespace(ranks=Second(1, 2), reasoner=layer, validation=None)
+    assert Run.score_validation(stub) is None
+    assert layer.running_mean.tolist() == [3.0, 3.0] and layer.running_var.tolist() == [3.0, 3.0]
 
 
 def test_gradients_of_two_types():
