@@ -48,11 +48,11 @@ def test_recomputing_changes_no_number(name, processor, options):
             torch.testing.assert_close(others[parameter], gradient, rtol=1e-9, atol=1e-12)
 
 
-def kept(recompute):
+def kept(recompute, name="insertion_sort", graphs=4):
     """Bytes that the graph of one training step holds."""
-    batch = draw(datasets.get("insertion_sort"), 12, 4, seed=(2,), random_pos=True)
+    batch = draw(datasets.get(name), 12, graphs, seed=(2,), random_pos=True)
     torch.manual_seed(0)
-    reasoner = Reasoner.build("insertion_sort", "triplet_gmpnn", hidden=32).train()
+    reasoner = Reasoner.build(name, "triplet_gmpnn", hidden=32).train()
     storages = {}
 
     def count(tensor):
@@ -70,6 +70,8 @@ def test_recomputing_keeps_much_less_and_the_estimate_is_near_what_is_kept():
     fast, estimate = kept(False)
     small, _ = kept(True)
     assert small < fast / 3
+    assert fast / 2 < estimate < 2 * fast
+    fast, estimate = kept(False, "bfs", 24)  # many graphs, few steps
     assert fast / 2 < estimate < 2 * fast
 
 
