@@ -40,7 +40,7 @@ EVALUATED_STEPS = 3  # message steps of a test batch that are measured on a CPU
 
 
 def drawn_batch(algorithm, nodes, batch, rng, *, training=True):
-    from nar.batch import collate
+    from nar.model.batch import collate
 
     params = algorithm.train_params if training else {}
     traces = [algorithm.run(**algorithm.sample(rng, nodes, **params)) for _ in range(batch)]
@@ -77,9 +77,9 @@ def slice_of_training(learner, algorithm, nodes, task, on, rng):
 
 def evaluation_seconds(reasoner, algorithm, on):
     """Of the canonical test set, outputs decided, scoring included on CUDA."""
-    from nar import evaluate
-    from nar.batch import collate
     from nar.datasets import canonical
+    from nar.evaluation import evaluate
+    from nar.model.batch import collate
 
     traces, _ = canonical.canonical("clrs30-v1", "test", algorithm)
     if on.type == "cuda":
@@ -97,7 +97,8 @@ def measure(task):
     import numpy as np
     import torch
 
-    from nar import datasets, protocol
+    from nar import datasets
+    from nar.evaluation import protocol
 
     algorithm, rng = datasets.get(task["algo"]), np.random.RandomState(0)
     learner, chosen = measuring.learner(

@@ -18,12 +18,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from nar import figures, report
-from nar.comparability import unusual
 from nar.config import FREE, Config
-from nar.protocol import TEST_SIZES
-from nar.published import ibarz2022
-from nar.results import read
+from nar.evaluation.protocol import TEST_SIZES
+from nar.reports import figures, report
+from nar.results.comparability import unusual
+from nar.results.published import ibarz2022
+from nar.results.schema import read
 
 ROOT = Path(__file__).resolve().parents[1] / "results"
 LOCAL = FREE - {"steps"}  # settings that say where a run was made, not what it was

@@ -10,7 +10,7 @@ Printed and written to benchmarks/faithfulness.json, which keeps the parts that 
   the canonical test set of 64 nodes and on 256 nodes. `grid` rounds weights to multiples of 2^-16, whose sums float32
   holds exactly; `drawn` are the sampler's own, which float32 rounds before the reasoner sees them.
 - audits: the first size at which float32 and bfloat16 answers leave float64's, and weights times 0.001 to 1000.
-- faithfulness: nar/faithfulness_report.py over the runs.
+- faithfulness: nar/analysis/faithfulness/report.py over the runs.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ import time
 import numpy as np
 import torch
 
-from nar import checkpoint, datasets, faithfulness_report, references
-from nar.batch import collate
+from nar import datasets
+from nar.analysis.faithfulness import report
+from nar.analysis.references import compiled
+from nar.analysis.references.audit import pointers_valid, precision, scales
 from nar.config import Config
 from nar.datasets import canonical
-from nar.evaluate import TEST_SEED, evaluate
-from nar.reference_audit import pointers_valid, precision, scales
-from nar.run_directory import provenance
+from nar.evaluation.evaluate import TEST_SEED, evaluate
+from nar.model import checkpoint
+from nar.model.batch import collate
+from nar.results.run_directory import provenance
 
 FILE = pathlib.Path(__file__).with_suffix(".json")
 BETA = 1e4
@@ -59,7 +62,7 @@ def on_references(sizes, samples, names):
                         rows.append(on_pairs(size, samples, weights, beta))
                         print(json.dumps(rows[-1]), flush=True)
                         continue
-                    reasoner = references.compiled(name, beta=beta)
+                    reasoner = compiled.compiled(name, beta=beta)
                     began = time.perf_counter()
                     score = evaluate(reasoner, algorithm, graphs(algorithm, size, samples, weights))
                     seconds = time.perf_counter() - began
@@ -88,7 +91,7 @@ def on_pairs(size, samples, weights, beta):
     Its pointers are compared where the processor keeps them; the output Pi and the other hints go through the decoders
     as ever. (Encoders average Pi_h away, and the reference's give it no weight.)
     """
-    algorithm, reasoner = datasets.get("floyd_warshall"), references.compiled("floyd_warshall", beta=beta)
+    algorithm, reasoner = datasets.get("floyd_warshall"), compiled.compiled("floyd_warshall", beta=beta)
     encoder, decoder = reasoner.coders("floyd_warshall")
     for coder in (encoder, decoder):
         del coder.probes["Pi_h"]
@@ -122,7 +125,7 @@ def on_pairs(size, samples, weights, beta):
 def audits(names):
     found = {}
     for name in names:
-        algorithm, reasoner = datasets.get(name), references.compiled(name)
+        algorithm, reasoner = datasets.get(name), compiled.compiled(name)
         sizes = (4, 8, 16, 32, 64) if name == "floyd_warshall" else (4, 8, 16, 32, 64, 128)
         found[name] = {"precision": precision(reasoner, algorithm, sizes=sizes)}
         if "scale" in algorithm.params:
@@ -133,7 +136,7 @@ def audits(names):
 
 def trained(names, seeds, folder):
     """Small runs, 300 steps of hidden size 32: enough to differ, minutes on one core."""
-    from nar.train import train
+    from nar.training.loop import train
 
     runs = []
     for name in names:
@@ -150,7 +153,7 @@ def main():
     parser.add_argument("--runs", nargs="*", default=[], help="run directories to measure")
     parser.add_argument("--train", nargs="*", default=[], help="algorithms to train small runs of")
     parser.add_argument("--seeds", type=int, default=5, help="small runs of each")
-    parser.add_argument("--names", nargs="*", default=references.names(), help="references")
+    parser.add_argument("--names", nargs="*", default=compiled.names(), help="references")
     parser.add_argument("--sizes", type=int, nargs="*", default=[64, 256], help="sizes of the references' graphs")
     parser.add_argument("--samples", type=int, default=32, help="graphs of each size")
     parser.add_argument("--size", type=int, default=64, help="nodes on which runs are measured")
@@ -161,9 +164,9 @@ def main():
     if options.runs or options.train:
         with tempfile.TemporaryDirectory() as folder:
             runs = [*options.runs, *trained(options.train, options.seeds, folder)]
-            found = faithfulness_report.compare(runs, size=options.size, samples=options.samples)
+            found = report.compare(runs, size=options.size, samples=options.samples)
         result["faithfulness"] = found
-        print(faithfulness_report.text(found))
+        print(report.text(found))
     else:
         rows = on_references(options.sizes, options.samples, options.names)
         again = {(row["algorithm"], row["nodes"]) for row in rows}

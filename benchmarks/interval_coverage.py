@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from nar.statistics import interval
+from nar.results.statistics import interval
 
 TRIALS, RESAMPLES = 3000, 999
 SEEDS = (3, 4, 5, 6, 8, 10)

@@ -28,18 +28,18 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def learner(algorithm, processor, hidden, *, seeds=(42,), device="cpu", threads=1):
-    """What `nar train` would train these seeds with (see nar/learner.py), and what was chosen for the device.
+    """What `nar train` would train these seeds with (see nar/training/learner.py), and what was chosen for the device.
 
     Where they cannot be stacked, the first of them, trained alone; the record then says why.
     """
     import numpy as np
 
     from nar import device as devices
-    from nar.batch import collate
     from nar.config import Config
-    from nar.learner import Alone, Stacked, why_not_stackable
-    from nar.reasoner import Reasoner
-    from nar.recorded import Recorded
+    from nar.model.batch import collate
+    from nar.model.reasoner import Reasoner
+    from nar.training.cuda_graphs import Recorded
+    from nar.training.learner import Alone, Stacked, why_not_stackable
 
     on = devices.choose(device)
     chosen = devices.prepare(on, threads)
@@ -67,7 +67,7 @@ def predictor(reasoner):
     """The decided outputs of a batch that is on the device, as in evaluation, into whose mode the reasoner is put."""
     import torch
 
-    from nar.values import hard
+    from nar.model.postprocess import hard
 
     on = next(reasoner.parameters()).device
     reasoner.eval()
@@ -88,7 +88,7 @@ def shortened(batch, steps):
 
     Answers are those of the whole trajectory and mean nothing any more; what a step costs is the same.
     """
-    from nar.runs import Runs
+    from nar.traces.run_length import Runs
 
     def cut(hint):
         return Runs(hint.values, hint.index[: lengths[0]]) if isinstance(hint, Runs) else hint[: lengths[0]]
@@ -179,7 +179,7 @@ def versions():
     import numpy as np
     import torch
 
-    from nar.run_directory import provenance
+    from nar.results.run_directory import provenance
 
     made = provenance(torch.device("cpu"))
     return {

@@ -7,9 +7,9 @@ Each processor runs in a process of its own, on one thread, with a limit on memo
 the graph's edges being about a third of all pairs. A *step* is one forward pass and readout without gradients, as in
 evaluation; a *training step* the same with gradients, forward and backward. Times are medians of CPU seconds; memory is
 what the process held at most beyond what it held before, model and inputs included. The exponent k of N^k is fitted to
-the CPU times of a step from 64 to 256 nodes, and beside it stands the one counted from operations (nar/dry_run.py),
-which lower terms and caches cannot disturb. Written to benchmarks/processors.json after every processor, and as a table
-to benchmarks/processors.md.
+the CPU times of a step from 64 to 256 nodes, and beside it stands the one counted from operations
+(nar/analysis/contract/dry_run.py), which lower terms and caches cannot disturb. Written to benchmarks/processors.json
+after every processor, and as a table to benchmarks/processors.md.
 """
 
 from __future__ import annotations
@@ -61,19 +61,20 @@ def worker(name, sizes, limit_gb):
     """Measures one processor and prints a line of JSON per size."""
     import torch
 
-    from nar import check_cost, dry_run, processors, trial
+    from nar import processors
+    from nar.analysis.contract import cost, dry_run, fixture
 
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_DATA, (int(limit_gb * 2**30), resource.RLIM_INFINITY))
     torch.manual_seed(0)
     processor = processors.build(name, HIDDEN)
     try:
-        counted = dry_run.exponent(processors.build(name, 16), check_cost.COST_FROM[0])
+        counted = dry_run.exponent(processors.build(name, 16), cost.COST_FROM[0])
     except Exception:  # its work depends on the data
         counted = None
     about = {"parameters": sum(p.numel() for p in processor.parameters()), "cost": processor.cost, "counted": counted}
     print(json.dumps(about), flush=True)
-    small = trial.steps(processor, [trial.inputs(graphs=1, nodes=2, features=HIDDEN, dtype=torch.float32)]).seen()
+    small = fixture.steps(processor, [fixture.inputs(graphs=1, nodes=2, features=HIDDEN, dtype=torch.float32)]).seen()
     if any(t.requires_grad for t in small):  # kernels are loaded before memory is measured
         torch.stack([t.sum() for t in small if t.requires_grad]).sum().backward()
     for nodes in sizes:
@@ -81,10 +82,10 @@ def worker(name, sizes, limit_gb):
         try:
             forget_peak()
             before = peak_mb()
-            x = trial.inputs(graphs=1, nodes=nodes, features=HIDDEN, dtype=torch.float32)
+            x = fixture.inputs(graphs=1, nodes=nodes, features=HIDDEN, dtype=torch.float32)
 
             def forward(x=x):
-                return trial.steps(processor, [x])
+                return fixture.steps(processor, [x])
 
             processor.eval()
             with torch.no_grad():
@@ -198,7 +199,7 @@ def main():
     import torch
 
     from nar import processors
-    from nar.run_directory import provenance
+    from nar.results.run_directory import provenance
 
     names = options.names or processors.names()
     for name in names:

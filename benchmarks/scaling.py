@@ -45,7 +45,7 @@ def measure(task):
     import torch
 
     from nar import datasets
-    from nar.batch import collate
+    from nar.model.batch import collate
 
     if task["memory_gib"] and task["device"] == "cpu":
         resource.setrlimit(resource.RLIMIT_DATA, (int(task["memory_gib"] * 2**30), resource.RLIM_INFINITY))

@@ -33,9 +33,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from nar.aggregators import Aggregator, MaxAggregator, MeanAggregator, SumAggregator
-from nar.monoid import LCMAggregator
-from nar.recurrent import GRUAggregator
+from nar.nn.aggregators import Aggregator, MaxAggregator, MeanAggregator, SumAggregator
+from nar.nn.monoid import LCMAggregator
+from nar.nn.recurrent import GRUAggregator
 
 BITS = 8
 SIZES = (16, 32, 64, 128)  # of the test; training has 2 to 16

@@ -27,11 +27,12 @@ OUTPUT = ROOT / "results" / "short_runs.json"
 
 def short_run(name: str, seed: int, steps: int, samples: int, more: dict[str, Any]) -> dict[str, Any]:
     """Scores at 64 nodes, trained and untrained, or the reason why there are none."""
-    from nar import datasets, protocol
+    from nar import datasets
     from nar.config import Config
-    from nar.evaluate import evaluate, test_set
-    from nar.reasoner import Reasoner
-    from nar.train import train
+    from nar.evaluation import protocol
+    from nar.evaluation.evaluate import evaluate, test_set
+    from nar.model.reasoner import Reasoner
+    from nar.training.loop import train
 
     with tempfile.TemporaryDirectory() as folder:
         config = Config(

@@ -120,7 +120,7 @@ def scc_batch_bytes():
     import numpy as np
 
     import nar.datasets
-    from nar.batch import collate
+    from nar.model.batch import collate
 
     algorithm, rng = nar.datasets.get("strongly_connected_components"), np.random.RandomState(0)
     traces = [algorithm.run(**algorithm.sample(rng, 64)) for _ in range(BATCH)]

@@ -51,7 +51,7 @@ def measure_ours(task):
     import torch
 
     from nar import datasets
-    from nar.batch import collate
+    from nar.model.batch import collate
 
     algorithm = datasets.get(task["algo"])
     count = WARM_UP + task["steps"]

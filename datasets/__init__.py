@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 if __name__ != "nar.datasets":
     raise ImportError(f"this folder is imported as nar.datasets, not as {__name__}; install nar with: pip install -e .")
 
-from nar.names import addressed, suggest
+from nar.lookup import addressed, suggest
 
 if TYPE_CHECKING:
-    from nar.algorithm import Algorithm
+    from nar.traces.algorithm import Algorithm
 
 # name -> module:attribute, loaded on demand
 TABLE = {
@@ -71,7 +71,7 @@ def get(name: str) -> Algorithm:
 
     Your own is named by its address, so that runs and checkpoints find it again.
     """
-    from nar.algorithm import Algorithm
+    from nar.traces.algorithm import Algorithm
 
     if name in TABLE:
         return addressed("algorithm", TABLE[name], "")

@@ -13,11 +13,11 @@ import operator
 import numba
 import numpy as np
 
-from nar import graphs
-from nar.algorithm import Algorithm
-from nar.arrays import numbers
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import graphs
+from nar.traces.inputs.arrays import numbers
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = (
     "F. Groetschla, J. Mathys, C. Raun, R. Wattenhofer. GraphFSA: A Finite State Automaton Framework for Algorithmic "

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nar import graphs
-from nar.algorithm import Algorithm
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import graphs
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "E. F. Moore. The shortest path through a maze. Symposium on the Theory of Switching, 1959. CLRS 22.2"
 

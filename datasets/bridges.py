@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from nar import graphs
-from nar.algorithm import Algorithm
 from nar.datasets.dfs import DISCOVER, DONE, FINISH, OTHER_EDGE, ROOT, TREE_EDGE, WHITE, advance
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import graphs
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "R. E. Tarjan. A note on finding the bridges of a graph. Inf. Process. Letters 2(6), 1974. CLRS problem 22-2"
 

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from nar.algorithm import Algorithm
 from nar.datasets import get
-from nar.names import suggest
-from nar.trace import Trace
+from nar.lookup import suggest
+from nar.traces.algorithm import Algorithm
+from nar.traces.trace import Trace
 
 
 @dataclasses.dataclass(frozen=True)

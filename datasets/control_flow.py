@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nar.record import compiled
+from nar.traces.record import compiled
 
 IF, ELSE, WHILE, DO = 0, 1, 2, 3  # constructs that blocks stand in; ELSE replaces its IF
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from nar import graphs
-from nar.algorithm import Algorithm
 from nar.datasets.dfs import BLACK, DISCOVER, DONE, FINISH, GREY, OTHER_EDGE, ROOT, TREE_EDGE, advance
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import graphs
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "CLRS 24.2 (Introduction to Algorithms, 3rd edition, 2009)"
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from nar import graphs
-from nar.algorithm import Algorithm
 from nar.datasets import control_flow
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import graphs
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = (
     "F. E. Allen, J. Cocke. Graph theoretic constructs for program control flow analysis. IBM Research Report RC 3923, "

@@ -3,11 +3,11 @@
 import numba
 import numpy as np
 
-from nar import arrays
-from nar.algorithm import Algorithm
 from nar.datasets.find_maximum_subarray_kadane import is_valid, oracle, prepare, sample
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import arrays
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "CLRS 4.1 (Introduction to Algorithms, 3rd edition, 2009)"
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nar import arrays
-from nar.algorithm import Algorithm
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import arrays
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "J. Bentley, Programming Pearls: Algorithm Design Techniques, CACM 27(9), 1984 (J. B. Kadane's algorithm)"
 

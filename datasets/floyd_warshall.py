@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nar import graphs
-from nar.algorithm import Algorithm
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import graphs
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "R. W. Floyd. Algorithm 97: Shortest path. Communications of the ACM 5(6), 1962. CLRS 25.2"
 

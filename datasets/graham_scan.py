@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nar import points
-from nar.algorithm import Algorithm
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import geometry
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "R. Graham. An efficient algorithm for determining the convex hull. Inf. Proc. Letters 1(4), 1972. CLRS 33.3"
 
@@ -27,8 +27,8 @@ SPEC = Spec(
 
 
 def prepare(xs, ys):
-    xs, ys = points.check_points(xs, ys)
-    return (xs, ys, points.angles(xs, ys)), points.probes(xs, ys)
+    xs, ys = geometry.check_points(xs, ys)
+    return (xs, ys, geometry.angles(xs, ys)), geometry.probes(xs, ys)
 
 
 @compiled
@@ -39,7 +39,7 @@ def graham_scan(trace, xs, ys, angles):
     stack_prev = np.arange(n)  # what is on the stack, from the top down; the lowest point and all others: themselves
     record(trace, 0, atans, in_hull, stack_prev, 0, 0, 0)
 
-    best = points.lowest(xs, ys)
+    best = geometry.lowest(xs, ys)
     in_hull[best] = 1
     top = best
     record(trace, best, atans, in_hull, stack_prev, top, best, 1)
@@ -56,7 +56,7 @@ def graham_scan(trace, xs, ys, angles):
         i = order[step]
         # Nothing is taken back for the second and third point. The lowest point stays: where all points so far are on
         # one line with it, dm-clrs would take it back for ever.
-        while step >= 3 and top != best and points.cross(xs, ys, stack_prev[top], top, i) <= 0:
+        while step >= 3 and top != best and geometry.cross(xs, ys, stack_prev[top], top, i) <= 0:
             removed = top
             top = stack_prev[top]
             stack_prev[removed] = removed
@@ -75,7 +75,7 @@ def graham_scan(trace, xs, ys, angles):
         if top == best:
             break
         top = stack_prev[top]
-    points.check_hull(xs, ys, hull[:size][::-1])
+    geometry.check_hull(xs, ys, hull[:size][::-1])
     return in_hull
 
 
@@ -86,9 +86,9 @@ algorithm = Algorithm(
     category="geometry",
     steps=graham_scan,
     prepare=prepare,
-    sampler=points.sample_disk,
+    sampler=geometry.sample_disk,
     bound=lambda n: 2 * n + 1,  # every point is pushed once and taken back at most once
-    oracle=points.hull_oracle,
-    validity=points.is_hull,
-    recover=points.recover,
+    oracle=geometry.hull_oracle,
+    validity=geometry.is_hull,
+    recover=geometry.recover,
 )

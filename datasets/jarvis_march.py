@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nar import arrays, points
-from nar.algorithm import Algorithm
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import arrays, geometry
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "R. Jarvis. On the identification of the convex hull. Information Processing Letters 2(1), 1973. CLRS 33.3"
 
@@ -27,8 +27,8 @@ SPEC = Spec(
 
 
 def prepare(xs, ys):
-    xs, ys = points.check_points(xs, ys)
-    return (xs, ys), points.probes(xs, ys)
+    xs, ys = geometry.check_points(xs, ys)
+    return (xs, ys), geometry.probes(xs, ys)
 
 
 @compiled
@@ -38,7 +38,7 @@ def jarvis_march(trace, xs, ys):
     in_hull = np.zeros(n, np.int8)
     record(trace, pred, in_hull, 0, 0, 0, 0, 0)
 
-    best = points.lowest(xs, ys)
+    best = geometry.lowest(xs, ys)
     in_hull[best] = 1
     last_point, endpoint = best, 0
     record(trace, pred, in_hull, best, last_point, endpoint, 0, 1)
@@ -50,7 +50,7 @@ def jarvis_march(trace, xs, ys):
         size += 1
         for i in range(n):
             if endpoint == last_point or (
-                i != last_point and i != endpoint and points.cross(xs, ys, last_point, endpoint, i) <= 0
+                i != last_point and i != endpoint and geometry.cross(xs, ys, last_point, endpoint, i) <= 0
             ):
                 endpoint = i
             record(trace, pred, in_hull, best, last_point, endpoint, i, 1)
@@ -61,7 +61,7 @@ def jarvis_march(trace, xs, ys):
         record(trace, pred, in_hull, best, last_point, endpoint, 0, 1)
     if endpoint != best:
         raise ValueError("xs and ys must have no points twice or on a line where this algorithm gets lost")
-    points.check_hull(xs, ys, hull[:size])
+    geometry.check_hull(xs, ys, hull[:size])
     return in_hull
 
 
@@ -72,10 +72,10 @@ algorithm = Algorithm(
     category="geometry",
     steps=jarvis_march,
     prepare=prepare,
-    sampler=points.sample_disk,
+    sampler=geometry.sample_disk,
     bound=lambda n: n * n + n + 1,
-    oracle=points.hull_oracle,
-    validity=points.is_hull,
-    recover=points.recover,
+    oracle=geometry.hull_oracle,
+    validity=geometry.is_hull,
+    recover=geometry.recover,
     pred_as_input=True,
 )

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nar import strings
-from nar.algorithm import Algorithm
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import strings
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "D. Knuth, J. Morris, V. Pratt. Fast pattern matching in strings. SIAM J. Comput. 6(2), 1977. CLRS 32.4"
 

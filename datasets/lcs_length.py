@@ -4,10 +4,10 @@ import bisect
 
 import numpy as np
 
-from nar import strings
-from nar.algorithm import Algorithm
-from nar.record import compiled, record
-from nar.spec import IGNORED, Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import strings
+from nar.traces.record import compiled, record
+from nar.traces.spec import IGNORED, Spec
 
 CITATION = "CLRS 15.4 (Introduction to Algorithms, 3rd edition, 2009)"
 

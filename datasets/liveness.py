@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from nar import graphs
-from nar.algorithm import Algorithm
-from nar.arrays import numbers
 from nar.datasets import control_flow
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import graphs
+from nar.traces.inputs.arrays import numbers
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "A. V. Aho, M. S. Lam, R. Sethi, J. D. Ullman. Compilers, 2nd edition, 2006, 9.2.5"
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nar import arrays, graphs
-from nar.algorithm import Algorithm
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import arrays, graphs
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = (
     "M. Luby. A simple parallel algorithm for the maximal independent set problem. SIAM J. Comput. 15(4), 1986; "

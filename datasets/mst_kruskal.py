@@ -3,10 +3,10 @@
 import numba
 import numpy as np
 
-from nar import graphs
-from nar.algorithm import Algorithm
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import graphs
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "J. B. Kruskal. On the shortest spanning subtree of a graph. Proc. AMS 7(1), 1956. CLRS 23.2 and 21.3"
 

@@ -1,9 +1,9 @@
 """Naive string matching: try every shift of the pattern, one character after the other."""
 
-from nar import strings
-from nar.algorithm import Algorithm
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import strings
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "CLRS 32.1 (Introduction to Algorithms, 3rd edition, 2009)"
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from nar import arrays
-from nar.algorithm import Algorithm
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import arrays
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "A. V. Aho, J. E. Hopcroft, J. D. Ullman, 1974; CLRS 15.5 (Introduction to Algorithms, 3rd edition, 2009)"
 

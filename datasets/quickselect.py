@@ -3,10 +3,10 @@
 import numba
 import numpy as np
 
-from nar import arrays
-from nar.algorithm import Algorithm
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import arrays
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "C. A. R. Hoare, Algorithm 65: Find, 1961; CLRS 9.2 (Introduction to Algorithms, 3rd edition, 2009)"
 

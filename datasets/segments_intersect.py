@@ -4,10 +4,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from nar import points
-from nar.algorithm import Algorithm
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import geometry
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "CLRS 33.1 (Introduction to Algorithms, 3rd edition, 2009)"
 
@@ -28,10 +28,10 @@ SPEC = Spec(
 
 def prepare(xs, ys):
     """One segment joins points 0 and 1, the other 2 and 3."""
-    xs, ys = points.check_points(xs, ys)
+    xs, ys = geometry.check_points(xs, ys)
     if len(xs) != 4:
         raise ValueError(f"xs and ys must hold the four ends of two segments, got {len(xs)} points")
-    return (xs, ys), points.probes(xs, ys)
+    return (xs, ys), geometry.probes(xs, ys)
 
 
 @compiled
@@ -41,10 +41,10 @@ def segments_intersect(trace, xs, ys):
     record(trace, 0, 0, 0, direction, on_seg)
     for k in range(4):
         i, j = (2, 3) if k < 2 else (0, 1)
-        if not points.is_certain(xs, ys, i, j, k):
+        if not geometry.is_certain(xs, ys, i, j, k):
             raise ValueError("xs and ys must have no three points so nearly on a line that rounding decides")
         direction[k] = (xs[k] - xs[i]) * (ys[j] - ys[i]) - (xs[j] - xs[i]) * (ys[k] - ys[i])
-        on_seg[k] = points.on_segment(xs, ys, i, j, k)
+        on_seg[k] = geometry.on_segment(xs, ys, i, j, k)
         record(trace, i, j, k, direction, on_seg)
     side = np.sign(direction)
     if side[0] * side[1] < 0 and side[2] * side[3] < 0:
@@ -54,7 +54,7 @@ def segments_intersect(trace, xs, ys):
 
 def oracle(xs, ys):
     """Solve p + t r = q + u s with 0 <= t, u <= 1 in exact arithmetic."""
-    x, y = points.exact(xs), points.exact(ys)
+    x, y = geometry.exact(xs), geometry.exact(ys)
     r, s, qp = (x[1] - x[0], y[1] - y[0]), (x[3] - x[2], y[3] - y[2]), (x[2] - x[0], y[2] - y[0])
 
     def wedge(v, w):
@@ -83,11 +83,11 @@ algorithm = Algorithm(
     category="geometry",
     steps=segments_intersect,
     prepare=prepare,
-    sampler=points.sample_segments,
+    sampler=geometry.sample_segments,
     bound=lambda n: 5,
     oracle=oracle,
     validity=is_valid,
-    recover=points.recover,
+    recover=geometry.recover,
     fixed_nodes=4,
     num_samples_multiplier=64,
 )

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from nar import graphs
-from nar.algorithm import Algorithm
 from nar.datasets.dfs import DISCOVER, DONE, FINISH, ROOT, TREE_EDGE, WHITE, advance, reachable
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import graphs
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "A. V. Aho, J. E. Hopcroft, J. D. Ullman. The Design and Analysis of Computer Algorithms, 1974. CLRS 22.5"
 
@@ -36,7 +36,7 @@ other_families = graphs.sampler(directed=True)
 
 
 def sample(rng, n, k=4, p=(0.5,), eps=0.01, family="communities", options=None):
-    """A graph of `family` with its `options` (nar/families.py), or the reference's:
+    """A graph of `family` with its `options` (nar/traces/inputs/families.py), or the reference's:
 
     k communities (at most n) of equal size, random graphs of density p each, in a row; then every edge within one
     or from one to a later one is added or taken away with probability eps, so that no new cycle joins two."""

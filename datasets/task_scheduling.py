@@ -7,10 +7,10 @@ deadlines, but others may weigh more. With d = (2, 1) and w = (7, 5) both could 
 
 import numpy as np
 
-from nar import arrays
-from nar.algorithm import Algorithm
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import arrays
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "E. L. Lawler, 1985; after CLRS 16.5 (Introduction to Algorithms, 3rd edition, 2009)"
 

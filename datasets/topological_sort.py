@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from nar import graphs
-from nar.algorithm import Algorithm
 from nar.datasets.dfs import BLACK, DISCOVER, DONE, FINISH, GREY, OTHER_EDGE, ROOT, TREE_EDGE, WHITE, advance
-from nar.record import compiled, record
-from nar.spec import Spec
+from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import graphs
+from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 
 CITATION = "D. E. Knuth. The Art of Computer Programming 1: Fundamental Algorithms, 2nd edition, 1973. CLRS 22.4"
 

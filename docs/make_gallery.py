@@ -14,9 +14,10 @@ import torch
 from matplotlib.figure import Figure
 
 import nar
-from nar import comparison, drawing
-from nar.batch import draw
-from nar.loss import total_loss
+from nar.inference import comparison
+from nar.model.batch import draw
+from nar.model.objectives.losses import total_loss
+from nar.traces.drawing import figure
 
 HERE = Path(__file__).parent
 STEPS = 250  # of training, of 32 graphs with 4 to 16 nodes each
@@ -30,7 +31,7 @@ def main() -> None:
         algorithm = nar.datasets.get(name)
         trace = algorithm.run(**algorithm.sample(np.random.RandomState(seed), n, **params))
         whole = f"{name} on {trace.nodes} nodes, {trace.length} steps, drawn step by step"
-        parts.append(picture(folder / f"{name}.svg", drawing.figure(trace, panels), whole, about))
+        parts.append(picture(folder / f"{name}.svg", figure.figure(trace, panels), whole, about))
     parts += ["## A model beside its algorithm\n", MODEL]
     reasoner = trained("bellman_ford", STEPS)
     for name, about, graph in graphs():
@@ -105,7 +106,7 @@ def trained(name: str, steps: int) -> nar.Reasoner:
 
 def picture(path: Path, page: Figure, alternative: str, caption: str) -> str:
     """Writes the figure; returns what the page says about it."""
-    drawing.save(page, path)
+    figure.save(page, path)
     print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", file=sys.stderr)
     return f"![{alternative}](gallery/{path.name})\n\n{caption}\n"
 

@@ -49,14 +49,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nar import datasets, processors
-    from nar.algorithm import Algorithm
     from nar.config import Config
-    from nar.predict import load
-    from nar.prediction import Prediction
-    from nar.process import Processor, Readout, Step
-    from nar.reasoner import Reasoner
-    from nar.spec import Probe, Spec
-from nar.trace import Trace
+    from nar.inference.prediction import Prediction
+    from nar.inference.solver import load
+    from nar.model.reasoner import Reasoner
+    from nar.nn.processor import Processor, Readout, Step
+    from nar.traces.algorithm import Algorithm
+    from nar.traces.spec import Probe, Spec
+from nar.traces.trace import Trace
 
 __all__ = [
     "Algorithm", "Config", "Prediction", "Probe", "Processor", "Readout", "Reasoner", "Spec", "Step", "Trace",
@@ -64,17 +64,17 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "Algorithm": "nar.algorithm",
+    "Algorithm": "nar.traces.algorithm",
     "Config": "nar.config",
-    "Prediction": "nar.prediction",
-    "Probe": "nar.spec",
-    "Processor": "nar.process",
-    "Readout": "nar.process",
-    "Reasoner": "nar.reasoner",
-    "Spec": "nar.spec",
-    "Step": "nar.process",
-    "Trace": "nar.trace",
-    "load": "nar.predict",
+    "Prediction": "nar.inference.prediction",
+    "Probe": "nar.traces.spec",
+    "Processor": "nar.nn.processor",
+    "Readout": "nar.nn.processor",
+    "Reasoner": "nar.model.reasoner",
+    "Spec": "nar.traces.spec",
+    "Step": "nar.nn.processor",
+    "Trace": "nar.traces.trace",
+    "load": "nar.inference.solver",
 }
 
 try:

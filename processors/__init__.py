@@ -15,8 +15,8 @@ if __name__ != "nar.processors":
         f"this folder is imported as nar.processors, not as {__name__}; install nar with: pip install -e ."
     )
 
-from nar.names import addressed, suggest
-from nar.process import Processor
+from nar.lookup import addressed, suggest
+from nar.nn.processor import Processor
 
 TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "deepsets": ("nar.processors.deepsets:DeepSets", {}),

@@ -11,9 +11,9 @@ encoded nodes x, edges e and graph g, state s (at first zero) and z = [x | s]:
                    update     s'_v      = max(s_v, m_v)
 
 No network on the messages, no activation on the result, no gate, no LayerNorm: each would break what is claimed, in
-exact terms (nar/asynchrony.py measures it) that phi(s, m) = max(s, m) is an action of the monoid of messages, for both,
-and that psi maps a maximum of arguments to the maximum of their messages, for l3_tropical. It does so bit for bit, for
-rounding is monotone; so is the clipping.
+exact terms (nar/analysis/asynchrony.py measures it) that phi(s, m) = max(s, m) is an action of the monoid of messages,
+for both, and that psi maps a maximum of arguments to the maximum of their messages, for l3_tropical. It does so bit for
+bit, for rounding is monotone; so is the clipping.
 
 What the papers leave open, or what we could not read, is an option:
 
@@ -28,7 +28,7 @@ What the papers leave open, or what we could not read, is an option:
                          follow-up tried 0.001 to 10
 
 Not built: separate argument vectors beside states, and the sum aggregations of the follow-up.
-Not to be confused with: asynchronous *execution* (nar.asynchrony.asynchronous), for MPNN and PGN, too.
+Not to be confused with: asynchronous *execution* (nar.analysis.asynchrony.asynchronous), for MPNN and PGN, too.
 
 Declared: permutation equivariant, uses history. Cost per step: N^2 F (K + 1) for K edge channels; 4 N F^2 of products,
 or 2 N F^2 and N F^2 additions and comparisons.
@@ -41,11 +41,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nar import semiring
-from nar.asynchrony import multimorphism_gap, update_parts
-from nar.layers import linear, stacked
-from nar.neighbourhood import Neighbourhood
-from nar.process import Processor, Step
+from nar.analysis.asynchrony import multimorphism_gap, update_parts
+from nar.nn import semiring
+from nar.nn.layers import linear, stacked
+from nar.nn.neighbourhood import Neighbourhood
+from nar.nn.processor import Processor, Step
 
 
 class L2Max(Processor):

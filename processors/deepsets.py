@@ -7,7 +7,7 @@ the diagonal is computed, with the same result.
 
 from __future__ import annotations
 
-from nar.neighbourhood import Neighbourhood
+from nar.nn.neighbourhood import Neighbourhood
 from nar.processors.pgn import PGN
 
 

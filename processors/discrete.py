@@ -37,8 +37,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nar.layers import linear, stacked
-from nar.process import Processor, Readout, Step
+from nar.nn.layers import linear, stacked
+from nar.nn.processor import Processor, Readout, Step
 from nar.processors.transformer import unbiased
 
 

@@ -10,9 +10,9 @@ eps[u, v] standing for an affine function of the pair's encoded edge and state (
     PPGN    t[u, v]  =  that  +  mean over w of  P[u, w] * Q[w, v],     P, Q = two-layer networks of z_u, z_v, eps, g
     all     s'[u, v] =  LayerNorm(ReLU(O t[u, v]))
 
-V3's semiring (nar/semiring.py) is max_plus as in the paper; the sum over triples (w, u, v) is a matrix product over it,
-and nothing of size N^3 is built. V3 without recurrence is the triplet part of Triplet-GMPNN, number for number. V2 is
-the honest control of V3: the same without third nodes.
+V3's semiring (nar/nn/semiring.py) is max_plus as in the paper; the sum over triples (w, u, v) is a matrix product over
+it, and nothing of size N^3 is built. V3 without recurrence is the triplet part of Triplet-GMPNN, number for number. V2
+is the honest control of V3: the same without third nodes.
 
 Not to be confused with: triplet_mpnn (its edge state is rebuilt from nothing at every step, and without LayerNorm);
 the Relational Transformer and FloydNet (attention over pairs).
@@ -42,10 +42,10 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from nar import semiring
-from nar.layers import linear, stacked
-from nar.neighbourhood import Dense, Neighbourhood, Reduction
-from nar.process import Processor, Readout, Step
+from nar.nn import semiring
+from nar.nn.layers import linear, stacked
+from nar.nn.neighbourhood import Dense, Neighbourhood, Reduction
+from nar.nn.processor import Processor, Readout, Step
 from nar.processors.mpnn import MPNN
 from nar.processors.pgn import PGN, TRIPLET_FEATURES
 

@@ -37,8 +37,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nar.layers import linear
-from nar.process import Processor, Readout, Step
+from nar.nn.layers import linear
+from nar.nn.processor import Processor, Readout, Step
 from nar.processors.discrete import annealed, check_temperature, chosen
 
 GAIN = 30.0  # so many times faster than the network learns the table

@@ -40,9 +40,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nar.layers import linear
-from nar.neighbourhood import Reduction
-from nar.process import Processor, Readout, Step
+from nar.nn.layers import linear
+from nar.nn.neighbourhood import Reduction
+from nar.nn.processor import Processor, Readout, Step
 from nar.processors.mpnn import MPNN
 from nar.processors.pgn import TRIPLET_FEATURES
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from nar.layers import linear, stacked
-from nar.process import Processor, Step
+from nar.nn.layers import linear, stacked
+from nar.nn.processor import Processor, Step
 
 
 class GATv2(Processor):

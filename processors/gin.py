@@ -27,8 +27,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nar.layers import linear, stacked
-from nar.process import Processor, Step
+from nar.nn.layers import linear, stacked
+from nar.nn.processor import Processor, Step
 
 
 class GIN(Processor):

@@ -2,7 +2,8 @@
 
 Paper: Ong and Velickovic, Learnable Commutative Monoids for Graph Neural Networks, LoG 2022, arXiv 2212.08541.
 
-MPNN's equations (pgn.py) with the maximum replaced by a learned binary operator over a balanced tree (nar/monoid.py):
+MPNN's equations (pgn.py) with the maximum replaced by a learned binary operator over a balanced tree
+(nar/nn/monoid.py):
 
     aggregate  m_j = ((m[0 -> j] + m[1 -> j]) + (m[2 -> j] + m[3 -> j])) + ...      senders in the order of the nodes
                a + b = 1/2 (GRU(a, b) + GRU(b, a))
@@ -26,9 +27,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nar.monoid import LCMAggregator
-from nar.neighbourhood import Neighbourhood
-from nar.process import Step
+from nar.nn.monoid import LCMAggregator
+from nar.nn.neighbourhood import Neighbourhood
+from nar.nn.processor import Step
 from nar.processors.pgn import PGN, TRIPLET_FEATURES
 
 
@@ -54,7 +55,7 @@ class LCM(PGN):
         layer_norm: bool = True,
         mask_decoders: bool = False,
     ) -> None:
-        """`operator` to `random_order`: see nar.monoid.LCMAggregator; `gated` and those after it: see PGN."""
+        """`operator` to `random_order`: see nar.nn.monoid.LCMAggregator; `gated` and those after it: see PGN."""
         monoid = LCMAggregator(
             features,
             operator=operator,

@@ -41,8 +41,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nar.layers import linear
-from nar.process import Processor, Step
+from nar.nn.layers import linear
+from nar.nn.processor import Processor, Step
 
 
 class MemNet(Processor):

@@ -25,7 +25,8 @@ or a function of (inputs, outputs, edges), all widths, that makes it. A file wit
 
 Layers for graphs of the same kind only: not heterogeneous ones, nor those that need positions or types. What a layer
 breaks is yours to declare: `permutation_equivariant = False` for recurrent aggregations. PyTorch Geometric's own LSTM,
-GRU and LCM aggregations, and norms over the batch, also mix the graphs of a batch; nar.recurrent and nar.monoid do not.
+GRU and LCM aggregations, and norms over the batch, also mix the graphs of a batch; nar.nn.recurrent and nar.nn.monoid
+do not.
 
 Not to be confused with processors/gatv2.py and gin.py, which are those layers as CLRS has them.
 
@@ -45,10 +46,10 @@ import torch
 import torch_geometric.nn as pyg
 from torch import Tensor, nn
 
-from nar.layers import linear
-from nar.names import addressed
-from nar.neighbourhood import Dense, Neighbourhood
-from nar.process import Processor, Step
+from nar.lookup import addressed
+from nar.nn.layers import linear
+from nar.nn.neighbourhood import Dense, Neighbourhood
+from nar.nn.processor import Processor, Step
 
 Layer = str | type[pyg.MessagePassing] | Callable[[int, int, int], nn.Module]
 

@@ -6,7 +6,7 @@ edges. Gated and with triplets it is Triplet-GMPNN (Ibarz et al., LoG 2022, arXi
 
 from __future__ import annotations
 
-from nar.neighbourhood import Neighbourhood
+from nar.nn.neighbourhood import Neighbourhood
 from nar.processors.pgn import PGN
 
 

@@ -26,11 +26,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nar.aggregate import max_plus
-from nar.edge_states import EdgeStates
-from nar.layers import MessageMLP, linear, stacked
-from nar.neighbourhood import Neighbourhood, Reduction
-from nar.process import Processor, Readout, Step
+from nar.nn.edge_states import EdgeStates
+from nar.nn.layers import MessageMLP, linear, stacked
+from nar.nn.neighbourhood import Neighbourhood, Reduction
+from nar.nn.processor import Processor, Readout, Step
+from nar.nn.reductions import max_plus
 
 TRIPLET_FEATURES = 8
 

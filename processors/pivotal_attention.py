@@ -39,10 +39,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import silu
 
-from nar.aggregate import max_plus
-from nar.layers import linear, stacked
-from nar.mapped import Operation, folded
-from nar.process import Processor, Readout, Step
+from nar.kernels.vmap_rules import Operation, folded
+from nar.nn.layers import linear, stacked
+from nar.nn.processor import Processor, Readout, Step
+from nar.nn.reductions import max_plus
 from nar.processors.transformer import HEAD_FEATURES, number_of_heads, unbiased
 
 CHUNK_BYTES = 64 * 2**20  # attention weights of so many rows i are made at a time

@@ -32,9 +32,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nar.aggregate import maximum, mean
-from nar.layers import MessageMLP, linear, stacked
-from nar.process import Processor, Step
+from nar.nn.layers import MessageMLP, linear, stacked
+from nar.nn.processor import Processor, Step
+from nar.nn.reductions import maximum, mean
 
 DELTA = 2.33  # mean of log(n + 1) over n = 4, 7, 11, 13, 16
 VARIANCE_FLOOR = 1e-5

@@ -7,7 +7,7 @@ It reads the messages in the order of the nodes, which in CLRS is that of `pos`;
     aggregate  (h, c) = (0, 0);   for i = 0 to N - 1: (h, c) <- LSTM(m[i -> j], (h, c));   m_j = h
 
 One network, shared by all receivers and steps; update, gate and triplets are PGN's, the triplets keep their maximum.
-L2 goes into the LSTM's input matrix (nar/recurrent.py), so its product is never made.
+L2 goes into the LSTM's input matrix (nar/nn/recurrent.py), so its product is never made.
 
 Renaming the nodes changes the result, and nothing here is invariant: it is the point of the paper.
 
@@ -28,10 +28,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from nar.layers import MessageMLP
-from nar.neighbourhood import Neighbourhood
+from nar.nn.layers import MessageMLP
+from nar.nn.neighbourhood import Neighbourhood
+from nar.nn.recurrent import GRUAggregator, LSTMAggregator, RecurrentAggregator
 from nar.processors.pgn import PGN, TRIPLET_FEATURES
-from nar.recurrent import GRUAggregator, LSTMAggregator, RecurrentAggregator
 
 CELLS = {"lstm": LSTMAggregator, "gru": GRUAggregator}
 

@@ -29,9 +29,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nar.layers import linear, stacked
-from nar.neighbourhood import Neighbourhood
-from nar.process import Processor, Step
+from nar.nn.layers import linear, stacked
+from nar.nn.neighbourhood import Neighbourhood
+from nar.nn.processor import Processor, Step
 
 HEAD_FEATURES = 16
 
@@ -47,7 +47,7 @@ def number_of_heads(features: int, head_features: int) -> int:
 
 
 def unbiased(in_features: int, out_features: int) -> nn.Linear:
-    """nar.layers.linear without a bias."""
+    """nar.nn.layers.linear without a bias."""
     layer = linear(in_features, out_features)
     layer.register_parameter("bias", None)
     return layer

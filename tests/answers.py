@@ -7,9 +7,9 @@ import networkx as nx
 import numpy as np
 import torch
 
-from nar.reasoner import Reasoner, Rollout
-from nar.spec import Type
-from nar.values import feed_back
+from nar.model.postprocess import feed_back
+from nar.model.reasoner import Reasoner, Rollout
+from nar.traces.spec import Type
 
 
 class Perfect(Reasoner):

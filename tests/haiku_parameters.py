@@ -123,8 +123,9 @@ def neutral_name(haiku_name: str, kind: str) -> str:
 def load_parameters(npz: str | Path | Mapping, spec: Mapping, kind: str, key: str = "param") -> dict[str, np.ndarray]:
     """Parameters (or, with key="grad", the recorded gradients) of a golden file, checked against spec and kind.
 
-    `spec` is a nar.spec.Spec after the protocol's transforms (`pred` of a sorting algorithm as permutation pointer with
-    `pred_mask`); `npz` is a path or an opened file. Missing, superfluous or misshaped parameters raise ValueError.
+    `spec` is a nar.traces.spec.Spec after the protocol's transforms (`pred` of a sorting algorithm as permutation
+    pointer with `pred_mask`); `npz` is a path or an opened file. Missing, superfluous or misshaped parameters raise
+    ValueError.
     """
     if isinstance(npz, (str, Path)):
         with np.load(npz, allow_pickle=False) as file:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nar import study
+from nar.results import study
 
 SIZES = (16, 64, 256)
 HINTS = {"pi_h": "accuracy", "d": "mse", "msk": "f1"}

@@ -16,13 +16,13 @@ import dataclasses
 import torch
 from torch.nn.functional import log_softmax, one_hot
 
-from nar.batch import Batch
-from nar.encode import EdgeMap, Edges
-from nar.neighbourhood import Alone, Dense, Neighbourhood
-from nar.process import Step, rows
-from nar.reasoner import Reasoner
-from nar.rollout import Rollout
-from nar.spec import POINTERS, Location, Probe, Spec, Stage, Type
+from nar.model.batch import Batch
+from nar.model.encoder import EdgeMap, Edges
+from nar.model.reasoner import Reasoner
+from nar.model.rollout import Rollout
+from nar.nn.neighbourhood import Alone, Dense, Neighbourhood
+from nar.nn.processor import Step, rows
+from nar.traces.spec import POINTERS, Location, Probe, Spec, Stage, Type
 
 F64 = torch.float64
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from nar.adam import Adam
+from nar.training.adam import Adam
 
 
 def parameters():
@@ -72,10 +72,10 @@ def test_training_does_not_load_the_compiler():
     code = (
         "import sys, torch\n"
         "from nar import datasets\n"
-        "from nar.batch import draw\n"
+        "from nar.model.batch import draw\n"
         "from nar.config import Config\n"
-        "from nar.learner import Alone\n"
-        "from nar.reasoner import Reasoner\n"
+        "from nar.training.learner import Alone\n"
+        "from nar.model.reasoner import Reasoner\n"
         "config = Config(algo='bfs', processor='mpnn', hidden=8)\n"
         "batch = draw(datasets.get('bfs'), 4, 2, seed=(0,), random_pos=True)\n"
         "Alone(Reasoner.from_config(config).train(), config).step([batch], 0)\n"

@@ -9,11 +9,11 @@ import torch
 import torch_geometric.nn as pyg
 from naive import F64
 
-from nar.aggregate import REDUCTIONS
-from nar.aggregators import Aggregator, MaxAggregator, MeanAggregator, SumAggregator
-from nar.layers import linear
-from nar.monoid import LCMAggregator
-from nar.recurrent import GRUAggregator, LSTMAggregator
+from nar.nn.aggregators import Aggregator, MaxAggregator, MeanAggregator, SumAggregator
+from nar.nn.layers import linear
+from nar.nn.monoid import LCMAggregator
+from nar.nn.recurrent import GRUAggregator, LSTMAggregator
+from nar.nn.reductions import REDUCTIONS
 
 B, S, R, F = 3, 6, 4, 4
 SIMPLE = {"max": MaxAggregator, "sum": SumAggregator, "mean": MeanAggregator}

@@ -11,10 +11,10 @@ import pytest
 from inputs import sampled
 
 import nar.datasets
-from nar import archive
-from nar.runs import Runs
-from nar.spec import Spec
-from nar.trace import Trace
+from nar.traces.formats import npz
+from nar.traces.run_length import Runs
+from nar.traces.spec import Spec
+from nar.traces.trace import Trace
 
 NAMES = nar.datasets.names()
 
@@ -41,12 +41,12 @@ def assert_same(one, other):
 @pytest.mark.parametrize("name", NAMES)
 def test_mixed_sizes_and_lengths_come_back(name, tmp_path):
     traces = traces_of(name)
-    archive.save(traces, tmp_path / "a.npz", {"seed": 3, "sizes": [1, 2]})
-    again = archive.load(tmp_path / "a.npz")
+    npz.save(traces, tmp_path / "a.npz", {"seed": 3, "sizes": [1, 2]})
+    again = npz.load(tmp_path / "a.npz")
     assert len(again) == len(traces)
     for one, other in zip(traces, again, strict=True):
         assert_same(one, other)
-    assert archive.describe(tmp_path / "a.npz") == {
+    assert npz.describe(tmp_path / "a.npz") == {
         "version": 1,
         "algorithm": name,
         "spec": traces[0].spec,
@@ -58,11 +58,11 @@ def test_mixed_sizes_and_lengths_come_back(name, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_traces_give_the_same_bytes(name, tmp_path):
     for file in ("a.npz", "b.npz"):
-        archive.save(traces_of(name), tmp_path / file)
+        npz.save(traces_of(name), tmp_path / file)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    archive.save(archive.load(tmp_path / "a.npz"), tmp_path / "c.npz")
+    npz.save(npz.load(tmp_path / "a.npz"), tmp_path / "c.npz")
     assert (tmp_path / "c.npz").read_bytes() == (tmp_path / "a.npz").read_bytes()
-    archive.save(traces_of(name, (1, 2, 5, 8)), tmp_path / "d.npz")
+    npz.save(traces_of(name, (1, 2, 5, 8)), tmp_path / "d.npz")
     assert (tmp_path / "d.npz").read_bytes() != (tmp_path / "a.npz").read_bytes()
 
 
@@ -98,18 +98,18 @@ def foreign():
 
 
 def test_algorithms_that_the_table_does_not_know(tmp_path):
-    archive.save(foreign(), tmp_path / "a.npz")
-    (again,) = archive.load(tmp_path / "a.npz")
+    npz.save(foreign(), tmp_path / "a.npz")
+    (again,) = npz.load(tmp_path / "a.npz")
     assert_same(foreign(), again)
     assert np.asarray(again.compact["W"])[:, 0].tolist() == [[0.1, 0.0], [0.0, 1.0], [0.1, 0.0]]
-    assert archive.describe(tmp_path / "a.npz")["manifest"] is None
+    assert npz.describe(tmp_path / "a.npz")["manifest"] is None
 
 
 def test_traces_without_hints(tmp_path):
     spec = Spec({"x": ("input", "node", "scalar"), "y": ("output", "node", "pointer")})
     trace = Trace("f", spec, 2, 0, {"x": np.array([0.5, 2.0]), "y": np.array([1, 1], np.int16)})
-    archive.save([trace, trace], tmp_path / "a.npz")
-    for again in archive.load(tmp_path / "a.npz"):
+    npz.save([trace, trace], tmp_path / "a.npz")
+    for again in npz.load(tmp_path / "a.npz"):
         assert_same(trace, again)
 
 
@@ -117,13 +117,13 @@ def test_traces_without_hints(tmp_path):
 def test_scalars_keep_every_bit(numbers, tmp_path):
     spec = Spec({"x": ("input", "node", "scalar")})
     trace = Trace("f", spec, 2, 0, {"x": np.array(numbers)})
-    archive.save(trace, tmp_path / "a.npz")
-    assert_same(archive.load(tmp_path / "a.npz")[0], trace)
+    npz.save(trace, tmp_path / "a.npz")
+    assert_same(npz.load(tmp_path / "a.npz")[0], trace)
 
 
 def test_numpy_alone_reads_the_file(tmp_path):
     trace = nar.datasets.get("bellman_ford").run(A=[[0, 2, 0], [0, 0, 3], [0, 0, 0]], s=0)
-    archive.save([trace, trace], tmp_path / "a.npz")
+    npz.save([trace, trace], tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
         about = json.loads(str(file["about"]))
         assert (about["format"], about["version"], about["algorithm"]) == ("nar traces", 1, "bellman_ford")
@@ -140,20 +140,20 @@ def test_runs_stay_runs_and_files_are_small(tmp_path):
     graph = (rng.uniform(size=(64, 64)) < 0.5).astype(np.int8)
     index = np.repeat(np.array([0, 1], np.int32), 5000)
     compact = {"x": rng.uniform(size=64), "A_t": Runs(np.stack([graph, graph.T.copy()]), index)}
-    archive.save(Trace("scc", spec, 64, 10_000, compact), tmp_path / "a.npz")
+    npz.save(Trace("scc", spec, 64, 10_000, compact), tmp_path / "a.npz")
     assert (tmp_path / "a.npz").stat().st_size < 6000  # as a dense array: 41 MB
-    (again,) = archive.load(tmp_path / "a.npz")
+    (again,) = npz.load(tmp_path / "a.npz")
     assert again.compact["A_t"].values.shape == (2, 64, 64)
 
 
 def test_loaded_traces_share_no_memory(tmp_path):
-    archive.save(traces_of("floyd_warshall"), tmp_path / "a.npz")
-    one, other = archive.load(tmp_path / "a.npz"), archive.load(tmp_path / "a.npz")
+    npz.save(traces_of("floyd_warshall"), tmp_path / "a.npz")
+    one, other = npz.load(tmp_path / "a.npz"), npz.load(tmp_path / "a.npz")
     for trace in one:
         for values in trace.compact.values():
             (values.values if isinstance(values, Runs) else values)[...] = 0
             break
-    assert_same(archive.load(tmp_path / "a.npz")[0], other[0])
+    assert_same(npz.load(tmp_path / "a.npz")[0], other[0])
     arrays = [v.values if isinstance(v, Runs) else v for trace in other for v in trace.compact.values()]
     assert not any(np.shares_memory(a, b) for i, a in enumerate(arrays) for b in arrays[:i])
     assert all(a.base is None or a.base.size == a.size for a in arrays)  # none keeps a larger array alive
@@ -161,7 +161,7 @@ def test_loaded_traces_share_no_memory(tmp_path):
 
 def test_what_cannot_be_saved_is_refused_and_the_old_file_stays(tmp_path):
     path = tmp_path / "a.npz"
-    archive.save(foreign(), path)
+    npz.save(foreign(), path)
     before = path.read_bytes()
     refused = {
         "traces must hold at least one trace": ([], None),
@@ -174,7 +174,7 @@ def test_what_cannot_be_saved_is_refused_and_the_old_file_stays(tmp_path):
     }
     for message, (traces, manifest) in refused.items():
         with pytest.raises(ValueError, match=message) as error:
-            archive.save(traces, path, manifest)
+            npz.save(traces, path, manifest)
         assert "\n" not in str(error.value)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["a.npz"]
@@ -182,22 +182,22 @@ def test_what_cannot_be_saved_is_refused_and_the_old_file_stays(tmp_path):
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
-    archive.save(foreign(), path)
+    npz.save(foreign(), path)
     before = path.read_bytes()
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(archive.os, "replace", full)
+    monkeypatch.setattr(npz.os, "replace", full)
     with pytest.raises(OSError, match="No space left"):
-        archive.save(traces_of("minimum"), path)
+        npz.save(traces_of("minimum"), path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["a.npz"]
 
 
 def refusal(path):
     with pytest.raises(ValueError) as error:
-        archive.load(path)
+        npz.load(path)
     assert "\n" not in str(error.value)
     assert str(error.value).startswith(str(path))
     return str(error.value).removeprefix(str(path))
@@ -216,7 +216,7 @@ def test_files_of_another_kind(tmp_path):
     np.savez(path, about=np.array([{"format": "nar traces"}], dtype=object))  # a pickle
     assert "Object arrays cannot be loaded when allow_pickle=False" in refusal(path)
     with pytest.raises(FileNotFoundError):
-        archive.load(tmp_path / "missing.npz")
+        npz.load(tmp_path / "missing.npz")
 
 
 def rewritten(path, **changed):
@@ -234,29 +234,29 @@ def test_newer_files(tmp_path):
     np.savez(path, about=np.array(json.dumps(rewritten_about)))
     assert refusal(path) == " is of version 2, newer than this nar, which reads version 1; update nar"
     with pytest.raises(ValueError, match="newer"):
-        archive.describe(path)
+        npz.describe(path)
 
 
 def test_truncated_files(tmp_path):
     path = tmp_path / "a.npz"
-    archive.save(foreign(), path)
+    npz.save(foreign(), path)
     content = path.read_bytes()
     for size in [0, 1, 3, *range(4, len(content), 97), len(content) - 22, len(content) - 1]:
         path.write_bytes(content[:size])
         assert "truncated" in refusal(path) or size == len(content) - 1
     path.write_bytes(content)
-    archive.load(path)
+    npz.load(path)
 
 
 def test_a_damaged_byte_is_found_or_changes_nothing(tmp_path):
     path = tmp_path / "a.npz"
-    archive.save(foreign(), path)
+    npz.save(foreign(), path)
     content = path.read_bytes()
     found = 0
     for at in range(0, len(content), 3):
         path.write_bytes(content[:at] + bytes([content[at] ^ (1 << at % 8)]) + content[at + 1 :])
         try:
-            (again,) = archive.load(path)
+            (again,) = npz.load(path)
         except ValueError as error:
             found += 1
             assert "\n" not in str(error)
@@ -285,10 +285,10 @@ def test_a_damaged_byte_is_found_or_changes_nothing(tmp_path):
 def test_arrays_that_do_not_fit(changed, message, tmp_path):
     algorithm = nar.datasets.get("bellman_ford")
     rng = np.random.RandomState(0)
-    archive.save([algorithm.run(**algorithm.sample(rng, 4)) for _ in range(2)], tmp_path / "a.npz")
+    npz.save([algorithm.run(**algorithm.sample(rng, 4)) for _ in range(2)], tmp_path / "a.npz")
     rewritten(tmp_path / "a.npz", **changed)
     with pytest.raises(ValueError, match=message) as error:
-        archive.load(tmp_path / "a.npz")
+        npz.load(tmp_path / "a.npz")
     assert "\n" not in str(error.value)
 
 
@@ -302,14 +302,14 @@ def test_arrays_that_do_not_fit(changed, message, tmp_path):
     ],
 )
 def test_runs_that_do_not_fit(changed, message, tmp_path):
-    archive.save(foreign(), tmp_path / "a.npz")
+    npz.save(foreign(), tmp_path / "a.npz")
     rewritten(tmp_path / "a.npz", **changed)
     with pytest.raises(ValueError, match=message):
-        archive.load(tmp_path / "a.npz")
+        npz.load(tmp_path / "a.npz")
 
 
 def test_entries_carry_no_time_and_no_system(tmp_path):
-    archive.save(foreign(), tmp_path / "a.npz")
+    npz.save(foreign(), tmp_path / "a.npz")
     with zipfile.ZipFile(tmp_path / "a.npz") as file:
         assert {(i.date_time, i.create_system, i.compress_type) for i in file.infolist()} == {
             ((1980, 1, 1, 0, 0, 0), 3, zipfile.ZIP_DEFLATED)

@@ -10,7 +10,9 @@ from torch_geometric.data import Batch as PygBatch
 from torch_geometric.data import Data
 
 import nar
-from nar import arguments, pyg, references
+from nar.analysis.references import compiled
+from nar.inference import arguments
+from nar.traces.formats import pyg
 
 
 def one_edge(weight):
@@ -110,7 +112,7 @@ def as_pyg(graph, weight="miles", **names):
 @pytest.mark.parametrize("form", [lambda w: w, lambda w: w[:, None]])
 def test_pyg_graphs_answer_as_the_networkx_graph_does(roads, name, form):
     data, weight = as_pyg(roads, **{name: form}), "toll" if name == "toll" else "weight"
-    for reasoner in (references.compiled("dijkstra"), untrained("dijkstra")):
+    for reasoner in (compiled.compiled("dijkstra"), untrained("dijkstra")):
         by_name = reasoner.run(roads, source="a", weight="miles")
         for source in (2, torch.tensor(2), np.int64(2)):
             found = reasoner.run(data, source=source, weight=weight)
@@ -122,12 +124,12 @@ def test_pyg_graphs_answer_as_the_networkx_graph_does(roads, name, form):
 
 def test_pyg_directions_and_absent_weights(roads):
     one_way = Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), num_nodes=4)
-    assert references.compiled("bfs").run(one_way, source=1).outputs["pi"] == {0: 2, 1: 1, 2: 1, 3: 3}
-    hops = references.compiled("dijkstra").run(one_way, source=1)
+    assert compiled.compiled("bfs").run(one_way, source=1).outputs["pi"] == {0: 2, 1: 1, 2: 1, 3: 3}
+    hops = compiled.compiled("dijkstra").run(one_way, source=1)
     assert hops.hints["d"][-1].tolist() == [2.0, 0.0, 1.0, 0.0]
     weighed = Data(edge_index=one_way.edge_index, edge_attr=torch.tensor([5.0, 6.0, 7.0]), num_nodes=4)
-    assert references.compiled("dijkstra").run(weighed, source=1).hints["d"][-1].tolist() == [13.0, 0.0, 6.0, 0.0]
-    same = references.compiled("dijkstra").run(weighed, source=1, weight=None)
+    assert compiled.compiled("dijkstra").run(weighed, source=1).hints["d"][-1].tolist() == [13.0, 0.0, 6.0, 0.0]
+    same = compiled.compiled("dijkstra").run(weighed, source=1, weight=None)
     assert same.hints["d"][-1].tolist() == [2.0, 0.0, 1.0, 0.0]
 
 

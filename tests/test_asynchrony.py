@@ -9,16 +9,17 @@ import pytest
 import torch
 from naive import F64
 
-from nar import asynchrony, datasets, delivery, processors
-from nar.asynchrony import asynchrony_residuals, deliver, deliver_singly, run_to_fixed_point
-from nar.batch import draw
-from nar.encode import EdgeMap, Edges
-from nar.evaluate import evaluate
-from nar.loss import total_loss
-from nar.neighbourhood import Dense
-from nar.process import Step
+from nar import datasets, processors
+from nar.analysis import asynchrony, delivery
+from nar.analysis.asynchrony import asynchrony_residuals, deliver, deliver_singly, run_to_fixed_point
+from nar.evaluation.evaluate import evaluate
+from nar.model.batch import draw
+from nar.model.encoder import EdgeMap, Edges
+from nar.model.objectives.losses import total_loss
+from nar.model.reasoner import Reasoner
+from nar.nn.neighbourhood import Dense
+from nar.nn.processor import Step
 from nar.processors.asynchronous import L2Max, L3Tropical
-from nar.reasoner import Reasoner
 
 B, N, F = 2, 6, 4
 LAYERS = {"l2_max": {}, "l3_tropical": {}, "receiver": {"receiver_slot": True}, "unbounded": {"bound": None}}

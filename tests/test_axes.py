@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from inputs import outputs
 
-from nar import axes, datasets, families, weights
-from nar.spec import Type
+from nar import datasets
+from nar.evaluation import axes
+from nar.traces.inputs import families, weights
+from nar.traces.spec import Type
 
 ALL = {name: datasets.get(name) for name in datasets.names()}
 WEIGHTED = ("bellman_ford", "dag_shortest_paths", "dijkstra", "floyd_warshall", "mst_kruskal", "mst_prim")

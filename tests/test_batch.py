@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nar import datasets
-from nar.batch import collate, cyclic_predecessors, draw, random_positions, training_spec
+from nar.model.batch import collate, cyclic_predecessors, draw, random_positions, training_spec
 
 
 def traces(name, count=6, nodes=5, seed=0):

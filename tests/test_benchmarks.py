@@ -15,7 +15,7 @@ import torch
 from scipy import stats
 
 from nar import Reasoner, datasets
-from nar.batch import collate
+from nar.model.batch import collate
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -335,7 +335,7 @@ def test_seeds_are_stacked_where_that_is_possible(monkeypatch):
     losses = measuring.trainer(learner)(*batches)
     alone, _ = measuring.learner(algorithm, "mpnn", 8, seeds=(1,))
     torch.testing.assert_close(losses[1:], measuring.trainer(alone)(batches[1]), rtol=1e-3, atol=1e-4)
-    monkeypatch.setattr("nar.learner.why_not_stackable", lambda *_: "it draws as it goes")
+    monkeypatch.setattr("nar.training.learner.why_not_stackable", lambda *_: "it draws as it goes")
     learner, chosen = measuring.learner(algorithm, "mpnn", 8, seeds=(0, 1))
     assert len(learner.reasoners) == 1 and chosen["not_stacked"] == "it draws as it goes"
 

@@ -9,7 +9,8 @@ import pytest
 from browser import CHROMIUM, Browser
 from made_up_runs import everything, run
 
-from nar import page, study
+from nar.reports.html import page
+from nar.results import study
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 WIDTHS = (360, 768, 1280)  # CSS pixels: a phone, a tablet, a screen

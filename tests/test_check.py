@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from nar import check, check_cost, cli, dry_run, processors, trial
-from nar.neighbourhood import Dense
-from nar.process import Processor, Readout
+from nar import processors
+from nar.analysis.contract import check, dry_run, fixture
+from nar.analysis.contract import cost as check_cost
+from nar.cli import main as cli
+from nar.nn.neighbourhood import Dense
+from nar.nn.processor import Processor, Readout
 
 
 class Right(Processor):
@@ -406,18 +409,18 @@ def test_the_copy_that_is_counted_leaves_the_processor_alone():
 
 def test_layouts_of_the_check_keep_their_kind():
     """Plain stays plain through reverse, complete and alone; pieces are of one receiver."""
-    x = trial.inputs()
-    for layout in (trial.Plain, trial.Pieces):
+    x = fixture.inputs()
+    for layout in (fixture.Plain, fixture.Pieces):
         hood = x.step(True, layout).hood
         for other in (hood.reverse(), hood.complete(), hood.alone().complete(), hood.reverse().alone().complete()):
             assert type(other) is layout
     assert type(x.step(True).hood) is Dense
     sizes = []
     layer = nn.Linear(16, 16).double()
-    hood = x.step(True, trial.Pieces).hood
+    hood = x.step(True, fixture.Pieces).hood
     with torch.no_grad():
         hood.pool(x.nodes, x.nodes, layer, x.graph, lambda parts: sizes.append(parts.shape[2]) or parts, "max")
-    assert sizes == [1] * trial.N
+    assert sizes == [1] * fixture.N
 
 
 # The command

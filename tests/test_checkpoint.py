@@ -8,7 +8,7 @@ import pickle
 import pytest
 import torch
 
-from nar import checkpoint
+from nar.model import checkpoint
 
 CONTENT = {"model": {"weight": torch.arange(6.0)}, "step": 3, "best": {"score": float("nan")}}
 

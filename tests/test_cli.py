@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from nar import checkpoint, cli, datasets, learner, run, run_directory
+from nar import datasets
+from nar.cli import main as cli
+from nar.model import checkpoint
+from nar.results import run_directory
+from nar.training import learner, run
 
 ROOT = Path(__file__).parent.parent
 TINY = (
@@ -41,7 +45,7 @@ def nar(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def no_report(monkeypatch):
-    monkeypatch.setattr("nar.report.write_report", lambda run_dir: run_dir / "report.md")
+    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.md")
 
 
 def assert_one_line(found, *parts):
@@ -118,7 +122,7 @@ def test_train_py_is_the_same_door():
         (["train", "--processor", "triplet_gmpn"], ["unknown processor", "did you mean 'triplet_gmpnn'"]),
         (["train", "--processor", "nowhere:Net"], ["no module named 'nowhere'"]),
         (["train", "--processor", ":Net"], ["processor ':Net'"]),
-        (["train", "--processor", "nar.process:"], ["processor"]),
+        (["train", "--processor", "nar.nn.processor:"], ["processor"]),
         (["train", "--processor", ".mine:Net"], ["processor '.mine:Net'"]),
         (["train", "--lerning-rate", "1"], ["unknown flag '--lerning-rate'", "did you mean '--learning-rate'"]),
         (["train", "bfs"], ["unexpected 'bfs'", "by name"]),

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from nar import comparison, datasets, drawing, example, references, svg
-from nar.reasoner import Reasoner
+from nar import datasets
+from nar.analysis.references import compiled
+from nar.inference import comparison, example
+from nar.model.reasoner import Reasoner
+from nar.traces.drawing import figure, svg
 
 RED = "#D55E00"
 KINDS = (  # graphs, tables with and without one, boxes, points
@@ -30,7 +33,7 @@ def graph():
 
 @pytest.fixture
 def right(graph):
-    return references.compiled("bellman_ford").run(graph, source="a")
+    return compiled.compiled("bellman_ford").run(graph, source="a")
 
 
 def changed(prediction, **entries):
@@ -77,7 +80,7 @@ def test_what_is_wrong_is_red_and_counted(right):
 
 
 def test_of_many_steps_the_first_the_first_wrong_and_the_last_are_drawn():
-    reasoner = references.compiled("bfs")
+    reasoner = compiled.compiled("bfs")
     right = reasoner.run(nx.path_graph(8), source=0)
     assert right.steps == 7
     assert comparison.steps_shown(right, 7) == list(range(7)) and comparison.steps_shown(right, 6) == [0, 6]
@@ -95,14 +98,14 @@ def test_numbers_that_are_not_numbers_are_wrong(right):
 def test_short_names_stand_in_the_nodes_long_ones_are_listed(graph, right):
     page = comparison.figure(right, 2)
     assert {"a", "b", "c", "d"} <= {text.get_text() for text in page.axes[0].texts}
-    long = references.compiled("bellman_ford").run(nx.relabel_nodes(graph, {"a": "Athens"}), source="Athens")
+    long = compiled.compiled("bellman_ford").run(nx.relabel_nodes(graph, {"a": "Athens"}), source="Athens")
     page = comparison.figure(long, 2)
     assert "a" not in {text.get_text() for text in page.axes[0].texts}
     assert "Nodes: 0 Athens, 1 b, 2 c, 3 d." in [text.get_text() for text in page.texts]
 
 
 def test_longer_and_shorter_than_the_trace(graph):
-    reasoner = references.compiled("bellman_ford")
+    reasoner = compiled.compiled("bellman_ford")
     long = panels(reasoner.run(graph, source="a", steps=6).draw(moments=6))
     assert "model: step 6 of 6, nothing wrong" in long
     assert "model: step 1 of 1, nothing wrong" in panels(reasoner.run(graph, source="a", steps=1).draw())
@@ -137,7 +140,7 @@ def test_every_kind_of_picture_has_an_example(name, tmp_path):
 
 
 def test_examples_are_the_same_every_time(tmp_path):
-    reasoner, algorithm = references.compiled("dijkstra"), datasets.get("dijkstra")
+    reasoner, algorithm = compiled.compiled("dijkstra"), datasets.get("dijkstra")
     files = []
     for folder in ("first", "second"):
         (tmp_path / folder).mkdir()
@@ -147,13 +150,13 @@ def test_examples_are_the_same_every_time(tmp_path):
 
 
 def test_an_example_that_fails_stops_nobody(tmp_path, caplog, monkeypatch):
-    reasoner, algorithm = references.compiled("bfs"), datasets.get("bfs")
+    reasoner, algorithm = compiled.compiled("bfs"), datasets.get("bfs")
     file = tmp_path / "no folder"
     file.touch()
     assert example.write(reasoner, algorithm, file, 4) is None
     file.unlink()
     assert "no example of bfs" in caplog.text
-    assert example.write(references.compiled("dijkstra"), algorithm, tmp_path, 4) is None
+    assert example.write(compiled.compiled("dijkstra"), algorithm, tmp_path, 4) is None
     monkeypatch.setattr(example, "BYTES", 1000)
     assert example.write(reasoner, algorithm, tmp_path, 4) is None and list(tmp_path.iterdir()) == []
     assert "would be larger than 1 kB" in caplog.text
@@ -173,9 +176,9 @@ def test_files(ending, right, tmp_path):
 def test_a_compact_svg_is_the_same_picture(right, tmp_path):
     """The same type at the same places, the same lines; circles with middle and radius."""
     page = comparison.figure(right, 2)
-    with drawing.style():
+    with figure.style():
         page.savefig(tmp_path / "whole.svg")
-    drawing.save(page, tmp_path / "small.svg")
+    figure.save(page, tmp_path / "small.svg")
     whole, small = ((tmp_path / name).read_text() for name in ("whole.svg", "small.svg"))
     assert len(small) < 0.4 * len(whole)
     found = []
@@ -196,7 +199,9 @@ def test_a_compact_svg_is_the_same_picture(right, tmp_path):
             and float(y) == pytest.approx(float(v), abs=0.06)
         )
     circle = re.search(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="([\d.]+)"', small)
-    assert float(circle[3]) == pytest.approx(72 * 0.135, abs=0.06)  # nodes of small graphs: nar/graph_panels.py
+    assert float(circle[3]) == pytest.approx(
+        72 * 0.135, abs=0.06
+    )  # nodes of small graphs: nar/traces/drawing/graph_panels.py
     assert "clip-path" not in small and "<metadata" not in small
 
 

@@ -10,8 +10,8 @@ from typing import Literal
 
 import pytest
 
-from nar.console import errors, parse
-from nar.names import closest, suggest
+from nar.cli.console import errors, parse
+from nar.lookup import closest, suggest
 
 
 @dataclasses.dataclass
@@ -134,7 +134,7 @@ def test_our_own_mistakes_keep_their_traceback(monkeypatch):
 
 
 def test_a_closed_pipe_is_no_error():
-    code = "from nar.console import errors\nwith errors():\n    for _ in range(10**5): print('line', flush=True)"
+    code = "from nar.cli.console import errors\nwith errors():\n    for _ in range(10**5): print('line', flush=True)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.readline()
@@ -147,7 +147,7 @@ def test_a_pipe_that_is_closed_before_anything_is_written_is_none_either():
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        code = "import sys; from nar import cli; sys.exit(cli.main(['--help']))"
+        code = "import sys; from nar.cli import main as cli; sys.exit(cli.main(['--help']))"
         found = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, check=False)
     finally:
         os.close(writer)

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from nar import crew, datasets, learner, processors, train
-from nar.batch import collate
+from nar import datasets, processors
 from nar.config import Config
+from nar.model.batch import collate
+from nar.training import learner, loop, shared_batch
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,25 +42,25 @@ def test_batches_are_cut_where_all_take_equally_long(world):
 
             slowest = {way: max(time(steps[i:j]) for i, j in itertools.pairwise(way)) for way in ways}
             dealt = max(time(steps[rank::world]) for rank in range(world))
-            found = crew.cut(steps, world, beside, once)
+            found = shared_batch.cut(steps, world, beside, once)
             if found is None:
                 assert dealt <= min(slowest.values()) + 1e-6
             else:
                 assert slowest[tuple(found)] == pytest.approx(min(slowest.values())) and min(slowest.values()) < dealt
-    assert crew.cut([5] * 8, world, 3.5, 0.4) is None or world == 3  # eight graphs are no thirds
+    assert shared_batch.cut([5] * 8, world, 3.5, 0.4) is None or world == 3  # eight graphs are no thirds
 
 
 @pytest.fixture
 def worth_it(monkeypatch):
     """Crews for runs of few steps, too. Threads are the process's own, and set back."""
-    monkeypatch.setattr(crew, "WORTH", 1)
+    monkeypatch.setattr(shared_batch, "WORTH", 1)
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
 
 
 def run(out, **changed):
-    return train.train(dataclasses.replace(SETTINGS, out=out, **changed))
+    return loop.train(dataclasses.replace(SETTINGS, out=out, **changed))
 
 
 def rows(out):
@@ -69,10 +70,10 @@ def rows(out):
 @pytest.mark.parametrize("world", [2, 3])
 def test_sums_are_the_same_bits_everywhere_and_in_the_order_of_the_processes(world):
     rounds = [
-        (1, torch.float32), (5, torch.float64), (crew.ROOM // 4 + 1, torch.float32), (3, torch.int64),
-        (2 * crew.ROOM // 8, torch.float64), (0, torch.float32),
+        (1, torch.float32), (5, torch.float64), (shared_batch.ROOM // 4 + 1, torch.float32), (3, torch.int64),
+        (2 * shared_batch.ROOM // 8, torch.float64), (0, torch.float32),
     ]  # fmt: skip
-    with crew.hired(world, crew_tasks.add, rounds) as ranks:
+    with shared_batch.hired(world, crew_tasks.add, rounds) as ranks:
         for size, dtype in rounds:
             expected = crew_tasks.numbers(0, size, dtype)
             for rank in range(1, world):
@@ -81,7 +82,7 @@ def test_sums_are_the_same_bits_everywhere_and_in_the_order_of_the_processes(wor
 
 
 def test_sums_have_the_shape_of_what_is_summed():
-    with crew.hired(2, crew_tasks.add, [(6, torch.float64)]) as ranks:
+    with shared_batch.hired(2, crew_tasks.add, [(6, torch.float64)]) as ranks:
         found = ranks.sum(crew_tasks.numbers(0, 6, torch.float64).view(3, 2).t())  # not contiguous
     assert found.shape == (2, 3)
 
@@ -89,17 +90,17 @@ def test_sums_have_the_shape_of_what_is_summed():
 @pytest.mark.parametrize("world", [2, 3])
 def test_what_processes_give_is_gathered_in_their_order(world):
     sizes = [1, 100_000, 3, 0]
-    with crew.hired(world, crew_tasks.gather, sizes) as ranks:
+    with shared_batch.hired(world, crew_tasks.gather, sizes) as ranks:
         for size in sizes:
             assert ranks.gathered([0] * size) == [[rank] * size for rank in range(world)]
         with pytest.raises(ValueError, match="too much to be gathered"):
-            ranks.gathered(bytes(crew.ROOM))
+            ranks.gathered(bytes(shared_batch.ROOM))
 
 
 def test_vectors_end_to_end():
     """Those that fit into the room of a meeting, and those that take several."""
-    sizes = [(3, 5), (1, crew.ROOM // 4 - 1), (7, crew.ROOM // 4 + 2, 1)]
-    with crew.hired(2, crew_tasks.join, sizes) as ranks:
+    sizes = [(3, 5), (1, shared_batch.ROOM // 4 - 1), (7, shared_batch.ROOM // 4 + 2, 1)]
+    with shared_batch.hired(2, crew_tasks.join, sizes) as ranks:
         for parts in sizes:
             found = ranks.sum_joined([crew_tasks.numbers(0, part, torch.float32) for part in parts])
             each = [
@@ -114,7 +115,7 @@ def test_validation_is_shared_where_everyone_gets_a_graph():
     large, small = (
         collate([algorithm.run(**algorithm.sample(rng, 5)) for _ in range(count)], algorithm) for count in (7, 2)
     )
-    places = [crew.First(rank, 3) for rank in range(3)]
+    places = [shared_batch.First(rank, 3) for rank in range(3)]
     shares = [place.validation_share(lambda: [[large], [large]]) for place in places]
     assert sorted(b for share in shares for b in share[0][0].order) == sorted(large.order)
     assert all(share[1][0].whole is large for share in shares)
@@ -145,7 +146,7 @@ def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, worth_it):
 
 
 def test_seeds_one_after_the_other(tmp_path, worth_it):
-    found = train.train_seeds(dataclasses.replace(SETTINGS, out=tmp_path / "both", seeds=(3, 4), steps=4))
+    found = loop.train_seeds(dataclasses.replace(SETTINGS, out=tmp_path / "both", seeds=(3, 4), steps=4))
     run(tmp_path / "alone", seed=4, steps=4)
     assert [results["run"]["seed"] for results in found] == [3, 4]
     (second,) = [path for path in (tmp_path / "both").iterdir() if path.name.endswith("seed4")]
@@ -153,34 +154,37 @@ def test_seeds_one_after_the_other(tmp_path, worth_it):
 
 
 def test_who_trains_alone(tmp_path, worth_it, monkeypatch, capsys):
-    assert [crew.size(8, 32, chosen=chosen) for chosen in (False, True)] == [crew.AT_MOST, 8]
-    assert [crew.size(4, batch, chosen=True) for batch in (1, 3, 4, 7, 8)] == [1, 1, 2, 3, 4]
+    assert [shared_batch.size(8, 32, chosen=chosen) for chosen in (False, True)] == [shared_batch.AT_MOST, 8]
+    assert [shared_batch.size(4, batch, chosen=True) for batch in (1, 3, 4, 7, 8)] == [1, 1, 2, 3, 4]
     run(tmp_path / "workers", workers=1)
-    monkeypatch.setattr(crew, "WORTH", 7)
+    monkeypatch.setattr(shared_batch, "WORTH", 7)
     run(tmp_path / "short")
     assert "share" not in capsys.readouterr().err
 
 
 def test_what_another_process_fails_with_is_raised_here(capfd):
-    with pytest.raises(ValueError, match="process 1 does not like this"), crew.hired(2, crew_tasks.fail, None) as ranks:
+    with (
+        pytest.raises(ValueError, match="process 1 does not like this"),
+        shared_batch.hired(2, crew_tasks.fail, None) as ranks,
+    ):
         ranks.sum(torch.ones(1))
         ranks.sum(torch.ones(1))
     assert "crew_tasks.py" in capfd.readouterr().err  # where it was
     with pytest.raises(RuntimeError, match="cannot be sent"):
-        with crew.hired(3, crew_tasks.fail_strangely, None) as ranks:
+        with shared_batch.hired(3, crew_tasks.fail_strangely, None) as ranks:
             ranks.meet()
 
 
 def test_a_death_is_noticed():
     with pytest.raises(ChildProcessError, match=r"exit code 3.*--resume goes on"):
-        with crew.hired(2, crew_tasks.die, None) as ranks:
+        with shared_batch.hired(2, crew_tasks.die, None) as ranks:
             ranks.meet()
 
 
 def test_a_death_after_coming_to_a_meeting_is_noticed(tmp_path):
     """The usual one: the others wait most of the time, while the first process validates or saves."""
     with pytest.raises(ChildProcessError, match="exit code -9"):
-        with crew.hired(2, crew_tasks.write_number, tmp_path / "number") as ranks:
+        with shared_batch.hired(2, crew_tasks.write_number, tmp_path / "number") as ranks:
             time.sleep(0.5)  # it has come, and waits for the answer
             os.kill(int((tmp_path / "number").read_text()), signal.SIGKILL)
             time.sleep(0.5)
@@ -189,7 +193,7 @@ def test_a_death_after_coming_to_a_meeting_is_noticed(tmp_path):
 
 
 def test_a_scheduler_that_signals_every_process_leaves_the_end_to_the_first(tmp_path):
-    with crew.hired(2, crew_tasks.write_number, tmp_path / "number") as ranks:
+    with shared_batch.hired(2, crew_tasks.write_number, tmp_path / "number") as ranks:
         for number in (signal.SIGTERM, signal.SIGINT):
             os.kill(int((tmp_path / "number").read_text()), number)
         time.sleep(0.5)
@@ -199,7 +203,10 @@ def test_a_scheduler_that_signals_every_process_leaves_the_end_to_the_first(tmp_
 def test_a_death_is_noticed_though_its_child_holds_the_line(tmp_path):
     began = time.perf_counter()
     try:
-        with pytest.raises(ChildProcessError), crew.hired(2, crew_tasks.leave_a_child, tmp_path / "numbers") as ranks:
+        with (
+            pytest.raises(ChildProcessError),
+            shared_batch.hired(2, crew_tasks.leave_a_child, tmp_path / "numbers") as ranks,
+        ):
             ranks.meet()
         assert time.perf_counter() - began < 30  # the children live for a minute
     finally:
@@ -208,7 +215,10 @@ def test_a_death_is_noticed_though_its_child_holds_the_line(tmp_path):
 
 
 def test_who_does_not_come_is_done_without(tmp_path, worth_it, monkeypatch, capfd):
-    with pytest.raises(crew.NotCome, match="ValueError: not today"), crew.hired(2, crew_tasks.unready, None):
+    with (
+        pytest.raises(shared_batch.NotCome, match="ValueError: not today"),
+        shared_batch.hired(2, crew_tasks.unready, None),
+    ):
         pytest.fail("nobody is there")
     # a processor that only this process knows, as in a notebook
     monkeypatch.setitem(processors.TABLE, "mine", processors.TABLE["mpnn"])
@@ -238,7 +248,7 @@ def test_all_begin_with_the_parameters_of_the_first(tmp_path, worth_it, monkeypa
 def test_numbers_are_of_the_kind_that_the_first_process_works_with():
     torch.set_default_dtype(torch.float64)
     try:
-        with crew.hired(2, crew_tasks.different_kind, None) as ranks:
+        with shared_batch.hired(2, crew_tasks.different_kind, None) as ranks:
             assert torch.equal(ranks.sum(torch.ones(3)), torch.full((3,), 2.0))
     finally:
         torch.set_default_dtype(torch.float32)
@@ -269,7 +279,7 @@ def test_ctrl_c_ends_the_run_in_good_order_whenever_it_comes(tmp_path, number, s
 
 
 def test_nobody_stays_behind(tmp_path):
-    with pytest.raises(KeyError), crew.hired(2, crew_tasks.write_number, tmp_path / "number"):
+    with pytest.raises(KeyError), shared_batch.hired(2, crew_tasks.write_number, tmp_path / "number"):
         raise KeyError("the run ends early")
     number = int((tmp_path / "number").read_text())
     with pytest.raises(ProcessLookupError):
@@ -278,7 +288,7 @@ def test_nobody_stays_behind(tmp_path):
 
 def test_the_others_leave_when_the_first_dies(tmp_path):
     """As after kill -9: nobody dismisses them."""
-    with crew.hired(2, crew_tasks.write_number, tmp_path / "number") as ranks:
+    with shared_batch.hired(2, crew_tasks.write_number, tmp_path / "number") as ranks:
         status = f"/proc/{int((tmp_path / 'number').read_text())}/status"
         ranks.staff[0][0].close()
         for _ in range(200):

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from nar import datasets
-from nar.batch import draw
-from nar.loss import total_loss
-from nar.reasoner import Reasoner
+from nar.model.batch import draw
+from nar.model.objectives.losses import total_loss
+from nar.model.reasoner import Reasoner
 
 pytestmark = [
     pytest.mark.cuda,
@@ -39,7 +39,7 @@ def test_a_rollout_on_a_gpu_equals_one_on_the_cpu(algorithm, kind):
 
 def test_training_runs_on_a_gpu(tmp_path):
     from nar.config import Config
-    from nar.train import train
+    from nar.training.loop import train
 
     config = Config(
         algo="bfs",

@@ -13,8 +13,9 @@ import pytest
 from inputs import CLRS30, REFERENCE, any_inputs, examples, outputs, sampled, size
 
 import nar.datasets
-from nar import graphs, text
-from nar.spec import IGNORED, POINTERS, Type
+from nar.traces.formats import clrs_text
+from nar.traces.inputs import graphs
+from nar.traces.spec import IGNORED, POINTERS, Type
 
 NAMES = nar.datasets.names()
 
@@ -265,7 +266,7 @@ def test_an_algorithm_of_your_own(tmp_path, monkeypatch):
     trace = algorithm.run(A=[3, 1, 2])
     assert trace.compact["pred_h"].tolist() == [[0, 0, 1], [1, 1, 0], [2, 1, 1]]
     assert trace.compact["least"].tolist() == [0, 1, 2]
-    again = text.parse(text.write(trace, hints="all"))
+    again = clrs_text.parse(clrs_text.write(trace, hints="all"))
     assert again.algorithm == trace.algorithm and again.compact["pred_h"].tolist() == trace.compact["pred_h"].tolist()
     for address, message in (
         ("selection_sort:nothing", "nothing in selection_sort is not found"),

@@ -7,10 +7,10 @@ import pytest
 import torch
 from naive import F64, built
 
-from nar.decode import Decoder, node_readout
-from nar.process import Readout
-from nar.spec import Probe, Spec, Stage
-from nar.values import feed_back, hard, log_sinkhorn, soft
+from nar.model.decoder import Decoder, node_readout
+from nar.model.postprocess import feed_back, hard, log_sinkhorn, soft
+from nar.nn.processor import Readout
+from nar.traces.spec import Probe, Spec, Stage
 
 B, N, F, WIDTH = 2, 4, 5, 6
 

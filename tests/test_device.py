@@ -2,11 +2,14 @@
 
 import torch
 
-from nar import cpu, datasets, evaluate, learner, train
-from nar.batch import draw
+from nar import datasets
 from nar.config import Config
 from nar.device import tiny_numbers_are_zero
-from nar.reasoner import Reasoner
+from nar.evaluation import evaluate
+from nar.kernels.cpu import ranges
+from nar.model.batch import draw
+from nar.model.reasoner import Reasoner
+from nar.training import learner, loop
 
 
 def tiny_counts_as_zero():
@@ -43,14 +46,14 @@ def test_training_evaluation_and_the_threads_of_kernels_work_so(tmp_path, monkey
 
     monkeypatch.setattr(learner.Alone, "step", watched_step)
     monkeypatch.setattr(Reasoner, "forward", watched_forward)
-    train.train(
+    loop.train(
         Config(
             algo="bfs", processor="mpnn", hidden=8, steps=2, batch_size=2, train_sizes=(4,), val_size=4, val_samples=2,
             eval_sizes=(4,), eval_samples=2, device="cpu", threads=1, out=tmp_path / "run",
         )
     )  # fmt: skip
     assert seen == {"training": True, "evaluation": True}
-    assert cpu._threads().submit(tiny_counts_as_zero).result()
+    assert ranges._threads().submit(tiny_counts_as_zero).result()
     assert not tiny_counts_as_zero()
 
 

@@ -8,14 +8,14 @@ import torch
 from naive import F64, built
 
 from nar import processors
-from nar.batch import collate, draw, training_spec
 from nar.datasets.automaton import Automaton, fitted_rule, history, rule_recovery
-from nar.evaluate import evaluate
-from nar.loss import total_loss
-from nar.neighbourhood import Dense
-from nar.process import Step
+from nar.evaluation.evaluate import evaluate
+from nar.model.batch import collate, draw, training_spec
+from nar.model.objectives.losses import total_loss
+from nar.model.reasoner import Reasoner
+from nar.nn.neighbourhood import Dense
+from nar.nn.processor import Step
 from nar.processors.discrete import annealed, chosen
-from nar.reasoner import Reasoner
 
 B, N, F = 2, 6, 8
 

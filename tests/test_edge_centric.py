@@ -10,12 +10,12 @@ from naive import F64, built
 from test_semiring import BY_HAND
 
 from nar import datasets, processors
-from nar.batch import draw
-from nar.loss import total_loss
-from nar.neighbourhood import Dense
-from nar.process import Step
+from nar.model.batch import draw
+from nar.model.objectives.losses import total_loss
+from nar.model.reasoner import Reasoner
+from nar.nn.neighbourhood import Dense
+from nar.nn.processor import Step
 from nar.processors.edge_centric import PPGN, V2, V3
-from nar.reasoner import Reasoner
 
 B, N, F, T = 2, 4, 3, 2
 

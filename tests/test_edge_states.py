@@ -3,12 +3,15 @@
 import pytest
 import torch
 
-from nar import cpu, decode, edge_states, processors
-from nar.edge_states import EdgeStates
-from nar.encode import EdgeMap, Edges
-from nar.neighbourhood import Dense
-from nar.process import Step
-from nar.spec import Spec, Stage
+from nar import processors
+from nar.kernels.cpu import ranges
+from nar.model import decoder as decode
+from nar.model.encoder import EdgeMap, Edges
+from nar.nn import edge_states
+from nar.nn.edge_states import EdgeStates
+from nar.nn.neighbourhood import Dense
+from nar.nn.processor import Step
+from nar.traces.spec import Spec, Stage
 
 B, N, T, F = 3, 5, 2, 4
 
@@ -66,7 +69,7 @@ def test_projections_in_chunks(size, monkeypatch):
 def test_decoders_read_them_as_tensors(kind, location, fast, monkeypatch):
     """Values, and gradients with respect to everything, those of the maps behind the states included."""
     if not fast:
-        monkeypatch.setattr(cpu, "usable", lambda *_: False)
+        monkeypatch.setattr(ranges, "usable", lambda *_: False)
     decoder = decode.Decoder(Spec({"p": ("output", location, kind)}), F, node_width=6, edge_width=2 * F).double()
     nodes, channels, weight, bias = randn(B, N, 6), randn(B, N, N, 3), randn(3, F), randn(F)
     states, expected = made()

@@ -5,9 +5,9 @@ import pytest
 import torch
 from naive import F64
 
-from nar.encode import EdgeMap, Edges, Encoder, channels, dense
-from nar.layers import linear
-from nar.spec import Location, Probe, Spec, Stage
+from nar.model.encoder import EdgeMap, Edges, Encoder, channels, dense
+from nar.nn.layers import linear
+from nar.traces.spec import Location, Probe, Spec, Stage
 
 N = 4
 

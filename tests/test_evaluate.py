@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from nar import axes, datasets, processors, references
-from nar.batch import collate, training_spec
-from nar.evaluate import entry, evaluate, evaluating, test_set
-from nar.metric import merge_permutations
-from nar.peak_memory import STATM, PeakMemory
-from nar.reasoner import Reasoner
-from nar.spec import Type
-from nar.values import hard
+from nar import datasets, processors
+from nar.analysis.references import compiled
+from nar.evaluation import axes
+from nar.evaluation.evaluate import entry, evaluate, evaluating, test_set
+from nar.evaluation.peak_memory import STATM, PeakMemory
+from nar.model.batch import collate, training_spec
+from nar.model.objectives.metrics import merge_permutations
+from nar.model.postprocess import hard
+from nar.model.reasoner import Reasoner
+from nar.traces.spec import Type
 
 test_set.__test__ = False  # not a test
 
@@ -35,9 +37,9 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("name", references.names())
+@pytest.mark.parametrize("name", compiled.names())
 def test_exact_execution_never_leaves_the_trace(name):
-    algorithm, reasoner = datasets.get(name), references.compiled(name)
+    algorithm, reasoner = datasets.get(name), compiled.compiled(name)
     for setting in SETTINGS:
         if axes.misfit(algorithm, setting) is None:
             found = entry(reasoner, algorithm, 12, samples=4, setting=setting)
@@ -49,7 +51,7 @@ def test_exact_execution_never_leaves_the_trace(name):
 @pytest.mark.parametrize("factor", (2.0**10, 2.0**-10))
 def test_exact_execution_does_not_see_the_scale(name, factor):
     """Powers of two scale weights without rounding: the same decisions at every step."""
-    algorithm, reasoner = datasets.get(name), references.compiled(name)
+    algorithm, reasoner = datasets.get(name), compiled.compiled(name)
     rollouts = []
     for setting in ({}, {"scale": factor}):
         batch = collate(traces_of(name, setting=setting), algorithm)
@@ -94,7 +96,7 @@ def test_the_first_wrong_entry_is_found_in_the_graph_and_at_the_step_where_it_is
                     for row in [b for b in range(len(later["pi_h"])) if batch.order[b] == place]:
                         later["pi_h"][row, 5] = (later["pi_h"][row, 5] + 1) % 12
 
-    found = evaluate(spoilt(references.compiled("bfs"), change), datasets.get("bfs"), traces)
+    found = evaluate(spoilt(compiled.compiled("bfs"), change), datasets.get("bfs"), traces)
     assert found.first_errors == [wrong.get(place) for place in range(8)]
     assert found.exact == 8  # outputs were left alone
 
@@ -105,7 +107,7 @@ def test_first_errors_do_not_depend_on_how_the_set_is_cut(portion, monkeypatch):
         traces = list(traces)
         return [traces[i : i + portion] for i in range(0, len(traces), portion)]
 
-    monkeypatch.setattr("nar.evaluate.portions", portions)
+    monkeypatch.setattr("nar.evaluation.evaluate.portions", portions)
     reasoner = leaning("bellman_ford", 0.3)
     traces = traces_of("bellman_ford", 12, 8)
     found = evaluate(reasoner, datasets.get("bellman_ford"), traces)
@@ -114,8 +116,8 @@ def test_first_errors_do_not_depend_on_how_the_set_is_cut(portion, monkeypatch):
 
 def leaning(name, toll):
     """A reference with one bias changed: every edge looks longer than it is, and paths of few edges look better."""
-    reasoner = copy.deepcopy(references.compiled(name))
-    reasoner.encoders[name].maps["A"][0].bias.data[references.PROGRAMS[name].edges.index("A")] = toll
+    reasoner = copy.deepcopy(compiled.compiled(name))
+    reasoner.encoders[name].maps["A"][0].bias.data[compiled.PROGRAMS[name].edges.index("A")] = toll
     return reasoner
 
 
@@ -151,7 +153,7 @@ def test_a_wrong_weight_shows_at_the_step_where_it_changes_a_decision(name, toll
 
 def test_a_wrong_decoder_shows_at_the_first_step():
     """A mask that is always off is wrong as soon as a node is reached, and the source always is."""
-    reasoner = copy.deepcopy(references.compiled("bfs"))
+    reasoner = copy.deepcopy(compiled.compiled("bfs"))
     reasoner.decoders["bfs"].maps["reach_h"][0].bias.data -= 1e4
     lengths = [trace.length for trace in traces_of("bfs", 9, 6)]
     found = evaluate(reasoner, datasets.get("bfs"), traces_of("bfs", 9, 6))
@@ -163,7 +165,7 @@ def test_numbers_are_not_compared():
         for step in hints:
             step["d"] += 1e6
 
-    found = evaluate(spoilt(references.compiled("dijkstra"), change), datasets.get("dijkstra"), traces_of("dijkstra"))
+    found = evaluate(spoilt(compiled.compiled("dijkstra"), change), datasets.get("dijkstra"), traces_of("dijkstra"))
     assert found.first_errors == [None] * 6
     assert found.hints["d"][0].value() > 1e11
 
@@ -189,7 +191,7 @@ def test_without_hints_there_is_nothing_to_leave():
 @pytest.mark.parametrize("name", ("bfs", "bellman_ford"))
 def test_exact_execution_that_stops_by_itself(name):
     """At the fixed point: after the last step, or one later where the last one still changed something."""
-    algorithm, reasoner = datasets.get(name), references.compiled(name)
+    algorithm, reasoner = datasets.get(name), compiled.compiled(name)
     found = entry(reasoner, algorithm, 12, samples=6, termination="fixed_point")
     told = entry(reasoner, algorithm, 12, samples=6)
     assert (found["termination"], told["termination"]) == ("fixed_point", "oracle")
@@ -224,7 +226,7 @@ def test_what_is_compared_of_rollouts_that_stop_too_early():
 
 def test_what_is_compared_of_rollouts_that_stop_too_late(monkeypatch):
     """The limit is that of the set, four times its longest trace, whatever the batches: here one for every graph."""
-    monkeypatch.setattr("nar.evaluate.TENSOR_BYTES", 1)
+    monkeypatch.setattr("nar.evaluation.evaluate.TENSOR_BYTES", 1)
     traces = traces_of("bfs", 12, 8, {"family": "tree"})
     longest = max(trace.length - 1 for trace in traces)
     found = entry(halting(-1.0), datasets.get("bfs"), 12, samples=8, setting={"family": "tree"}, termination="learned")
@@ -261,7 +263,7 @@ def test_rollouts_that_stop_at_different_steps_are_those_of_each_graph_alone():
 
 
 def test_an_entry():
-    found = entry(references.compiled("bfs"), datasets.get("bfs"), 9, samples=3, setting={"family": "er"})
+    found = entry(compiled.compiled("bfs"), datasets.get("bfs"), 9, samples=3, setting={"family": "er"})
     assert {
         "algorithm", "size", "setting", "termination", "samples", "score", "exact", "valid", "outputs", "hints",
         "steps_mean", "steps_max", "steps_taken", "first_error", "measures", "seconds", "peak_memory_mb", "data",
@@ -276,7 +278,7 @@ def test_an_entry():
 
 
 def test_memory_is_watched_where_asked_for():
-    found = evaluate(references.compiled("bfs"), datasets.get("bfs"), traces_of("bfs"))
+    found = evaluate(compiled.compiled("bfs"), datasets.get("bfs"), traces_of("bfs"))
     assert found.peak_memory is None and "peak_memory_mb" not in found.to_dict()
 
 

@@ -6,14 +6,18 @@ import shutil
 import pytest
 import torch
 
-from nar import batch as batches
-from nar import checkpoint, cli, datasets, evaluate_command, results
+from nar import datasets
+from nar.cli import evaluate as evaluate_command
+from nar.cli import main as cli
+from nar.cli.evaluate import Evaluate, plan
 from nar.config import Config
-from nar.evaluate import entry, evaluate, test_set
-from nar.evaluate_command import Evaluate, plan
-from nar.loss import total_loss
-from nar.predict import load
-from nar.reasoner import Reasoner
+from nar.evaluation.evaluate import entry, evaluate, test_set
+from nar.inference.solver import load
+from nar.model import batch as batches
+from nar.model import checkpoint
+from nar.model.objectives.losses import total_loss
+from nar.model.reasoner import Reasoner
+from nar.results import schema
 
 test_set.__test__ = False  # not a test
 
@@ -72,7 +76,7 @@ def made(tmp_path_factory):
 def reports(monkeypatch):
     """The runs whose reports would be written: figures take seconds."""
     written = []
-    monkeypatch.setattr("nar.report.write_report", written.append)
+    monkeypatch.setattr("nar.reports.report.write_report", written.append)
     return written
 
 
@@ -178,7 +182,7 @@ def test_runs_of_the_first_schema(runs):
             del e[name]
     checkpoint.write_json(run / "results.json", content)
     cli.main(["evaluate", str(run), "--sizes", "6", "--densities", "0.9", "--samples", "2"])
-    found = results.read(run)
+    found = schema.read(run)
     assert keys(found["evaluations"]) == [("bfs", 8, {}), ("bfs", 6, {}), ("bfs", 6, {"density": 0.9})]
     cli.main(["evaluate", str(run), "--sizes", "8", "--samples", "3"])
     assert [e["samples"] for e in evaluations(run)] == [3, 2, 2]
@@ -193,7 +197,7 @@ def test_an_interrupted_evaluation_keeps_what_is_done(runs, reports, monkeypatch
         made_so_far.append(entry(*arguments, **options))
         return made_so_far[-1]
 
-    monkeypatch.setattr("nar.evaluate.entry", interrupted)
+    monkeypatch.setattr("nar.evaluation.evaluate.entry", interrupted)
     run = runs / "weighted"
     with pytest.raises(SystemExit) as stopped:
         cli.main(["evaluate", str(run), "--sizes", "6", "--scales", "0.5", "2", "4", "--samples", "2"])
@@ -291,7 +295,7 @@ def test_with_and_without_the_oracle(runs, capsys):
 
 def test_a_termination_that_does_not_fit_a_run_is_left_out_and_said(made, tmp_path):
     shutil.copytree(made / "plain", tmp_path / "halting")
-    content = results.read(tmp_path / "halting")
+    content = schema.read(tmp_path / "halting")
     content["config"]["halting"] = "supervised"
     checkpoint.write_json(tmp_path / "halting" / "results.json", content)
     jobs, notes = plan([made / "plain", tmp_path / "halting"], Evaluate(sizes=(6,), terminations=("learned",)))
@@ -338,7 +342,7 @@ def test_mistakes_are_one_line(made, monkeypatch, capsys, arguments, message):
 def test_sizes_that_an_algorithm_does_not_have(made, tmp_path):
     for name, size, message in (("kmp_matcher", 2, "at least 3"), ("segments_intersect", 16, "always has 4 nodes")):
         shutil.copytree(made / "plain", tmp_path / name)
-        content = results.read(tmp_path / name)
+        content = schema.read(tmp_path / name)
         content["run"]["algorithms"] = [name]
         checkpoint.write_json(tmp_path / name / "results.json", content)
         with pytest.raises(ValueError, match=f"--sizes {size}: {name} .*{message}"):

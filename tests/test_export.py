@@ -10,9 +10,11 @@ import safetensors.torch
 import torch
 
 import nar
-from nar import checkpoint, cli, export
+from nar.cli import main as cli
 from nar.config import Config
-from nar.reasoner import Reasoner
+from nar.inference import export
+from nar.model import checkpoint
+from nar.model.reasoner import Reasoner
 
 SETTINGS = {"processor": "triplet_gmpnn", "hidden": 16, "triplet_features": 4, "seed": 5}
 

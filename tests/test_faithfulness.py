@@ -11,28 +11,30 @@ import pytest
 import torch
 
 import nar
-from nar import cli, datasets, references
-from nar.batch import collate
+from nar import datasets
+from nar.analysis.faithfulness.inside import probes, sources, valid_sources, watching
+from nar.analysis.faithfulness.outside import external, interventions
+from nar.analysis.faithfulness.report import compare, measure, spearman, text
+from nar.analysis.references import compiled
+from nar.cli import main as cli
 from nar.datasets.canonical import draw
-from nar.evaluate import evaluate, evaluating
-from nar.faithfulness import external, interventions
-from nar.faithfulness_inside import probes, sources, valid_sources, watching
-from nar.faithfulness_report import compare, measure, spearman, text
+from nar.evaluation.evaluate import evaluate, evaluating
+from nar.model.batch import collate
 
 
-@pytest.mark.parametrize("name", references.names())
+@pytest.mark.parametrize("name", compiled.names())
 def test_compiled_models_score_one_and_shuffled_ones_lose(name):
-    algorithm, exact = datasets.get(name), references.compiled(name)
+    algorithm, exact = datasets.get(name), compiled.compiled(name)
     found = interventions(exact, algorithm, size=12, samples=8)
     assert found["ignored"] == found["ignored_throughout"] == found["followed"] == 1.0
     assert found["irrelevant"] >= 8 and found["relevant"] >= 8
-    shuffled = interventions(references.permuted(exact), algorithm, size=12, samples=8)
+    shuffled = interventions(compiled.permuted(exact), algorithm, size=12, samples=8)
     assert min(shuffled["ignored"], shuffled["followed"]) <= 0.7
 
 
 def test_answers_that_never_change_are_not_followed():
     """Nothing is reachable, says a network of zeros: true of some nodes after an edge is gone, but not a reaction."""
-    reasoner = references.compiled("reachability")
+    reasoner = compiled.compiled("reachability")
     with torch.no_grad():
         for parameter in reasoner.parameters():
             parameter.zero_()
@@ -48,7 +50,7 @@ def test_interventions_need_edges():
 
 def test_external_agreement_of_the_compiled_is_one_at_every_step():
     algorithm = datasets.get("dijkstra")
-    found = external(references.compiled("dijkstra"), algorithm, draw(algorithm, 16, 4, 0))
+    found = external(compiled.compiled("dijkstra"), algorithm, draw(algorithm, 16, 4, 0))
     assert set(found["per_step"]) == {1.0} and found["area"] == found["acting"] == found["outputs"] == 1.0
     assert found["below"] is None and set(found["hints"]) == set(algorithm.spec.hints)
 
@@ -60,7 +62,7 @@ def test_external_agreement_counts_entries():
     A[0, 1], A[1, 2] = 1.0, 1.0
     trace = algorithm.run(A=A, s=0)
     assert trace.length == 4 - 1  # reached after two passes; the third changes nothing and is not recorded
-    reasoner = references.compiled("bellman_ford")
+    reasoner = compiled.compiled("bellman_ford")
     with torch.no_grad():
         for parameter in reasoner.parameters():
             parameter.zero_()
@@ -82,7 +84,7 @@ def test_external_agreement_with_another_reasoner():
     one = nar.Reasoner.build("bfs", "mpnn", hidden=8)
     same = external(one, algorithm, traces, against=one)
     assert same["area"] == same["outputs"] == 1.0
-    exact = references.compiled("bfs")
+    exact = compiled.compiled("bfs")
     # the compiled one says what the trace says, so agreement with either is the same
     assert external(one, algorithm, traces, against=exact) == external(one, algorithm, traces)
 
@@ -101,10 +103,10 @@ def test_valid_sources_by_hand():
 
 @pytest.mark.parametrize("name", ["bellman_ford", "bfs", "dijkstra", "reachability"])
 def test_compiled_models_listen_to_valid_sources(name):
-    algorithm, exact = datasets.get(name), references.compiled(name)
+    algorithm, exact = datasets.get(name), compiled.compiled(name)
     found = sources(exact, algorithm, draw(algorithm, 16, 4, 0))
     assert found["mass"] == found["first"] == 1.0 and found["chance"] < 0.5
-    shuffled = sources(references.permuted(exact), algorithm, draw(algorithm, 16, 4, 0))
+    shuffled = sources(compiled.permuted(exact), algorithm, draw(algorithm, 16, 4, 0))
     assert shuffled["mass"] < 0.7
 
 
@@ -148,10 +150,10 @@ def test_watching_a_maximum_counts_winning_features():
 def test_probes_read_compiled_states_and_not_constant_ones():
     algorithm = datasets.get("dijkstra")
     small, large = (list(draw(algorithm, n, 8, n)) for n in (8, 16))
-    found = probes(references.compiled("dijkstra"), algorithm, small, large)
+    found = probes(compiled.compiled("dijkstra"), algorithm, small, large)
     assert set(found) == {"d", "mark", "in_queue", "u"}
     assert all(entry["value"] > 0.9999 for entry in found.values())
-    silent = references.compiled("dijkstra")
+    silent = compiled.compiled("dijkstra")
     with torch.no_grad():
         for parameter in silent.parameters():
             parameter.zero_()
@@ -185,7 +187,7 @@ def test_measure_says_what_evaluation_says():
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     from nar.config import Config
-    from nar.train import train
+    from nar.training.loop import train
 
     folder = tmp_path_factory.mktemp("runs")
     torch.set_num_threads(1)
@@ -211,7 +213,7 @@ def test_the_report_of_two_runs(runs):
 
 def test_every_network_has_an_untrained_one_of_its_own(runs, tmp_path):
     from nar.config import Config
-    from nar.train import train
+    from nar.training.loop import train
 
     wider = Config.from_dict(json.loads((Path(runs[0]) / "config.json").read_text()))
     train(dataclasses.replace(wider, hidden=16, out=tmp_path / "wider"))

@@ -6,7 +6,7 @@ import pytest
 from inputs import outputs
 
 import nar.datasets
-from nar import families, graphs, weights
+from nar.traces.inputs import families, graphs, weights
 
 SIZES = (1, 2, 3, 4, 5, 7, 12, 30)
 CONNECTED = set(families.TABLE) - {"random_geometric", "community"}

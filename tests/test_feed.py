@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from nar import datasets
-from nar.batch import draw
-from nar.feed import Feed, each
+from nar.model.batch import draw
+from nar.training.prefetch import Feed, each
 
 
 def items(count, closed, fail_at=None):

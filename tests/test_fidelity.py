@@ -16,13 +16,13 @@ import torch
 from haiku_parameters import load_parameters
 
 from nar import processors
-from nar.batch import Batch
-from nar.evaluate import evaluate
-from nar.loss import losses, total_loss
-from nar.metric import merge_permutations, tally
-from nar.reasoner import Reasoner
-from nar.spec import Probe, Spec, Stage, Type
-from nar.values import hard
+from nar.evaluation.evaluate import evaluate
+from nar.model.batch import Batch
+from nar.model.objectives.losses import losses, total_loss
+from nar.model.objectives.metrics import merge_permutations, tally
+from nar.model.postprocess import hard
+from nar.model.reasoner import Reasoner
+from nar.traces.spec import Probe, Spec, Stage, Type
 
 GOLDEN = Path(__file__).parent / "golden"
 ALGORITHMS = ("bellman_ford", "insertion_sort", "floyd_warshall")

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 import nar
-from nar import checkpoint, datasets
+from nar import datasets
 from nar.config import Config
-from nar.learner import Alone
-from nar.reasoner import Reasoner
-from nar.tasks import tasks, training_batch
-from nar.train import train, train_seeds
+from nar.model import checkpoint
+from nar.model.reasoner import Reasoner
+from nar.training.learner import Alone
+from nar.training.loop import train, train_seeds
+from nar.training.tasks import tasks, training_batch
 
 TINY = {
     "processor": "mpnn", "hidden": 8, "steps": 4, "batch_size": 3, "train_sizes": (4, 5), "val_samples": 4,
@@ -24,8 +25,8 @@ TINY = {
 
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch):
-    monkeypatch.setattr("nar.report.write_report", lambda run_dir: run_dir / "report.html")
-    monkeypatch.setattr("nar.study_report.write", lambda study, folder: folder / "report.html")
+    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.html")
+    monkeypatch.setattr("nar.reports.study_report.write", lambda study, folder: folder / "report.html")
 
 
 def test_a_generalist_learns_every_algorithm_with_one_processor(tmp_path):

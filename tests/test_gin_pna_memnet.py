@@ -8,8 +8,8 @@ import torch
 from naive import F64, built
 
 from nar import processors
-from nar.neighbourhood import Dense
-from nar.process import Step
+from nar.nn.neighbourhood import Dense
+from nar.nn.processor import Step
 from nar.processors.pna import DELTA, PrincipalAggregation
 
 B, N, F = 3, 5, 4

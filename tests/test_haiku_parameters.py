@@ -7,7 +7,7 @@ import haiku_parameters as hp
 import numpy as np
 import pytest
 
-from nar.spec import Spec
+from nar.traces.spec import Spec
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(path for path in GOLDEN.glob("model_*.npz") if not path.stem.startswith("model_batch_"))

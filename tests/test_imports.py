@@ -153,10 +153,11 @@ def imports(path, top_level_only=False):
 def test_the_reader_of_imports_sees_every_form(tmp_path):
     file = tmp_path / "x.py"
     file.write_text(
-        "import torch.nn\nfrom nar import spec, datasets\nfrom nar.datasets import get, bellman_ford\n"
+        "import torch.nn\nfrom nar.traces import spec\nfrom nar import datasets\n"
+        "from nar.datasets import get, bellman_ford\n"
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import jax\ndef f():\n    import scipy\n"
     )
-    everything = {"torch.nn", "nar.spec", "nar.datasets", "nar.datasets.bellman_ford", "typing", "scipy"}
+    everything = {"torch.nn", "nar.traces.spec", "nar.datasets", "nar.datasets.bellman_ford", "typing", "scipy"}
     assert imports(file) == everything
     assert imports(file, top_level_only=True) == everything - {"scipy"}
 

@@ -5,14 +5,17 @@ import itertools
 import pytest
 import torch
 
-from nar import aggregate, cpu, datasets, decode, fused, fused_edge_pointers, neighbourhood
-from nar.batch import draw
-from nar.encode import EdgeMap, Edges
-from nar.layers import MessageMLP
-from nar.loss import total_loss
-from nar.neighbourhood import Dense, Neighbourhood
-from nar.reasoner import Reasoner
-from nar.spec import Spec, Stage
+from nar import datasets
+from nar.kernels.cpu import edge_pointers, fused, ranges
+from nar.model import decoder as decode
+from nar.model.batch import draw
+from nar.model.encoder import EdgeMap, Edges
+from nar.model.objectives.losses import total_loss
+from nar.model.reasoner import Reasoner
+from nar.nn import neighbourhood, reductions
+from nar.nn.layers import MessageMLP
+from nar.nn.neighbourhood import Dense, Neighbourhood
+from nar.traces.spec import Spec, Stage
 
 DTYPES = {torch.float32: 1e-4, torch.float64: 1e-11}
 
@@ -48,24 +51,24 @@ def test_max_plus(dtype, layout):
         right = layout(randn(graphs, senders, columns, width, dtype=dtype))
         if graphs:
             both_ways(
-                lambda a=left, b=right: aggregate.max_plus(a, b),
+                lambda a=left, b=right: reductions.max_plus(a, b),
                 lambda a=left, b=right: plain_max_plus(a, b),
                 (left, right),
                 DTYPES[dtype],
             )
         else:
-            value = aggregate.max_plus(left, right)
+            value = reductions.max_plus(left, right)
             assert value.shape == (0, rows, columns, width)
             value.sum().backward()
 
 
 def test_max_plus_twins_agree_on_ties_too():
     left, right = torch.randint(-2, 3, (2, 6, 5, 4)).double(), torch.randint(-2, 3, (2, 6, 5, 4)).double()
-    fast, plain = cpu.max_plus(left, right), aggregate._max_plus_plain(left, right)
+    fast, plain = ranges.max_plus(left, right), reductions._max_plus_plain(left, right)
     assert fast[0].equal(plain[0]) and fast[1].equal(plain[1])
     gradient = torch.randn_like(fast[0])
-    fast_back = cpu.max_plus_backward(gradient, fast[1], 6)
-    plain_back = aggregate._max_plus_backward_plain(gradient, plain[1], 6)
+    fast_back = ranges.max_plus_backward(gradient, fast[1], 6)
+    plain_back = reductions._max_plus_backward_plain(gradient, plain[1], 6)
     for one, other in zip(fast_back, plain_back, strict=True):
         torch.testing.assert_close(one, other)
     # a tie's gradient reaches one sender only, and none is lost
@@ -77,10 +80,13 @@ def test_max_plus_with_one_side_constant():
     for one, other in ((left, right.detach()), (left.detach(), right)):
         leaf = one if one.requires_grad else other
         both_ways(
-            lambda a=one, b=other: aggregate.max_plus(a, b), lambda a=one, b=other: plain_max_plus(a, b), (leaf,), 1e-12
+            lambda a=one, b=other: reductions.max_plus(a, b),
+            lambda a=one, b=other: plain_max_plus(a, b),
+            (leaf,),
+            1e-12,
         )
     a = randn(2, 4, 4, 3)
-    both_ways(lambda: aggregate.max_plus(a, a), lambda: plain_max_plus(a, a), (a,), 1e-12)
+    both_ways(lambda: reductions.max_plus(a, a), lambda: plain_max_plus(a, a), (a,), 1e-12)
 
 
 def pooling(graphs, nodes, features, width, dtype, masked, layout):
@@ -131,7 +137,7 @@ def test_pooled_messages_without_graphs_or_channels(masked):
 @pytest.mark.parametrize("masked", [False, True])
 def test_pooling_in_chunks_of_receivers(how, masked, monkeypatch):
     """The route of devices without the fused operation, and of reductions that it does not do."""
-    monkeypatch.setattr(cpu, "usable", lambda *_: False)
+    monkeypatch.setattr(ranges, "usable", lambda *_: False)
     run, _ = pooling(2, 5, 4, 3, torch.float64, masked, lambda t: t)
     with torch.no_grad():
         whole = run(lambda hood, *rest: Neighbourhood.pool(hood, *rest, how))
@@ -205,12 +211,12 @@ def test_threads_do_not_change_results(graphs, monkeypatch):
     left, right = randn(graphs, 4, 4, 2), randn(graphs, 4, 4, 2)
 
     def everything():
-        value = run(Dense.pool).sin().sum() + aggregate.max_plus(left, right).sin().sum()
+        value = run(Dense.pool).sin().sum() + reductions.max_plus(left, right).sin().sum()
         value = value + fused.pointer_scores(channels, edge, None, own, other, weigh).sin().sum()
         return value, *torch.autograd.grad(value, [*leaves, own, other, edge, weigh, channels, left, right])
 
     alone = everything()
-    monkeypatch.setattr(cpu, "PARALLEL_FROM", 0)
+    monkeypatch.setattr(ranges, "PARALLEL_FROM", 0)
     torch.set_num_threads(3)
     for one, other_one in zip(everything(), alone, strict=True):
         torch.testing.assert_close(one, other_one, rtol=1e-11, atol=1e-11)
@@ -227,13 +233,13 @@ def test_edge_pointer_scores(dtype, layout):
             layout(randn(graphs, *shape, dtype=dtype)) for shape in ((nodes, nodes, features), (nodes, features))
         ]
         arguments.append(randn(features, dtype=dtype))
-        ours = fused_edge_pointers.edge_pointer_scores
+        ours = edge_pointers.edge_pointer_scores
         both_ways(lambda a=arguments, f=ours: f(*a), lambda a=arguments: plain(*a), arguments, DTYPES[dtype])
 
 
 def test_edge_pointer_scores_by_finite_differences():
     arguments = randn(2, 3, 3, 4), randn(2, 3, 4), randn(4)
-    assert torch.autograd.gradcheck(fused_edge_pointers.edge_pointer_scores, arguments)
+    assert torch.autograd.gradcheck(edge_pointers.edge_pointer_scores, arguments)
 
 
 def test_a_tie_of_an_edge_pointer_belongs_to_the_pair():
@@ -241,13 +247,13 @@ def test_a_tie_of_an_edge_pointer_belongs_to_the_pair():
     pairs, targets, weigh = randn(1, 2, 2, 3), torch.zeros(1, 2, 3, dtype=torch.float64), randn(3)
     pairs.data.zero_()
     targets.requires_grad_()
-    fused_edge_pointers.edge_pointer_scores(pairs, targets, weigh).sum().backward()
+    edge_pointers.edge_pointer_scores(pairs, targets, weigh).sum().backward()
     assert targets.grad.abs().sum() == 0
     torch.testing.assert_close(pairs.grad, 2 * weigh.detach().expand_as(pairs))
 
 
 def test_edge_pointers_are_decoded_in_chunks(monkeypatch):
-    monkeypatch.setattr(cpu, "usable", lambda *_: False)  # what other devices do
+    monkeypatch.setattr(ranges, "usable", lambda *_: False)  # what other devices do
     decoder = decode.Decoder(Spec({"p": ("output", "edge", "pointer")}), 4, node_width=6, edge_width=4).double()
     nodes, channels = randn(2, 5, 6), randn(2, 5, 5, 3)
     weight, bias = randn(3, 4), randn(4)
@@ -264,10 +270,10 @@ def test_edge_pointers_are_decoded_in_chunks(monkeypatch):
 
 def test_fused_operations_are_left_to_cpu_floats():
     x = torch.zeros(1)
-    assert cpu.usable(x)
-    assert not cpu.usable(x.half())
-    assert not cpu.usable(x, x.double())
-    assert not cpu.usable(x.to("meta"))
+    assert ranges.usable(x)
+    assert not ranges.usable(x.half())
+    assert not ranges.usable(x, x.double())
+    assert not ranges.usable(x.to("meta"))
 
 
 @pytest.mark.parametrize("kind", ["triplet_gmpnn", "pgn_mask", "triplet_pgn"])
@@ -277,8 +283,8 @@ def test_a_rollout_without_fused_operations_is_the_same(algorithm, kind, monkeyp
     torch.manual_seed(0)
     reasoner = Reasoner.build(algorithm, kind, hidden=8).double()
     losses, grads = [], []
-    for usable in (cpu.usable, lambda *_: False):  # the second is what other devices do
-        monkeypatch.setattr(cpu, "usable", usable)
+    for usable in (ranges.usable, lambda *_: False):  # the second is what other devices do
+        monkeypatch.setattr(ranges, "usable", usable)
         loss = total_loss(batch, reasoner(batch, gumbel=False))
         losses.append(loss)
         grads.append(torch.autograd.grad(loss, list(reasoner.parameters()), allow_unused=True))

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch.func import functional_call
 
-from nar import layers
-from nar.layers import Factored, built, columns_from, linear, stacked, stacks_kept
-from nar.neighbourhood import Alone
-from nar.process import Step
-from nar.units import straight_through
+from nar.nn import layers
+from nar.nn.layers import Factored, built, columns_from, linear, stacked, stacks_kept
+from nar.nn.neighbourhood import Alone
+from nar.nn.processor import Step
+from nar.nn.units import straight_through
 
 X = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
 

@@ -8,12 +8,13 @@ import torch
 from naive import F64, built
 from torch import nn
 
-from nar import datasets, neighbourhood, processors
-from nar.batch import draw
-from nar.loss import losses, total_loss
-from nar.neighbourhood import Dense
-from nar.process import Step
-from nar.reasoner import Reasoner
+from nar import datasets, processors
+from nar.model.batch import draw
+from nar.model.objectives.losses import losses, total_loss
+from nar.model.reasoner import Reasoner
+from nar.nn import neighbourhood
+from nar.nn.neighbourhood import Dense
+from nar.nn.processor import Step
 
 B, N, F = 3, 5, 4
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nar import datasets, fixed, processors
-from nar.batch import draw
+from nar import datasets, processors
 from nar.config import Config
-from nar.learner import Alone, Stacked, kept, why_not_stackable
-from nar.loss import losses, total_loss
-from nar.reasoner import Reasoner
-from nar.recorded import Recorded, rounded
-from nar.tasks import training_batch
+from nar.model import fixed_shapes
+from nar.model.batch import draw
+from nar.model.objectives.losses import losses, total_loss
+from nar.model.reasoner import Reasoner
+from nar.training.cuda_graphs import Recorded, rounded
+from nar.training.learner import Alone, Stacked, kept, why_not_stackable
+from nar.training.tasks import training_batch
 
 # draws of its own, penalties, kernels of which PyTorch cannot map
 ONE_BY_ONE = {"g_forgetnet", "lcm_masked", "pyg_gatv2", "pyg_gine", "rnar", "rnar_gru", "rnar_masked"}
@@ -121,17 +122,17 @@ def test_a_batch_of_fixed_shape_has_the_losses_and_outputs_of_the_batch(name):
     batch = draw(datasets.get(name), max(datasets.get(name).train_sizes or (5,)), 3, seed=(1,), random_pos=True)
     torch.manual_seed(0)
     one = Reasoner.build(name, "triplet_gmpnn", hidden=8, triplet_features=2).double().train()
-    moments, runs = batch.lengths[0] + 3, fixed.most_runs(batch) + 2
+    moments, runs = batch.lengths[0] + 3, fixed_shapes.most_runs(batch) + 2
     torch.manual_seed(1)
-    noise = fixed.uniform_numbers(batch, moments, kept(batch), torch.float64)
-    data = fixed.tensors([batch], moments, runs, [noise])
+    noise = fixed_shapes.uniform_numbers(batch, moments, kept(batch), torch.float64)
+    data = fixed_shapes.tensors([batch], moments, runs, [noise])
     data = {
         part: {n: {k: t[0] for k, t in v.items()} if isinstance(v, dict) else v[0] for n, v in values.items()}
         if isinstance(values, dict)
         else [t[0] for t in values] if isinstance(values, list) else values[0]
         for part, values in data.items()
     }  # fmt: skip
-    same = fixed.batch_of(data, name, batch.spec, batch.nodes, moments)
+    same = fixed_shapes.batch_of(data, name, batch.spec, batch.nodes, moments)
     torch.manual_seed(1)
     rollout = one(batch)
     again = one(same)

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import nar
-from nar import checkpoint
 from nar.config import Config
-from nar.reasoner import Reasoner
+from nar.model import checkpoint
+from nar.model.reasoner import Reasoner
 
 CONFIG = Config(algo="bellman_ford", processor="triplet_gmpnn", hidden=16, triplet_features=4, seed=5)
 

@@ -9,15 +9,15 @@ import torch
 from torch import tensor
 
 from nar import datasets, processors
-from nar.batch import Batch
-from nar.evaluate import evaluate
-from nar.loss import losses, total_loss
-from nar.metric import Tally, correct, merge_permutations, tally
-from nar.probe_loss import probe_loss
-from nar.reasoner import Reasoner
-from nar.rollout import Rollout
-from nar.spec import Probe, Spec
-from nar.values import feed_back
+from nar.evaluation.evaluate import evaluate
+from nar.model.batch import Batch
+from nar.model.objectives.losses import losses, total_loss
+from nar.model.objectives.metrics import Tally, correct, merge_permutations, tally
+from nar.model.objectives.probe_loss import probe_loss
+from nar.model.postprocess import feed_back
+from nar.model.reasoner import Reasoner
+from nar.model.rollout import Rollout
+from nar.traces.spec import Probe, Spec
 
 LN2 = math.log(2)
 
@@ -272,7 +272,7 @@ def test_the_truth_scores_one_whatever_the_batches(name):
 
 
 def test_scores_do_not_depend_on_how_the_set_is_cut(monkeypatch):
-    from nar import evaluate as module
+    from nar.evaluation import evaluate as module
 
     algorithm = datasets.get("dag_shortest_paths")
     torch.manual_seed(1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nar import datasets, memory
-from nar.batch import draw
-from nar.loss import total_loss
-from nar.reasoner import Reasoner
+from nar import datasets
+from nar.model.batch import draw
+from nar.model.objectives.losses import total_loss
+from nar.model.reasoner import Reasoner
+from nar.training import memory
 
 
 def results(reasoner, batch, recompute, **options):

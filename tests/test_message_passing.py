@@ -9,15 +9,15 @@ from naive import F64, built
 from torch import nn
 
 from nar import processors
-from nar.batch import draw
 from nar.datasets import get
-from nar.loss import total_loss
-from nar.neighbourhood import Alone, Dense
-from nar.process import Step
+from nar.model.batch import draw
+from nar.model.objectives.losses import total_loss
+from nar.model.reasoner import Reasoner
+from nar.nn.neighbourhood import Alone, Dense
+from nar.nn.processor import Step
+from nar.nn.recurrent import LSTMAggregator
 from nar.processors import message_passing
 from nar.processors.message_passing import MessagePassing
-from nar.reasoner import Reasoner
-from nar.recurrent import LSTMAggregator
 
 B, N, F = 3, 4, 6
 

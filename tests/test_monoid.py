@@ -12,8 +12,15 @@ import torch
 from torch import nn
 from torch_geometric.nn import LCMAggregation
 
-from nar import monoid
-from nar.monoid import OPERATORS, LCMAggregator, associativity_error, commutativity_error, sampled_triples, tree_levels
+from nar.nn import monoid
+from nar.nn.monoid import (
+    OPERATORS,
+    LCMAggregator,
+    associativity_error,
+    commutativity_error,
+    sampled_triples,
+    tree_levels,
+)
 
 F64 = torch.float64
 F = 4

@@ -10,8 +10,8 @@ import pytest
 from inputs import examples, outputs
 
 import nar.datasets
-from nar.record import Recorder
-from nar.trace import compact_dtype
+from nar.traces.record import Recorder
+from nar.traces.trace import compact_dtype
 
 SUBARRAYS = ("find_maximum_subarray", "find_maximum_subarray_kadane")
 

@@ -8,16 +8,22 @@ import pytest
 import torch
 from naive import F64, built
 
-from nar import checkpoint, cpu, datasets, decode, edge_pointers, predict, processors, units
-from nar.batch import draw
+from nar import datasets, processors
 from nar.config import Config
-from nar.decode import Decoder
-from nar.encode import EdgeMap, Edges
-from nar.loss import total_loss
-from nar.reasoner import Reasoner
-from nar.spec import Location, Probe, Spec, Stage, Type
-from nar.train import train
-from nar.values import feed_back
+from nar.inference import solver
+from nar.kernels.cpu import ranges
+from nar.model import checkpoint
+from nar.model import decoder as decode
+from nar.model.batch import draw
+from nar.model.decoder import Decoder
+from nar.model.encoder import EdgeMap, Edges
+from nar.model.objectives.losses import total_loss
+from nar.model.options import edge_pointers
+from nar.model.postprocess import feed_back
+from nar.model.reasoner import Reasoner
+from nar.nn import units
+from nar.traces.spec import Location, Probe, Spec, Stage, Type
+from nar.training.loop import train
 
 B, N, F, WIDTH = 2, 4, 5, 6
 LENGTHS = [5, 3, 2, 2, 1]
@@ -125,7 +131,7 @@ def test_the_compiled_path_is_taken_by_the_standard_head_only(monkeypatch):
         compiled = made.decode(Stage.OUTPUT, d, built(e), None, g)["p"]
         assert len(used) == count
         with monkeypatch.context() as patch:
-            patch.setattr(cpu, "usable", lambda *tensors: False)
+            patch.setattr(ranges, "usable", lambda *tensors: False)
             plain = made.decode(Stage.OUTPUT, d, built(e), None, g)["p"]
         assert len(used) == count
         same(compiled, plain, [d, e, *made.parameters()])
@@ -343,7 +349,7 @@ EVERYTHING_ON = {
 @pytest.mark.parametrize("kind", ["mpnn", "triplet_gmpnn", "pgn_mask"])
 @pytest.mark.parametrize("name", [*EVERYTHING_ON, "all"])
 def test_nodes_may_be_renamed_and_samples_do_not_see_each_other(kind, name, monkeypatch):
-    monkeypatch.setattr("nar.rollout.GRANULE", 1)
+    monkeypatch.setattr("nar.model.rollout.GRANULE", 1)
     options = EVERYTHING_ON if name == "all" else {name: EVERYTHING_ON[name]}
     model = reasoner(kind, 8, POINTING, **options)
     batch, order = naive.random_batch([4, 3, 2], nodes=5, spec=POINTING), torch.tensor([3, 0, 4, 1, 2])
@@ -463,7 +469,7 @@ def test_settings_that_would_be_ignored():
 
 
 def test_settings_go_through_training_checkpoints_and_prediction(tmp_path, monkeypatch):
-    monkeypatch.setattr("nar.report.write_report", lambda run_dir: run_dir / "report.html")
+    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.html")
     settings = EVERYTHING_ON | {"reconstruction": "masked", "reconstruction_weight": 0.5, "reconstruction_mask": 0.4}
     config = Config(
         algo="floyd_warshall", processor="triplet_gmpnn", hidden=8, triplet_features=2, steps=3, batch_size=2,
@@ -473,7 +479,7 @@ def test_settings_go_through_training_checkpoints_and_prediction(tmp_path, monke
     train(config)
     kept = Config.from_dict(checkpoint.load(config.run_dir / "best.pt")["config"])
     assert {name: getattr(kept, name) for name in settings} == settings
-    model = predict.load(config.run_dir)
+    model = solver.load(config.run_dir)
     assert model.reconstruction.weight == 0.5 and model.reconstruction.mask == 0.4 and model.reconstruction.masked
     made = model.coders("floyd_warshall")
     assert made[0].look_ups and made[1].triplets and made[1].scales and made[1].comparisons
@@ -485,7 +491,7 @@ def test_settings_go_through_training_checkpoints_and_prediction(tmp_path, monke
 
 
 def test_every_option_is_explained_by_help(capsys):
-    from nar import cli
+    from nar.cli import main as cli
 
     with pytest.raises(SystemExit):
         cli.main(["train", "--help"])

@@ -13,7 +13,11 @@ import numpy as np
 import pytest
 from made_up_runs import EVIL, bare, broken, everything, large, run
 
-from nar import page, page_axis, page_chart, page_errors, page_html, page_steps, page_view, statistics, study
+from nar.reports.html import axis as page_axis
+from nar.reports.html import chart, context, elements, page
+from nar.reports.html import steps as page_steps
+from nar.reports.html.sections import errors
+from nar.results import statistics, study
 
 RESULTS = Path(__file__).parent.parent / "results"
 VOID = {"meta", "img", "br", "path", "link", "input"}
@@ -143,9 +147,9 @@ def test_hostile_names_stay_text(texts):
 
 
 def test_element_escapes_and_leaves_out():
-    made = page_html.element("a", "<&", None, page_html.element("b", "x"), href="\"'<", class_=None, hidden=True)
+    made = elements.element("a", "<&", None, elements.element("b", "x"), href="\"'<", class_=None, hidden=True)
     assert made == '<a href="&quot;&#x27;&lt;" hidden>&lt;&amp;<b>x</b></a>'
-    assert page_html.element("path", d="M0 0") == '<path d="M0 0"/>'
+    assert elements.element("path", d="M0 0") == '<path d="M0 0"/>'
 
 
 def test_equal_results_give_equal_bytes_without_torch(texts, tmp_path):
@@ -154,7 +158,7 @@ def test_equal_results_give_equal_bytes_without_torch(texts, tmp_path):
     assert first.read_text(encoding="utf-8") == texts["everything"]
     program = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
-        "import made_up_runs as m; from nar import page; "
+        "import made_up_runs as m; from nar.reports.html import page; "
         f"page.write(m.everything(), {str(tmp_path / 'c')!r}); "
         "print('torch' in sys.modules, 'matplotlib' in sys.modules)"
     )
@@ -181,10 +185,10 @@ def test_the_marks_lie_where_the_numbers_are():
     text = page.document(found)
     (panel,) = [e for e in parse(text).all("svg") if "node score" in e.get("aria-label", "")]
     y = page_axis.percent_axis("node score (%)", [v for cell in found.cells for v in cell.values("score")] + [0.9989])
-    low, high = page_chart.HEIGHT - page_chart.BOTTOM, page_chart.TOP  # of the plot, downwards
+    low, high = chart.HEIGHT - chart.BOTTOM, chart.TOP  # of the plot, downwards
     for cell in found.cells:
         mean = 100 * statistics.interval(cell.values("score")).mean
-        assert f"{page_html.number(mean)}% at {cell.size}" in panel["aria-label"]
+        assert f"{elements.number(mean)}% at {cell.size}" in panel["aria-label"]
         (mark,) = re.findall(
             rf"<title>mpnn, n = {cell.size}: {mean:.2f}[^<]*</title><path d=\"M([\d.]+) ([\d.]+)", text
         )
@@ -248,8 +252,8 @@ def test_errors_are_not_written_as_percentages():
 
 def test_survival_counts_graphs_before_their_first_error(texts):
     steps = [1, 3, 3, None]
-    assert page_errors.survival(steps, 5, corners=False) == [(0, 1.0), (1, 0.75), (3, 0.25), (5, 0.25)]
-    assert page_errors.survival(steps, 5) == [(0, 1.0), (1, 1.0), (1, 0.75), (3, 0.75), (3, 0.25), (5, 0.25)]
+    assert errors.survival(steps, 5, corners=False) == [(0, 1.0), (1, 0.75), (3, 0.25), (5, 0.25)]
+    assert errors.survival(steps, 5) == [(0, 1.0), (1, 1.0), (1, 0.75), (3, 0.75), (3, 0.25), (5, 0.25)]
     rows = parse(texts["everything"]).table("First errors")[1:]
     assert rows and all(float(row[4]) <= 100 for row in rows)
 
@@ -297,18 +301,18 @@ def test_log_axes_always_have_ticks_within(values):
      (0, "0"), (3.0, "3")],
 )  # fmt: skip
 def test_numbers(value, text):
-    assert page_html.number(value) == text
+    assert elements.number(value) == text
 
 
 def test_intervals_are_written_as_mean_and_brackets():
-    assert page_html.with_interval(0.9735, 0.9697, 0.981) == "97.35 [96.97, 98.10]"
-    assert page_html.with_interval(0.5, None, None) == "50.00"
+    assert elements.with_interval(0.9735, 0.9697, 0.981) == "97.35 [96.97, 98.10]"
+    assert elements.with_interval(0.5, None, None) == "50.00"
 
 
 def test_series_differ_by_more_than_their_colour():
-    styles = [page_chart.named_style(k) for k in range(28)]
+    styles = [chart.named_style(k) for k in range(28)]
     assert len({(s.marker, s.dash) for s in styles}) == len(set(styles)) == 28
-    sizes = [page_chart.ordered_style(k, 6) for k in range(6)]
+    sizes = [chart.ordered_style(k, 6) for k in range(6)]
     assert len({s.color for s in sizes}) == len({s.marker for s in sizes}) == 6
 
 
@@ -411,5 +415,5 @@ def test_values_that_are_not_numbers_are_left_out_of_means():
     cell = found.cells[0]
     cell.entries[0]["score"] = float("nan")
     cell.entries[1]["score"] = None
-    assert page_view.interval(cell, "score").n == 1
-    assert page_view.written(cell) == f"{100 * cell.entries[2]['score']:.2f}"
+    assert context.interval(cell, "score").n == 1
+    assert context.written(cell) == f"{100 * cell.entries[2]['score']:.2f}"

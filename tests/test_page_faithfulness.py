@@ -3,7 +3,8 @@
 from made_up_runs import measured, measured_row, run
 from test_page import parse
 
-from nar import page, study
+from nar.reports.html import page
+from nar.results import study
 
 
 def told(*contents, **changed):

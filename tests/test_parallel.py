@@ -12,21 +12,22 @@ import numpy as np
 import pytest
 import torch
 
-from nar import checkpoint, datasets
-from nar.batch import collate
+from nar import datasets
 from nar.config import Config
-from nar.evaluate import evaluate
-from nar.learner import clip
-from nar.loss import losses, total_loss
-from nar.parallel import Ranks
-from nar.probe_loss import entries_each
-from nar.reasoner import Reasoner
-from nar.run import Run
-from nar.runs import Runs
-from nar.score import pooled
-from nar.spec import Location, Probe, Stage, Type
-from nar.tasks import training_batch
-from nar.train import train
+from nar.evaluation.evaluate import evaluate
+from nar.evaluation.score import pooled
+from nar.model import checkpoint
+from nar.model.batch import collate
+from nar.model.objectives.losses import losses, total_loss
+from nar.model.objectives.probe_loss import entries_each
+from nar.model.reasoner import Reasoner
+from nar.traces.run_length import Runs
+from nar.traces.spec import Location, Probe, Stage, Type
+from nar.training.distributed import Ranks
+from nar.training.learner import clip
+from nar.training.loop import train
+from nar.training.run import Run
+from nar.training.tasks import training_batch
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = {

@@ -6,7 +6,7 @@ import pytest
 from inputs import examples, outputs
 
 import nar.datasets
-from nar import graphs
+from nar.traces.inputs import graphs
 
 PATHS = ("bellman_ford", "bfs", "dag_shortest_paths", "dijkstra")
 ROOTED = (*PATHS, "mst_prim")

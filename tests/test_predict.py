@@ -9,9 +9,9 @@ import torch
 from answers import path_length, perfect, untrained
 
 import nar
-from nar.batch import collate, training_spec
-from nar.spec import Type
-from nar.values import feed_back, log_sinkhorn
+from nar.model.batch import collate, training_spec
+from nar.model.postprocess import feed_back, log_sinkhorn
+from nar.traces.spec import Type
 
 
 @pytest.mark.parametrize("name", ["bellman_ford", "dijkstra"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from answers import mixed, same_prediction, untrained
 
-from nar import references
+from nar.analysis.references import compiled
 
 
 def test_steps_can_be_chosen(roads):
@@ -32,7 +32,7 @@ def test_a_reference_finds_its_end(name):
     """It stops after the first step that changes nothing: the one after those that are needed, or the last of them."""
     graphs, sources = mixed(6)
     graphs, sources = [*graphs, nx.path_graph(7)], [*sources, 0]
-    reasoner = references.compiled(name)
+    reasoner = compiled.compiled(name)
     together = reasoner.run_many(graphs, source=sources, termination="fixed_point")
     for graph, source, found in zip(graphs, sources, together, strict=True):
         needed = found.true_trace.length - 1

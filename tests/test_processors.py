@@ -13,19 +13,20 @@ import torch
 from naive import F64, built
 from torch.nn.functional import leaky_relu
 
-from nar import check, datasets, processors
-from nar.aggregate import max_plus
-from nar.batch import draw
-from nar.evaluate import evaluate
-from nar.loss import total_loss
-from nar.neighbourhood import Dense
-from nar.process import Processor, Step
+from nar import datasets, processors
+from nar.analysis.contract import check
+from nar.evaluation.evaluate import evaluate
+from nar.model.batch import draw
+from nar.model.objectives.losses import total_loss
+from nar.model.reasoner import Reasoner
+from nar.nn.neighbourhood import Dense
+from nar.nn.processor import Processor, Step
+from nar.nn.reductions import max_plus
 from nar.processors.deepsets import DeepSets
 from nar.processors.gat import GAT
 from nar.processors.gatv2 import GATv2
 from nar.processors.mpnn import MPNN
 from nar.processors.pgn import PGN
-from nar.reasoner import Reasoner
 
 EVERY = processors.names()
 CLRS = (PGN, MPNN, DeepSets, GAT, GATv2)  # dm-clrs's own, whose equations are written out here once more
@@ -339,11 +340,11 @@ def test_options_are_checked_by_name():
 
 
 def test_processors_of_your_own(tmp_path, monkeypatch, dag_batch):
-    """The example in nar/process.py, found by module and class, trained and scored like any other."""
-    from nar import process
+    """The example in nar/nn/processor.py, found by module and class, trained and scored like any other."""
+    from nar.nn import processor as process
 
     example = (process.__doc__ or "").split("minimal one:\n\n")[1].split("\n\nShapes")[0]
-    source = "import torch\nfrom torch import Tensor, nn\nfrom nar.process import Processor, Step\n\nNUMBER = 3\n"
+    source = "import torch\nfrom torch import Tensor, nn\nfrom nar.nn.processor import Processor, Step\n\nNUMBER = 3\n"
     source += "\n".join(line[4:] for line in example.splitlines()) + "\n"
     (tmp_path / "own_processors.py").write_text(source)
     (tmp_path / "needs_more.py").write_text("import a_module_that_is_not_there\n")

@@ -13,9 +13,9 @@ from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 
 import nar.datasets
-from nar import archive, pyg
-from nar.runs import Runs
-from nar.trace import Trace
+from nar.traces.formats import npz, pyg
+from nar.traces.run_length import Runs
+from nar.traces.trace import Trace
 
 NAMES = nar.datasets.names()
 
@@ -159,7 +159,7 @@ def test_a_dataset_of_one_sample(tmp_path):
 def test_dataset_is_made_once_and_again_for_anything_else(tmp_path, monkeypatch):
     pyg.TraceDataset(tmp_path, "minimum", 4, 2, seed=1)
     (file,) = (tmp_path / "processed").iterdir()
-    assert archive.describe(file)["samples"] == 2
+    assert npz.describe(file)["samples"] == 2
     with monkeypatch.context() as patch:
         patch.setattr(pyg.canonical, "fixed_set", None)  # not called
         assert len(pyg.TraceDataset(tmp_path, "minimum", 4, 2, seed=1)) == 2
@@ -199,6 +199,7 @@ def test_dataset_of_what_is_not_there(arguments, message, tmp_path):
 
 
 def test_nar_loads_pyg_only_when_asked():
-    code = "import sys, nar, nar.archive, nar.text; print({'torch', 'torch_geometric', 'numba'} & set(sys.modules))"
+    heavy = {"torch", "torch_geometric", "numba"}
+    code = f"import sys, nar.traces.formats.npz, nar.traces.formats.clrs_text; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

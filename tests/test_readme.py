@@ -12,15 +12,18 @@ import pytest
 import torch
 
 import nar
-from nar import check, cli, console, export
-from nar.batch import draw, training_spec
+from nar.analysis.contract import check
+from nar.cli import console
+from nar.cli import main as cli
+from nar.cli.evaluate import Evaluate
+from nar.cli.report import Report
 from nar.config import Config
-from nar.evaluate_command import Evaluate
-from nar.loss import total_loss
-from nar.neighbourhood import Neighbourhood
-from nar.report_command import Report
-from nar.sweep_settings import Sweep, read
-from nar.train import train
+from nar.inference import export
+from nar.model.batch import draw, training_spec
+from nar.model.objectives.losses import total_loss
+from nar.nn.neighbourhood import Neighbourhood
+from nar.sweeps.settings import Sweep, read
+from nar.training.loop import train
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
@@ -205,7 +208,8 @@ def test_own_processor_from_the_command_line(page, name, tmp_path):
     tiny = [word for flag, value in zip(flags, values, strict=True) for word in (flag, *value)]
     words = shlex.split(command)
     assert words[:2] == ["nar", "train"]
-    main = "import sys; sys.path.pop(0); from nar import cli; raise SystemExit(cli.main())"  # as the script `nar` does
+    # as the script `nar` does
+    main = "import sys; sys.path.pop(0); from nar.cli.main import main; raise SystemExit(main())"
     run = {"cwd": tmp_path, "capture_output": True, "text": True}
     done = subprocess.run([sys.executable, "-c", main, *words[1:], *tiny], **run)
     assert done.returncode == 0, done.stderr

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from nar import datasets, processors
-from nar.batch import draw
-from nar.loss import total_loss
-from nar.reasoner import Reasoner
-from nar.spec import Spec, Type
+from nar.model.batch import draw
+from nar.model.objectives.losses import total_loss
+from nar.model.reasoner import Reasoner
+from nar.traces.spec import Spec, Type
 
 LENGTHS = [5, 3, 2, 2, 1]
 EVERY = processors.names()
@@ -70,7 +70,7 @@ def test_values_and_gradients_equal_the_literal_rollout(kind):
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_without_gradients_the_rollout_is_the_same(kind, monkeypatch):
-    monkeypatch.setattr("nar.rollout.GRANULE", 1)  # and with every sample dropped as soon as it ends
+    monkeypatch.setattr("nar.model.rollout.GRANULE", 1)  # and with every sample dropped as soon as it ends
     model, batch = reasoner(kind), naive.random_batch(LENGTHS)
     with torch.no_grad():
         assert_same(model(batch), naive.rollout(model, batch))
@@ -203,7 +203,7 @@ def test_full_teacher_forcing_feeds_true_hints_unrounded(kind):
 
 @pytest.mark.parametrize("feedback", ["soft", "hard"])
 def test_teacher_forcing_is_drawn_per_sample_and_step(feedback, monkeypatch):
-    monkeypatch.setattr("nar.rollout.GRANULE", 1)  # one draw per live sample
+    monkeypatch.setattr("nar.model.rollout.GRANULE", 1)  # one draw per live sample
     model, batch = reasoner("mpnn", hint_feedback=feedback).train(), naive.random_batch([6, 6, 5, 4, 2])
     generator = torch.Generator().manual_seed(11)
     forced = [torch.zeros(len(batch), dtype=torch.bool)]

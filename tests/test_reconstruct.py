@@ -9,12 +9,13 @@ import pytest
 import torch
 from naive import F64
 
-from nar import datasets, processors, reconstruct
-from nar.batch import draw
-from nar.loss import total_loss
-from nar.process import Step
-from nar.reasoner import Reasoner
-from nar.spec import Probe, Spec, Type
+from nar import datasets, processors
+from nar.model.batch import draw
+from nar.model.objectives.losses import total_loss
+from nar.model.options import reconstruction
+from nar.model.reasoner import Reasoner
+from nar.nn.processor import Step
+from nar.traces.spec import Probe, Spec, Type
 
 LENGTHS = [5, 3, 2, 2, 1]
 KINDS = ["mpnn", "triplet_gmpnn", "pgn_mask"]
@@ -139,7 +140,7 @@ def literal(model, batch, masks=()):
 
 
 def compare(model, batch, monkeypatch, training, masks=()):
-    monkeypatch.setattr("nar.rollout.GRANULE", 1)
+    monkeypatch.setattr("nar.model.rollout.GRANULE", 1)
     ours = model.train(training)(batch, gumbel=False)
     outputs, predictions, missed = literal(model, batch, masks)
     for (name, b), value in outputs.items():
@@ -179,14 +180,14 @@ def test_plain_equals_the_literal_rollout_with_gradients(kind, monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_masked_equals_the_literal_rollout_with_gradients(kind, monkeypatch):
     drawn = []
-    original = reconstruct.masked_values
+    original = reconstruction.masked_values
 
     def watched(*arguments):
         found = original(*arguments)
         drawn.append(found[1])
         return found
 
-    monkeypatch.setattr("nar.rollout.masked_values", watched)
+    monkeypatch.setattr("nar.model.rollout.masked_values", watched)
     model = reasoner(kind, reconstruction="masked", reconstruction_mask=0.4)
     batch = naive.random_batch([3, 3, 2], nodes=3)
     assert model.reconstruction.copies == 2
@@ -222,7 +223,7 @@ def test_entries_on_nodes_are_masked_independently_and_nothing_else_is():
     probes = {n: p for n, p in spec.items() if p.stage != "output"}
     generator = torch.Generator().manual_seed(0)
     values = {n: naive.random_value(p, (6,), nodes, generator) for n, p in probes.items()}
-    found, masks = reconstruct.masked_values(probes, values, 3, 0.3, nodes, F64, generator)
+    found, masks = reconstruction.masked_values(probes, values, 3, 0.3, nodes, F64, generator)
     assert set(masks) == {n for n, p in probes.items() if p.location == "node"}
     for name, value in values.items():
         full = naive.expand(probes[name], value, nodes)
@@ -236,8 +237,8 @@ def test_entries_on_nodes_are_masked_independently_and_nothing_else_is():
         assert masks[name].double().mean().item() == pytest.approx(0.3, abs=4 * math.sqrt(0.21 / full.numel()))
         copies = masks[name].unflatten(0, (3, -1))
         assert not copies[0].equal(copies[1]) and not copies[1].equal(copies[2])
-    again = reconstruct.masked_values(probes, values, 3, 0.3, nodes, F64, torch.Generator().manual_seed(1))
-    twice = reconstruct.masked_values(probes, values, 3, 0.3, nodes, F64, torch.Generator().manual_seed(1))
+    again = reconstruction.masked_values(probes, values, 3, 0.3, nodes, F64, torch.Generator().manual_seed(1))
+    twice = reconstruction.masked_values(probes, values, 3, 0.3, nodes, F64, torch.Generator().manual_seed(1))
     assert all(again[1][name].equal(twice[1][name]) for name in masks)
 
 
@@ -252,7 +253,7 @@ def test_number_of_copies(mask, copies):
 
 
 def test_what_is_missed_by_hand():
-    found = reconstruct.Misses()
+    found = reconstruction.Misses()
     scalar, mask = Probe("hint", "node", "scalar"), Probe("hint", "node", "mask")
     found.add("s", scalar, torch.tensor([[1.0, 3.0]]), torch.tensor([[0.0, 1.0]]))  # 1 and 4
     found.add("s", scalar, torch.tensor([[5.0, 5.0]]), torch.tensor([[5.0, 5.0]]))  # averaged over time as well
@@ -263,17 +264,17 @@ def test_what_is_missed_by_hand():
     logits = torch.log(torch.tensor([[[0.25, 0.75], [0.5, 0.5]]]))
     soft = torch.tensor([[[0.5, 0.5], [1.0, 0.0]]])
     rows = -(0.5 * math.log(0.25) + 0.5 * math.log(0.75)), math.log(2)
-    found = reconstruct.Misses()
+    found = reconstruction.Misses()
     found.add("p", pointer, logits, soft)
     assert found.total().item() == pytest.approx(sum(rows) / 2)
-    found = reconstruct.Misses()
+    found = reconstruction.Misses()
     found.add("p", pointer, logits, soft, torch.tensor([[[True, False], [False, True]]]))  # one entry that counts
     assert found.total().item() == pytest.approx(-0.5 * math.log(0.25) / 2)  # of two positions
     category = Probe("hint", "node", "categorical", 2)
-    found = reconstruct.Misses()
+    found = reconstruction.Misses()
     found.add("c", category, logits, torch.tensor([[[0.0, 1.0], [0.0, -1.0]]]))  # the second one is ignored
     assert found.total().item() == pytest.approx(-math.log(0.75))
-    assert reconstruct.Misses().total() is None
+    assert reconstruction.Misses().total() is None
 
 
 # Nodes, samples, randomness
@@ -297,7 +298,7 @@ def test_finished_samples_that_stay_in_the_batch_do_not_count(monkeypatch):
     model, batch = reasoner("mpnn").train(), naive.random_batch([4, 2, 2, 2], nodes=3)
     found = []
     for granule in (1, 4):  # dropped at once, and never
-        monkeypatch.setattr("nar.rollout.GRANULE", granule)
+        monkeypatch.setattr("nar.model.rollout.GRANULE", granule)
         found.append(model(batch, gumbel=False).penalties["reconstruction"])
     torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-12)
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 import nar
-from nar import references
-from nar.batch import collate
+from nar.analysis.references import compiled
+from nar.analysis.references.audit import double, pointers_valid, precision, scales
+from nar.analysis.references.steps import choose
 from nar.datasets.canonical import draw
-from nar.evaluate import evaluate, evaluating
-from nar.reference_audit import double, pointers_valid, precision, scales
-from nar.reference_steps import choose
+from nar.evaluation.evaluate import evaluate, evaluating
+from nar.model.batch import collate
 
 PATHS = ("bellman_ford", "bfs", "dijkstra", "floyd_warshall")
 
@@ -30,24 +30,24 @@ def assert_exact(reasoner, name, traces):
                 assert tally.counts[1:] == (0, 0)
 
 
-@pytest.mark.parametrize("name", references.names())
+@pytest.mark.parametrize("name", compiled.names())
 def test_the_canonical_test_set(name):
     # the first traces of the canonical set; benchmarks/faithfulness.py goes through all 32
     traces = list(draw(nar.datasets.get(name), 64, 1 if name == "floyd_warshall" else 8, 3))
-    assert_exact(references.compiled(name), name, traces)
+    assert_exact(compiled.compiled(name), name, traces)
 
 
 @pytest.mark.parametrize("name", ["bellman_ford", "bfs", "dijkstra", "reachability"])
 def test_256_nodes(name):
     traces = list(draw(nar.datasets.get(name), 256, 1 if name == "dijkstra" else 4, 3))
-    assert_exact(references.compiled(name), name, traces)
+    assert_exact(compiled.compiled(name), name, traces)
 
 
 @pytest.mark.parametrize("feedback", ["hard", "soft"])
-@pytest.mark.parametrize("name", references.names())
+@pytest.mark.parametrize("name", compiled.names())
 def test_small_graphs_of_every_kind(name, feedback):
     algorithm = nar.datasets.get(name)
-    reasoner = references.compiled(name)
+    reasoner = compiled.compiled(name)
     reasoner.hint_feedback = feedback
     laws = (
         [{"law": law} for law in ("uniform", "integer", "equal", "exponential")] if "law" in algorithm.params else [{}]
@@ -72,7 +72,7 @@ def test_directed_graphs_with_negative_weights(name):
             continue
     assert any((trace.compact["A"] < 0).any() for trace in traces)
     for trace in traces:
-        assert_exact(references.compiled(name), name, [trace])
+        assert_exact(compiled.compiled(name), name, [trace])
 
 
 @pytest.mark.parametrize("name", ["bellman_ford", "dijkstra", "floyd_warshall"])
@@ -80,7 +80,7 @@ def test_float64_repeats_every_scalar_bit_for_bit(name):
     algorithm = nar.datasets.get(name)
     traces = list(draw(algorithm, 12, 4, 0))
     batch = double(collate(traces, algorithm), traces)
-    reasoner = references.compiled(name).double()
+    reasoner = compiled.compiled(name).double()
     with evaluating(reasoner):
         rollout = reasoner(batch, decide_hints=True)
     for step, values in enumerate(rollout.hints):
@@ -98,7 +98,7 @@ def test_ties_go_to_what_was_there_and_then_to_the_first():
     A[3, 4] = 1.0  # 0-1-3-4 is as long as 0-4, which comes first
     trace = nar.datasets.get("bellman_ford").run(A=A, s=0)
     assert trace.compact["pi"].tolist() == [0, 0, 0, 1, 0]
-    assert_exact(references.compiled("bellman_ford"), "bellman_ford", [trace])
+    assert_exact(compiled.compiled("bellman_ford"), "bellman_ford", [trace])
 
 
 def test_choose_is_a_lexicographic_argmin():
@@ -137,9 +137,9 @@ def test_soft_choice_tends_to_the_hard_one():
 def test_soft_mode_points_rightly(name):
     algorithm = nar.datasets.get(name)
     traces = list(draw(algorithm, 32 if name == "floyd_warshall" else 64, 4, 3))
-    assert pointers_valid(references.compiled(name, beta=1e4), algorithm, traces) >= 0.999
+    assert pointers_valid(compiled.compiled(name, beta=1e4), algorithm, traces) >= 0.999
     if name != "bfs":  # whose keys are positions, 1/64 apart, but of which any reached neighbour will do
-        assert pointers_valid(references.compiled(name, beta=10.0), algorithm, traces) < 0.99
+        assert pointers_valid(compiled.compiled(name, beta=10.0), algorithm, traces) < 0.99
 
 
 def test_valid_pointers_are_counted_one_by_one():
@@ -157,7 +157,7 @@ def test_valid_pointers_are_counted_one_by_one():
             self.pi, self.unused = torch.tensor([pi]), torch.nn.Parameter(torch.zeros(1))
 
         def forward(self, batch, **_):
-            from nar.rollout import Rollout
+            from nar.model.rollout import Rollout
 
             return Rollout({"pi": torch.nn.functional.one_hot(self.pi, 5).float()}, [])
 
@@ -175,31 +175,31 @@ def test_runs_on_a_graph_of_your_own():
     graph = nx.Graph()
     graph.add_weighted_edges_from([("a", "b", 1.0), ("b", "c", 1.0), ("a", "c", 3.0), ("c", "d", 0.5)])
     for name in ("bellman_ford", "dijkstra"):
-        answer = references.compiled(name).run(graph, source="a")
+        answer = compiled.compiled(name).run(graph, source="a")
         assert answer.valid and answer.outputs["pi"] == {"a": "a", "b": "a", "c": "b", "d": "c"}
         assert answer.confidence["pi"]["d"] == 1.0
-    assert references.compiled("floyd_warshall").run(graph).outputs["Pi"]["a", "d"] == "c"
-    reached = references.compiled("reachability").run(nx.DiGraph([(0, 1), (2, 1)]), source=0).outputs["reach"]
+    assert compiled.compiled("floyd_warshall").run(graph).outputs["Pi"]["a", "d"] == "c"
+    reached = compiled.compiled("reachability").run(nx.DiGraph([(0, 1), (2, 1)]), source=0).outputs["reach"]
     assert reached == {0: True, 1: True, 2: False}
 
 
 def test_an_unknown_name_is_one_line():
     with pytest.raises(ValueError, match="bellman_ford"):
-        references.compiled("belman_ford")
+        compiled.compiled("belman_ford")
     with pytest.raises(ValueError, match="beta"):
-        references.compiled("bfs", beta=-1.0)
+        compiled.compiled("bfs", beta=-1.0)
 
 
 def test_building_draws_no_random_numbers_and_freezes():
     state = torch.get_rng_state()
-    reasoner = references.compiled("dijkstra")
+    reasoner = compiled.compiled("dijkstra")
     assert torch.equal(state, torch.get_rng_state())
     assert not any(p.requires_grad for p in reasoner.parameters()) and not reasoner.training
 
 
 def test_a_shuffled_copy_has_the_same_numbers_and_no_algorithm():
-    reasoner = references.compiled("bellman_ford")
-    shuffled = references.permuted(reasoner, seed=1)
+    reasoner = compiled.compiled("bellman_ford")
+    shuffled = compiled.permuted(reasoner, seed=1)
     for a, b in zip(reasoner.parameters(), shuffled.parameters(), strict=True):
         assert torch.equal(a.flatten().sort().values, b.flatten().sort().values)
     algorithm = nar.datasets.get("bellman_ford")
@@ -209,19 +209,19 @@ def test_a_shuffled_copy_has_the_same_numbers_and_no_algorithm():
 
 def test_weights_of_any_scale():
     algorithm = nar.datasets.get("bellman_ford")
-    found = scales(references.compiled("bellman_ford"), algorithm, size=32, samples=4)
+    found = scales(compiled.compiled("bellman_ford"), algorithm, size=32, samples=4)
     assert list(found) == [1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3]
     assert all(entry == {"score": 1.0, "exact": 1.0, "valid": 1.0} for entry in found.values())
-    soft = scales(references.compiled("bellman_ford", beta=1e3), algorithm, size=32, samples=4)
+    soft = scales(compiled.compiled("bellman_ford", beta=1e3), algorithm, size=32, samples=4)
     assert soft[1.0]["score"] > 0.98 > soft[1e-3]["score"]  # a softmax has a scale
     with pytest.raises(ValueError, match="no weights"):
-        scales(references.compiled("bfs"), nar.datasets.get("bfs"))
+        scales(compiled.compiled("bfs"), nar.datasets.get("bfs"))
 
 
 def test_the_first_size_at_which_precision_tells():
     algorithm = nar.datasets.get("bellman_ford")
-    found = precision(references.compiled("bellman_ford"), algorithm, sizes=(4, 32), samples=8)
+    found = precision(compiled.compiled("bellman_ford"), algorithm, sizes=(4, 32), samples=8)
     assert found["float32"] == {"first": None, "differ": {4: 0.0, 32: 0.0}}
     assert found["bfloat16"]["first"] == 32 and 0 < found["bfloat16"]["differ"][32] < 0.2
-    fine = precision(references.compiled("bellman_ford"), algorithm, sizes=(32,), samples=8, law="equal")
+    fine = precision(compiled.compiled("bellman_ford"), algorithm, sizes=(32,), samples=8, law="equal")
     assert fine["bfloat16"]["first"] is None  # sums of ones are exact

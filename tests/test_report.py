@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nar import comparability, figures, published, report, report_figures, results
+from nar.reports import figures, report, report_figures
+from nar.results import comparability, published, schema
 
 SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
@@ -221,20 +222,20 @@ def test_an_evaluation_cut_short_still_gives_a_report(run_dir):
 def test_metrics_of_a_resumed_and_killed_run(run_dir):
     with open(run_dir / "metrics.jsonl", "a") as file:
         file.write('{"step": 50, "loss": 1.5}\n{"step": 150, "lo')
-    rows = results.read_metrics(run_dir)
+    rows = schema.read_metrics(run_dir)
     assert [(row["step"], row["loss"]) for row in rows] == [(0, 4.0), (50, 1.5), (100, 0.5)]
 
 
 def test_unreadable_files_are_named(run_dir):
     (run_dir / "metrics.jsonl").write_text('{"step": 0, "loss": 1.0}\nnonsense\n{"step": 1, "loss": 1.0}\n')
     with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2"):
-        results.read_metrics(run_dir)
+        schema.read_metrics(run_dir)
     (run_dir / "results.json").write_text('{"schema": 1, "run"')
     with pytest.raises(ValueError, match=r"results\.json is not the results of a run"):
-        results.read(run_dir)
+        schema.read(run_dir)
     (run_dir / "results.json").write_text(json.dumps({**RESULTS, "schema": 3}))
     with pytest.raises(ValueError, match="has schema 3, this version of nar reads 2"):
-        results.read(run_dir)
+        schema.read(run_dir)
     (run_dir / "results.json").unlink()
     with pytest.raises(ValueError, match=r"no results\.json in"):
         report.write_report(run_dir)
@@ -242,8 +243,8 @@ def test_unreadable_files_are_named(run_dir):
 
 def test_results_of_schema_1_are_read_as_schema_2(run_dir):
     (run_dir / "results.json").write_text(json.dumps(older(RESULTS)))
-    assert results.read(run_dir) == RESULTS
-    assert results.upgraded(RESULTS) == RESULTS
+    assert schema.read(run_dir) == RESULTS
+    assert schema.upgraded(RESULTS) == RESULTS
     before = copy.deepcopy(older(RESULTS))
     assert report.text(before) == report.text(RESULTS) and before == older(RESULTS)
 
@@ -252,7 +253,7 @@ def test_recorded_results_are_read():
     recorded = sorted((Path(__file__).parent.parent / "results").glob("*/seed*"))
     assert len(recorded) >= 12
     for run_dir in recorded:
-        found = results.read(run_dir)
+        found = schema.read(run_dir)
         (algorithm,) = found["run"]["algorithms"]
         assert found["config"]["algo"] == [algorithm] == list(found["run"]["validation"])
         assert found["run"]["train_sizes"] == {algorithm: [4, 7, 11, 13, 16]}
@@ -502,6 +503,6 @@ def test_no_text_overlaps_and_no_legend_covers_data(figure):
 
 def test_reports_need_no_torch():
     loaded = "print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
-    code = f"import sys, nar.report, nar.figures, nar.study_report; {loaded}"
+    code = f"import sys, nar.reports.report, nar.reports.figures, nar.reports.study_report; {loaded}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -7,14 +7,14 @@ import torch
 from naive import F64, PlainDense, built, random_batch, rollout
 from test_aggregators import literal, shaken
 
-import nar.neighbourhood
+import nar.nn.neighbourhood
 from nar import processors
-from nar.layers import MessageMLP
-from nar.neighbourhood import Dense
-from nar.process import Step
+from nar.model.reasoner import Reasoner
+from nar.nn.layers import MessageMLP
+from nar.nn.neighbourhood import Dense
+from nar.nn.processor import Step
 from nar.processors.pgn import PGN
 from nar.processors.rnar import RNAR
-from nar.reasoner import Reasoner
 
 B, N, F = 2, 5, 4
 FLAGS = [{}, {"gated": True}, {"triplets": True, "triplet_features": 3}, {"gated": True, "triplets": True}]

@@ -9,11 +9,13 @@ from torch_geometric.data import Batch as PygBatch
 from torch_geometric.data import Data
 
 import nar
-from nar import evaluate, pyg, references
+from nar.analysis.references import compiled
+from nar.evaluation import evaluate
+from nar.traces.formats import pyg
 
 
 @pytest.mark.parametrize("steps", [None, 4])
-@pytest.mark.parametrize("make", [references.compiled, lambda name: untrained(name, "triplet_gmpnn").double()])
+@pytest.mark.parametrize("make", [compiled.compiled, lambda name: untrained(name, "triplet_gmpnn").double()])
 def test_each_of_a_batch_is_answered_as_if_alone(make, steps):
     reasoner = make("dijkstra")
     graphs, sources = mixed()
@@ -29,7 +31,7 @@ def test_each_of_a_batch_is_answered_as_if_alone(make, steps):
 def test_a_batch_gives_networkx_shortest_paths(monkeypatch):
     monkeypatch.setattr(evaluate, "TENSOR_BYTES", 2000)  # several batches of one size
     graphs, sources = mixed()
-    reasoner = references.compiled("bellman_ford")
+    reasoner = compiled.compiled("bellman_ford")
     for graph, source, found in zip(graphs, sources, reasoner.run_many(graphs, source=sources), strict=True):
         distances = nx.single_source_dijkstra_path_length(graph, source)
         for node in graph:

@@ -6,7 +6,7 @@ import pytest
 from inputs import examples, outputs
 
 import nar.datasets
-from nar import families
+from nar.traces.inputs import families
 
 MIS = nar.datasets.get("maximal_independent_set")
 ECCENTRICITY = nar.datasets.get("eccentricity")

@@ -9,8 +9,8 @@ import sys
 import pytest
 import torch
 
-from nar import semiring
-from nar.semiring import SEMIRINGS, Semiring
+from nar.nn import semiring
+from nar.nn.semiring import SEMIRINGS, Semiring
 
 F64 = torch.float64
 # what one triple, and the sum over triples, is, written out once more with Python's own numbers
@@ -190,7 +190,7 @@ MEMORY = """
 import re, sys, torch
 from pathlib import Path
 torch.set_num_threads(1)
-from nar import semiring
+from nar.nn import semiring
 name, nodes, graphs = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 small = [torch.randn(1, 4, 4, 8, requires_grad=True) for _ in range(2)]
 semiring.product(*small, name).sum().backward()  # compiled, imported, warm

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nar import cli, datasets, drawing, layout, show
-from nar.spec import Spec
-from nar.trace import Trace
+from nar import datasets
+from nar.cli import main as cli
+from nar.traces.drawing import figure as drawing
+from nar.traces.drawing import layout
+from nar.traces.drawing import text as show
+from nar.traces.spec import Spec
+from nar.traces.trace import Trace
 
 
 def run(name, **inputs):
@@ -275,8 +279,9 @@ def test_the_animation_has_a_frame_per_step(tmp_path):
 
 def test_drawing_leaves_no_global_state():
     code = (
-        "import sys, numpy as np; from nar import datasets, drawing, show; import matplotlib\n"
-        "before = matplotlib.rcParams.copy(); trace = datasets.get('minimum').run(A=[2, 1]); drawing.figure(trace)\n"
+        "import sys, matplotlib, nar.traces.drawing.text\nfrom nar import datasets\n"
+        "from nar.traces.drawing import figure\n"
+        "before = matplotlib.rcParams.copy(); trace = datasets.get('minimum').run(A=[2, 1]); figure.figure(trace)\n"
         "assert matplotlib.rcParams.copy() == before\n"
         "print(*sorted({'torch', 'matplotlib.pyplot', 'networkx'} & set(sys.modules)))"
     )

@@ -9,9 +9,9 @@ import pytest
 from inputs import examples, outputs
 
 import nar.datasets
-from nar import arrays
-from nar.record import Recorder
-from nar.trace import compact_dtype
+from nar.traces.inputs import arrays
+from nar.traces.record import Recorder
+from nar.traces.trace import compact_dtype
 
 SORTS = ("bubble_sort", "heapsort", "quicksort")
 ONE_ARRAY = (*SORTS, "quickselect")

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nar import statistics
-from nar.statistics import Interval, interval, paired
+from nar.results import statistics
+from nar.results.statistics import Interval, interval, paired
 
 SCORES = [0.9697, 0.9712, 0.9810, 0.9405, 0.9933, 0.9622, 0.9788, 0.9551, 0.9699, 0.9875, 0.9320, 0.9746]
 

@@ -9,7 +9,7 @@ from inputs import examples, outputs
 from scipy.spatial import ConvexHull
 
 import nar.datasets
-from nar import points, strings
+from nar.traces.inputs import geometry, strings
 
 MATCHERS = ("naive_string_matcher", "kmp_matcher")
 HULLS = ("graham_scan", "jarvis_march")
@@ -337,11 +337,11 @@ def test_signs_are_certain_or_named_uncertain():
             xs[2], ys[2] = xs[0] + t * (xs[1] - xs[0]), ys[0] + t * (ys[1] - ys[0])
         elif trial % 3 == 2:
             xs, ys = rng.randint(-(2**24), 2**24, 3) * 1.0, rng.randint(-2, 3, 3) * 1.0
-        x, y = points.exact(xs), points.exact(ys)
+        x, y = geometry.exact(xs), geometry.exact(ys)
         true = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
-        certain = points.is_certain(xs, ys, 0, 1, 2)
+        certain = geometry.is_certain(xs, ys, 0, 1, 2)
         if certain:
-            assert np.sign(points.cross(xs, ys, 0, 1, 2)) == (true > 0) - (true < 0)
+            assert np.sign(geometry.cross(xs, ys, 0, 1, 2)) == (true > 0) - (true < 0)
         uncertain += not certain
         assert certain or trial % 3 == 1
     assert uncertain > 500
@@ -358,9 +358,9 @@ def test_products_are_rounded_one_by_one():
     """A fused multiply-add would see the rest: (1 + e)(1 - e) - 1 * 1 = -e^2, but 0 once the product is rounded."""
     e = 2.0**-30
     xs, ys = np.array([0, 1 + e, 1]), np.array([0, 1, 1 - e])
-    assert points.cross(xs, ys, 0, 1, 2) == 0
-    assert not points.is_certain(xs, ys, 0, 1, 2) and not points.is_certain(ys, xs, 0, 1, 2)
-    assert points.has_collinear(xs, ys, 1e-300) and not points.has_collinear(xs, ys, 0.0)
+    assert geometry.cross(xs, ys, 0, 1, 2) == 0
+    assert not geometry.is_certain(xs, ys, 0, 1, 2) and not geometry.is_certain(ys, xs, 0, 1, 2)
+    assert geometry.has_collinear(xs, ys, 1e-300) and not geometry.has_collinear(xs, ys, 0.0)
 
 
 # --- convex hulls ----------------------------------------------------------------------------------------------------
@@ -460,15 +460,15 @@ def test_points_on_the_boundary_may_be_marked_or_not():
 def test_a_wrong_walk_is_no_hull():
     """check_hull, on which both algorithms rely: the square, and walks that miss or leave something."""
     xs, ys = np.array([0.0, 4, 4, 0, 2]), np.array([0.0, 0, 4, 4, 1])
-    points.check_hull(xs, ys, np.array([0, 1, 2, 3]))
+    geometry.check_hull(xs, ys, np.array([0, 1, 2, 3]))
     for walk in ([0, 1, 2], [3, 2, 1, 0], [0, 2], [0, 4, 1, 2, 3], [0]):
         with pytest.raises(ValueError, match="gets lost"):
-            points.check_hull(xs, ys, np.array(walk))
+            geometry.check_hull(xs, ys, np.array(walk))
     for line in ((np.arange(4.0), np.zeros(4)), (np.zeros(4), np.arange(4.0))):
-        points.check_hull(*line, np.array([0, 3]))
+        geometry.check_hull(*line, np.array([0, 3]))
         for walk in ([0, 2], [1, 3]):
             with pytest.raises(ValueError, match="gets lost"):
-                points.check_hull(*line, np.array(walk))
+                geometry.check_hull(*line, np.array(walk))
 
 
 def test_the_disk_sampler_rejects_points_on_a_line():

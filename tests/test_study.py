@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from made_up_runs import measured, measured_row
 
-from nar import cli, labels, published, statistics, study, study_csv, study_report
+from nar.cli import main as cli
 from nar.config import Config
+from nar.reports import study_csv, study_report
+from nar.results import published, run_labels, statistics, study
 
 SHA = {16: "a" * 64, 64: "b" * 64}
 
@@ -190,13 +192,13 @@ def test_algorithms_of_a_generalist_have_cells_of_their_own():
     ],
 )
 def test_labels_name_what_differs_and_is_not_the_default(settings, expected):
-    assert labels.of_runs([run(**one) for one in settings]) == expected
+    assert run_labels.of_runs([run(**one) for one in settings]) == expected
 
 
 def test_labels_say_the_same_words_in_the_same_order():
     runs = [run(), run(hidden=64), run(algorithms=("dfs",)), run(algorithms=("dfs",), dropout=0.5, hidden=64)]
-    assert labels.of_runs(runs) == ["mpnn", "mpnn, hidden 64", "mpnn", "mpnn, hidden 64, dropout 0.5"]
-    assert labels.of_runs(runs[::-1]) == labels.of_runs(runs)[::-1]
+    assert run_labels.of_runs(runs) == ["mpnn", "mpnn, hidden 64", "mpnn", "mpnn, hidden 64, dropout 0.5"]
+    assert run_labels.of_runs(runs[::-1]) == run_labels.of_runs(runs)[::-1]
 
 
 def test_large_generalists_are_counted_unless_there_are_two():
@@ -204,23 +206,23 @@ def test_large_generalists_are_counted_unless_there_are_two():
         ("bfs", "dfs", "minimum", "bubble_sort", "dijkstra"),
         ("bfs", "dfs", "minimum", "heapsort", "bridges"),
     )
-    assert labels.of_runs([run(algorithms=five), run()]) == ["mpnn, trained on 5 algorithms", "mpnn"]
-    names = labels.of_runs([run(algorithms=five), run(algorithms=others)])
+    assert run_labels.of_runs([run(algorithms=five), run()]) == ["mpnn, trained on 5 algorithms", "mpnn"]
+    names = run_labels.of_runs([run(algorithms=five), run(algorithms=others)])
     assert names == [f"mpnn, trained on {'+'.join(one)}" for one in (five, others)]
 
 
 def test_settings_that_differ_between_algorithms_alone_are_not_named():
     strings = run(algorithms=("kmp_matcher",), evaluations=[])
     strings["run"]["train_sizes"] = {"kmp_matcher": [20]}
-    assert labels.of_runs([strings, run()]) == ["mpnn", "mpnn"]
+    assert run_labels.of_runs([strings, run()]) == ["mpnn", "mpnn"]
 
 
 def test_a_setting_that_an_older_run_did_not_know_had_its_default():
     old = run(seed=1)
     for name in ("hint_feedback", "log_n_scale"):
         del old["config"][name]
-    assert labels.of_runs([old, run()]) == ["mpnn", "mpnn"]
-    assert labels.of_runs([old, run(log_n_scale=True)]) == ["mpnn", "mpnn, log n scale"]
+    assert run_labels.of_runs([old, run()]) == ["mpnn", "mpnn"]
+    assert run_labels.of_runs([old, run(log_n_scale=True)]) == ["mpnn", "mpnn, log n scale"]
 
 
 # Files

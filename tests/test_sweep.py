@@ -14,12 +14,15 @@ import dead_worker
 import pytest
 import torch
 
-from nar import checkpoint, cli, sweep_command, sweep_settings
+from nar.cli import main as cli
+from nar.cli import sweep as sweep_command
 from nar.config import Config
-from nar.sweep import NOT_HASHED, Outcome, Run, digest, directory_name, product, progress, state
-from nar.sweep_jobs import in_workers
-from nar.sweep_progress import Progress
-from nar.sweep_settings import read
+from nar.model import checkpoint
+from nar.sweeps import settings
+from nar.sweeps.jobs import in_workers
+from nar.sweeps.plan import NOT_HASHED, Outcome, Run, digest, directory_name, product, progress, state
+from nar.sweeps.progress import Progress
+from nar.sweeps.settings import read
 
 TINY = {
     "hidden": "8", "steps": "6", "batch_size": "3", "train_sizes": "4 5", "val_size": "5", "val_samples": "4",
@@ -69,7 +72,7 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "accidents.py").write_text(ACCIDENTS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr("nar.report.write_report", lambda run_dir: run_dir / "report.md")
+    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.md")
     return tmp_path
 
 
@@ -197,7 +200,7 @@ def test_flags_come_before_the_file(tmp_path):
 
 
 def test_the_shipped_sweep_is_small(tmp_path):
-    assert sweep_settings.shipped() == ["small"]
+    assert settings.shipped() == ["small"]
     sweep, base, vary = read(["small"])
     runs = product(sweep.algos, sweep.processors, range(sweep.seeds), base, sweep.out, vary)
     assert len(runs) == 18 and len(sweep.processors) >= 3 and sweep.seeds >= 3
@@ -359,7 +362,7 @@ def test_ctrl_c_ends_the_run_in_good_order_and_the_sweep_goes_on_later(place, re
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see whether a process is alive")
 def test_a_sweep_that_was_killed_takes_its_workers_along_and_goes_on_with_equal_results(place, reference):
-    main = "from nar import cli; raise SystemExit(cli.main())"
+    main = "from nar.cli import main as cli; raise SystemExit(cli.main())"
     argv = [*changed(SWEEP, "--seeds", "1"), "--out", "sweep", "--jobs", "2", "--tracker", "accidents:SweepKilled"]
     with open(place / "said", "w") as said:  # a pipe would be waited for as long as a worker lives
         done = subprocess.run([sys.executable, "-c", main, "sweep", *argv], cwd=place, stdout=said, stderr=said)
@@ -394,7 +397,7 @@ def test_a_worker_that_dies_costs_nothing_but_time(place, reference):
 
 
 def test_a_run_whose_workers_always_die_fails_alone(place, monkeypatch):
-    monkeypatch.setattr("nar.sweep_jobs._serve", dead_worker.serve)
+    monkeypatch.setattr("nar.sweeps.jobs._serve", dead_worker.serve)
     runs = product(["bfs"], ["mpnn"], [0, 1], Config(), place / "sweep")
     events = list(in_workers(runs, "", 1))
     assert [event.kind for event in events] == ["started", "died", "started", "died", "started", "ended"] * 2

@@ -6,7 +6,8 @@ import types
 import pytest
 from test_sweep import ACCIDENTS, SWEEP, assert_same_results, changed, states
 
-from nar import cli, sweep_command
+from nar.cli import main as cli
+from nar.cli import sweep
 
 
 def test_without_ray_one_line_says_how_to_get_it(tmp_path, monkeypatch, capsys):
@@ -35,14 +36,14 @@ def test_ray_gives_the_same_results_although_a_worker_is_killed(tmp_path, monkey
     (tmp_path / "accidents.py").write_text(ACCIDENTS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert sweep_command.main([*SWEEP, "--out", "here", "--jobs", "1"]) == 0
+    assert sweep.main([*SWEEP, "--out", "here", "--jobs", "1"]) == 0
     capsys.readouterr()
     argv = [*SWEEP, "--out", "there", "--engine", "ray", "--tracker", "accidents:Killed"]
-    assert sweep_command.main(argv) == 0
+    assert sweep.main(argv) == 0
     said = capsys.readouterr().err
     assert said.count("its worker died") == 1 and said.count(": finished after") == 2
     assert (tmp_path / "there" / "happened").exists()
     assert set(states(tmp_path / "there").values()) == {"finished"}
     assert_same_results(tmp_path / "there", tmp_path / "here")
     with pytest.raises(ValueError, match=r"--gpus-per-run 99: this machine has . GPUs that Ray can see"):
-        sweep_command.main([*changed(argv, "--out", "other"), "--gpus-per-run", "99"])
+        sweep.main([*changed(argv, "--out", "other"), "--gpus-per-run", "99"])

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from nar import datasets, references
-from nar.batch import collate, draw
-from nar.halting import geometric, halting_chances, halting_loss
-from nar.loss import losses, total_loss
-from nar.probe_loss import graph_losses, probe_loss
-from nar.reasoner import Reasoner
-from nar.termination import OpenBatch, unchanged
-from nar.values import hard
+from nar import datasets
+from nar.analysis.references import compiled
+from nar.model.batch import collate, draw
+from nar.model.objectives.halting_loss import geometric, halting_chances, halting_loss
+from nar.model.objectives.losses import losses, total_loss
+from nar.model.objectives.probe_loss import graph_losses, probe_loss
+from nar.model.postprocess import hard
+from nar.model.reasoner import Reasoner
+from nar.model.termination import OpenBatch, unchanged
 
 
 def sample(name, nodes=7, count=6, seed=0):
@@ -34,7 +35,7 @@ def decided(spec, outputs):
 
 @pytest.mark.parametrize("name", ["bfs", "bellman_ford", "floyd_warshall"])
 def test_an_exact_reasoner_reaches_its_fixed_point_with_the_right_answer(name):
-    exact, batch = references.compiled(name), sample(name)
+    exact, batch = compiled.compiled(name), sample(name)
     with torch.no_grad():
         found = exact(batch, termination="fixed_point")
         oracle = exact(batch)

@@ -10,8 +10,8 @@ import pytest
 from inputs import REFERENCE, disturbed, sampled, size
 
 import nar.datasets
-from nar.record import compiled, record
-from nar.trace import Trace
+from nar.traces.record import compiled, record
+from nar.traces.trace import Trace
 
 GOLDEN = pathlib.Path(__file__).with_name("golden")
 NAMES = nar.datasets.names()

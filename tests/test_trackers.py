@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from nar import trackers
 from nar.config import Config
-from nar.run_directory import Metrics
-from nar.train import train
+from nar.results import trackers
+from nar.results.run_directory import Metrics
+from nar.training.loop import train
 
 TINY = {
     "algo": "bfs", "processor": "mpnn", "hidden": 8, "steps": 6, "batch_size": 3, "train_sizes": (4, 5), "val_size": 5,
@@ -26,7 +26,7 @@ TINY = {
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
     """Settings of a tiny run in a directory of this test; figures take a second, and have tests of their own."""
-    monkeypatch.setattr("nar.report.write_report", lambda run_dir: run_dir / "report.md")
+    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.md")
     return lambda out="run", **changes: Config(**(TINY | {"out": tmp_path / out} | changes))
 
 

@@ -17,13 +17,15 @@ import pytest
 import torch
 
 import nar
-from nar import checkpoint, datasets, learner, run
-from nar import evaluate as evaluation
-from nar import train as training
+from nar import datasets
 from nar.config import FREE, Config
-from nar.reasoner import Reasoner
-from nar.tasks import training_batch, validation_set
-from nar.train import train
+from nar.evaluation import evaluate as evaluation
+from nar.model import checkpoint
+from nar.model.reasoner import Reasoner
+from nar.training import learner, run
+from nar.training import loop as training
+from nar.training.loop import train
+from nar.training.tasks import training_batch, validation_set
 
 TINY = {
     "algo": "bfs", "processor": "mpnn", "hidden": 8, "steps": 6, "batch_size": 3, "train_sizes": (4, 5), "val_size": 5,
@@ -41,7 +43,7 @@ def tiny(tmp_path):
 @pytest.fixture
 def no_report(monkeypatch):
     """Figures take a second, and have tests of their own."""
-    monkeypatch.setattr("nar.report.write_report", lambda run_dir: run_dir / "report.md")
+    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.md")
 
 
 def metrics(config):
@@ -235,7 +237,7 @@ def test_a_crash_costs_the_steps_since_the_last_checkpoint_only(tiny, no_report,
     with pytest.raises(RuntimeError, match="power cut"):
         train(broken)
     monkeypatch.undo()
-    monkeypatch.setattr("nar.report.write_report", lambda run_dir: run_dir / "report.md")
+    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.md")
     assert checkpoint.load(broken.run_dir / "last.pt")["step"] == 4
     assert [row["step"] for row in metrics(broken)] == [3, 6]
     with open(broken.run_dir / "metrics.jsonl", "a") as file:
@@ -322,7 +324,7 @@ def test_ctrl_c_on_the_command_line(tmp_path):
     flags = "--algo bfs --processor mpnn --hidden 8 --batch-size 2 --train-sizes 4 --val-size 4 --val-samples 2"
     flags += " --val-every 2 --checkpoint-every 1000 --eval-sizes 4 --eval-samples 2 --device cpu --threads 1"
     flags += f" --out {out} --steps 1000000"
-    program = "import sys; from nar.cli import main; sys.exit(main())"
+    program = "import sys; from nar.cli.main import main; sys.exit(main())"
     process = subprocess.Popen(
         [sys.executable, "-c", program, "train", *flags.split()],
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},

@@ -7,8 +7,8 @@ import torch
 from naive import F64, built
 
 from nar import processors
-from nar.neighbourhood import Dense
-from nar.process import Step
+from nar.nn.neighbourhood import Dense
+from nar.nn.processor import Step
 from nar.processors.transformer import number_of_heads
 
 B, N, F = 2, 5, 8

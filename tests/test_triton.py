@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nar import gpu
+from nar.kernels.triton import launch
 
 ROOT = Path(__file__).parent.parent
 CHECKS = Path(__file__).with_name("triton_checks.py")
@@ -43,23 +43,23 @@ def test_kernels_on_a_gpu():
 
 def test_without_a_gpu_and_without_the_interpreter_nothing_is_taken(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    assert not gpu.usable(torch.zeros(2, 3, 8))
+    assert not launch.usable(torch.zeros(2, 3, 8))
 
 
 def test_the_dispatch_works_without_triton():
     code = (
         "import sys; sys.modules['triton'] = None\n"
-        "import torch, nar.neighbourhood, nar.decode, nar.aggregate\n"
-        "x = torch.zeros(1, 2, 2, 2); print(nar.aggregate.max_plus(x, x).shape)"
+        "import torch, nar.nn.neighbourhood, nar.model.decoder, nar.nn.reductions\n"
+        "x = torch.zeros(1, 2, 2, 2); print(nar.nn.reductions.max_plus(x, x).shape)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "1, 2, 2, 2" in done.stdout
 
 
 def test_how_a_loop_is_cut_to_fill_the_device(monkeypatch):
-    monkeypatch.setattr(gpu, "processors", lambda device: 132)
+    monkeypatch.setattr(launch, "processors", lambda device: 132)
     device = torch.device("cuda")
-    assert gpu.splits(32, 64, device) == 4  # 128 blocks of 16 turns
-    assert gpu.splits(1000, 64, device) == 1
-    assert gpu.splits(1, 1, device) == 1
-    assert gpu.splits(1, 5, device) == 4  # of two turns each: no cut leaves fewer
+    assert launch.splits(32, 64, device) == 4  # 128 blocks of 16 turns
+    assert launch.splits(1000, 64, device) == 1
+    assert launch.splits(1, 1, device) == 1
+    assert launch.splits(1, 5, device) == 4  # of two turns each: no cut leaves fewer

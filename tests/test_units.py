@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from nar import units
-from nar.process import Processor
+from nar.nn import units
+from nar.nn.processor import Processor
 
 F64 = torch.float64
 INF = float("inf")
@@ -167,7 +167,7 @@ def test_a_processor_takes_the_unit_in_its_messages():
 
     import naive
 
-    from nar.reasoner import Reasoner
+    from nar.model.reasoner import Reasoner
 
     torch.manual_seed(0)
     made = Reasoner({"everything": naive.everything()}, Compares(8)).double().eval()

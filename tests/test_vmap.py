@@ -4,10 +4,12 @@ import pytest
 import torch
 from torch.func import functional_call, stack_module_state
 
-from nar import aggregate, cpu, fused, processors, semiring, units
-from nar.encode import EdgeMap, Edges
-from nar.neighbourhood import Dense
-from nar.process import Step
+from nar import processors
+from nar.kernels.cpu import fused, ranges
+from nar.model.encoder import EdgeMap, Edges
+from nar.nn import reductions, semiring, units
+from nar.nn.neighbourhood import Dense
+from nar.nn.processor import Step
 from nar.processors.pivotal_attention import pivotal_attention
 
 SEEDS = 3
@@ -91,8 +93,8 @@ def test_pointer_scores(in_dims, stateful):
 @pytest.mark.parametrize("in_dims", [[0, 0], [None, 3], [1, None]])
 def test_max_plus(in_dims, fast, monkeypatch):
     if not fast:
-        monkeypatch.setattr(cpu, "usable", lambda *_: False)
-    same(aggregate.max_plus, in_dims, mapped([(2, 5, 3, 4), (2, 5, 6, 4)], in_dims))
+        monkeypatch.setattr(ranges, "usable", lambda *_: False)
+    same(reductions.max_plus, in_dims, mapped([(2, 5, 3, 4), (2, 5, 6, 4)], in_dims))
 
 
 @pytest.mark.parametrize("chunk", [1, 10**9])
@@ -115,10 +117,10 @@ def test_straight_through():
 
 def test_a_mapped_function_may_be_mapped_again():
     left, right = randn(SEEDS, 2, 2, 4, 3, 2), randn(SEEDS, 2, 4, 3, 2)
-    found = torch.vmap(lambda a, b: torch.vmap(aggregate.max_plus, in_dims=(0, None))(a, b))(left, right)
+    found = torch.vmap(lambda a, b: torch.vmap(reductions.max_plus, in_dims=(0, None))(a, b))(left, right)
     for seed in range(SEEDS):
         for k in range(2):
-            torch.testing.assert_close(found[seed, k], aggregate.max_plus(left[seed, k], right[seed]))
+            torch.testing.assert_close(found[seed, k], reductions.max_plus(left[seed, k], right[seed]))
 
 
 class Rolled(torch.nn.Module):

@@ -1,6 +1,6 @@
 """Numbers and lists in words."""
 
-from nar.words import counted, duration, listed
+from nar.text_format import counted, duration, listed
 
 
 def test_a_count_has_its_noun_in_the_right_number():

@@ -9,11 +9,11 @@ import torch
 from worker_tasks import dies_at_two, dies_once_at_two, fails_at_three, slow_first, square
 
 from nar import datasets
-from nar.batch import Batch
 from nar.config import Config
-from nar.runs import Runs
-from nar.tasks import training_batch
-from nar.workers import made
+from nar.model.batch import Batch
+from nar.traces.run_length import Runs
+from nar.training.tasks import training_batch
+from nar.training.workers import made
 
 
 def tensors(batch: Batch):

@@ -9,15 +9,19 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nar import aggregate, datasets, gpu, triton_max_plus, triton_messages, triton_pointers
-from nar.batch import draw
-from nar.encode import EdgeMap, Edges
-from nar.layers import MessageMLP
-from nar.loss import total_loss
-from nar.neighbourhood import Dense, Neighbourhood
-from nar.reasoner import Reasoner
+from nar import datasets
+from nar.kernels.triton import launch, max_plus
+from nar.kernels.triton import messages as triton_messages
+from nar.kernels.triton import pointers as triton_pointers
+from nar.model.batch import draw
+from nar.model.encoder import EdgeMap, Edges
+from nar.model.objectives.losses import total_loss
+from nar.model.reasoner import Reasoner
+from nar.nn import reductions
+from nar.nn.layers import MessageMLP
+from nar.nn.neighbourhood import Dense, Neighbourhood
 
-DEVICE = "cpu" if gpu.interpreted() else "cuda"
+DEVICE = "cpu" if launch.interpreted() else "cuda"
 ONLY_CUDA = pytest.mark.skipif(DEVICE == "cpu", reason="the interpreter computes everything in full precision")
 F32 = torch.float32
 
@@ -26,7 +30,7 @@ F32 = torch.float32
 def several_blocks(monkeypatch):
     """Enough processors that senders are split among blocks, few enough that blocks walk over several tiles."""
     if DEVICE == "cpu":
-        monkeypatch.setattr(gpu, "processors", lambda device: 2)
+        monkeypatch.setattr(launch, "processors", lambda device: 2)
 
 
 def randn(*shape, dtype=F32):
@@ -47,7 +51,7 @@ def same(ours, plain, leaves, tolerance=1e-4):
 def plain_messages(channels, edge, senders, receivers, first, second, mask, how="max"):
     parts = channels @ edge + senders.unsqueeze(2) + receivers.unsqueeze(1)
     hidden = torch.relu(torch.relu(parts) @ first[0].t() + first[1])
-    return aggregate.REDUCTIONS[how](hidden @ second[0].t() + second[1], 1, mask)
+    return reductions.REDUCTIONS[how](hidden @ second[0].t() + second[1], 1, mask)
 
 
 def plain_scores(channels, edge, states, own, other, weigh):
@@ -108,7 +112,7 @@ def test_messages_in_small_blocks(how, monkeypatch):
     arguments, leaves = messages(1, 17, 17, 1, masked=True)
     for table in ("FORWARD", "SUM", "BACKWARD"):
         monkeypatch.setattr(triton_messages, table, ((16, 16, 4),))
-    monkeypatch.setattr(gpu, "_chosen", {})  # what was found for other block sizes
+    monkeypatch.setattr(launch, "_chosen", {})  # what was found for other block sizes
     same(lambda: triton_messages.message_pool(*arguments, how=how), lambda: plain_messages(*arguments, how), leaves)
 
 
@@ -124,7 +128,7 @@ def test_pointers(size, stateful):
 def test_max_plus(size):
     graphs, senders, rows, columns, width = size
     left, right = randn(graphs, senders, rows, width), randn(graphs, senders, columns, width)
-    same(lambda: triton_max_plus.max_plus(left, right), lambda: plain_max_plus(left, right), (left, right))
+    same(lambda: max_plus.max_plus(left, right), lambda: plain_max_plus(left, right), (left, right))
 
 
 def test_gradients_are_those_of_finite_differences():
@@ -139,13 +143,13 @@ def test_gradients_are_those_of_finite_differences():
     arguments, _ = pointers(1, 2, 3, 1, True, dtype=torch.float64)
     assert torch.autograd.gradcheck(triton_pointers.pointer_scores, arguments, fast_mode=True)
     left, right = randn(1, 2, 2, 1, dtype=torch.float64), randn(1, 2, 3, 1, dtype=torch.float64)
-    assert torch.autograd.gradcheck(triton_max_plus.max_plus, (left, right), fast_mode=True)
+    assert torch.autograd.gradcheck(max_plus.max_plus, (left, right), fast_mode=True)
 
 
 def test_of_a_tie_the_first_sender_gets_the_gradient():
     left, right = torch.zeros(1, 4, 3, 2, device=DEVICE), torch.zeros(1, 4, 3, 2, device=DEVICE)
     left.requires_grad_()
-    (grad,) = torch.autograd.grad(triton_max_plus.max_plus(left, right).sum(), left)
+    (grad,) = torch.autograd.grad(max_plus.max_plus(left, right).sum(), left)
     assert grad[:, 0].eq(3).all() and grad[:, 1:].eq(0).all()
     arguments, leaves = messages(1, 5, 8, 1)
     with torch.no_grad():  # all senders say the same
@@ -174,7 +178,7 @@ def test_nan_wins():
         torch.testing.assert_close(ours[1], plain[1], rtol=1e-4, atol=1e-4)
         left, right = torch.randn(1, 4, 3, 2, device=DEVICE), torch.randn(1, 4, 3, 2, device=DEVICE)
         left[0, 1, 2, 1] = float("nan")
-        ours, plain = triton_max_plus.max_plus(left, right), plain_max_plus(left, right)
+        ours, plain = max_plus.max_plus(left, right), plain_max_plus(left, right)
         torch.testing.assert_close(ours, plain, equal_nan=True)
         (channels, edge, _, own, other, weigh), _ = pointers(1, 3, 4, 1, False)
         own[0, 1, 2] = float("nan")
@@ -188,7 +192,7 @@ def test_a_receiver_without_neighbours_gets_the_masked_value_and_no_gradient():
     arguments, leaves = messages(1, 4, 8, 1, masked=True)
     arguments[-1][0, :, 2] = False
     pooled = triton_messages.message_pool(*arguments)
-    torch.testing.assert_close(pooled[0, 2], torch.full_like(pooled[0, 2], aggregate.MASKED))
+    torch.testing.assert_close(pooled[0, 2], torch.full_like(pooled[0, 2], reductions.MASKED))
     (of_senders,) = torch.autograd.grad(pooled[0, 2].sum(), leaves[2])
     assert of_senders.eq(0).all()
 
@@ -246,7 +250,7 @@ def test_stacked_pointers_and_max_plus(stateful):
         return triton_pointers.pointer_scores(*given).sin().sum()
 
     def product(left, right):
-        return triton_max_plus.max_plus(left, right).sin().sum()
+        return max_plus.max_plus(left, right).sin().sum()
 
     for function, stacked in ((scores, stack(leaves)), (product, [randn(2, 1, 2, 3, 2), randn(2, 1, 2, 3, 2)])):
         ours = torch.vmap(function)(*stacked)
@@ -262,7 +266,7 @@ def test_stacked_pointers_and_max_plus(stateful):
 
 def test_second_derivatives_are_refused():
     left, right = randn(1, 2, 2, 2), randn(1, 2, 2, 2)
-    (grad,) = torch.autograd.grad(triton_max_plus.max_plus(left, right).square().sum(), left, create_graph=True)
+    (grad,) = torch.autograd.grad(max_plus.max_plus(left, right).square().sum(), left, create_graph=True)
     with pytest.raises((NotImplementedError, RuntimeError)):
         torch.autograd.grad(grad.sum(), right)
 
@@ -270,8 +274,8 @@ def test_second_derivatives_are_refused():
 @pytest.mark.parametrize("how", ["max", "sum"])
 def test_the_dense_neighbourhood_takes_the_kernels(how, monkeypatch):
     calls = []
-    original = gpu.message_pool
-    monkeypatch.setattr(gpu, "message_pool", lambda *a, **k: calls.append(1) or original(*a, **k))
+    original = launch.message_pool
+    monkeypatch.setattr(launch, "message_pool", lambda *a, **k: calls.append(1) or original(*a, **k))
     channels, senders, receivers = randn(2, 3, 3, 2), randn(2, 3, 8), randn(2, 3, 8)
     edge, message = torch.nn.Linear(5, 8).to(DEVICE), MessageMLP(8).to(DEVICE)
     weight, bias, graph = randn(2, 5), randn(5), randn(2, 8)
@@ -290,8 +294,8 @@ def test_a_rollout_with_and_without_the_kernels(monkeypatch):
     torch.manual_seed(0)
     reasoner = Reasoner.build("bellman_ford", "triplet_gmpnn", hidden=8).to(DEVICE)
     found = []
-    for usable in (gpu.usable, lambda *_: False):
-        monkeypatch.setattr(gpu, "usable", usable)
+    for usable in (launch.usable, lambda *_: False):
+        monkeypatch.setattr(launch, "usable", usable)
         loss = total_loss(batch, reasoner(batch, gumbel=False))
         found.append((loss, *torch.autograd.grad(loss, list(reasoner.parameters()), allow_unused=True)))
     for one, other in zip(*found, strict=True):
@@ -301,12 +305,14 @@ def test_a_rollout_with_and_without_the_kernels(monkeypatch):
 
 def test_what_the_kernels_take():
     x = torch.zeros(2, 3, 8, device=DEVICE)
-    assert gpu.usable(x) and gpu.usable(x.bfloat16()) == (DEVICE == "cuda")
-    assert not gpu.usable(x.double()) and not gpu.usable(x.half()) and not gpu.usable(x, x.bfloat16())
-    assert not gpu.usable(x.to("meta"))
-    assert not gpu.usable(torch.zeros(0, 3, 8, device=DEVICE)) and not gpu.usable(torch.zeros(2, 0, 8, device=DEVICE))
-    assert not gpu.usable(torch.zeros(1, 1, gpu.MOST_FEATURES + 1, device=DEVICE))
-    assert not gpu.usable(torch.zeros(1, 1, 1, gpu.MOST_CHANNELS + 1, device=DEVICE))
+    assert launch.usable(x) and launch.usable(x.bfloat16()) == (DEVICE == "cuda")
+    assert not launch.usable(x.double()) and not launch.usable(x.half()) and not launch.usable(x, x.bfloat16())
+    assert not launch.usable(x.to("meta"))
+    assert not launch.usable(torch.zeros(0, 3, 8, device=DEVICE)) and not launch.usable(
+        torch.zeros(2, 0, 8, device=DEVICE)
+    )
+    assert not launch.usable(torch.zeros(1, 1, launch.MOST_FEATURES + 1, device=DEVICE))
+    assert not launch.usable(torch.zeros(1, 1, 1, launch.MOST_CHANNELS + 1, device=DEVICE))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 3e-2), (F32, 3e-3)])

@@ -1,0 +1,190 @@
+"""A processor on trial: how it is made, inputs without an encoder, a few steps of it, and how far results differ.
+
+The checks of check.py ask their questions with these.
+
+Shapes: B graphs, N nodes, F features, K raw edge channels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nar.model.encoder import EdgeMap, Edges
+from nar.nn import neighbourhood
+from nar.nn.neighbourhood import Alone, Dense, Neighbourhood
+from nar.nn.processor import Processor, Readout, Step
+
+FEATURES = 16  # divisible by what heads there may be
+B, N, K = 4, 6, 3
+
+
+@dataclasses.dataclass
+class Inputs:
+    """What the encoders could have made of a batch, at one step."""
+
+    nodes: Tensor  # [B, N, F]
+    channels: Tensor  # [B, N, N, K]
+    graph: Tensor  # [B, F]
+    adjacency: Tensor  # bool [B, N, N], symmetric, with self-loops
+
+    def step(self, follow: bool, layout: type[Dense] = Dense) -> Step:
+        """As a rollout hands it on; `follow`: with the adjacency."""
+        features = self.nodes.shape[-1]
+        generator = torch.Generator().manual_seed(9)
+        weight = torch.randn(K, features, generator=generator, dtype=torch.float64).to(self.nodes)
+        edges = Edges(self.channels, EdgeMap(weight, weight.sum(0) / 2))
+        hood = layout(edges, self.nodes.shape[1], self.adjacency if follow else None)
+        return Step(self.nodes, self.graph, hood)
+
+    def of(self, which: slice) -> Inputs:
+        """Some of the graphs."""
+        return Inputs(self.nodes[which], self.channels[which], self.graph[which], self.adjacency[which])
+
+    def renamed(self, order: Tensor) -> Inputs:
+        """The same graphs with node order[i] renamed to i."""
+        return Inputs(self.nodes[:, order], pairs(self.channels, order), self.graph, pairs(self.adjacency, order))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Inputs:
+        """With a change made to all that is not the adjacency."""
+        return Inputs(change(self.nodes), change(self.channels), change(self.graph), self.adjacency)
+
+
+def pairs(t: Tensor, order: Tensor) -> Tensor:
+    """Rows and columns [B, N, N, ...] in another order."""
+    return t[:, order][:, :, order]
+
+
+def inputs(
+    seed: int = 0, graphs: int = B, nodes: int = N, features: int = FEATURES, dtype: torch.dtype = torch.float64
+) -> Inputs:
+    """Random inputs; about half of the pairs are linked."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = ((graphs, nodes, features), (graphs, nodes, nodes, K), (graphs, features))
+    x, e, g = (torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for shape in shapes)
+    links = torch.rand(graphs, nodes, nodes, generator=generator) < 0.3
+    return Inputs(x, e, g, links | links.transpose(1, 2) | torch.eye(nodes, dtype=torch.bool))
+
+
+class Trial:
+    """A processor that is being examined: `make(features)` builds one, `name` is what messages call it."""
+
+    def __init__(self, make: Callable[[int], Processor], name: str) -> None:
+        self.make, self.name = make, name
+
+    def processor(self, dtype: torch.dtype = torch.float64, features: int = FEATURES) -> Processor:
+        """One with parameters as after some training (vectors are drawn as well), in evaluation mode."""
+        torch.manual_seed(3)
+        processor = self.make(features).to(dtype)
+        with torch.no_grad():
+            for parameter in processor.parameters():
+                if parameter.dim() == 1:
+                    parameter += 0.3 * torch.randn_like(parameter)
+        return processor.eval()
+
+
+@dataclasses.dataclass
+class Result:
+    """After some steps: the state, the hidden one in it, and what the decoders see."""
+
+    state: Any
+    readout: Readout
+
+    @property
+    def hidden(self) -> Tensor:
+        return self.state[0] if isinstance(self.state, tuple) else self.state
+
+    def seen(self) -> list[Tensor]:
+        """Hidden state and readout: what has nodes for its axes."""
+        return [self.hidden, self.readout.nodes, *([] if self.readout.edges is None else [self.readout.edges])]  # type: ignore[list-item]
+
+    def everything(self) -> list[Tensor]:
+        """Parts of a state that are there, and the readout."""
+        return [*parts(self.state), *self.seen()[1:]]
+
+
+def parts(state: Any) -> list[Tensor]:
+    """The tensors in a state."""
+    if isinstance(state, tuple):
+        return [t for part in state for t in parts(part)]
+    return [] if state is None else [state]
+
+
+def steps(
+    processor: Processor, each: list[Inputs], state: Any = None, *, follow: bool | None = None, layout=Dense
+) -> Result:
+    """One step on each of the inputs, from `state` or from the initial one."""
+    follow = processor.uses_adjacency if follow is None else follow
+    first = each[0].nodes
+    state = processor.initial_state(first.shape[0], first.shape[1], first) if state is None else state
+    readout = None
+    for one_step in each:
+        step = one_step.step(follow, layout)
+        before, state = state, processor(step, state)
+        readout = processor.readout(step, before, state)
+    assert readout is not None
+    return Result(state, readout)
+
+
+def gap(ours: list[Tensor], theirs: list[Tensor]) -> float:
+    """The largest difference, relative to the size of the numbers; infinite where shapes differ or one is NaN."""
+    if [t.shape for t in ours] != [t.shape for t in theirs]:
+        return float("inf")
+    worst = 0.0
+    for a, b in zip(ours, theirs, strict=True):
+        if a.numel():
+            a, b = a.double(), b.double()
+            difference = ((a - b).abs().max() / (1 + b.abs().max())).item()
+            worst = max(worst, difference if difference == difference else float("inf"))
+    return worst
+
+
+class Plain(Dense):
+    """The dense layout with `pool` as the base class states it: nothing fused, nothing in pieces."""
+
+    def pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how="max"):
+        return Neighbourhood.pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how)
+
+    def reverse(self) -> Dense:
+        turned = super().reverse()
+        return type(self)(turned._edges, turned.nodes, turned.adjacency_BNN)
+
+    def complete(self) -> Dense:
+        return type(self)(self._edges, self.nodes)
+
+    def alone(self) -> Alone:
+        return _PlainAlone(self._edges, self.nodes, type(self))
+
+
+class _PlainAlone(Alone):
+    pool = Neighbourhood.pool
+
+    def __init__(self, edges: Edges, nodes: int, layout: type[Dense]) -> None:
+        super().__init__(edges, nodes)
+        self._layout = layout
+
+    def complete(self) -> Dense:
+        return self._layout(self._all, self.nodes)
+
+
+class Pieces(Plain):
+    """The dense layout in the smallest pieces: one receiver at a time, as large graphs are evaluated."""
+
+    def pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how="max"):
+        with _small_pieces():
+            # no message function that a fast layout would recognise
+            return Dense.pool(self, senders_BNF, receivers_BNF, edge, graph_BF, lambda parts: message(parts), how)
+
+
+@contextlib.contextmanager
+def _small_pieces() -> Iterator[None]:
+    usual, neighbourhood.CHUNK_BYTES = neighbourhood.CHUNK_BYTES, 1
+    try:
+        yield
+    finally:
+        neighbourhood.CHUNK_BYTES = usual

@@ -1,0 +1,143 @@
+"""A processor's numbers: gradients reach everything, all stays finite, and every way of computing gives the same.
+
+Each function here is one check of the contract (check.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nar import datasets
+from nar.analysis.contract.fixture import FEATURES, Inputs, Pieces, Plain, Trial, gap, inputs, parts, steps
+from nar.analysis.contract.outcome import EXACT, Broken, Skipped, explained
+from nar.model.batch import draw, training_spec
+from nar.model.objectives.losses import total_loss
+from nar.model.reasoner import Reasoner
+from nar.nn.neighbourhood import Dense
+
+IDLE = 1e-12  # gradients below are rounding
+
+
+def gradients(trial: Trial) -> str:
+    """Learning an algorithm moves every parameter."""
+    algorithm = datasets.get("dag_shortest_paths")  # graph features, pointers, masks, a mask_one and categories
+    graphs = draw(algorithm, 6, 4, seed=(1, 2), random_pos=True, p=(0.5,))
+    largest: dict[str, float] = {}
+    trained: dict[str, nn.Parameter] = {}
+    for seed in range(3):  # a unit may be dead by chance
+        torch.manual_seed(seed)
+        reasoner = Reasoner({algorithm.name: training_spec(algorithm)}, trial.make(FEATURES)).double().train()
+        loss = total_loss(graphs, reasoner(graphs))
+        if not torch.isfinite(loss):
+            raise Broken(f"the training loss is {loss.item()}")
+        loss.backward()
+        for name, parameter in reasoner.processor.named_parameters():
+            if parameter.requires_grad:
+                size = -1.0 if parameter.grad is None else parameter.grad.abs().max().item()
+                if size != size:
+                    raise Broken(f"the gradient of {name} is NaN")
+                largest[name], trained[name] = max(size, largest.get(name, -1.0)), parameter
+    if not largest:
+        return "there are no parameters"
+    idle = [name for name, size in largest.items() if size < IDLE]
+    # a bias before a softmax adds the same to all of its logits: connected, but rightly without effect
+    excused = [name for name in idle if largest[name] >= 0 and trained[name].dim() == 1]
+    if lost := [name for name in idle if name not in excused]:
+        raise Broken(f"no gradient reaches {', '.join(lost[:4])}{' ...' if len(lost) > 4 else ''}")
+    note = f"; no effect (before a softmax?): {', '.join(excused)}" if excused else ""
+    return f"reach all {len(largest)} parameters{note}"
+
+
+def finite(trial: Trial) -> str:
+    """Values and gradients stay numbers in float32, in all corners and over many steps."""
+    cases = {
+        "a single node": inputs(nodes=1, dtype=torch.float32),
+        "inputs of zeros": inputs(dtype=torch.float32).map(torch.zeros_like),
+        "equal nodes": inputs(dtype=torch.float32).map(torch.ones_like),
+        "inputs around 100": inputs(dtype=torch.float32).map(lambda t: 100 * t),
+        "64 nodes": inputs(graphs=1, nodes=64, dtype=torch.float32),
+    }
+    for name, x in cases.items():
+        processor = trial.processor(torch.float32)
+        leaves = x.map(lambda t: t.clone().requires_grad_())
+        result = steps(processor, [leaves] * 8)
+        numbers = [t for t in result.everything() if t.is_floating_point()]
+        if not all(torch.isfinite(t).all() for t in numbers):
+            raise Broken(f"after 8 steps on {name}, a result is not a finite number")
+        value = sum(t.tanh().sum() for t in numbers)
+        if isinstance(value, Tensor) and value.requires_grad:
+            value.backward()
+        learned = [leaves.nodes, leaves.channels, leaves.graph, *processor.parameters()]
+        if not all(t.grad is None or torch.isfinite(t.grad).all() for t in learned):
+            raise Broken(f"after 8 steps on {name}, a gradient is not a finite number")
+    return f"after 8 steps of {', '.join(cases)}"
+
+
+@torch.no_grad()
+def determinism(trial: Trial) -> str:
+    """Same inputs, same result, bit for bit; nothing is remembered outside the state, nothing overwritten."""
+    processor = trial.processor()
+    x = inputs(1)
+    state = steps(processor, [inputs(2)]).state
+    given = [x.nodes, x.channels, x.graph, x.adjacency, *parts(state)]
+    copies = [t.clone() for t in given]
+    first = steps(processor, [x], state).everything()
+    first = [t.clone() for t in first]
+    if any(not torch.equal(a, b) for a, b in zip(given, copies, strict=True)):
+        raise Broken("forward or readout writes into its inputs or into the last state")
+    if gap(steps(processor, [x], state).everything(), first) > 0:
+        raise Broken("the same inputs give another result the second time, in evaluation mode")
+    steps(processor, [inputs(5, graphs=2, nodes=3)] * 2)
+    if gap(steps(processor, [x], state).everything(), first) > 0:
+        raise Broken("results depend on what was computed before: what lasts between steps belongs into the state")
+    return "same inputs, same result; inputs and states are not overwritten"
+
+
+def pieces(trial: Trial) -> str:
+    """Fast, plain and chunked evaluation agree, and so do the gradients of the first two."""
+    processor, each = trial.processor(), [inputs(1), inputs(2)]
+    found = []
+    for layout in (Dense, Plain):
+        leaves = [x.map(lambda t: t.clone().requires_grad_()) for x in each]
+        result = steps(processor, leaves, layout=layout).everything()
+        learned = [t for x in leaves for t in (x.nodes, x.channels, x.graph)] + [*processor.parameters()]
+        value = sum(t.sin().sum() for t in result if t.is_floating_point())
+        slopes = torch.autograd.grad(value, learned, allow_unused=True)  # type: ignore[arg-type]
+        found.append((result, [torch.zeros_like(t) if s is None else s for t, s in zip(learned, slopes, strict=True)]))
+    if (difference := max(gap(found[0][i], found[1][i]) for i in (0, 1))) > EXACT:
+        raise Broken(f"values or gradients of the fast and of the plain layout differ by {difference:.2g}")
+    with torch.no_grad():
+        for name, layout in (("without gradients", Dense), ("one receiver at a time", Pieces)):
+            if (difference := gap(steps(processor, each, layout=layout).everything(), found[1][0])) > EXACT:
+                raise Broken(f"evaluated {name}, the result differs by {difference:.2g}")
+    return "fast, plain and chunked evaluation agree"
+
+
+@torch.no_grad()
+def compile(trial: Trial) -> str:
+    """torch.compile gives the same numbers, if it can compile it (nothing in nar depends on that)."""
+    processor, x = trial.processor(), inputs(1)
+
+    def forward(state: Any, *given: Tensor) -> Any:
+        return processor(Inputs(*given).step(processor.uses_adjacency), state)
+
+    state = steps(processor, [inputs(2)]).state
+    expected = parts(steps(processor, [x], state).state)
+    whole = "as one graph"
+    try:
+        torch._dynamo.reset()
+        found = torch.compile(forward, backend="aot_eager", fullgraph=True)(state, *dataclasses.astuple(x))
+    except Exception:
+        whole = "in several pieces"
+        try:
+            torch._dynamo.reset()
+            found = torch.compile(forward, backend="aot_eager")(state, *dataclasses.astuple(x))
+        except Exception as error:
+            raise Skipped(f"torch.compile cannot take it: {explained(error)}") from None
+    if (difference := gap(parts(found), expected)) > 1e-6:
+        raise Broken(f"compiled, the result differs by {difference:.2g}")
+    return f"torch.compile traces it {whole}, with the same result"

@@ -1,0 +1,44 @@
+"""What a check of a processor has to say: that something does not hold, that it was not looked at, and why.
+
+The checks themselves are in form.py, dependence.py, numbers.py and cost.py.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+import torch
+
+import nar
+from nar.nn.processor import Processor
+
+EXACT = 1e-9  # of float64 results that two routes must share, relative to their size
+
+
+class Broken(Exception):
+    """A check's reason for not holding."""
+
+
+class Skipped(Exception):
+    """A check's reason for not having been made."""
+
+
+def explained(error: Exception) -> str:
+    """An exception in one line, with the last place in code that is neither nar's engine nor a library's."""
+    first = " ".join((str(error).strip() or "no message").split("\n")[0].split())
+    own = os.path.dirname(nar.__file__)
+    library = os.path.dirname(os.path.dirname(torch.__file__))
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((own + os.sep, library + os.sep, "<"))
+    ]
+    place = f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {first[:200]}{place}"
+
+
+def is_declared(processor: Processor, fact: str) -> bool:
+    """Whether the class or the instance says so itself, rather than Processor by default."""
+    classes = type(processor).__mro__
+    return fact in vars(processor) or any(fact in vars(c) for c in classes[: classes.index(Processor)])

@@ -1,0 +1,284 @@
+"""`nar evaluate RUN ...`: finished runs on more sizes and other test distributions, added to their results.json.
+
+Every entry is written as soon as it is there, so that a stopped evaluation loses one at most. An entry of the same
+algorithm, size, setting and termination is replaced, all others stay; the report is written again at the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from nar import datasets
+from nar.cli import console
+from nar.evaluation import axes, protocol
+from nar.lookup import suggest
+from nar.model import checkpoint
+from nar.model.termination import TERMINATIONS
+from nar.results import schema
+from nar.traces.algorithm import Algorithm
+
+LEGEND = (
+    "score: the node score of CLRS; exact: graphs with every output as in the trace; valid: with a right answer of any "
+    "kind; left the trace: graphs in which a hint goes wrong, and the median step at which it does; steps: mean/most; "
+    "seconds: of all rollouts; MB: largest memory of the process (on a GPU: allocated there)"
+)
+
+
+@dataclasses.dataclass
+class Evaluate:
+    """Settings of `nar evaluate RUN ...`."""
+
+    sizes: tuple[int, ...] = ()
+    """Sizes of the test graphs [that of the canonical test set: 64, string matching 80]."""
+    families: tuple[str, ...] = ()
+    """Families of graphs: er ba grid tree path ... (docs/evaluation.md lists them)."""
+    densities: tuple[float, ...] = ()
+    """Shares of all pairs of nodes that are joined in random graphs, from 0 to 1."""
+    weights: tuple[str, ...] = ()
+    """Laws of edge weights: ties (many equally long paths), uniform, exponential, lognormal, integer, equal."""
+    scales: tuple[float, ...] = ()
+    """Numbers that all weights, keys or coordinates are multiplied with."""
+    terminations: tuple[str, ...] = ("oracle",)
+    """Who ends the rollouts: oracle (they take the steps that the algorithm took), fixed_point (until a step changes
+    nothing), learned (a halting head says so)."""
+    cross: bool = False
+    """Evaluate every combination of families, densities, weights and scales instead of varying one at a time."""
+    samples: int = 0
+    """Test graphs of each evaluation; 0 = as many as CLRS-30 has: 32, and up to size 64 more where a graph has one
+    output."""
+    algorithms: tuple[str, ...] = ()
+    """Of a run that learned several algorithms, only these."""
+    which: Literal["best", "last"] = "best"
+    """The checkpoint: of the best validation score, or of the last training step."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes a GPU if there is one."""
+
+    def __post_init__(self) -> None:
+        if self.samples < 0:
+            raise ValueError(f"--samples must be 0 or more, got {self.samples}")
+        for name in self.terminations:
+            if name not in TERMINATIONS:
+                raise ValueError(suggest("termination", name, TERMINATIONS))
+
+
+@dataclasses.dataclass
+class Job:
+    """One entry to be made."""
+
+    run: Path
+    algorithm: Algorithm
+    size: int
+    setting: dict[str, Any]
+    termination: str
+
+    def __str__(self) -> str:
+        words = [self.algorithm.name, f"{self.size} nodes", axes.described(self.setting), self.termination]
+        return f"{self.run.name}: {', '.join(words)}"
+
+
+def main(argv: list[str]) -> None:
+    """The command."""
+    count = next((i for i, word in enumerate(argv) if word.startswith("-")), len(argv))
+    runs, rest = argv[:count], argv[count:]
+    if not runs and not {"-h", "--help"} & set(argv):
+        raise ValueError("nar evaluate takes run directories: nar evaluate runs/NAME ... --sizes 16 64 256")
+    settings = console.parse(
+        Evaluate, rest, "nar evaluate",
+        "Evaluate finished runs on more sizes, graph families, densities, weights: nar evaluate RUN ... [options]",
+    )  # fmt: skip
+    sys.path.insert(0, "")  # as in nar train
+    jobs, notes = plan([Path(run) for run in runs], settings)
+    for note in notes:
+        print(note, file=sys.stderr)
+    done = with_own(evaluate_all(jobs, settings, shlex.join(["nar", "evaluate", *argv])))
+    print(table(done))
+    print("\n" + textwrap.fill(LEGEND, 110))
+
+
+def plan(runs: Sequence[Path], settings: Evaluate) -> tuple[list[Job], list[str]]:
+    """What to evaluate, and what is left out because it does not fit an algorithm or a run, one sentence each.
+
+    An algorithm's own distribution is evaluated where no axis is asked for, and where the run has no entry of it to
+    compare with. ValueError where the settings cannot be, and where one of them fits nothing.
+    """
+    asked = {"family": settings.families, "density": settings.densities}
+    asked |= {"weights": settings.weights, "scale": settings.scales}
+    varied = axes.settings(asked, cross=settings.cross)
+    jobs: list[Job] = []
+    unfit: dict[str, str] = {}  # a setting in words, or a termination -> why it does not fit, of the last such case
+    notes: dict[str, None] = {}
+    for run in dict.fromkeys(runs):
+        found = _results(run)
+        there = [schema.key(e) for e in found["evaluations"]]
+        terminations = []
+        for termination in dict.fromkeys(settings.terminations):
+            if reason := _cannot_end(run, found["config"], termination):
+                unfit[termination] = reason
+                notes[reason] = None
+            else:
+                terminations.append(termination)
+        for algorithm in _algorithms(run, found["run"]["algorithms"], settings.algorithms):
+            fitting = []
+            for setting in varied:
+                if reason := axes.misfit(algorithm, setting):
+                    unfit[axes.described(setting)] = reason
+                    notes[reason] = None
+                else:
+                    fitting.append(setting)
+            for size in _sizes(algorithm, settings.sizes):
+                for setting in [{}, *fitting]:
+                    for termination in terminations:
+                        job = Job(run, algorithm, size, setting, termination)
+                        if setting or not varied or (algorithm.name, size, "{}", termination) not in there:
+                            jobs.append(job)
+    done = {axes.described(job.setting) for job in jobs} | {job.termination for job in jobs}
+    for words in [*map(axes.described, varied), *settings.terminations]:
+        if words in unfit and words not in done:
+            raise ValueError(unfit[words])
+    return jobs, [f"left out: {reason}" for reason in notes]
+
+
+def evaluate_all(jobs: Sequence[Job], settings: Evaluate, command: str) -> list[tuple[Job, dict[str, Any]]]:
+    """Make the entries one after the other and write each into its run's results.json; at the end, the reports."""
+    from tqdm import tqdm
+
+    from nar import device
+    from nar.evaluation.evaluate import entry
+    from nar.inference import solver
+    from nar.results import run_directory
+
+    on = device.choose(settings.device)
+    device.prepare(on)
+    made_by = run_directory.provenance(on)
+    evaluated = {"command": command, "checkpoint": settings.which}
+    evaluated |= {name: made_by[name] for name in ("nar", "commit", "torch", "device", "date")}
+    done: list[tuple[Job, dict[str, Any]]] = []
+    run, reasoner = None, None
+    try:
+        with tqdm(jobs, unit="set") as bar:
+            for job in bar:
+                bar.set_description(str(job))
+                if reasoner is None or run != job.run:
+                    run, reasoner = job.run, solver.load(job.run, settings.which, device=settings.device)
+                made = entry(
+                    reasoner, job.algorithm, job.size, samples=settings.samples, setting=job.setting,
+                    termination=job.termination,
+                )  # fmt: skip
+                write(job.run, {**made, "evaluated": evaluated})
+                done.append((job, made))
+    finally:  # an interrupted evaluation is reported as far as it came
+        from nar.reports import report
+
+        for path in dict.fromkeys(job.run for job, _ in done):
+            report.write_report(path)
+    return done
+
+
+def write(run: Path, entry: Mapping[str, Any]) -> None:
+    """Put an entry into the run's results.json, in the place of one of the same kind; read anew, so that two
+    evaluations of one run can go on side by side."""
+    found = schema.read(run)
+    evaluations = schema.placed(found["evaluations"], dict(entry))
+    checkpoint.write_json(run / "results.json", {**found, "evaluations": evaluations})
+
+
+def with_own(done: Sequence[tuple[Job, dict[str, Any]]]) -> list[tuple[Job, dict[str, Any]]]:
+    """Entries to be printed: before those of another distribution the stored one of the algorithm's own, to compare."""
+    shown: list[tuple[Job, dict[str, Any]]] = []
+    there = {str(job) for job, _ in done}
+    for job, made in done:
+        own = dataclasses.replace(job, setting={})
+        if str(own) not in there:
+            there.add(str(own))
+            wanted = (job.algorithm.name, job.size, "{}", job.termination)
+            stored = schema.read(job.run)["evaluations"]
+            shown += [(own, entry) for entry in stored if schema.key(entry) == wanted]
+        shown.append((job, made))
+    return shown
+
+
+def table(done: Sequence[tuple[Job, Mapping[str, Any]]]) -> str:
+    """What was found, in plain text."""
+    head = (
+        "run", "algorithm", "size", "setting", "end", "graphs", "score", "exact", "valid", "left the trace", "steps",
+        "taken", "seconds", "MB",
+    )  # fmt: skip
+    words = {"run", "algorithm", "setting", "end"}
+    rows: list[tuple[str, ...]] = [head]
+    for job, e in done:
+        rows.append((
+            job.run.name, e["algorithm"], f"{e['size']:,}", axes.described(e["setting"]), e["termination"],
+            f"{e['samples']:,}", *(_percent(e[name]) for name in ("score", "exact", "valid")),
+            _left(e.get("first_error")), _steps(e["steps_mean"], e["steps_max"]), _taken(e),
+            f"{e['seconds']:,.2f}", f"{e['peak_memory_mb']:,.0f}" if e.get("peak_memory_mb") is not None else "-",
+        ))  # fmt: skip
+    # where there is one run or one algorithm, its column says nothing
+    hidden = {name for name in ("run", "algorithm") if len({row[head.index(name)] for row in rows[1:]}) == 1}
+    if {e["termination"] for _, e in done} <= {"oracle"}:
+        hidden |= {"end", "taken"}
+    shown = [i for i, name in enumerate(head) if name not in hidden]
+    widths = {i: max(len(row[i]) for row in rows) for i in shown}
+    return "\n".join(
+        "  ".join(row[i].ljust(widths[i]) if head[i] in words else row[i].rjust(widths[i]) for i in shown).rstrip()
+        for row in rows
+    )
+
+
+def _results(run: Path) -> dict[str, Any]:
+    if not run.is_dir():
+        raise ValueError(f"{run} is not a run directory: nar evaluate takes directories made by nar train")
+    return schema.read(run)
+
+
+def _algorithms(run: Path, known: Sequence[str], wanted: Sequence[str]) -> list[Algorithm]:
+    for name in wanted:
+        if name not in known:
+            raise ValueError(suggest("algorithm", name, known, f"{run} learned {', '.join(known)}"))
+    return [datasets.get(name) for name in wanted or known]
+
+
+def _cannot_end(run: Path, config: Mapping[str, Any], termination: str) -> str | None:
+    """Why the rollouts of a run cannot end in this way; None where they can."""
+    if termination == "learned" and config.get("halting", "none") == "none":
+        return f"termination learned does not fit {run}: it has no halting head (train with --halting supervised)"
+    if termination == "fixed_point" and config.get("hint_mode") == "none":
+        return f"termination fixed_point does not fit {run}: it predicts no hints"
+    return None
+
+
+def _sizes(algorithm: Algorithm, sizes: Sequence[int]) -> list[int]:
+    for size in sizes:
+        if algorithm.fixed_nodes and size != algorithm.fixed_nodes:
+            raise ValueError(f"--sizes {size}: {algorithm.name} always has {algorithm.fixed_nodes} nodes")
+        if size < algorithm.min_nodes:
+            raise ValueError(f"--sizes {size}: {algorithm.name} needs at least {algorithm.min_nodes} node(s)")
+    return list(dict.fromkeys(sizes)) or [protocol.canonical_size(algorithm)]
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}%"
+
+
+def _taken(entry: Mapping[str, Any]) -> str:
+    """Steps of the rollouts; results of nar's first version do not have them."""
+    return _steps(*entry["steps_taken"].values()) if "steps_taken" in entry else "-"
+
+
+def _steps(mean: float, most: int) -> str:
+    return f"{mean:,.1f}/{most:,}"
+
+
+def _left(first_error: Sequence[int | None] | None) -> str:
+    """How many graphs left the true trace, and the median of the steps at which they did."""
+    if first_error is None:
+        return "-"
+    steps = sorted(step for step in first_error if step is not None)
+    if not steps:
+        return "none"
+    return f"{len(steps)}/{len(first_error)}, step {steps[(len(steps) - 1) // 2]}"

@@ -1,0 +1,41 @@
+"""`nar export RUN --out DIR`: the reasoner of a run as safetensors with a JSON card, to share and to load elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Literal
+
+from nar.cli import console
+
+
+@dataclasses.dataclass
+class Export:
+    """Settings of `nar export RUN`."""
+
+    out: Path | None = None
+    """Folder for model.safetensors and card.json [RUN/export]."""
+    which: Literal["best", "last"] = "best"
+    """The checkpoint: of the best validation score, or of the last training step."""
+
+
+def main(argv: list[str]) -> None:
+    asked = argv[0] if argv and not argv[0].startswith("-") else None
+    if asked is None and not {"-h", "--help"} & set(argv):
+        raise ValueError("nar export takes one run directory first: nar export runs/NAME --out DIR")
+    settings = console.parse(
+        Export, argv[1:] if asked else argv, "nar export",
+        "Write a trained reasoner as safetensors with a JSON card: nar export RUN --out DIR",
+    )  # fmt: skip
+    assert asked is not None  # --help has ended the program
+    from nar.inference import export
+
+    sys.path.insert(0, "")  # my_module:MyProcessor is looked for in the current folder first
+    out = export.write(asked, settings.out or Path(asked) / "export", settings.which)
+    card = export.read_card(out)
+    plain = [e for e in card["scores"] if not e.get("setting") and e.get("termination", "oracle") == "oracle"]
+    scores = ", ".join(f"{e['algorithm']} {e['score']:.1%} at {e['size']}" for e in plain)
+    print(f"{out}: {' + '.join(card['algorithms'])} with {card['processor']}, {card['parameters']:,} parameters")
+    print(f"scores: {scores or 'none, the run was not evaluated'}")
+    print(f'load it with nar.load("{out}")')

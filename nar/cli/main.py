@@ -1,0 +1,48 @@
+"""The command `nar`: what can be typed after it, and where each command is. `train.py` is a door to `nar train`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from nar.cli import console
+from nar.lookup import suggest
+
+# what can be typed after `nar`: where it is (a function of the other arguments) and what it does
+COMMANDS = {
+    "train": ("nar.cli.train:main", "train a reasoner, evaluate it at several sizes and write its report"),
+    "sweep": ("nar.cli.sweep:main", "train algorithms x processors x seeds, and compare them in one report"),
+    "list": ("nar.cli.list:main", "the algorithms and processors there are; nar list NAME: the options of one"),
+    "check": ("nar.cli.check:main", "run the contract of processors on your own: nar check my_module:MyProcessor"),
+    "show": ("nar.cli.show:main", "run an algorithm on a small input and see its steps: nar show bfs --n 8"),
+    "evaluate": ("nar.cli.evaluate:main", "saved runs on more sizes, graph families, densities, weights"),
+    "report": ("nar.cli.report:run", "the report of runs, from their files: nar report runs --out report"),
+    "export": ("nar.cli.export:main", "a trained reasoner as safetensors with a JSON card, to share"),
+    "faithfulness": ("nar.cli.faithfulness:main", "do runs execute the algorithm, or only arrive at its answers?"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; mistakes of the user are one line on stderr and exit code 2."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    with console.errors():
+        return _main(argv)
+
+
+def _main(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        width = max(map(len, COMMANDS)) + 2
+        lines = [f"  {name:<{width}}{about}" for name, (_, about) in COMMANDS.items()]
+        print("\n".join(["usage: nar COMMAND [--help]", "", "commands:", *lines]))
+        return 0 if argv else 2
+    command, *rest = argv
+    if command == "--version":
+        from nar import __version__
+
+        print(f"nar {__version__}")
+        return 0
+    if command not in COMMANDS:
+        console.fail(suggest("command", command, COMMANDS, "nar --help"))
+    module, _, function = COMMANDS[command][0].partition(":")
+    return getattr(importlib.import_module(module), function)(rest) or 0

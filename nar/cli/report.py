@@ -1,0 +1,40 @@
+"""`nar report RUNS...`: the report of one run into its directory, or of many runs into a directory of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from nar.cli import console
+
+
+@dataclasses.dataclass
+class Report:
+    """Settings of `nar report RUNS...`."""
+
+    out: str | None = None
+    """Directory for the report. Needed for several runs; the report of one run goes into its own directory."""
+    against: str | None = None
+    """Compare all networks with this one, named as in the tables of the report. By default with triplet_gmpnn."""
+
+
+def run(argv: list[str]) -> None:
+    """Reads result files alone: no model is loaded, and runs may come from other machines."""
+    count = next((i for i, word in enumerate(argv) if word.startswith("-")), len(argv))
+    paths, rest = argv[:count], argv[count:]
+    if not paths and not {"-h", "--help"} & set(argv):
+        raise ValueError("nar report takes run directories or folders of them: nar report runs --out report")
+    settings = console.parse(
+        Report, rest, "nar report", "The report of runs, from their result files: nar report RUNS... [--out DIR]"
+    )
+    from nar.reports import report, study_report
+    from nar.results import study
+
+    found = study.read(paths)
+    if settings.out is None and len(found.runs) > 1:
+        raise ValueError(f"these are {len(found.runs)} runs: name a directory for their report, --out report")
+    if settings.out is None:
+        print(f"report: {report.write_report(found.runs[0].path)}")
+        return
+    path = study_report.write(found, settings.out, settings.against)
+    parts = [study_report.table(found), "\n".join(found.warnings()), f"report: {path}"]
+    print("\n\n".join(part for part in parts if part))

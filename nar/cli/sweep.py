@@ -1,0 +1,199 @@
+"""`nar sweep`: the runs of a sweep, one after the other or side by side, and the report over them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib
+import importlib.util
+import json
+import shlex
+import sys
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from nar import device
+from nar.config import Config
+from nar.model import checkpoint
+from nar.sweeps.jobs import Event, cores, in_process, in_workers
+from nar.sweeps.plan import Outcome, Run, State, digest, product, state
+from nar.sweeps.progress import Progress
+from nar.sweeps.settings import Sweep, read
+from nar.text_format import counted, duration
+
+INTERRUPTED = 130  # exit code, as a shell has it
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit code 0: every run is finished; 1: some failed; 130: interrupted. ValueError for settings that do not fit."""
+    sys.path.insert(0, "")  # my_module:MyProcessor is looked for in the current folder first
+    sweep, base, vary = read(argv)
+    folder = sweep.out
+    assert folder is not None
+    base, jobs = _settled(sweep, base)
+    seeds = sweep.seed_list or range(sweep.seeds)
+    runs = product(sweep.algos, sweep.processors, seeds, base, folder, vary)
+    states = {run.name: state(run) for run in runs}
+    if sweep.dry_run:
+        print(table(runs, states, _failed_before(folder), jobs))
+        return 0
+    command = shlex.join(["nar", "sweep", *argv])
+    folder.mkdir(parents=True, exist_ok=True)
+    with _only_one(folder):
+        failures, interrupted = _carry_out(sweep, runs, states, jobs, command)
+    finished = [run for run in runs if states[run.name].kind == "finished"]
+    print(f"{len(finished)} of {counted(len(runs), 'run')} finished, in {folder}")
+    for name, error in failures.items():
+        print(f"failed: {name}: {error} ({folder / 'logs' / name}.log)", file=sys.stderr)
+    if interrupted:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    if sweep.report and finished:
+        _report(finished, folder / "report")
+    return 1 if failures else 0
+
+
+def _settled(sweep: Sweep, base: Config) -> tuple[Config, int]:
+    """Settings with the device and threads of every run, and how many runs there are at once.
+
+    Runs have one thread each on a CPU, whatever the engine: other threads would give other roundings.
+    """
+    if sweep.engine == "ray":
+        on_cpu = not sweep.gpus_per_run
+        if on_cpu and base.device == "auto":
+            base = dataclasses.replace(base, device="cpu")
+    else:
+        on_cpu = device.choose(base.device).type == "cpu"
+    if on_cpu and not base.threads:
+        base = dataclasses.replace(base, threads=1)
+    if sweep.jobs or sweep.engine == "ray":
+        return base, sweep.jobs
+    return base, max(cores() // base.threads, 1) if on_cpu else 1
+
+
+def _carry_out(
+    sweep: Sweep, runs: list[Run], states: dict[str, State], jobs: int, command: str
+) -> tuple[dict[str, str], bool]:
+    """Do what is left to do; `states` is kept up to date. Returns the failures, and whether Ctrl-C ended the sweep."""
+    folder = sweep.out
+    assert folder is not None
+    to_do = [run for run in runs if states[run.name].kind != "finished"]
+    failures: dict[str, str] = {}
+    interrupted = False
+
+    def save() -> None:
+        entries = [_entry(run, states[run.name], failures.get(run.name)) for run in runs]
+        checkpoint.write_json(folder / "sweep.json", {"schema": 1, "command": command, "runs": entries})
+
+    save()
+    if not to_do:
+        return failures, interrupted
+    at_once = f", {jobs} at once" if jobs > 1 else ""
+    already = f", {len(runs) - len(to_do)} are finished" if len(to_do) < len(runs) else ""
+    with Progress(to_do, already=len(runs) - len(to_do)).shown() as progress:
+        progress.say(f"{counted(len(runs), 'run')} in {folder}{already}{at_once}")
+        with contextlib.closing(_engine(sweep, to_do, jobs, command)) as events:
+            for event in events:
+                if event.kind == "started":
+                    progress.started(event.run)
+                elif event.kind == "died":
+                    progress.died(event.run, event.reason)
+                else:
+                    assert isinstance(event.outcome, Outcome)
+                    progress.ends(event.run, event.outcome)
+                    states[event.run.name] = state(event.run)
+                    if event.outcome.kind == "failed":
+                        failures[event.run.name] = event.outcome.error
+                    interrupted |= event.outcome.kind == "interrupted"
+                    save()
+    done = sum(states[run.name].kind == "finished" or run.name in failures for run in runs)
+    return failures, interrupted or done < len(runs)
+
+
+def _engine(sweep: Sweep, runs: list[Run], jobs: int, command: str) -> Generator[Event]:
+    if sweep.engine == "ray":
+        from nar.sweeps.ray_cluster import over_ray
+
+        return over_ray(
+            runs, command, address=sweep.ray_address, cpus=sweep.cpus_per_run, gpus=sweep.gpus_per_run, at_once=jobs
+        )
+    return in_workers(runs, command, jobs) if jobs > 1 else in_process(runs, command)
+
+
+def _entry(run: Run, found: State, error: str | None) -> dict[str, Any]:
+    """What sweep.json says about a run."""
+    config = run.config
+    entry = {"name": run.name, "algorithms": list(config.algo), "processor": config.processor, "seed": config.seed}
+    entry |= {"varied": {k: list(v) if isinstance(v, tuple) else v for k, v in run.varied.items()}}
+    entry |= {"state": "failed" if error is not None else found.kind, "step": found.step}
+    return entry | ({"error": error} if error is not None else {})
+
+
+def _failed_before(folder: Path) -> dict[str, str]:
+    """The runs that failed when this sweep was last carried out, with their errors."""
+    try:
+        entries = json.loads((folder / "sweep.json").read_text())["runs"]
+        return {entry["name"]: entry["error"] for entry in entries if "error" in entry}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def table(runs: Sequence[Run], states: dict[str, State], failed: dict[str, str], jobs: int) -> str:
+    """What a sweep would do: its runs, what has become of them, and the cost of those that are left.
+
+    The cost of a run is known when one that differs in its seed only has been finished here.
+    """
+    spent: dict[str, list[float]] = {}
+    for run in runs:
+        if (seconds := states[run.name].seconds) is not None:
+            spent.setdefault(digest(run.config, without=["seed"]), []).append(seconds)
+    width = max(len(run.name) for run in runs)
+    lines, costs = [], []
+    for run in runs:
+        found = states[run.name]
+        what = str(found)
+        if found.kind != "finished":
+            known = spent.get(digest(run.config, without=["seed"]))
+            part = 1 - found.step / max(run.config.steps, 1)
+            costs.append(sum(known) / len(known) * part if known else None)
+            what += f", about {duration(costs[-1])}" if costs[-1] is not None else ""
+        if run.name in failed:
+            what += f"; failed before: {failed[run.name]}"
+        lines.append(f"{run.name:<{width}}  {what}")
+    kinds = [found.kind for found in states.values()]
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    lines.append(f"{counted(len(runs), 'run')}: {counts}")
+    if costs:
+        known = [cost for cost in costs if cost is not None]
+        unknown = f"{len(costs) - len(known)} of unknown cost" if len(known) < len(costs) else ""
+        parts = [f"about {duration(sum(known) / max(jobs, 1))}"] if known else []
+        at_once = f", {jobs} at once" if jobs > 1 else ""
+        lines[-1] += f"; left to do{at_once}: {' and '.join(parts + [unknown] * bool(unknown))}"
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Two sweeps must not write the same run directories; the system frees the lock of a sweep that was killed."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with open(folder / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another sweep is at work in {folder}; wait for it, or choose another --out") from None
+        yield
+
+
+def _report(runs: list[Run], folder: Path) -> None:
+    """The report over all finished runs, as nar report writes it."""
+    from nar.cli.main import COMMANDS
+
+    module, _, function = COMMANDS["report"][0].partition(":")
+    getattr(importlib.import_module(module), function)(
+        [*(str(run.config.run_dir) for run in runs), "--out", str(folder)]
+    )

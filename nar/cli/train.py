@@ -1,0 +1,22 @@
+"""`nar train`: one training run, or several seeds of one, with evaluation and report; `train.py` is a door to it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from nar.cli import console
+
+
+def main(argv: list[str]) -> None:
+    """Trains, evaluates, reports; everything goes into the run directory."""
+    from nar.config import Config
+
+    sys.path.insert(0, "")  # my_module:MyProcessor is looked for in the current folder first
+    config = console.parse(
+        Config, argv, "nar train", "Train a reasoner, evaluate it at several sizes, write its report."
+    )
+    from nar.training.loop import train_seeds
+
+    door = ["python", "train.py"] if sys.argv[0].endswith("train.py") else ["nar", "train"]
+    train_seeds(config, command=shlex.join([*door, *argv]))

@@ -1,0 +1,150 @@
+"""A predicted trace drawn beside the algorithm's own: what differs is red. The panels are those of
+nar/traces/drawing/figure.py.
+
+Nothing here may import torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nar.traces.drawing import figure as drawing
+from nar.traces.drawing.panels import Moment
+from nar.traces.drawing.text import hints_at
+from nar.traces.spec import IGNORED, Spec, Stage, Type
+from nar.traces.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from nar.inference.prediction import Prediction
+
+NEAR = 0.05  # numbers may be off by this share of their range before they are marked
+SHORT = 3  # letters of a name that fit into a node
+NAMED = 32  # nodes whose names are listed
+
+
+@dataclasses.dataclass
+class Beside(Moment):
+    """A moment of the model; `before` is the same moment of the algorithm, and what differs is wrong."""
+
+    spec: Spec = dataclasses.field(default_factory=lambda: Spec({}))
+    near: Mapping[str, float] = dataclasses.field(default_factory=dict)  # by how much a number may be off
+
+    def changed(self, name: str) -> np.ndarray:
+        if self.before is None:
+            return super().changed(name)
+        now, true, probe = self.now[name], self.before[name], self.spec[name]
+        if probe.type is Type.SCALAR:
+            return np.asarray(~(np.abs(now - true) <= self.near[name]))  # so that NaN is wrong
+        wrong = now != true
+        return np.asarray(wrong & (true != IGNORED) if probe.type in (Type.MASK, Type.CATEGORICAL) else wrong)
+
+    def wrong(self) -> int:
+        """How many entries differ."""
+        return sum(int(self.changed(name).sum()) for name in self.now)
+
+
+def figure(prediction: Prediction, most: int = 4) -> Figure:
+    """The algorithm's panels, each beside or above the model's; see Prediction.draw."""
+    if most < 2:
+        raise ValueError(f"moments must be at least 2 (the first and the last step), got {most}")
+    with drawing.style():
+        kind = drawing.kind_of(prediction.true_trace)
+        kind.red = "not as in the algorithm"
+        kind.title = f"{prediction.algorithm}, {prediction.true_trace.nodes} nodes: the algorithm and the model"
+        shown = moments(prediction, steps_shown(prediction, most))
+        stacked = kind.across == 1 or len(kind.slots) > 1
+        kind.across = len(kind.slots) if stacked else 2 if prediction.hints else 3
+        kind.notes += _name_nodes(kind, prediction.nodes)
+        if any(p.type is Type.SCALAR for p in _compared(prediction).values()):
+            kind.notes.append(f"Numbers are red where they are off by more than {NEAR:.0%} of their range.")
+        return drawing.compose(kind, shown, above=summary(prediction))
+
+
+def steps_shown(prediction: Prediction, most: int) -> list[int]:
+    """Rows of `prediction.hints` to draw: all, or the first, the first with an error, and the last."""
+    if not prediction.hints:
+        return []
+    if prediction.steps <= most:
+        return list(range(prediction.steps))
+    return sorted({0, prediction.steps - 1, (prediction.first_error or 1) - 1})
+
+
+def moments(prediction: Prediction, steps: list[int]) -> list[Moment]:
+    """The inputs, the initial hints that both were given, then pairs: the algorithm's moment and the model's."""
+    true, model = prediction.true_trace, prediction.trace
+    near = {name: _near(true, name) for name, p in _compared(prediction).items() if p.type is Type.SCALAR}
+    found = [Moment("inputs", {name: np.asarray(true.compact[name]) for name in true.spec.inputs})]
+    if model.length:
+        found.append(Moment("start, given to both", hints_at(true, 0)))
+    for s in steps:
+        now, was = hints_at(model, s + 1), hints_at(true, min(s + 1, true.length - 1))
+        found += _pair(f"step {s + 1} of {prediction.steps}", was, now, true.spec, near)
+    was, now = ({n: np.asarray(t.compact[n]) for n in t.spec.outputs} for t in (true, model))
+    return found + _pair("outputs", was, now, true.spec, near)
+
+
+def summary(prediction: Prediction) -> list[str]:
+    """What the figure shows, in words: how much is right, and where the model first leaves the trace."""
+    lines = [f"The model's outputs: {prediction.in_words()}; {'' if prediction.valid else 'not '}a right answer."]
+    first = prediction.first_error
+    if not prediction.hints:
+        lines.append("This model predicts no hints.")
+    elif first is None:
+        lines.append("Every decision on the way is the algorithm's.")
+    else:
+        found = _first_wrong(prediction, first - 1)
+        lines.append(f"The model leaves the algorithm's trace at step {first} of {prediction.steps}: {found}.")
+    return lines
+
+
+def _first_wrong(prediction: Prediction, s: int) -> str:
+    """The hints that are wrong in this row, as in 'pi_h at c'."""
+    at = {name: value[s] for name, value in prediction.hints.items()}
+    was = {name: value[s] for name, value in prediction.true_hints.items()}
+    moment, spec, parts = Beside("", at, was, prediction.true_trace.spec), prediction.true_trace.spec, []
+    for name in at:
+        if spec[name].type is not Type.SCALAR and (wrong := moment.changed(name)).any():
+            places = [", ".join(str(prediction.nodes[v]) for v in index) for index in np.argwhere(wrong)[:3]]
+            rest = f" and {wrong.sum() - 3} more" if wrong.sum() > 3 else ""
+            parts.append(f"{name} at {'; '.join(places)}{rest}" if wrong.ndim else name)
+    return ", ".join(parts)
+
+
+def _pair(
+    title: str, was: Mapping[str, Any], now: Mapping[str, Any], spec: Spec, near: Mapping[str, float]
+) -> list[Moment]:
+    model = Beside("", now, was, spec, near)
+    model.title = f"model: {title}, {model.wrong() or 'nothing'} wrong"
+    return [Moment(f"algorithm: {title}", was), model]
+
+
+def _compared(prediction: Prediction) -> Mapping[str, Any]:
+    """Probes that a model may get wrong."""
+    return {name: probe for name, probe in prediction.trace.spec.items() if probe.stage is not Stage.INPUT}
+
+
+def _near(true: Trace, name: str) -> float:
+    """How far a number may be off: an output, a whole number, must be right after rounding."""
+    if true.spec[name].stage is Stage.OUTPUT:
+        return 0.5
+    scalars = [n for n, p in true.spec.inputs.items() if p.type is Type.SCALAR and n != "pos"]
+    every = [true.compact[n] for n in (name, *scalars)]  # of distances that are all 0: the range of the weights
+    return NEAR * max(float(np.ptp(getattr(values, "values", values))) for values in every) + 1e-6
+
+
+def _name_nodes(kind: Any, nodes: list[Hashable]) -> list[str]:
+    """Writes short names into the nodes of a graph; others are listed beside their numbers."""
+    words = [str(node) for node in nodes]
+    if words == [str(v) for v in range(len(nodes))]:
+        return []
+    if kind.slots == ("",) and hasattr(kind, "at") and max(map(len, words)) <= SHORT:
+        kind.names = words
+        return []
+    listed = ", ".join(f"{v} {word[:24]}" for v, word in enumerate(words[:NAMED]))
+    return [f"Nodes: {listed}{', ...' if len(words) > NAMED else ''}."]

@@ -1,0 +1,180 @@
+"""What a reasoner answered on one graph or array: outputs by name, how sure it is, its trace beside the true one."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import reprlib
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nar.lookup import suggest
+from nar.model.objectives.metrics import Tally
+from nar.text_format import counted
+from nar.traces.run_length import Runs
+from nar.traces.spec import IGNORED, Spec, Stage, Type
+from nar.traces.trace import Trace, compact_dtype, in_runs
+
+if TYPE_CHECKING:
+    import networkx as nx
+    from matplotlib.figure import Figure
+
+SHOWN = 8  # entries of an output that a printed prediction lists
+
+
+@dataclasses.dataclass(repr=False)
+class Prediction:
+    """What a reasoner answered, beside what the algorithm answers.
+
+    `outputs`, `truth` and `confidence` are dicts by output name and speak of nodes by their names. An output is
+
+        node pointer                dict node -> node
+        edge pointer                dict (node, node) -> node
+        mask_one                    a node
+        mask, categorical, scalar   dict node -> bool, class, number (None where the algorithm leaves it open)
+        sorting                     list of the elements' indices in predicted order; shorter than the array where the
+                                    predicted pointers do not link all elements into one list
+
+    `compact` and the hints are arrays in the order of `nodes` instead, with indices for nodes (nar/traces/spec.py).
+    """
+
+    algorithm: str
+    nodes: list[Hashable]
+    steps: int
+    outputs: dict[str, Any]
+    truth: dict[str, Any]
+    # The probability that the model gives to each predicted entry, by its softmax or sigmoid: not calibrated, and on
+    # larger graphs than those of training often too high. None for scalars.
+    confidence: dict[str, Any]
+    correct: dict[str, bool]  # is every entry of this output the algorithm's own?
+    valid: bool  # are the outputs a right answer, ties broken in any way?
+    score: dict[str, float]  # accuracy of pointers, mask_one and categoricals, F1 of masks, squared error of scalars
+    compact: dict[str, np.ndarray]  # the outputs as arrays
+    hints: dict[str, np.ndarray]  # [S, ...]: row s is what was predicted at step s; empty for a model without hints
+    true_hints: dict[str, np.ndarray]  # [S, ...]: what the algorithm had written down then
+    tallies: dict[str, Tally] = dataclasses.field(repr=False)  # the counts behind `score`
+    true_trace: Trace = dataclasses.field(repr=False)  # the algorithm's own run on these inputs
+
+    @property
+    def exact(self) -> bool:
+        """Is every output correct?"""
+        return all(self.correct.values())
+
+    @property
+    def first_error(self) -> int | None:
+        """The first step, from 1, at which a decided hint (all but scalars) is not the algorithm's; None: never.
+
+        Its hints are row `first_error - 1` of `hints`.
+        """
+        spec = self.true_trace.spec
+        wrong = np.zeros(self.steps, bool)
+        for name, values in self.hints.items():
+            probe, truth = spec[name], self.true_hints[name]
+            if probe.type is not Type.SCALAR:
+                open_to_both = truth == IGNORED if probe.type in (Type.MASK, Type.CATEGORICAL) else False
+                wrong |= ((values != truth) & ~np.asarray(open_to_both)).reshape(self.steps, -1).any(1)
+        return int(wrong.argmax()) + 1 if wrong.any() else None
+
+    @functools.cached_property
+    def trace(self) -> Trace:
+        """The predicted trace: the inputs, the initial hints that were given, predicted hints, predicted outputs.
+
+        Of a model without hints it has inputs and outputs alone.
+        """
+        true = self.true_trace
+        kept = {name: p for name, p in true.spec.items() if p.stage is not Stage.HINT or self.hints}
+        length = self.steps + 1 if self.hints else 0
+        compact: dict[str, Any] = {}
+        for name, probe in kept.items():
+            dtype = compact_dtype(probe, true.nodes)
+            if probe.stage is Stage.INPUT:
+                compact[name] = true.compact[name]
+            elif probe.stage is Stage.OUTPUT:
+                compact[name] = np.asarray(self.compact[name]).astype(dtype)
+            else:
+                given = np.asarray(true.compact[name][:1])
+                # a hint that never changes may have been an input of the model: nothing is predicted for it
+                predicted = self.hints.get(name, np.repeat(given, self.steps, 0))
+                values = np.concatenate([given, predicted]).astype(dtype)
+                compact[name] = Runs.of(values) if in_runs(probe) else values
+        return Trace(true.algorithm, Spec(kept), true.nodes, length, compact)
+
+    def draw(self, path: str | os.PathLike | None = None, *, moments: int = 4) -> Figure:
+        """A figure of the algorithm's trace beside the model's, wrong entries red; written to `path` if there is one.
+
+        Up to `moments` steps are all drawn; of more: the first, the first with an error, and the last. `path` ends in
+        .png, .svg or .pdf.
+        """
+        from nar.inference import comparison
+        from nar.traces.drawing import figure as drawing
+
+        figure = comparison.figure(self, moments)
+        if path is not None:
+            drawing.save(figure, path)
+        return figure
+
+    def to_networkx(self, output: str | None = None) -> nx.DiGraph:
+        """The predicted pointers of an output as a graph: an edge from the node pointed to, such as a predecessor, to
+        the one that points, with the attribute `confidence`. Nodes that point to themselves have none."""
+        import networkx as nx
+
+        spec = self.true_trace.spec
+        pointers = [name for name in self.outputs if spec[name].type is Type.POINTER and self.compact[name].ndim == 1]
+        if output is None and len(pointers) == 1:
+            output = pointers[0]
+        if output not in pointers:
+            if not pointers:
+                raise ValueError(f"{self.algorithm} has no output that points from node to node")
+            raise ValueError(suggest("output", str(output), pointers, f"of {self.algorithm}"))
+        graph = nx.DiGraph()
+        graph.add_nodes_from(self.nodes)
+        sure = self.confidence[output]
+        graph.add_edges_from((u, v, {"confidence": sure[v]}) for v, u in self.outputs[output].items() if u != v)
+        return graph
+
+    def __repr__(self) -> str:
+        valid = "valid" if self.valid else "not valid"
+        return f"Prediction({self.algorithm}, nodes={len(self.nodes)}, steps={self.steps}, {self.in_words()}, {valid})"
+
+    def __str__(self) -> str:
+        valid = "a right answer" if self.valid else "not a right answer"
+        lines = [f"{self.algorithm}, {counted(len(self.nodes), 'node')}, {counted(self.steps, 'step')}: {valid}"]
+        for name, found in self.tallies.items():
+            lines.append(f"  {name}: {_in_words(found)}")
+            lines += [f"    {line}" for line in self._entries(name)]
+        return "\n".join(lines)
+
+    def in_words(self) -> str:
+        """How much of each output is right, as in 'pi: 7 of 8 right'."""
+        return ", ".join(f"{name}: {_in_words(found)}" for name, found in self.tallies.items())
+
+    def _entries(self, name: str) -> list[str]:
+        """The first few entries of an output, wrong ones first, with confidence and what would be right."""
+        answer, truth, confidence = self.outputs[name], self.truth[name], self.confidence.get(name)
+        if not isinstance(answer, dict):
+            return [_entry(reprlib.repr(answer), answer, truth, None if isinstance(confidence, list) else confidence)]
+        keys = sorted(answer, key=lambda key: _agree(answer[key], truth[key]))
+        lines = [
+            _entry(f"{key!r} -> {answer[key]!r}", answer[key], truth[key], confidence[key] if confidence else None)
+            for key in keys[:SHOWN]
+        ]
+        return lines if len(keys) <= SHOWN else [*lines, f"... and {len(keys) - SHOWN} more"]
+
+
+def _in_words(found: Tally) -> str:
+    if found.metric == "accuracy":
+        return f"{found.counts[0]:.0f} of {found.counts[1]:.0f} right"
+    return f"F1 {found.value():.3f}" if found.metric == "f1" else f"squared error {found.value():.3g}"
+
+
+def _entry(text: str, answer: Any, truth: Any, confidence: float | None) -> str:
+    if confidence is not None:
+        text += f" ({confidence:.0%})"
+    return text if _agree(answer, truth) else f"{text}, the algorithm's: {reprlib.repr(truth)}"
+
+
+def _agree(answer: Any, truth: Any) -> bool:
+    return truth is None or answer == truth

@@ -1,0 +1,264 @@
+"""Answers on a graph of your own: `nar.load(run_dir).run(graph, source="a")`.
+
+The reasoner is given the inputs, the algorithm's initial hints and the number of steps, and nothing else: from there
+on it reads its own predictions. The textbook algorithm runs first, on the same inputs: it checks them, gives the
+initial hints and the number of steps (the oracle of the CLRS protocol; `steps` and `termination` override it), and its
+answer is what the prediction is compared with.
+
+Shapes: N nodes, S steps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nar import datasets
+from nar import device as devices
+from nar.config import Config
+from nar.evaluation.evaluate import evaluating, portions
+from nar.inference import arguments
+from nar.inference.node_names import confidence, named, probabilities
+from nar.inference.prediction import Prediction
+from nar.lookup import suggest
+from nar.model import checkpoint
+from nar.model.batch import Batch, collate
+from nar.model.objectives.metrics import correct, merge_permutations, tally
+from nar.model.postprocess import hard
+from nar.model.reasoner import Reasoner
+from nar.model.rollout import Rollout
+from nar.traces.algorithm import Algorithm
+from nar.traces.run_length import Runs
+from nar.traces.spec import Spec
+from nar.traces.trace import Trace
+
+
+def load(path: str | Path, which: str = "best", *, device: str = "cpu") -> Reasoner:
+    """The trained reasoner of a run directory (its `best` or `last` checkpoint), of one checkpoint file, or of an
+    export (`nar export`).
+
+    It comes in evaluation mode. A processor of your own, `my_module:MyProcessor`, is imported again: its file must be
+    where Python finds it.
+    """
+    from nar.inference import export
+
+    if which not in ("best", "last"):
+        raise ValueError(suggest("checkpoint", str(which), ("best", "last")))
+    path, on = Path(path), devices.choose(device)
+    if export.is_export(path):
+        config, parameters, file = export.read(path)
+    else:
+        file = path if path.is_file() or path.suffix == ".pt" else path / f"{which}.pt"
+        content = checkpoint.load(file, on)
+        if not isinstance(content.get("config"), dict) or not isinstance(content.get("model"), dict):
+            raise ValueError(f"{file} holds no reasoner (its settings or parameters are missing); give a run directory")
+        config, parameters = Config.from_dict(content["config"]), content["model"]
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # building draws initial parameters
+        reasoner = Reasoner.from_config(config)
+    reasoner.load_parameters(parameters, file)
+    return reasoner.to(on).eval()
+
+
+@dataclasses.dataclass
+class _Case:
+    """One input: the arguments of the algorithm, its run on them, and the names of the nodes."""
+
+    given: dict[str, Any]
+    trace: Trace
+    nodes: list[Hashable]
+
+
+def run(
+    reasoner: Reasoner,
+    graph: Any = None,
+    *unnamed: Any,
+    algorithm: str | None = None,
+    source: Hashable = None,
+    weight: str | None = "weight",
+    steps: int | None = None,
+    termination: str = "oracle",
+    **inputs: Any,
+) -> Prediction:
+    """Run the learned algorithm on one graph or array.
+
+    `graph`: one of
+
+        a networkx graph               nodes of any names, weights in the edge attribute `weight` (1 where absent)
+        PyTorch Geometric's Data       nodes are indices, weights in edge_weight or edge_attr, or the attribute `weight`
+        a matrix of weights            0 where there is no edge; numpy, torch, scipy's sparse matrices, lists
+        the array to be sorted, searched, ...
+        a trace                        its inputs: nar.Trace, or as PyTorch Geometric data (nar/traces/formats/pyg.py)
+
+    Algorithms without weights, such as bfs, take every edge as 1; weight=None does so for all. `source`: a node, by its
+    name (an index where nodes are indices). `inputs`: arguments of the algorithm by their own names, for those not
+    given otherwise, as `algorithm.sample` returns them; numbers for every node may be a dict by name. `algorithm`:
+    which one, where the reasoner has learned several.
+
+    `steps`: how many steps to take; by default as many as the algorithm takes on these inputs, found by running it.
+    `termination`: fixed_point or learned lets the reasoner find its end by itself (nar/model/termination.py), after
+    `steps` at the latest, by default four times what the algorithm takes.
+    """
+    chosen = _choose(reasoner, algorithm, [graph])
+    if unnamed:
+        raise ValueError(f"run takes one graph or array, everything else by name: {arguments.call(chosen)}")
+    return _answers(reasoner, chosen, [_case(chosen, graph, source, weight, inputs)], steps, termination)[0]
+
+
+def run_many(
+    reasoner: Reasoner,
+    graphs: Iterable[Any] | None = None,
+    *,
+    algorithm: str | None = None,
+    source: Sequence[Hashable] | None = None,
+    weight: str | None = "weight",
+    steps: int | None = None,
+    termination: str = "oracle",
+    **inputs: Sequence[Any],
+) -> list[Prediction]:
+    """`run` on several graphs or arrays of any sizes, those of one size as one batch; predictions in the order given.
+
+    `graphs`: a list of what `run` takes, or PyTorch Geometric's Batch. `source` and `inputs`: lists, with one entry for
+    every graph. What a graph is answered does not depend on the others (numbers: up to rounding).
+    """
+    if graphs is not None:
+        graphs = graphs.to_data_list() if hasattr(graphs, "to_data_list") else _several(graphs)  # type: ignore[union-attr]
+    chosen = _choose(reasoner, algorithm, graphs or [])
+    lists = {name: values for name, values in {"source": source, **inputs}.items() if values is not None}
+    if graphs is None and not lists:
+        raise ValueError("run_many takes a list of graphs or arrays, or lists of inputs by name; got none")
+    count = len(graphs) if graphs is not None else len(next(iter(lists.values())))
+    for name, values in lists.items():
+        if isinstance(values, (str, tuple, Mapping)) or not hasattr(values, "__len__") or len(values) != count:
+            got = f"{len(values)} entries" if isinstance(values, (list, np.ndarray)) else repr(values)
+            raise ValueError(f"{name} must be a list with one entry for each of the {count} graphs, got {got}")
+    cases = []
+    for i in range(count):
+        own = {name: values[i] for name, values in lists.items() if name != "source"}
+        graph = None if graphs is None else graphs[i]
+        try:
+            cases.append(_case(chosen, graph, None if source is None else source[i], weight, own))
+        except ValueError as error:
+            raise ValueError(f"graph {i}: {error}") from error
+    return _answers(reasoner, chosen, cases, steps, termination)
+
+
+def _several(graphs: Iterable[Any]) -> list[Any]:
+    """A list of graphs; ValueError for one graph, whose nodes or rows would be taken for graphs."""
+    if hasattr(graphs, "nodes") or hasattr(graphs, "edge_index") or hasattr(graphs, "toarray"):
+        raise ValueError("run_many takes a list of graphs, got a single one; run takes that, or [graph]")
+    return list(graphs)
+
+
+def _choose(reasoner: Reasoner, name: str | None, graphs: Sequence[Any]) -> Algorithm:
+    """The algorithm asked for; of several, a trace says by itself which one it is of."""
+    known = list(reasoner.specs)
+    if name is None and graphs and arguments.is_trace(graphs[0]):
+        name = graphs[0].algorithm
+    if name is None:
+        if len(known) != 1:
+            raise ValueError(f"algorithm must be given, this reasoner has learned several: {', '.join(known)}")
+        return datasets.get(known[0])
+    if name not in known:
+        raise ValueError(suggest("algorithm", str(name), known, f"this reasoner has learned {', '.join(known)}"))
+    return datasets.get(name)
+
+
+def _case(algorithm: Algorithm, graph: Any, source: Any, weight: str | None, inputs: Mapping[str, Any]) -> _Case:
+    """The inputs checked, and the algorithm run on them."""
+    nodes: list[Hashable] = []
+    if arguments.is_trace(graph):
+        given = arguments.of_trace(algorithm, graph, {"source": source, **inputs})
+    else:
+        given, nodes = arguments.of_graph(algorithm, graph, source, weight, inputs)
+    try:
+        trace = algorithm.run(**given)
+    except ValueError as error:
+        if graph is None:
+            raise
+        what = "graph (A: its matrix of weights)" if arguments.on_graphs(algorithm) else "array (A)"
+        raise ValueError(f"{algorithm.name} cannot run on this {what}: {error}") from error
+    return _Case(given, trace, nodes or list(range(trace.nodes)))
+
+
+def _answers(
+    reasoner: Reasoner, algorithm: Algorithm, cases: Sequence[_Case], steps: int | None, termination: str
+) -> list[Prediction]:
+    """Predictions in the order of the cases: those of one size as one batch, cut by memory."""
+    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
+        raise ValueError(f"steps must be a positive integer, got {steps!r}")
+    found: dict[int, Prediction] = {}
+    alike: dict[tuple[int, int], list[int]] = {}
+    for i, case in enumerate(cases):
+        # a rollout without the oracle has one limit, which must not depend on what else is in the batch
+        length = case.trace.length if termination != "oracle" else 0
+        alike.setdefault((case.trace.nodes, length), []).append(i)
+    for members in alike.values():
+        rest = iter(members)
+        for part in portions([cases[i].trace for i in members], reasoner.processor.features):
+            batch = collate(part, algorithm)
+            timed = _with_steps(batch, steps).to(next(reasoner.parameters()).device)
+            ends: dict[str, Any] = {"termination": termination, "limit": steps} if termination != "oracle" else {}
+            with evaluating(reasoner):
+                rollout = reasoner(timed, decide_hints=True, **ends)
+            taken = [length - 1 for length in timed.lengths] if rollout.taken is None else rollout.taken.tolist()
+            places = [next(rest) for _ in part]
+            for b, place in enumerate(batch.order):
+                case = cases[places[place]]
+                found[places[place]] = _prediction(algorithm, reasoner.specs, batch, rollout, b, taken[b], case)
+    return [found[i] for i in range(len(cases))]
+
+
+def _with_steps(batch: Batch, steps: int | None) -> Batch:
+    """The same batch for so many steps, or for those of the traces, at least one; after the end of a trace, its last
+    moment is repeated."""
+    lengths = [max(2, length) if steps is None else int(steps) + 1 for length in batch.lengths]
+    if lengths == batch.lengths:
+        return batch
+    moments_TB = torch.minimum(torch.arange(lengths[0])[:, None], torch.tensor(batch.lengths) - 1)
+    samples_B = torch.arange(len(batch))
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, Runs):
+            return Runs(value.values, value.index[moments_TB, samples_B])
+        return value[moments_TB, samples_B]
+
+    return dataclasses.replace(batch, hints={n: cut(value) for n, value in batch.hints.items()}, lengths=lengths)
+
+
+def _prediction(
+    algorithm: Algorithm, specs: Mapping[str, Spec], batch: Batch, rollout: Rollout, b: int, steps: int, case: _Case
+) -> Prediction:
+    """What was answered to sample b of a batch, which took so many steps."""
+    one, spec = slice(b, b + 1), specs[algorithm.name]
+    logits = {name: value[one].cpu() for name, value in rollout.outputs.items()}
+    predicted = merge_permutations(spec, {name: hard(spec[name], value) for name, value in logits.items()})
+    actual = merge_permutations(spec, {name: value[one] for name, value in batch.outputs.items()})
+    compact = {name: value[0].numpy() for name, value in predicted.items()}
+    truth = {name: value[0].numpy() for name, value in actual.items()}
+    sure = {name: p[0] for name, p in probabilities(spec, logits, predicted).items()}
+    tallies = {name: tally(spec[name], predicted[name], actual[name]) for name in actual}
+    told = rollout.hints[:steps]
+    hints = {name: torch.stack([step[name][b] for step in told]).cpu() for name in (told[0] if told else ())}
+    moments_S = torch.arange(1, steps + 1).clamp(max=batch.lengths[b] - 1)
+    true_hints = {name: torch.as_tensor(value[moments_S, b]) for name, value in batch.hints.items()}
+    return Prediction(
+        algorithm=algorithm.name,
+        nodes=case.nodes,
+        steps=steps,
+        outputs={name: named(spec[name], value, case.nodes) for name, value in compact.items()},
+        truth={name: named(spec[name], value, case.nodes) for name, value in truth.items()},
+        confidence={name: confidence(spec[name], compact[name], p, case.nodes) for name, p in sure.items()},
+        correct={name: bool(correct(spec[name], predicted[name], actual[name])) for name in actual},
+        valid=algorithm.is_valid(case.given, compact),
+        score={name: counted.value() for name, counted in tallies.items()},
+        compact=compact,
+        hints={name: value.numpy() for name, value in merge_permutations(spec, hints).items()},
+        true_hints={name: value.numpy() for name, value in merge_permutations(spec, true_hints).items()},
+        tallies=tallies,
+        true_trace=case.trace,
+    )

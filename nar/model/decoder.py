@@ -1,0 +1,293 @@
+"""Decode: logits and values of hints and outputs (what becomes of them: postprocess.py).
+
+Formulas of dm-clrs 2.0.3 (Ibarz et al. 2022), with d the node readout [x | H | H'], eps the edge features [e | e'] and
+g the encoded graph; every map is linear with bias:
+
+    node scalar, mask, mask_one       D d_i                                       (mask_one: one logit per node)
+    node categorical                  D d_i, one logit per class
+    node pointer, permutation         s[i, j] = w max(P1 d_i, P2 d_j + P3 eps[j, i]) + b
+    edge scalar, mask, categorical    D1 d_i + D2 d_j + D3 eps[i, j]
+    edge pointer                      s[i, j, k] = w max(D1 d_i + D2 d_j + D3 eps[i, j], D4 d_k) + b
+    graph                             D1 max over i of d_i + D2 g                  (pointer: + D3 d_j for each node j)
+
+Three options: `pointer_head="additive"` (Vinyals et al. 2015) scores pointers by w tanh(sum) + b, with the same maps:
+
+    node pointer                      s[i, j] = w tanh(P1 d_i + P2 d_j + P3 eps[j, i]) + b
+    edge pointer                      s[i, j, k] = w tanh(D1 d_i + D2 d_j + D3 eps[i, j] + D4 d_k) + b
+
+`log_n_scale` multiplies whatever a softmax over nodes follows by s log n (nar/nn/units.py; masks, numbers and classes
+are left alone), `comparison_units` adds to node pointers and to edges a comparison of learned operands of d_i and d_j,
+to what else lives on nodes one of two operands of d_i. `edge_pointer_repair`: nar/model/options/edge_pointers.py.
+
+A permutation's logits become the logarithm of a doubly stochastic matrix (Sinkhorn, 10 iterations at temperature 0.1,
+diagonal excluded; Mena et al. 2018), with Gumbel noise while training.
+
+Exact shortcuts: max(a, c) = a + ReLU(c - a) needs one tensor of messages instead of three; the part of eps that encodes
+raw channels is composed with the decoder's map and never built; edge pointers are decoded a few targets at a time.
+
+Shapes: B graphs, N nodes, F features, R width of d.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from nar.kernels.cpu import edge_pointers, fused, ranges
+from nar.kernels.triton import launch
+from nar.model.encoder import Edges
+from nar.model.options.edge_pointers import TripletScores, held_by, is_edge_pointer, marks
+from nar.model.postprocess import SINKHORN_STEPS, Noise, log_sinkhorn
+from nar.nn import units
+from nar.nn.edge_states import EdgeStates
+from nar.nn.layers import Factored, built, columns_from, linear, stacked
+from nar.nn.processor import Readout
+from nar.traces.spec import POINTERS, Location, Probe, Spec, Stage, Type
+
+POINTER_HEADS = ("max", "additive")
+EDGE_POINTER_CHUNK_BYTES = 64 * 2**20
+
+
+class Decoder(nn.Module):
+    """The maps of every output and (with `decode_hints`) every hint of one algorithm."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        features: int,
+        *,
+        node_width: int,
+        edge_width: int,
+        decode_hints: bool = True,
+        pointer_head: str = "max",
+        log_n_scale: bool = False,
+        comparison_units: int = 0,
+        edge_pointer_repair: bool = False,
+        hints_are_fed: bool = True,
+    ) -> None:
+        """`features`: hidden size; `node_width`: width of d; `edge_width`: width of eps (features, or more).
+
+        `hints_are_fed`: `decode` is given the hints that were encoded, which the repair of edge pointers reads.
+        """
+        super().__init__()
+        if pointer_head not in POINTER_HEADS:
+            raise ValueError(f"unknown pointer_head {pointer_head!r}; choose one of {', '.join(POINTER_HEADS)}")
+        self.features = features
+        self.pointer_head = pointer_head
+        stages = (Stage.OUTPUT, Stage.HINT) if decode_hints else (Stage.OUTPUT,)
+        self.probes = {name: p for name, p in spec.items() if p.stage in stages}
+        self.maps = nn.ModuleDict()
+        for name, probe in self.probes.items():
+            width = probe.classes or 1
+            pointer = probe.type in POINTERS
+            if probe.location is Location.NODE and pointer:
+                sizes = [(node_width, features), (node_width, features), (edge_width, features), (features, 1)]
+            elif probe.location is Location.NODE:
+                sizes = [(node_width, width)]
+            elif probe.location is Location.EDGE and pointer:
+                sizes = [(node_width, features), (node_width, features), (edge_width, features)]
+                sizes += [(node_width, features), (features, 1)]
+            elif probe.location is Location.EDGE:
+                sizes = [(node_width, width), (node_width, width), (edge_width, width)]
+            else:
+                sizes = [(node_width, width), (features, width)] + [(node_width, 1)] * pointer
+            self.maps[name] = nn.ModuleList(linear(*size) for size in sizes)
+        self.scales, self.comparisons, self.triplets = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        for name, probe in self.probes.items():
+            if log_n_scale and chooses_node(probe):
+                self.scales[name] = units.LogScale()
+            if comparison_units and compares(probe):
+                width = probe.classes or 1
+                self.comparisons[name] = units.Comparison(node_width, node_width, width, units=comparison_units)
+        self.holders = {name: held_by(name, spec) for name in self.probes} if hints_are_fed else {}
+        self.marks = marks(spec)
+        for name, probe in self.probes.items():
+            if edge_pointer_repair and is_edge_pointer(probe):
+                held = self.holders.get(name) is not None
+                self.triplets[name] = TripletScores(node_width, edge_width, held=held, marks=len(self.marks))
+
+    def stage(self, stage: Stage) -> dict[str, Probe]:
+        return {name: p for name, p in self.probes.items() if p.stage == stage}
+
+    def reads(self) -> list[str]:
+        """The hints of which `decode` needs the values that were encoded."""
+        holders = {holder for name in self.triplets if (holder := self.holders.get(name)) is not None}
+        return [*sorted(holders), *self.marks] if holders else []
+
+    def decode(
+        self,
+        stage: Stage,
+        nodes: Tensor | Factored,
+        edges: Edges,
+        edge_states: Tensor | EdgeStates | None,
+        graph_BF: Tensor,
+        *,
+        adjacency: Tensor | None = None,
+        noise: Noise = False,
+        held: Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """Logits and values of one stage's probes.
+
+        `nodes`: d [B, N, R]; `edge_states` [B, N, N, *]: the processor's, or None; `adjacency` [B, N, N]: off it,
+        pointers and edge masks fall below everything else; `noise`: Gumbel noise on permutations; `held`: the hints of
+        `reads`, densely.
+        """
+        found = {}
+        probes = self.stage(stage)
+        if not probes:
+            return found
+        maps_of = {name: list(self.maps[name]) for name in probes}  # type: ignore[arg-type]
+        of_nodes = {name: _node_maps(probe, maps_of[name]) for name, probe in probes.items()}
+        together = [layer for layers in of_nodes.values() for layer in layers]
+        values = iter(stacked(together, nodes)) if together else iter(())
+        for name, probe in probes.items():
+            maps = maps_of[name]
+            own = [next(values) for _ in of_nodes[name]]
+            if probe.location is Location.NODE:
+                logits = self._node(probe, maps, own, edges, edge_states)
+            elif probe.location is Location.EDGE:
+                logits = self._edge(probe, maps, own, edges, edge_states)
+            else:
+                logits = self._graph(probe, maps, own, built(nodes), graph_BF)
+            if name in self.triplets:
+                logits = logits + self._triplet_scores(name, built(nodes), edges, edge_states, held or {})
+            if name in self.comparisons:
+                logits = logits + self._compared(name, probe, built(nodes))
+            if name in self.scales:
+                logits = self.scales[name](logits, edges.channels_BNNK.shape[1])
+            if adjacency is not None and _masked(probe):
+                lowest = logits.flatten(1).amin(1).view(-1, *[1] * (logits.dim() - 1))
+                logits = torch.where(adjacency, logits, torch.clamp(lowest - 1.0, max=-1.0))
+            if probe.type is Type.PERMUTATION_POINTER:
+                logits = log_sinkhorn(logits, SINKHORN_STEPS, noise=noise)
+            found[name] = logits
+        return found
+
+    def _project_edges(self, layer: nn.Linear, edges: Edges, edge_states: Tensor | EdgeStates | None) -> Tensor:
+        projected = edges.project(layer, columns=self.features)
+        if edge_states is None:
+            return projected
+        weight = columns_from(layer, self.features)
+        if isinstance(edge_states, EdgeStates):
+            return projected + edge_states.project(weight)
+        return projected + torch.nn.functional.linear(edge_states, weight)
+
+    def _node(
+        self, probe: Probe, maps, own: list[Tensor], edges: Edges, edge_states: Tensor | EdgeStates | None
+    ) -> Tensor:
+        if probe.type not in POINTERS:
+            return own[0] if probe.type is Type.CATEGORICAL else own[0].squeeze(-1)
+        own_BNF, other_BNF = own
+        edge, weigh = maps[2:]
+        if self.pointer_head == "additive":
+            sums = self._project_edges(edge, edges, edge_states) + other_BNF.unsqueeze(2) + own_BNF.unsqueeze(1)
+            return weigh(torch.tanh(sums)).squeeze(-1).transpose(1, 2)
+        on_gpu = launch.usable(own_BNF, edges.channels_BNNK)
+        if on_gpu or ranges.usable(own_BNF, edges.channels_BNNK):
+            weight_KF, bias_F = edges.map.then(edge, columns=self.features)
+            of_states, states, opened = columns_from(edge, self.features), None, None
+            if isinstance(edge_states, EdgeStates) and not on_gpu:
+                opened = (*edge_states.parts(), of_states)
+            elif isinstance(edge_states, EdgeStates):
+                states = edge_states.project(of_states)
+            elif edge_states is not None:
+                states = torch.nn.functional.linear(edge_states, of_states)
+            given = (edges.channels_BNNK, weight_KF, states, own_BNF, other_BNF + bias_F, weigh.weight.flatten())
+            scores_BNN = launch.pointer_scores(*given) if on_gpu else fused.pointer_scores(*given, opened)
+            return scores_BNN + weigh.bias
+        # laid out [b, j, i]: the edge features that pointer i -> j reads are those of the edge j -> i
+        gap = self._project_edges(edge, edges, edge_states)
+        gap = gap + other_BNF.unsqueeze(2) - own_BNF.unsqueeze(1)
+        scores_BNN = weigh(torch.relu(gap)).squeeze(-1)
+        return scores_BNN.transpose(1, 2) + torch.matmul(own_BNF, weigh.weight.flatten()).unsqueeze(-1)
+
+    def _edge(
+        self, probe: Probe, maps, own: list[Tensor], edges: Edges, edge_states: Tensor | EdgeStates | None
+    ) -> Tensor:
+        pair = own[0].unsqueeze(2) + own[1].unsqueeze(1)
+        pair = pair + self._project_edges(maps[2], edges, edge_states)
+        if probe.type not in POINTERS:
+            return pair if probe.type is Type.CATEGORICAL else pair.squeeze(-1)
+        target_BNF, weigh = own[2], maps[4]
+        chunk = max(1, EDGE_POINTER_CHUNK_BYTES // (pair.numel() * pair.element_size()))
+        if self.pointer_head == "additive":
+            scores = [
+                weigh(torch.tanh(target_BNF[:, None, None, k : k + chunk] + pair.unsqueeze(3))).squeeze(-1)
+                for k in range(0, target_BNF.shape[1], chunk)
+            ]
+            return torch.cat(scores, dim=-1)
+        if ranges.usable(pair, target_BNF):
+            return edge_pointers.edge_pointer_scores(pair, target_BNF, weigh.weight.flatten()) + weigh.bias
+        scores = [
+            weigh(torch.relu(target_BNF[:, None, None, k : k + chunk] - pair.unsqueeze(3))).squeeze(-1)
+            for k in range(0, target_BNF.shape[1], chunk)
+        ]
+        return torch.cat(scores, dim=-1) + torch.matmul(pair, weigh.weight.flatten()).unsqueeze(-1)
+
+    def _triplet_scores(
+        self,
+        name: str,
+        nodes_BNR: Tensor,
+        edges: Edges,
+        edge_states: Tensor | EdgeStates | None,
+        held: Mapping[str, Tensor],
+    ) -> Tensor:
+        module: TripletScores = self.triplets[name]  # type: ignore[assignment]
+        of_edges = tuple(self._project_edges(layer, edges, edge_states) for layer in module.edges)  # type: ignore[arg-type]
+        of_pair, value = None, None
+        if module.copy is not None:
+            of_pair = self._project_edges(module.copy[2], edges, edge_states)  # type: ignore[arg-type]
+            value = held[self.holders[name]]  # type: ignore[index]
+        return module(nodes_BNR, of_edges, of_pair, value, [held[mark] for mark in self.marks if mark in held])
+
+    def _compared(self, name: str, probe: Probe, nodes_BNR: Tensor) -> Tensor:
+        unit: units.Comparison = self.comparisons[name]  # type: ignore[assignment]
+        one, other = unit.operands(nodes_BNR, nodes_BNR)
+        pairs = probe.location is Location.EDGE or probe.type in POINTERS
+        found = unit.compare(one.unsqueeze(2), other.unsqueeze(1)) if pairs else unit.compare(one, other)
+        return found if probe.type is Type.CATEGORICAL else found.squeeze(-1)
+
+    def _graph(self, probe: Probe, maps, own: list[Tensor], nodes_BNR: Tensor, graph_BF: Tensor) -> Tensor:
+        value = maps[0](nodes_BNR.amax(1)) + maps[1](graph_BF)
+        if probe.type in POINTERS:
+            return value + own[0].squeeze(-1)
+        return value if probe.type is Type.CATEGORICAL else value.squeeze(-1)
+
+
+def _node_maps(probe: Probe, maps: list[nn.Linear]) -> list[nn.Linear]:
+    """Those of a probe's maps that are of d, which `decode` computes for all probes in one product."""
+    if probe.location is Location.GRAPH:  # its first map is of the maximum over nodes
+        return maps[2:]
+    if probe.location is Location.EDGE and probe.type in POINTERS:
+        return [maps[0], maps[1], maps[3]]
+    return maps[:2]
+
+
+def has_pointer_head(probe: Probe) -> bool:
+    """Is it scored by comparing every node with what points? (A graph's pointer is a sum over one node.)"""
+    return probe.type in POINTERS and probe.location is not Location.GRAPH
+
+
+def chooses_node(probe: Probe) -> bool:
+    """Does a softmax (or Sinkhorn) over nodes follow?"""
+    return probe.type in POINTERS or probe.type is Type.MASK_ONE
+
+
+def compares(probe: Probe) -> bool:
+    """Can comparison units say something of it?"""
+    return probe.location is Location.NODE or (probe.location is Location.EDGE and probe.type not in POINTERS)
+
+
+def _masked(probe: Probe) -> bool:
+    if probe.location is Location.NODE:
+        return probe.type in POINTERS
+    return probe.location is Location.EDGE and probe.type in (Type.MASK, Type.MASK_ONE)
+
+
+def node_readout(encoded: Tensor | Factored, readout: Readout) -> Tensor | Factored:
+    """The decoders' d = [x | what the processor shows]."""
+    if isinstance(encoded, Factored):
+        return encoded.beside(readout.nodes)
+    return torch.cat([encoded, readout.nodes], dim=-1)

@@ -1,0 +1,245 @@
+"""Encode: every probe by a linear map of its own, summed into node, edge and graph features.
+
+Pointers on nodes are edge features, edge pointers are averaged over their first and over their second node, everything
+else goes where it lives (Ibarz et al. 2022; dm-clrs 2.0.3). Contributions are summed, so
+
+    nodes_BNF = sum over probes of  channels_BNC @ weight_CF + bias_F,
+
+and likewise for edges, where the raw channels are few (at most six in CLRS-30). Edge features [B, N, N, F] are
+therefore never built: `Edges` keeps channels and weights, and gives any linear map of the features at the price of a
+product with the few channels (exact algebra: (X W + b) M = X (W M) + b M).
+
+Shapes: B graphs, N nodes, F features, C classes, K edge channels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from nar.model.options.edge_pointers import LookUp, is_edge_pointer
+from nar.nn.layers import linear
+from nar.traces.spec import IGNORED, POINTERS, Location, Probe, Spec, Stage, Type
+
+
+def dense(probe: Probe, value: Tensor, nodes: int, dtype: torch.dtype) -> Tensor:
+    """The float form that is encoded: one-hot rows for indices and classes, numbers as they are.
+
+    Integer tensors are compact (spec.py), floating ones of an index type are probabilities already and pass through;
+    ignored classes become -1 in the last class, as dm-clrs stores them.
+    """
+    if value.is_floating_point() or probe.type in (Type.SCALAR, Type.MASK):
+        return value.to(dtype)
+    width = probe.classes if probe.type is Type.CATEGORICAL else nodes
+    index = value.long()
+    rows = torch.zeros(*value.shape, width, dtype=dtype, device=value.device)
+    if probe.type is not Type.CATEGORICAL:
+        return rows.scatter(-1, index.unsqueeze(-1), 1.0)
+    ignored = index == IGNORED
+    rows = rows.scatter(-1, index.masked_fill(ignored, width - 1).unsqueeze(-1), 1.0)
+    return torch.where(ignored.unsqueeze(-1), -rows, rows)
+
+
+def place(probe: Probe) -> Location:
+    """Where a probe's encoding is added: pointers of nodes live on edges, pointers of the graph on nodes."""
+    if probe.type in POINTERS:
+        return Location.NODE if probe.location is Location.GRAPH else Location.EDGE
+    return probe.location
+
+
+def channels(probe: Probe, value: Tensor, nodes: int, dtype: torch.dtype) -> list[Tensor]:
+    """The raw channels [..., c] of a probe, one tensor per encoder map: two for an edge pointer, else one."""
+    if probe.location is Location.EDGE and probe.type in POINTERS:
+        if value.is_floating_point():
+            return [value.mean(1).unsqueeze(-1), value.mean(2).unsqueeze(-1)]
+        # pointers given as indices: count instead of building N x N x N one-hot rows
+        index = value.long()
+        ones = torch.full_like(index, 1.0 / nodes, dtype=dtype)
+        empty = torch.zeros(*index.shape, dtype=dtype, device=index.device)
+        into_target = empty.scatter_add(2, index.transpose(1, 2), ones)  # [a, c] = mean over i of p[i, a] == c
+        from_source = empty.scatter_add(2, index, ones)  # [a, c] = mean over j of p[a, j] == c
+        return [into_target.unsqueeze(-1), from_source.unsqueeze(-1)]
+    value = dense(probe, value, nodes, dtype)
+    return [value if probe.type is Type.CATEGORICAL else value.unsqueeze(-1)]
+
+
+class EdgeMap:
+    """The affine map from raw edge channels to edge features, and its compositions, made once per rollout."""
+
+    def __init__(self, weight_KF: Tensor, bias_F: Tensor) -> None:
+        self.weight_KF, self.bias_F = weight_KF, bias_F
+        self._composed: dict[object, tuple[Tensor, Tensor]] = {}
+
+    def afresh(self) -> EdgeMap:
+        """The same map without the compositions that were made of it."""
+        return EdgeMap(self.weight_KF, self.bias_F)
+
+    def then(self, layer: nn.Linear, columns: int | None = None) -> tuple[Tensor, Tensor]:
+        """Weight [K, G] and bias [G] of `layer` after this map; `columns`: only the layer's first input columns."""
+        key = (layer, columns)
+        if key not in self._composed:
+            weight = layer.weight if columns is None else layer.weight[:, :columns]
+            bias = weight @ self.bias_F
+            self._composed[key] = self.weight_KF @ weight.t(), bias if layer.bias is None else bias + layer.bias
+        return self._composed[key]
+
+
+@dataclasses.dataclass
+class Edges:
+    """Encoded edge features in factored form, channels_BNNK @ weight_KF + bias_F; [:, a, b] is the edge a -> b."""
+
+    channels_BNNK: Tensor
+    map: EdgeMap
+
+    def project(self, layer: nn.Linear, columns: int | None = None) -> Tensor:
+        """`layer(features_BNNF)`, without the features."""
+        weight, bias = self.map.then(layer, columns)
+        return torch.nn.functional.linear(self.channels_BNNK, weight.t(), bias)
+
+    def reverse(self) -> Edges:
+        """The same edges seen from the other end: [:, a, b] is edge b -> a."""
+        return Edges(self.channels_BNNK.transpose(1, 2), self.map)
+
+    def rows(self, rows: slice) -> Edges:
+        """The edges of some of the graphs."""
+        return Edges(self.channels_BNNK[rows], self.map)
+
+    def features(self) -> Tensor:
+        """The features themselves, [B, N, N, F]: large; `project` does without them."""
+        return torch.nn.functional.linear(self.channels_BNNK, self.map.weight_KF.t(), self.map.bias_F)
+
+
+@dataclasses.dataclass
+class Encoded:
+    """What one set of probes contributes: raw channels per location (None where there are none) and the adjacency."""
+
+    nodes: Tensor | None
+    edges: Tensor | None
+    graph: Tensor | None
+    adjacency: Tensor | None  # bool [B, N, N], symmetric; without self-loops unless the probes have them
+
+    def rows(self, rows: slice) -> Encoded:
+        """The same for some of the graphs."""
+        parts = (self.nodes, self.edges, self.graph, self.adjacency)
+        if all(part is None or rows == slice(0, len(part)) for part in parts):
+            return self
+        return Encoded(*(None if part is None else part[rows] for part in parts))
+
+
+class Encoder(nn.Module):
+    """One linear map per input and hint probe of one algorithm (two for an edge pointer).
+
+    `init`: `xavier_on_scalars` (the protocol's) draws the maps of scalar hints with deviation 1/sqrt(features) instead
+    of 1/sqrt(fan_in) = 1; `default` treats all alike. `edge_pointer_repair`: pairs look up what their edge pointers
+    point to (nar/model/options/edge_pointers.py).
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        features: int,
+        *,
+        encode_hints: bool = True,
+        init: str = "xavier_on_scalars",
+        edge_pointer_repair: bool = False,
+    ) -> None:
+        super().__init__()
+        if init not in ("xavier_on_scalars", "default"):
+            raise ValueError(f"unknown encoder initialisation {init!r}; choose xavier_on_scalars or default")
+        self.features = features
+        stages = (Stage.INPUT, Stage.HINT) if encode_hints else (Stage.INPUT,)
+        self.probes = {name: p for name, p in spec.items() if p.stage in stages}
+        self.maps = nn.ModuleDict()
+        for name, probe in self.probes.items():
+            scalar_hint = probe.stage is Stage.HINT and probe.type is Type.SCALAR
+            std = features**-0.5 if init == "xavier_on_scalars" and scalar_hint else None
+            count = 2 if probe.location is Location.EDGE and probe.type in POINTERS else 1
+            self.maps[name] = nn.ModuleList(linear(probe.classes or 1, features, std=std) for _ in range(count))
+        self.look_ups = nn.ModuleDict()
+        if edge_pointer_repair:
+            width = {place: self._width(place) for place in Location}
+            for name, probe in self.probes.items():
+                if is_edge_pointer(probe):
+                    self.look_ups[name] = LookUp(width[Location.NODE], width[Location.EDGE], features)
+
+    def _width(self, location: Location) -> int:
+        """Raw channels at a location."""
+        maps = [self.maps[name] for name, probe in self.probes.items() if place(probe) is location]
+        return sum(layer.in_features for layers in maps for layer in layers)  # type: ignore[union-attr]
+
+    def stage(self, stage: Stage) -> dict[str, Probe]:
+        return {name: p for name, p in self.probes.items() if p.stage == stage}
+
+    def weights(self, location: Location, stage: Stage | None = None) -> tuple[Tensor, Tensor]:
+        """Weight [C, F] and bias [F] from all raw channels of a location to its features, in the order of `encode`.
+
+        With `stage`, only the rows of that stage's probes.
+        """
+        reference = next(self.parameters())
+        layers = [
+            layer
+            for wanted in ((Stage.INPUT, Stage.HINT) if stage is None else (stage,))
+            for name, probe in self.stage(wanted).items()
+            if place(probe) is location
+            for layer in self.maps[name]  # type: ignore[union-attr]
+        ]
+        if not layers:
+            return reference.new_zeros(0, self.features), reference.new_zeros(self.features)
+        weight = torch.cat([layer.weight.t() for layer in layers])
+        # one by one: the sum of a stack would give all biases one gradient tensor, which clipping scales once for each
+        return weight, functools.reduce(torch.add, [layer.bias for layer in layers])
+
+    def encode(self, stage: Stage, values: Mapping[str, Tensor], nodes: int, *, adjacency: bool) -> Encoded:
+        """Raw channels of the probes of one stage; `values` are compact or soft. `adjacency`: build it too."""
+        dtype = next(self.parameters()).dtype
+        parts: dict[Location, list[Tensor]] = {location: [] for location in Location}
+        linked: Tensor | None = None
+        for name, probe in self.stage(stage).items():
+            found = channels(probe, values[name], nodes, dtype)
+            parts[place(probe)] += found
+            if adjacency:
+                links = _links(probe, found[0])
+                linked = links if linked is None else linked if links is None else linked | links
+        joined = {key: torch.cat(value, dim=-1) if value else None for key, value in parts.items()}
+        return Encoded(joined[Location.NODE], joined[Location.EDGE], joined[Location.GRAPH], linked)
+
+    def with_look_ups(self, plain: EdgeMap) -> EdgeMap:
+        """The map of the edges that `look_up` gives; the same where there is nothing to look up."""
+        if not self.look_ups:
+            return plain
+        weights, biases = zip(*(module.weights() for module in self.look_ups.values()), strict=True)  # type: ignore[operator]
+        return EdgeMap(torch.cat([plain.weight_KF, *weights]), functools.reduce(torch.add, biases, plain.bias_F))
+
+    def look_up(
+        self, pointers: Mapping[str, Tensor], raw_BNC: Tensor, x_BNF: Tensor, edges: Edges, after: EdgeMap
+    ) -> Edges:
+        """The edges, and what their edge pointers point to.
+
+        `pointers`: inputs and current hints; `raw_BNC`, `x_BNF`: the nodes before and after encoding; `after`: the map
+        that `with_look_ups` gave.
+        """
+        found = [edges.channels_BNNK]
+        for name, module in self.look_ups.items():
+            pointer_BNNN = dense(self.probes[name], pointers[name], x_BNF.shape[1], x_BNF.dtype)
+            found.append(module(pointer_BNNN, raw_BNC, x_BNF, edges))
+        return Edges(torch.cat(found, dim=-1), after)
+
+
+def _links(probe: Probe, channels_BNN1: Tensor) -> Tensor | None:
+    """The edges a probe adds to the adjacency of PGN and GAT: node pointers above one half and edge masks, symmetric.
+
+    As in the reference, a mask fed back softly is a sigmoid, hence positive everywhere: from the second step on such
+    algorithms see a complete graph unless hints are fed back hard.
+    """
+    if probe.location is Location.NODE and probe.type in POINTERS:
+        threshold = 0.5
+    elif probe.location is Location.EDGE and probe.type is Type.MASK:
+        threshold = 0.0
+    else:
+        return None
+    value = channels_BNN1.detach().squeeze(-1)
+    return value + value.transpose(1, 2) > threshold

@@ -1,0 +1,129 @@
+"""Batches of fixed shape: what several seeds at once, and kernels recorded once, need.
+
+In a Batch the number of steps and the samples that still run are known to the program, which drops the finished ones.
+Where one program stands for many batches (the same kernels for several seeds, a CUDA graph for all later batches), no
+step may depend on them: here all samples stay to the end, and what is said after a sample's last step counts nowhere.
+Outputs, losses and gradients are those of the Batch, up to rounding.
+
+Shapes: S seeds, B graphs, N nodes, T moments, R runs of a hint on edges (nar/traces/run_length.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nar.model.batch import Batch
+from nar.traces.run_length import Runs
+from nar.traces.spec import Spec, Stage, Type
+
+
+@dataclasses.dataclass
+class FixedBatch(Batch):
+    """A Batch whose lengths are numbers on the device, `lengths_B`; `lengths` and `order` are empty.
+
+    `noise`: uniform numbers for the permutations that are decoded, in the order in which that happens.
+    """
+
+    lengths_B: Tensor
+    moments: int  # hint snapshots that there is room for
+    noise: list[Tensor]
+
+    def __len__(self) -> int:
+        return self.lengths_B.shape[0]
+
+    @property
+    def steps(self) -> int:
+        return max(1, self.moments - 1)
+
+    def live(self, step: int) -> int:
+        return len(self)
+
+    def told(self, step: int) -> int:
+        return len(self) if step + 1 < self.moments else 0
+
+    def running(self, step: int, device: torch.device | None = None) -> Tensor:
+        return self.lengths_B > (step + 1 if step else 0)  # everyone takes the first one
+
+    def ends(self, step: int, device: torch.device | None = None) -> Tensor:
+        return (self.lengths_B - 2).clamp(min=0) == step
+
+    def counting(self) -> Tensor | None:
+        if self.moments == 1:  # there are no hints to predict
+            return None
+        return torch.cat([self.lengths_B > step + 1 for step in range(self.moments - 1)])
+
+    def uniform(self, logits: Tensor) -> Tensor:
+        """The next of the `noise`."""
+        if not self.noise:
+            raise ValueError("a permutation is decoded for which no noise was drawn")
+        self.noise, found = self.noise[1:], self.noise[0]
+        return found
+
+
+def tensors(batches: Sequence[Batch], moments: int, runs: int, noise: Sequence[Sequence[Tensor]]) -> dict[str, Any]:
+    """The data of one batch of each seed [S, ...], as nested dicts and lists of tensors on the batches' device.
+
+    `moments`, `runs`: room for so many hint snapshots and runs (0: none), at least those of every batch; `noise`: that
+    of every batch.
+    """
+
+    def hint(name: str) -> Any:
+        parts = [batch.hints[name] for batch in batches]
+        if not isinstance(parts[0], Runs):
+            return torch.stack([_padded(part, moments) for part in parts])
+        index = torch.stack([_padded(part.index, moments) for part in parts])
+        return {"index": index, "values": torch.stack([_padded(part.values, runs) for part in parts])}
+
+    device = next(iter(batches[0].inputs.values())).device
+    return {
+        "inputs": {name: torch.stack([b.inputs[name] for b in batches]) for name in batches[0].inputs},
+        "hints": {name: hint(name) for name in batches[0].hints},
+        "outputs": {name: torch.stack([b.outputs[name] for b in batches]) for name in batches[0].outputs},
+        "lengths": torch.tensor([b.lengths for b in batches], device=device),
+        "noise": [torch.stack(draws) for draws in zip(*noise, strict=True)],
+    }
+
+
+def batch_of(data: dict[str, Any], algorithm: str, spec: Spec, nodes: int, moments: int) -> FixedBatch:
+    """The FixedBatch of one seed's data (without the axis of seeds)."""
+    hints = {n: Runs(v["values"], v["index"]) if isinstance(v, dict) else v for n, v in data["hints"].items()}
+    return FixedBatch(
+        algorithm, spec, nodes, data["inputs"], hints, data["outputs"], [], [], data["lengths"], moments,
+        list(data["noise"]),
+    )  # fmt: skip
+
+
+def most_runs(batch: Batch) -> int:
+    """Runs of the batch's hints on edges, the most of any; 0 without such hints."""
+    return max((len(value.values) for value in batch.hints.values() if isinstance(value, Runs)), default=0)
+
+
+def uniform_numbers(batch: Batch, moments: int, kept: Sequence[int], dtype: torch.dtype) -> list[Tensor]:
+    """The noise of a rollout of `batch`, drawn from PyTorch's generator as that rollout would, in the same order.
+
+    `kept`: how many samples that rollout keeps at each step; the rest, and steps after its last, get one half.
+    """
+    device = next(iter(batch.inputs.values())).device
+
+    def draw(rows: int) -> Tensor:
+        drawn = torch.rand(rows, batch.nodes, batch.nodes, dtype=dtype, device=device)
+        return torch.cat([drawn, drawn.new_full((len(batch) - rows, *drawn.shape[1:]), 0.5)])
+
+    permutations = list(_permutations(batch.spec, Stage.HINT))
+    found = [draw(kept[s] if s < len(kept) else 0) for s in range(max(1, moments - 1)) for _ in permutations]
+    return found + [draw(len(batch)) for _ in _permutations(batch.spec, Stage.OUTPUT)]
+
+
+def _permutations(spec: Spec, stage: Stage) -> Iterator[str]:
+    return (n for n, probe in spec.items() if probe.stage is stage and probe.type is Type.PERMUTATION_POINTER)
+
+
+def _padded(array: Tensor, length: int) -> Tensor:
+    """The array with its last entry repeated up to `length`."""
+    missing = length - len(array)
+    return array if missing == 0 else torch.cat([array, array[-1:].expand(missing, *array.shape[1:])])

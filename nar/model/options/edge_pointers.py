@@ -1,0 +1,169 @@
+"""Edge pointers that know what they point to: an option of encoder and decoder, the processor untouched.
+
+An edge pointer says of every pair (i, j) a node k, softly P[i, j, k] (floyd_warshall, matrix_chain_order, optimal_bst).
+CLRS encodes it by averages over i and over j, so that the pair never learns which k it holds and others see 1/n of it;
+its decoder scores k by w max(a_ij, q_k) + b, where no term knows the pairs (i, k) and (k, j). That this loses much is
+the finding of "Compositionality of Triplet-Based NAR" (CompLearn 2026), of which only the abstract is known; what
+follows is this library's own repair, not that paper's. With x, e the encoded nodes and edges, d, eps the decoders'
+views of them, and t triplet features:
+
+    look up   e_ij += sum over k of P_ijk (A1 x_k + A2 e_ik + A3 e_kj)
+    triplets  e_ij += O ReLU(max over k of T_ijk),  T = t1 x_k + t2 x_i + t3 x_j + t4 e_ik + t5 e_kj + t6 e_ij + u P_ijk
+    decode    s_ijk += v ReLU(T'_ijk), the same form over d and eps
+    copy      s_ijl += c_ij P_ijl + sum over marks m of c'_ij sum over k of m_k P_kjl
+
+Marks are the hints that choose one node of the graph, such as Floyd and Warshall's k: row k of their rule is the last
+term, exactly. A1 to A3, O, v, c and c' start at zero: before training the model is the standard one. P and m are the
+hints of the step as they were fed in; where none are (hint_mode decoded_only or none) the terms with them are absent.
+
+The look-up is linear, so it is made of raw channels: A1 x_k and a map of the raw channels of x_k span the same maps.
+
+Cost per step: N^3 (t + K + C) for t triplet features and K + C raw channels; two tensors of N^3 t numbers are kept for
+the gradient, and without one they are made for a few i at a time.
+
+Shapes: B graphs, N nodes, F features, R width of d, K edge channels, C node channels, t triplet features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from nar.nn.layers import linear, stacked
+from nar.traces.spec import Location, Probe, Stage, Type
+
+if TYPE_CHECKING:
+    from nar.model.encoder import Edges
+
+WIDTH = 8  # t
+CHUNK_BYTES = 64 * 2**20
+
+
+def is_edge_pointer(probe: Probe) -> bool:
+    return probe.location is Location.EDGE and probe.type is Type.POINTER
+
+
+def marks(spec: Mapping[str, Probe]) -> list[str]:
+    """The hints that choose one node of the graph."""
+    return [
+        name
+        for name, probe in spec.items()
+        if probe.stage is Stage.HINT
+        and (
+            (probe.location is Location.NODE and probe.type is Type.MASK_ONE)
+            or (probe.location is Location.GRAPH and probe.type is Type.POINTER)
+        )
+    ]
+
+
+def held_by(name: str, spec: Mapping[str, Probe]) -> str | None:
+    """The hint that holds an edge pointer's present value: the hint itself, or that of an output (Pi: Pi_h)."""
+    for hint in (name, f"{name}_h"):
+        if hint in spec and spec[hint].stage is Stage.HINT and is_edge_pointer(spec[hint]):
+            return hint
+    return None
+
+
+def _chunks(graphs: int, nodes: int, width: int, like: Tensor) -> range:
+    """Where to cut the first node's axis, so that [B, chunk, N, N, t] stays small."""
+    step = nodes
+    if not torch.is_grad_enabled():
+        step = max(1, min(nodes, CHUNK_BYTES // max(1, graphs * nodes**2 * width * like.element_size())))
+    return range(0, nodes, step)
+
+
+class LookUp(nn.Module):
+    """The encoder's two terms for one edge pointer, as further raw channels of the edges."""
+
+    def __init__(self, node_channels: int, edge_channels: int, features: int, width: int = WIDTH) -> None:
+        super().__init__()
+        self.fetch = _zero(linear(node_channels + 2 * edge_channels, features))  # A1, A2, A3
+        self.nodes = nn.ModuleList(linear(features, width) for _ in range(3))  # t1, t2, t3
+        self.edges = nn.ModuleList(linear(features, width) for _ in range(3))  # t4, t5, t6
+        self.pointer = linear(1, width)  # u
+        self.out = _zero(linear(width, features))  # O
+
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """From this module's channels to edge features: weight [C + 2 K + t, F] and bias [F]."""
+        return torch.cat([self.fetch.weight, self.out.weight], dim=1).t(), self.fetch.bias + self.out.bias
+
+    def forward(self, pointer_BNNN: Tensor, raw_BNC: Tensor, x_BNF: Tensor, edges: Edges) -> Tensor:
+        """Channels [B, N, N, C + 2 K + t]; `raw_BNC`: the nodes' raw channels, `edges`: without this module's own."""
+        e_BNNK = edges.channels_BNNK
+        fetched = [
+            torch.einsum("bijk,bkc->bijc", pointer_BNNN, raw_BNC),
+            torch.einsum("bijk,bikc->bijc", pointer_BNNN, e_BNNK),
+            torch.einsum("bijk,bkjc->bijc", pointer_BNNN, e_BNNK),
+        ]
+        third, first, second = stacked(self.nodes, x_BNF)  # type: ignore[arg-type]
+        best = best_triplet(third, *self._pairs(edges), pointer_BNNN, self.pointer)
+        rest = first.unsqueeze(2) + second.unsqueeze(1) + edges.project(self.edges[2])  # type: ignore[arg-type]
+        return torch.cat([*fetched, torch.relu(best + rest)], dim=-1)
+
+    def _pairs(self, edges: Edges) -> tuple[Tensor, Tensor]:
+        return edges.project(self.edges[0]), edges.project(self.edges[1])  # type: ignore[arg-type]
+
+
+def best_triplet(third_BNt: Tensor, ik: Tensor, kj: Tensor, pointer_BNNN: Tensor, u: nn.Linear) -> Tensor:
+    """max over k of third[k] + ik[i, k] + kj[k, j] + u(P[i, j, k]), [B, i, j, t]."""
+    kj_BjkT = kj.transpose(1, 2)
+    best = []
+    steps = _chunks(ik.shape[0], ik.shape[1], ik.shape[3], ik)
+    for i in steps:
+        here = slice(i, i + steps.step)
+        of_ik = (third_BNt.unsqueeze(1) + ik[:, here]).unsqueeze(2)  # [B, i, 1, k, t]
+        best.append((of_ik + kj_BjkT.unsqueeze(1) + u(pointer_BNNN[:, here].unsqueeze(-1))).amax(3))
+    return torch.cat(best, dim=1)
+
+
+class TripletScores(nn.Module):
+    """The decoder's two terms for one edge pointer, both zero before training."""
+
+    def __init__(self, node_width: int, edge_width: int, *, held: bool, marks: int, width: int = WIDTH) -> None:
+        """`held`: the pointer's present value is known; `marks`: how many hints choose a node to copy from."""
+        super().__init__()
+        self.nodes = nn.ModuleList(linear(node_width, width) for _ in range(3))  # t1, t2, t3
+        self.edges = nn.ModuleList(linear(edge_width, width) for _ in range(3))  # t4, t5, t6
+        self.pointer = linear(1, width) if held else None  # u
+        self.weigh = _zero(nn.Linear(width, 1, bias=False))  # v; a constant would shift all scores alike
+        copies = (1 + marks) if held else 0
+        sizes = (node_width, node_width, edge_width)
+        self.copy = nn.ModuleList(_zero(linear(size, copies)) for size in sizes) if held else None  # c, c'
+
+    def forward(
+        self, d_BNR: Tensor, edge: tuple[Tensor, ...], of_pair: Tensor | None, held: Tensor | None, marked: list[Tensor]
+    ) -> Tensor:
+        """What is added to the scores [B, i, j, k].
+
+        `edge`: t4, t5 and t6 of the edges, `of_pair`: the edges' part of c, c' (nar.model.decoder knows how to take
+        maps of edges); `held` [B, N, N, N] and `marked` [B, N]: P and the marks, as probabilities.
+        """
+        ik, kj, ij = edge
+        third, first, second = stacked(self.nodes, d_BNR)  # type: ignore[arg-type]
+        of_ij = first.unsqueeze(2) + second.unsqueeze(1) + ij
+        of_kj = (kj + third.unsqueeze(2)).transpose(1, 2)  # [B, j, k, t]
+        found = []
+        steps = _chunks(ik.shape[0], ik.shape[1], ik.shape[3], ik)
+        for i in steps:
+            here = slice(i, i + steps.step)
+            triplet = of_ij[:, here].unsqueeze(3) + of_kj.unsqueeze(1) + ik[:, here].unsqueeze(2)
+            if self.pointer is not None and held is not None:
+                triplet = triplet + self.pointer(held[:, here].unsqueeze(-1))
+            found.append(self.weigh(torch.relu(triplet)).squeeze(-1))
+        scores = torch.cat(found, dim=1)
+        if self.copy is None or of_pair is None or held is None:
+            return scores
+        share = self.copy[0](d_BNR).unsqueeze(2) + self.copy[1](d_BNR).unsqueeze(1) + of_pair  # [B, i, j, 1 + marks]
+        scores = scores + share[..., :1] * held
+        for m, mark_BN in enumerate(marked):
+            row_BNN = torch.einsum("bk,bkjl->bjl", mark_BN, held)
+            scores = scores + share[..., 1 + m, None] * row_BNN.unsqueeze(1)
+        return scores
+
+
+def _zero(layer: nn.Linear) -> nn.Linear:
+    nn.init.zeros_(layer.weight)
+    return layer

@@ -1,0 +1,258 @@
+"""Auxiliary reconstruction of the encoded state, plain and masked: ReNAR and M-ReNAR (AAAI 2026, arXiv 2606.00559).
+
+A second processor of the same kind, with weights of its own, runs before the first at every step, on the same encoded
+nodes x, edges e and graph, and the same last state. It gives x' (its new hidden state) and, where the kind makes edge
+states, e'. Two gates join old and new, y being x or e; processor and decoders read the result in place of y:
+
+    r  = R y + y'
+    y* = gate r + (1 - gate) y,   gate = sigmoid(G3 ReLU(G1 y + G2 y')),  G3's bias -3
+
+A second set of hint decoders reads [x | x'] and [e | e'] and must return the hints that were fed in at this step. What
+it misses is added to the loss: the usual loss of each hint (nar/model/objectives/losses.py), averaged over time and
+positions, summed over hints, times a weight. From the second step on the target is the model's own prediction, and
+gradients flow through it.
+
+    plain    weight 0.1; hints of nodes, edges and the graph count
+    masked   weight 1; in training, K = min(floor(1 / p), 3) copies are made in which every entry of whatever lives on
+             nodes (hints, inputs, positions; of node pointers the one-hot matrix) is 0 with probability p. Every copy
+             goes through the second processor; x' and e' are averaged over copies, the gates' y is the unmasked one.
+             Only masked entries count, divided by the number of all. In evaluation there is one unmasked pass.
+
+These are the released code's rules. Where the paper differs: it joins gate y' + (1 - gate) y, makes floor(1 / p)
+copies, and masks hints only. Unknown and chosen here: the links of the graph that a processor follows are those of the
+unmasked hints; copies are averaged in the loss; message_passing_steps and dropout apply to the first processor only.
+In evaluation nothing is reconstructed.
+
+Depth and objective come together: weight 0 is the control, a second layer without reconstruction.
+
+Not to be confused with message_passing_steps=2, whose two passes share weights and have no gate.
+
+Cost per step: a second pass of the processor (masked: K of them in training) and of the hint decoders; where there are
+edge states, [B, N, N, F] edge features, which nar otherwise never builds.
+
+Shapes: B graphs, N nodes, F features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from nar.model.decoder import Decoder
+from nar.model.encoder import Edges, dense
+from nar.model.postprocess import Noise
+from nar.nn.layers import linear, stacked
+from nar.nn.neighbourhood import Dense
+from nar.nn.processor import Notes, Processor, Readout, Step
+from nar.traces.spec import Location, Probe, Spec, Stage, Type
+
+if TYPE_CHECKING:
+    from nar.model.batch import Batch
+    from nar.model.decoder_inputs import View
+    from nar.model.rollout import _Run
+
+MODES = ("none", "plain", "masked")
+WEIGHT = {"plain": 0.1, "masked": 1.0}
+MASK = 0.3
+COPIES = 3
+
+
+class Join(nn.Module):
+    """y* of the module's docstring."""
+
+    def __init__(self, features: int, width: int) -> None:
+        """`width`: of y'; another than `features` is brought there by a linear map, which the paper never needs."""
+        super().__init__()
+        self.bring = linear(width, features) if width != features else nn.Identity()
+        self.skip = linear(features, features)  # R
+        self.gate = nn.ModuleList(
+            [linear(features, features), linear(features, features), linear(features, features, bias=-3.0)]
+        )
+
+    def forward(self, old: Tensor, new: Tensor) -> Tensor:
+        new = self.bring(new)
+        skip, of_old = stacked([self.skip, self.gate[0]], old)  # type: ignore[list-item]
+        gate = torch.sigmoid(self.gate[2](torch.relu(of_old + self.gate[1](new))))
+        return old + gate * (skip + new - old)
+
+
+class Reconstruction(nn.Module):
+    """The second processor, the gates and the second hint decoders; the rollout (nar/model/rollout.py) runs
+    `enrich`."""
+
+    def __init__(
+        self,
+        specs: Mapping[str, Spec],
+        processor: Processor,
+        *,
+        masked: bool = False,
+        weight: float | None = None,
+        mask: float | None = None,
+        **decoder_options: Any,
+    ) -> None:
+        """`processor`: the second one; `weight`, `mask` (p): None is the paper's. `decoder_options`: see Decoder."""
+        super().__init__()
+        self.masked = masked
+        self.weight = WEIGHT["masked" if masked else "plain"] if weight is None else weight
+        self.mask = MASK if mask is None else mask
+        if not 0 <= self.weight < float("inf"):
+            raise ValueError(f"reconstruction_weight must be 0 or more, got {weight}")
+        if not 0 < self.mask < 1:
+            raise ValueError(f"reconstruction_mask must be above 0 and below 1, got {mask}")
+        if mask is not None and not masked:
+            raise ValueError("reconstruction_mask has no effect with plain reconstruction; leave it away")
+        features = processor.features
+        self.processor = processor
+        self.copies = min(int(1 / self.mask), COPIES)
+        self.join_nodes = Join(features, features)
+        self.join_edges = Join(features, processor.edge_readout) if processor.edge_readout else None
+        self.decoders = nn.ModuleDict()
+        for name, spec in specs.items():
+            hints = Spec({n: p for n, p in spec.hints.items() if not masked or p.location is Location.NODE})
+            if not hints:
+                kind = "hint on nodes" if masked else "hint"
+                raise ValueError(f"reconstruction has nothing to reconstruct: {name} has no {kind}; leave it away")
+            self.decoders[name.replace(".", "/")] = Decoder(
+                hints, features, node_width=2 * features, edge_width=features + processor.edge_readout,
+                **decoder_options,
+            )  # fmt: skip
+
+    def decoder(self, algorithm: str) -> Decoder:
+        return self.decoders[algorithm.replace(".", "/")]  # type: ignore[return-value]
+
+    def enrich(
+        self,
+        batch: Batch,
+        run: _Run,
+        step: Step,
+        view: View,
+        state: Any,
+        hints: Mapping[str, Tensor],
+        live: int,
+        misses: Misses,
+        *,
+        noise: Noise,
+        generator: torch.Generator | None,
+    ) -> tuple[Step, View]:
+        """`step` and `view` (what processor and decoders are given) with y* in the place of y.
+
+        In training, what is missed of the `hints` of the first `live` graphs is added to `misses`. `noise` and
+        `generator` are the rollout's.
+        """
+        inner, seen, masks, copies = step, view, {}, 1
+        adjacency = step.hood.adjacency_BNN  # type: ignore[attr-defined]
+        masking = self.masked and self.training
+        if masking:
+            copies = self.copies
+            nodes, edges, graph, masks = run.masked(hints, len(step.nodes), copies, self.mask, generator)
+            hood = Dense(edges, run.nodes, repeated(adjacency, copies))
+            inner = dataclasses.replace(step, nodes=nodes, graph=graph, hood=hood)
+            links = repeated(view.adjacency, copies)
+            seen = dataclasses.replace(view, nodes=nodes, edges=edges, graph=graph, adjacency=links, held={})
+            state = repeated(state, copies)
+        inner = dataclasses.replace(inner, notes=Notes())  # its measures would mix with the first processor's
+        after = self.processor(inner, state)
+        fresh = after[0] if isinstance(after, tuple) else after
+        pairs = self.processor.readout(inner, state, after).edges
+        for name, values in inner.notes.penalties.items():
+            for value in values:
+                run.notes.penalty(f"second {name}", value)
+        if self.training and self.weight > 0:
+            decoded = seen.after(Readout(fresh, pairs)).decode(self.decoder(batch.algorithm), Stage.HINT, noise)
+            for name, value in decoded.items():
+                target = dense(batch.spec[name], hints[name], run.nodes, step.nodes.dtype)
+                # finished samples that are still in the batch do not count
+                value, target, mask = (
+                    None if part is None else part.unflatten(0, (copies, -1))[:, :live].flatten(0, 1)
+                    for part in (value, repeated(target, copies), masks.get(name))
+                )
+                misses.add(name, batch.spec[name], value, target, mask)  # type: ignore[arg-type]
+        if masking:
+            fresh, pairs = averaged(fresh, copies), None if pairs is None else averaged(pairs, copies)  # type: ignore[arg-type]
+        nodes, edges = self.join_nodes(step.nodes, fresh), view.edges
+        if self.join_edges is not None:
+            edges = Edges(self.join_edges(edges.features(), pairs), run.built)
+        step = dataclasses.replace(step, nodes=nodes, hood=Dense(edges, run.nodes, adjacency))
+        return step, dataclasses.replace(view, nodes=nodes, edges=edges)
+
+
+def masked_values(
+    probes: Mapping[str, Probe],
+    values: Mapping[str, Tensor],
+    copies: int,
+    probability: float,
+    nodes: int,
+    dtype: torch.dtype,
+    generator: torch.Generator | None,
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """`copies` copies of all values, one after the other along the batch, and which entries are masked in them."""
+    found, masks = {}, {}
+    for name, value in values.items():
+        probe = probes[name]
+        if probe.location is not Location.NODE:
+            found[name] = value.repeat(copies, *[1] * (value.dim() - 1))
+            continue
+        value = dense(probe, value, nodes, dtype)
+        value = value.repeat(copies, *[1] * (value.dim() - 1))
+        device = generator.device if generator is not None else value.device
+        drawn = torch.rand(value.shape, generator=generator, device=device).to(value.device)
+        masks[name] = drawn < probability
+        found[name] = value.masked_fill(masks[name], 0.0)
+    return found, masks
+
+
+class Misses:
+    """What reconstruction misses over one rollout: sums and counts per hint."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, list[Tensor]] = {}
+        self._counts: dict[str, list[Tensor]] = {}
+
+    def add(self, name: str, probe: Probe, predicted: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
+        """`target`: dense; `mask`: the entries of it that count."""
+        missed, counted = misses(probe, predicted, target)
+        self._counts.setdefault(name, []).append(counted.sum())
+        self._sums.setdefault(name, []).append((missed if mask is None else missed * mask).sum())
+
+    def total(self) -> Tensor | None:
+        """Averages over time and positions, summed over hints."""
+        averages = [
+            torch.stack(sums).sum() / torch.stack(self._counts[name]).sum().clamp(min=1.0)
+            for name, sums in self._sums.items()
+        ]
+        return torch.stack(averages).sum() if averages else None
+
+
+def misses(probe: Probe, predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss of every entry, and 1 for every position that counts; `predicted` as decoded, `target` dense or soft.
+
+    A position is an entry of a scalar or mask, and a row (of classes or nodes) of everything else.
+    """
+    if probe.type is Type.SCALAR:
+        missed = (predicted - target).square()
+        return missed, torch.ones_like(missed)
+    if probe.type is Type.MASK:
+        counted = (target >= 0).to(predicted.dtype)  # -1 is ignored
+        return (softplus(predicted) - predicted * target) * counted, counted
+    log_probabilities = predicted if probe.type is Type.PERMUTATION_POINTER else torch.log_softmax(predicted, dim=-1)
+    counted = (target.sum(-1) >= 0).to(predicted.dtype)  # so is a row with -1 in its last class
+    return -target * log_probabilities * counted.unsqueeze(-1), counted
+
+
+def averaged(value: Tensor, copies: int) -> Tensor:
+    """The mean over copies of what was computed for them along the batch."""
+    return value.unflatten(0, (copies, -1)).mean(0)
+
+
+def repeated(state: Any, copies: int) -> Any:
+    """A processor's state once per copy."""
+    if state is None:
+        return None
+    if isinstance(state, tuple):
+        return tuple(repeated(part, copies) for part in state)
+    return state.repeat(copies, *[1] * (state.dim() - 1))

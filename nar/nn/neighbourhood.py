@@ -1,0 +1,216 @@
+"""Who can send to whom, and the operations a processor writes its equations with.
+
+A processor never indexes neighbours itself. It turns node, edge and graph quantities into *message parts* that
+broadcast against each other, combines them as it likes, and reduces them to one vector per receiver:
+
+    parts = hood.senders(a) + hood.receivers(b) + hood.edges(layer) + hood.graph(g)  # a row per edge
+    pooled = hood.reduce(torch.relu(parts), "max")  # [B, N, F], a row per receiver
+
+`hood.pool(...)` does the same for the one hot combination (additive parts, message MLP, reduction) without keeping the
+parts where it need not. Two layouts stand side by side: `Dense`, all ordered pairs of nodes as broadcast views, and
+`Alone`, every node with itself as its only neighbour. A sparse one needs the same methods over an edge list.
+
+Shapes: B graphs, N nodes, F features, H heads. Messages are [B, sender, receiver, F] in Dense and [B, N, F] in Alone.
+"""
+
+from __future__ import annotations
+
+import abc
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from nar.kernels.cpu import fused, ranges
+from nar.kernels.triton import launch
+from nar.model.encoder import Edges
+from nar.nn.layers import MessageMLP
+from nar.nn.reductions import REDUCTIONS
+
+Reduction = str | Callable[[Tensor, Tensor | None], Tensor]
+
+CHUNK_BYTES = 64 * 2**20  # without gradients, message tensors above this size are made one group of receivers at a time
+
+
+def _reduced(messages_BSRF: Tensor, how: Reduction, mask_BSR: Tensor | None) -> Tensor:
+    if not isinstance(how, str):
+        return how(messages_BSRF, mask_BSR)
+    if how not in REDUCTIONS:
+        raise ValueError(f"unknown reduction {how!r}; choose one of {', '.join(REDUCTIONS)}")
+    return REDUCTIONS[how](messages_BSRF, 1, mask_BSR)
+
+
+class Neighbourhood(abc.ABC):
+    """What every layout offers. `N` is the number of nodes of each graph."""
+
+    nodes: int
+
+    @abc.abstractmethod
+    def senders(self, x_BNF: Tensor) -> Tensor:
+        """The message part that the sending node contributes."""
+
+    @abc.abstractmethod
+    def receivers(self, x_BNF: Tensor) -> Tensor:
+        """The message part that the receiving node contributes."""
+
+    @abc.abstractmethod
+    def edges(self, layer: nn.Linear) -> Tensor:
+        """`layer` of the encoded features of the edge sender -> receiver."""
+
+    @abc.abstractmethod
+    def graph(self, x_BF: Tensor) -> Tensor:
+        """The message part that the whole graph contributes."""
+
+    @abc.abstractmethod
+    def reduce(self, messages: Tensor, how: Reduction) -> Tensor:
+        """One vector per receiver: `how` is max, sum or mean over its neighbours, or a function or module of your own.
+
+        That is called with messages [B, sender, receiver, F] and a mask [B, sender, receiver] of neighbours (None: all
+        are), and returns [B, receiver, F].
+        """
+
+    @abc.abstractmethod
+    def attend(self, logits: Tensor, values_BNF: Tensor) -> Tensor:
+        """Attention: softmax of logits [..., H] over each receiver's neighbours, applied to the senders' values.
+
+        Values are split evenly over the H heads; the result [B, N, F] joins them again.
+        """
+
+    def pool(
+        self,
+        senders_BNF: Tensor,
+        receivers_BNF: Tensor,
+        edge: nn.Linear,
+        graph_BF: Tensor,
+        message: Callable[[Tensor], Tensor],
+        how: Reduction = "max",
+    ) -> Tensor:
+        """Additive message parts, the message function, the reduction: the operation that fast layouts fuse."""
+        # The graph's part is added to the senders', which are N times fewer than the messages.
+        parts = self.edges(edge) + self.senders(senders_BNF + graph_BF.unsqueeze(1)) + self.receivers(receivers_BNF)
+        return self.reduce(message(parts), how)
+
+    @abc.abstractmethod
+    def reverse(self) -> Neighbourhood:
+        """The same neighbours with every edge feature read from the other end (receiver -> sender)."""
+
+    @abc.abstractmethod
+    def complete(self) -> Neighbourhood:
+        """Everyone is everyone's neighbour, itself included."""
+
+    @abc.abstractmethod
+    def alone(self) -> Neighbourhood:
+        """Every node is its own only neighbour."""
+
+
+class Dense(Neighbourhood):
+    """All ordered pairs. `adjacency_BNN` [b, sender, receiver] masks pairs out; None: the complete graph."""
+
+    def __init__(self, edges: Edges, nodes: int, adjacency_BNN: Tensor | None = None) -> None:
+        self._edges, self.nodes, self.adjacency_BNN = edges, nodes, adjacency_BNN
+
+    def senders(self, x_BNF: Tensor) -> Tensor:
+        return x_BNF.unsqueeze(2)
+
+    def receivers(self, x_BNF: Tensor) -> Tensor:
+        return x_BNF.unsqueeze(1)
+
+    def edges(self, layer: nn.Linear) -> Tensor:
+        return self._edges.project(layer)
+
+    def graph(self, x_BF: Tensor) -> Tensor:
+        return x_BF[:, None, None]
+
+    def reduce(self, messages: Tensor, how: Reduction) -> Tensor:
+        if how == "max" and self.adjacency_BNN is None:
+            return messages.amax(1).expand(-1, self.nodes, -1)
+        messages = messages.expand(-1, self.nodes, self.nodes, -1)
+        return _reduced(messages, how, self.adjacency_BNN)
+
+    def attend(self, logits: Tensor, values_BNF: Tensor) -> Tensor:
+        logits = logits.expand(-1, self.nodes, self.nodes, -1)
+        if self.adjacency_BNN is not None:
+            logits = logits.masked_fill(~self.adjacency_BNN.unsqueeze(-1), -1e9)
+        heads = logits.shape[-1]
+        weights_BSRH = torch.softmax(logits, dim=1)
+        values_BSHV = values_BNF.unflatten(-1, (heads, -1))
+        return torch.einsum("bsrh,bshv->brhv", weights_BSRH, values_BSHV).flatten(2)
+
+    def pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how="max"):
+        given = (senders_BNF, self._edges.channels_BNNK)
+        on_gpu = how in ("max", "sum") and launch.usable(*given)
+        if type(message) is MessageMLP and (on_gpu or (how == "max" and ranges.usable(*given))):
+            weight_KF, bias_F = self._edges.map.then(edge)
+            pool = functools.partial(launch.message_pool, how=str(how)) if on_gpu else fused.message_pool
+            return pool(
+                self._edges.channels_BNNK,
+                weight_KF,
+                senders_BNF + (graph_BF + bias_F).unsqueeze(1),
+                receivers_BNF,
+                (message.first.weight, message.first.bias),
+                (message.second.weight, message.second.bias),
+                self.adjacency_BNN,
+            )
+        size = senders_BNF.shape[0] * self.nodes * self.nodes * senders_BNF.shape[-1] * senders_BNF.element_size()
+        if torch.is_grad_enabled() or size <= CHUNK_BYTES:
+            return super().pool(senders_BNF, receivers_BNF, edge, graph_BF, message, how)
+        step = max(1, self.nodes * CHUNK_BYTES // size)
+        channels, adjacency = self._edges.channels_BNNK, self.adjacency_BNN
+        senders = (senders_BNF + graph_BF.unsqueeze(1)).unsqueeze(2)
+        pooled = []
+        for start in range(0, self.nodes, step):
+            columns = slice(start, start + step)
+            part = Edges(channels[:, :, columns], self._edges.map).project(edge)
+            part += senders
+            part += receivers_BNF[:, None, columns]
+            mask = None if adjacency is None else adjacency[:, :, columns]
+            pooled.append(_reduced(message(part), how, mask))
+        return torch.cat(pooled, dim=1)
+
+    def reverse(self) -> Dense:
+        adjacency = None if self.adjacency_BNN is None else self.adjacency_BNN.transpose(1, 2)
+        return Dense(self._edges.reverse(), self.nodes, adjacency)
+
+    def complete(self) -> Dense:
+        return Dense(self._edges, self.nodes)
+
+    def alone(self) -> Alone:
+        return Alone(self._edges, self.nodes)
+
+
+class Alone(Neighbourhood):
+    """Every node with itself: a graph network over it is a network on sets. Message parts are [B, N, F]."""
+
+    def __init__(self, edges: Edges, nodes: int) -> None:
+        self._all, self.nodes = edges, nodes
+        self._edges = Edges(edges.channels_BNNK.diagonal(dim1=1, dim2=2).transpose(1, 2), edges.map)
+
+    def senders(self, x_BNF: Tensor) -> Tensor:
+        return x_BNF
+
+    def receivers(self, x_BNF: Tensor) -> Tensor:
+        return x_BNF
+
+    def edges(self, layer: nn.Linear) -> Tensor:
+        return self._edges.project(layer)
+
+    def graph(self, x_BF: Tensor) -> Tensor:
+        return x_BF.unsqueeze(1)
+
+    def reduce(self, messages: Tensor, how: Reduction) -> Tensor:
+        messages = messages.expand(-1, self.nodes, -1)
+        # of one message, the maximum, sum and mean are itself
+        return messages if isinstance(how, str) and how in REDUCTIONS else _reduced(messages.unsqueeze(1), how, None)
+
+    def attend(self, logits: Tensor, values_BNF: Tensor) -> Tensor:
+        return values_BNF
+
+    def reverse(self) -> Alone:
+        return self
+
+    def complete(self) -> Dense:
+        return Dense(self._all, self.nodes)
+
+    def alone(self) -> Alone:
+        return self

@@ -1,0 +1,93 @@
+"""What `nar faithfulness` measured of the runs of a study, over the seeds of each network, and its baselines.
+
+    for one in nar.reports.faithfulness_means.of_study(study):
+        print(one.algorithm, one.name, one.interval("external", "area"))
+
+Only what was measured on the same graphs is averaged: of one size, small size and number of samples. The baselines
+stand in the file of every run (nar/results/faithfulness_file.py); one that several runs share counts once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from nar.results.faithfulness_file import KINDS
+from nar.results.statistics import Interval, interval
+from nar.results.study import Study
+
+MEASURES = {  # as readers see them: where they are in a row
+    "score": ("score",),
+    "hints": ("external", "area"),
+    "acting": ("external", "acting"),
+    "ignored": ("interventions", "ignored"),
+    "followed": ("interventions", "followed"),
+    "sources": ("sources", "mass"),
+}
+CHANCE = ("sources", "chance")
+
+
+@dataclasses.dataclass
+class Measured:
+    """One network over its seeds, the same untrained, or a reference, on one algorithm."""
+
+    algorithm: str
+    label: str  # of the network; "" of references
+    kind: str  # trained, untrained, compiled, shuffled
+    size: int
+    small: int
+    samples: int
+    rows: list[Mapping[str, Any]]  # one per seed; of baselines, different ones
+
+    @property
+    def name(self) -> str:
+        """As tables name it."""
+        names = {"compiled": "compiled reference", "shuffled": "compiled reference, shuffled"}
+        return names.get(self.kind) or (self.label if self.kind == "trained" else f"{self.label}, untrained")
+
+    @property
+    def graphs(self) -> tuple[str, int, int, int]:
+        """What rows must share to stand beside each other."""
+        return self.algorithm, self.size, self.small, self.samples
+
+    def values(self, *path: str) -> list[float]:
+        """A number of every row that has it."""
+        found = []
+        for row in self.rows:
+            value: Any = row
+            for name in path:
+                value = value.get(name) if isinstance(value, Mapping) else None
+            if isinstance(value, int | float) and math.isfinite(value):
+                found.append(float(value))
+        return found
+
+    def interval(self, *path: str) -> Interval | None:
+        """Mean and interval; None where no row has this number."""
+        values = self.values(*path)
+        return interval(values) if values else None
+
+    def probes(self) -> dict[str, str]:
+        """The hints that probes were fitted to, with the metric of each."""
+        return {name: entry["metric"] for row in self.rows for name, entry in (row["probes"] or {}).items()}
+
+
+def of_study(study: Study, algorithm: str | None = None) -> list[Measured]:
+    """By algorithm and size; networks in the order of their labels, each before its untrained self, references last."""
+    found: dict[tuple, dict[Any, Mapping[str, Any]]] = {}
+    for run in study.runs:
+        content = run.faithfulness or {}
+        for row in [*content.get("rows", ()), *content.get("baselines", ())]:
+            kind = row["kind"]
+            label = run.label if kind in ("trained", "untrained") else ""
+            key = row["algorithm"], content["size"], content["small"], content["samples"], not label, label
+            # a seed counts once, and so does a baseline that runs share
+            which = run.seed if kind == "trained" else json.dumps(row, sort_keys=True)
+            found.setdefault((*key, KINDS.index(kind)), {}).setdefault(which, row)
+    return [
+        Measured(name, label, KINDS[kind], size, small, samples, list(rows.values()))
+        for (name, size, small, samples, _, label, kind), rows in sorted(found.items(), key=lambda item: item[0])
+        if algorithm in (None, name)
+    ]

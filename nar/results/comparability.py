@@ -1,0 +1,134 @@
+"""What a reader must know before believing the numbers of a run or of a study, one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nar import datasets
+from nar.config import FREE, Config
+from nar.evaluation import protocol
+from nar.results.schema import Results
+
+if TYPE_CHECKING:
+    from nar.results.study import Run, Study
+
+PROTOCOL_STEPS = 10_000  # training steps of the protocol of Ibarz et al. 2022
+FEW_GRAPHS = 32  # CLRS-30 has so many in each test set, or more
+
+
+def of_run(results: Results) -> list[str]:
+    """What limits the results of one run."""
+    run, found = results["run"], []
+    if run["interrupted"]:
+        found.append(f"Interrupted at step {run['steps']:,} of {run['steps_planned']:,}; scores of what was reached.")
+    if run["steps"] < PROTOCOL_STEPS:
+        found.append(
+            f"Trained for {run['steps']:,} steps, the published protocol for {PROTOCOL_STEPS:,}: "
+            "not comparable with published scores."
+        )
+    if other := unusual(results["config"]):
+        named = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in other.items())
+        found.append(f"Not the published protocol ({named}): not comparable with published scores.")
+    if (several := len(run["algorithms"])) > 1:
+        found.append(f"Trained on {several} algorithms together; published scores are of networks trained on one.")
+    if run["best_validation"] is None:
+        found.append("Never validated: the weights evaluated are the last ones, not selected ones.")
+    found += _not_evaluated(results)
+    few = sorted({e["size"] for e in results["evaluations"] if e["samples"] < FEW_GRAPHS})
+    if few:
+        found.append(f"Fewer than 32 graphs at n = {', '.join(map(str, few))}: expect differences by chance.")
+    return found
+
+
+def of_study(study: Study) -> list[str]:
+    """What limits the comparisons of a study; `left_out` comes with it."""
+    found: dict[str, list[Run]] = {}
+    for run in study.runs:
+        for warning in of_run(run.results):
+            found.setdefault(warning, []).append(run)
+    alone = len(study.runs) == 1
+    lines = [text if alone else f"{text} ({named(runs, study)})" for text, runs in found.items()]
+    return [*lines, *_versions(study), *_seeds(study), *study.left_out]
+
+
+def named(runs: Sequence[Run], study: Study) -> str:
+    """Some runs of a study in words: of every label what it is, and its seeds where these are not all."""
+    if len(runs) == len(study.runs):
+        return "every run"
+    seeds: dict[tuple[str, str], list[int]] = {}
+    every: dict[tuple[str, str], int] = {}
+    for run in study.runs:
+        key = "+".join(run.algorithms), run.label
+        every[key] = every.get(key, 0) + 1
+        if run in runs:
+            seeds.setdefault(key, []).append(run.seed)
+    return "; ".join(
+        f"{algorithms} with {label}"
+        + (f", seed {', '.join(map(str, own))}" if len(own) < every[algorithms, label] else "")
+        for (algorithms, label), own in seeds.items()
+    )
+
+
+def unusual(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that make a run another one than the default protocol's for its algorithm, processor and seed."""
+    algorithms = config.get("algo", ())
+    algorithm = algorithms if isinstance(algorithms, str) else (algorithms or ["bellman_ford"])[0]
+    default = resolved = Config().to_dict()
+    chosen = FREE | {"algo", "processor", "seed"}
+    try:
+        resolved = protocol.resolved(Config(), datasets.get(algorithm)).to_dict()  # sizes left open, filled in
+    except Exception:  # somebody's own algorithm, whose module is not here any more or cannot be imported
+        chosen |= {"train_sizes", "val_size"}
+    return {
+        name: value
+        for name, value in config.items()
+        if name in default and name not in chosen and value not in (default[name], resolved[name])
+    }
+
+
+def _not_evaluated(results: Results) -> list[str]:
+    """Sizes that were asked for and are not there."""
+    run, found = results["run"], []
+    asked = results["config"].get("eval_sizes") or ()
+    for algorithm in run["algorithms"]:
+        done = {e["size"] for e in results["evaluations"] if e["algorithm"] == algorithm}
+        left_out = set(run["left_out"].get(algorithm, ()))
+        if missing := sorted((set(asked) | left_out) - done):
+            named = f" {algorithm}" if len(run["algorithms"]) > 1 else ""
+            too_long = left_out >= set(missing)
+            why = "too long for a CPU" if too_long else "the evaluation was interrupted"
+            found.append(f"Not evaluated{named} at n = {', '.join(map(str, missing))}: {why}.")
+    return found
+
+
+def _versions(study: Study) -> list[str]:
+    """Results of different code are not repetitions of one experiment."""
+    lines = []
+    for name, what in (("nar", "versions of nar"), ("commit", "commits"), ("torch", "versions of torch")):
+        values = sorted({str(run.results["provenance"].get(name)) for run in study.runs})
+        if len(values) > 1:
+            lines.append(f"Made by different {what}: {', '.join(values)}; see the table of runs.")
+    return lines
+
+
+def _seeds(study: Study) -> list[str]:
+    """Labels with fewer seeds than others, and single seeds."""
+    counts = {
+        (algorithm, label): max((len(cell.seeds) for cell in study.select(algorithm, label)), default=0)
+        for algorithm in study.algorithms()
+        for label in study.labels()
+        if study.select(algorithm, label)
+    }
+    most = max(counts.values(), default=0)
+    few: dict[tuple[str, int], list[str]] = {}
+    for (algorithm, label), count in counts.items():
+        if count < most:
+            few.setdefault((label, count), []).append(algorithm)
+    short = [f"{label} ({count}; {', '.join(of)})" for (label, count), of in few.items()]
+    lines = [f"Fewer seeds than the {most} of others: {'; '.join(short)}."] if short else []
+    if most == 1:
+        lines.append("One seed each: single runs of one setting can differ by much, and one run gives no interval.")
+    elif 0 < most < 5:
+        lines.append(f"{most} seeds are few: their intervals are too narrow to hold the true mean in 95% of cases.")
+    return lines

@@ -1,0 +1,82 @@
+"""RUN/faithfulness.json: what `nar faithfulness` measured of a run, kept for its reports.
+
+    schema      1
+    size        nodes of the graphs on which hints, sources and probes were scored; small: of those on which edges were
+                changed and probes fitted; samples: graphs of each
+    best_step   the training step of the weights measured
+    measured    {command, checkpoint, nar, commit, torch, device, date}
+    rows        one for each algorithm of the run, as nar/analysis/faithfulness/report.py's measure makes them, with
+    algorithm,
+                who and kind ("trained")
+    baselines   the same of what a reader needs beside them; kind: "untrained", "compiled", "shuffled"
+
+Nothing here may import torch: reports read it anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+NAME = "faithfulness.json"
+SCHEMA = 1
+KINDS = ("trained", "untrained", "compiled", "shuffled")
+_PARTS = ("outputs", "external", "interventions", "sources", "probes")
+
+
+def content(report: Mapping[str, Any], run: str | Path, measured: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a report of many runs (nar/analysis/faithfulness/report.py's compare) is about one of them."""
+    of_run = [row for row in report["rows"] if str(run) in row["of"]]
+    plain = [{name: value for name, value in row.items() if name not in ("of", "step")} for row in of_run]
+    return {
+        "schema": SCHEMA,
+        **{name: report[name] for name in ("size", "small", "samples")},
+        "best_step": next(row["step"] for row in of_run if row["kind"] == "trained"),
+        "measured": dict(measured),
+        "rows": [row for row in plain if row["kind"] == "trained"],
+        "baselines": [row for row in plain if row["kind"] != "trained"],
+    }
+
+
+def read(run_dir: str | Path, best_step: int | None = None) -> dict[str, Any] | None:
+    """What was measured of a run; None where nothing was.
+
+    ValueError where the file is another one, or tells of other weights than those that the run has now (`best_step`).
+    """
+    path = Path(run_dir) / NAME
+    if not path.is_file():
+        return None
+    again = f"measure again: nar faithfulness {run_dir}"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        schema = found["schema"]
+        if schema == SCHEMA:
+            _check(found)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not what nar faithfulness leaves ({error!r}); {again}") from error
+    if schema != SCHEMA:
+        raise ValueError(f"{path} has schema {schema}, this version of nar reads {SCHEMA}; {again}")
+    if found["best_step"] != best_step:
+        raise ValueError(f"{path} is of step {found['best_step']}, the run's weights are of step {best_step}; {again}")
+    return found
+
+
+def _check(found: Mapping[str, Any]) -> None:
+    """Whatever reports take for granted; what they look for and do not find is shown as not there."""
+    for name in ("size", "small", "samples", "best_step"):
+        if not isinstance(found[name], int):
+            raise ValueError(f"{name} is {found[name]!r}")
+    if not isinstance(found["measured"], dict):
+        raise ValueError(f"measured is {found['measured']!r}")
+    for row in [*found["rows"], *found["baselines"]]:
+        if not isinstance(row["algorithm"], str) or row["kind"] not in KINDS:
+            raise ValueError(f"a row of {row['algorithm']!r}, {row['kind']!r}")
+        float(row["score"])
+        for part in _PARTS:
+            if not isinstance(row[part], dict | None):
+                raise ValueError(f"{part} is {row[part]!r}")
+        for entry in [*row["outputs"].values(), *(row["probes"] or {}).values()]:
+            if not isinstance(entry["metric"], str):
+                raise ValueError(f"metric is {entry['metric']!r}")

@@ -1,0 +1,151 @@
+"""The run directory: config.json, metrics.jsonl and .csv, best.pt, last.pt, results.json, report.md and its figures."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import datetime
+import io
+import json
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import torch
+
+from nar.config import Config
+from nar.model import checkpoint
+from nar.results.trackers import Trackers
+
+
+def open_run(config: Config, *, write: bool = True) -> dict[str, Any] | None:
+    """Make the run directory, or check that it is this run's; returns the checkpoint to continue from, if any.
+
+    Of several processes of one run, one may `write`.
+    """
+    run_dir = config.run_dir
+    settings = run_dir / "config.json"
+    last = run_dir / "last.pt"
+    if run_dir.is_dir() and not settings.is_file() and any(run_dir.iterdir()):
+        raise ValueError(f"{run_dir} is not empty and not a run directory; choose another --out")
+    if settings.is_file():
+        try:
+            earlier = Config.from_dict(json.loads(settings.read_text()))
+        except (json.JSONDecodeError, TypeError, AttributeError) as error:
+            raise ValueError(f"{settings} cannot be read ({error}); choose another --out") from error
+        if last.is_file() and (differences := config.differences(earlier)):  # else the run never came to anything
+            raise ValueError(f"{run_dir} holds a run with {'; '.join(differences)}; choose another --out")
+        if last.is_file() and not config.resume:
+            done = _checkpoint_of(config, last)["step"]
+            raise ValueError(
+                f"{run_dir} holds this run at step {done:,} of {earlier.steps:,}; add --resume to go on from there, "
+                "or choose another --out"
+            )
+    resumed = _checkpoint_of(config, last) if config.resume and last.is_file() else None
+    if write:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_json(settings, config.to_dict())
+    return resumed
+
+
+def _checkpoint_of(config: Config, last: Path) -> dict[str, Any]:
+    """The checkpoint to continue from, if it is one of this run."""
+    found = checkpoint.load(last)
+    if not {"step", "config"} <= found.keys() or config.differences(Config.from_dict(found["config"])):
+        raise ValueError(
+            f"{last} is not the last checkpoint of this run; restore it from a copy or choose another --out"
+        )
+    return found
+
+
+class Metrics:
+    """metrics.jsonl, one line per record, and the same as a table in metrics.csv; trackers are told as well.
+
+    When a run is resumed, the records up to the step it is resumed from are kept, in both files.
+    """
+
+    def __init__(self, path: Path, *, keep_until: int, config: Config | None = None) -> None:
+        """`config` names the trackers, without it there are none; ValueError where one of them does not exist."""
+        self.path = path
+        self.resumed_at = keep_until
+        self.trackers = Trackers(config)
+        self.records: list[dict[str, Any]] = []
+        if path.is_file():
+            for line in path.read_text().splitlines():
+                with contextlib.suppress(json.JSONDecodeError):  # a line cut off by a crash
+                    if (record := json.loads(line))["step"] <= keep_until:
+                        self.records.append(record)
+        lines = [json.dumps(record) + "\n" for record in self.records]
+        checkpoint.write(path, lambda file: file.write("".join(lines).encode()))
+
+    def __enter__(self) -> Metrics:
+        self.lines = open(self.path, "a", buffering=1)
+        self.table = self._open_table()
+        self.trackers.start(self.path.parent, self.resumed_at)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.lines.close()
+        self.table.close()
+        if kind is not None:
+            self.trackers.finish(None)
+
+    def write(self, record: dict[str, Any]) -> None:
+        self.lines.write(json.dumps(record) + "\n")
+        self.records.append(record)
+        if record.keys() <= set(self.columns):
+            csv.DictWriter(self.table, self.columns, lineterminator="\n").writerow(record)
+        else:  # a column that was not there before
+            self.table.close()
+            self.table = self._open_table()
+        self.trackers.log(record["step"], {name: value for name, value in record.items() if name != "step"})
+
+    def finish(self, results: dict[str, Any]) -> None:
+        """Tell the trackers what the run has come to, when it has been evaluated."""
+        self.trackers.finish(results)
+
+    def _open_table(self) -> TextIO:
+        """metrics.csv written anew and open at its end; columns stand in the order in which they first appeared."""
+        path = self.path.with_suffix(".csv")
+        self.columns = list(dict.fromkeys(name for record in self.records for name in record))
+        text = io.StringIO()
+        if self.columns:
+            writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.records)
+        checkpoint.write(path, lambda file: file.write(text.getvalue().encode()))
+        return open(path, "a", buffering=1, newline="")
+
+
+def provenance(on: torch.device) -> dict[str, Any]:
+    """What is needed to know where numbers come from."""
+    import nar
+
+    return {
+        "nar": nar.__version__,
+        "commit": _commit(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name(on) if on.type == "cuda" else "cpu",
+        "threads": torch.get_num_threads(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def _commit() -> str | None:
+    """The commit of nar's own checkout, or None for an installed package; a plus sign marks local changes."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        run = {"cwd": root, "capture_output": True, "text": True, "timeout": 10, "check": True}
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], **run).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "nar", "datasets", "processors"], **run
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit + ("+" if changed else "")

@@ -1,0 +1,194 @@
+"""What is swept, as a command line or a TOML file says it: the product, and any setting of training."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from nar.cli import console
+from nar.config import Config
+from nar.lookup import suggest
+
+SHIPPED = Path(__file__).parent  # NAME.toml
+BY_SWEEP = {"algo": "--algos", "processor": "--processors", "seed": "--seeds", "seeds": "--seeds"}  # not given alone
+OWN = {"out", "resume"} | BY_SWEEP.keys()  # settings of a run that the sweep chooses
+
+ABOUT = (
+    "Train every algorithm with every processor and seed, and compare them in one report: nar sweep [small | "
+    "FILE.toml] [flags]. Besides these flags, every setting of `nar train` may be given; it holds for all runs."
+)
+
+
+@dataclasses.dataclass
+class Sweep:
+    """Settings of `nar sweep`."""
+
+    algos: tuple[str, ...] = ("bellman_ford",)
+    """Algorithms; bfs+dijkstra is one run that learns both with one processor."""
+    processors: tuple[str, ...] = ("triplet_gmpnn",)
+    """Processors."""
+    seeds: int = 3
+    """So many seeds, counted from 0."""
+    seed_list: tuple[int, ...] = ()
+    """These seeds instead."""
+    vary: tuple[str, ...] = ()
+    """Settings to sweep over, each with its values: hidden=32,64 hint_mode=none,encoded_decoded."""
+    out: Path | None = None
+    """Folder of the run directories and of the report [runs/sweep, or runs/NAME of the TOML file]."""
+
+    jobs: int = 0
+    """Runs at once, each in a process of its own; 1 = in this process. 0 = one per CPU core, on a GPU 1; with Ray: as
+    many as it has room for."""
+    engine: Literal["local", "ray"] = "local"
+    """Where runs are trained: on this machine, or on a Ray cluster."""
+    ray_address: str | None = None
+    """Ray cluster to use, as in ray.init: auto, or ray://HOST:10001. None = Ray is started on this machine."""
+    cpus_per_run: float = 1.0
+    """CPU cores that Ray keeps free for each run."""
+    gpus_per_run: float = 0.0
+    """GPUs that Ray gives to each run; 0.25 = four runs share one. 0 = runs are trained on CPUs."""
+
+    dry_run: bool = False
+    """List the runs, what has become of them so far and what they will cost, and do nothing."""
+    report: bool = True
+    """Write a report over all finished runs at the end."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("seeds", 1), ("jobs", 0), ("cpus_per_run", 0), ("gpus_per_run", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"--{_dashed(name)} must be at least {least}; got {getattr(self, name)}")
+        if self.engine != "ray":
+            defaults = {field.name: field.default for field in dataclasses.fields(Sweep)}
+            for name in ("ray_address", "cpus_per_run", "gpus_per_run"):
+                if getattr(self, name) != defaults[name]:
+                    raise ValueError(f"--{_dashed(name)} is for --engine ray, which was not given")
+
+
+def read(argv: Sequence[str]) -> tuple[Sweep, Config, list[tuple[str, list[Any]]]]:
+    """The sweep, the settings that all its runs share, and the varied ones with their values.
+
+    `argv` may begin with the name of a shipped sweep or a TOML file (or have it as --config); its flags come before
+    what the file says. Mistakes are ValueErrors, or end the program with one line.
+    """
+    words = list(argv)
+    file = words.pop(0) if words and not words[0].startswith("-") else None
+    given = dict(_split(words))
+    if "--config" in given:
+        (file,) = given.pop("--config") if len(given["--config"]) == 1 and file is None else ("",)
+        if not file:
+            raise ValueError("--config takes one TOML file, and no other may be named")
+    path = _file(file) if file else None
+    if path is not None:
+        given = dict(_from_toml(path, set(given))) | given
+    own = {f"--{_dashed(field.name)}" for field in dataclasses.fields(Sweep)} | {"--no-dry-run", "--no-report"}
+    for_all = {f"--{_dashed(field.name)}" for field in dataclasses.fields(Config) if field.name not in OWN}
+    for_all |= {f"--no-{flag[2:]}" for flag in for_all}
+    for flag in given:
+        if (name := flag[2:].replace("-", "_")) in BY_SWEEP and flag not in own:
+            raise ValueError(f"a sweep takes {BY_SWEEP[name]} instead of {flag}")
+        if flag == "--seeds" and len(given[flag]) > 1:
+            raise ValueError(f"--seeds is how many, from 0 on; for these ones: --seed-list {' '.join(given[flag])}")
+        if flag not in own | for_all | {"--help", "-h"}:
+            raise ValueError(suggest("flag", flag, own | for_all, "nar sweep --help; nar train --help"))
+    mine = [word for flag, values in given.items() if flag not in for_all for word in (flag, *values)]
+    shared = [word for flag, values in given.items() if flag in for_all for word in (flag, *values)]
+    sweep = console.parse(Sweep, mine, "nar sweep", ABOUT)
+    if sweep.out is None:
+        sweep.out = Path("runs") / (path.stem.removeprefix("sweep_") if path else "sweep")
+    vary = [_varied(text) for text in sweep.vary]
+    if fixed := next((name for name, _ in vary if f"--{_dashed(name)}" in shared), None):
+        raise ValueError(f"--{_dashed(fixed)} is given and varied as well; leave one of them away")
+    return sweep, console.parse(Config, shared, "nar sweep"), vary
+
+
+def shipped() -> list[str]:
+    """Names of the sweeps that come with nar."""
+    return sorted(path.stem for path in SHIPPED.glob("*.toml"))
+
+
+def _file(name: str) -> Path:
+    if name in shipped():
+        return SHIPPED / f"{name}.toml"
+    if not Path(name).is_file():
+        raise ValueError(suggest("sweep", name, shipped(), "a name of these, or an existing TOML file"))
+    return Path(name)
+
+
+def _split(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Flags with the words that belong to them; ValueError for a flag that is given twice."""
+    found: dict[str, list[str]] = {}
+    flag = None
+    for word in words:
+        if re.match(r"--?[A-Za-z]", word):
+            name, equals, value = word.partition("=")
+            flag = name.replace("_", "-")
+            if flag in found:
+                raise ValueError(f"{flag} is given twice; give several values after one {flag}")
+            found[flag] = [value] if equals else []
+        elif flag is None:
+            raise ValueError(f"unexpected {word!r}: the name of a sweep comes first, and flags follow")
+        else:
+            found[flag].append(word)
+    yield from found.items()
+
+
+def _from_toml(path: Path, given: set[str]) -> Iterator[tuple[str, list[str]]]:
+    """The file's entries as flags, without those that `given` ones replace."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path} is not TOML: {error}") from None
+    known = {field.name for kind in (Sweep, Config) for field in dataclasses.fields(kind)}
+    for name, value in table.items():
+        if name not in known or (name in OWN - {"out", "seeds"}):
+            raise ValueError(f"{path}: {suggest('setting', name, known - OWN)}")
+        if f"--{_dashed(name)}" in given or f"--no-{_dashed(name)}" in given:
+            continue
+        if name == "vary":
+            if not isinstance(value, dict):
+                raise ValueError(f"{path}: vary is a table of lists, as in\n[vary]\nhidden = [32, 64]")
+            values = ((key, each if isinstance(each, list) else [each]) for key, each in value.items())
+            yield "--vary", [f"{key}={','.join(map(_text, each))}" for key, each in values]
+        else:
+            flag, *words = _flags(name, [_text(each) for each in value] if isinstance(value, list) else [_text(value)])
+            yield flag, words
+
+
+def _text(value: Any) -> str:
+    return "+".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _flags(name: str, words: list[str]) -> list[str]:
+    """A setting as it is written on the command line, where a switch has no value."""
+    kinds = {field.name: field.type for kind in (Config, Sweep) for field in dataclasses.fields(kind)}
+    if kinds[name] == "bool" and words[0].lower() in ("true", "false"):
+        return [f"--{_dashed(name)}" if words[0].lower() == "true" else f"--no-{_dashed(name)}"]
+    return [f"--{_dashed(name)}", *words]
+
+
+def _varied(text: str) -> tuple[str, list[Any]]:
+    """hidden=32,64 as ("hidden", [32, 64]). The parts of a value that is itself a list are joined by +."""
+    key, equals, values = text.partition("=")
+    name = key.replace("-", "_")
+    if not equals or not values:
+        raise ValueError(f"--vary takes settings with their values, as in hidden=32,64; got {text!r}")
+    known = [field.name for field in dataclasses.fields(Config) if field.name not in OWN]
+    if name in BY_SWEEP:
+        raise ValueError(f"--vary {name}: a sweep takes {BY_SWEEP[name]}")
+    if name not in known:
+        raise ValueError(suggest("setting", name, known, "nar train --help"))
+    kind = typing.get_type_hints(Config)[name]
+    if kind is bool and (wrong := set(values.lower().split(",")) - {"true", "false"}):
+        raise ValueError(f"--vary {name} takes true, false or both, as in {name}=true,false; got {min(wrong)!r}")
+    several = "tuple" in str(kind)
+    words = [value.split("+") if several else [value] for value in values.split(",")]
+    return name, [getattr(console.parse(Config, _flags(name, word), "nar sweep"), name) for word in words]
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")

@@ -1,0 +1,177 @@
+"""An algorithm: everything that datasets/*.py say about one, and how it is sampled, run, recorded and checked.
+
+numpy and numba only: nothing here may import torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from nar.traces.record import Recorder
+from nar.traces.spec import POINTERS, Spec, Type
+from nar.traces.trace import Trace, compact_dtype, in_runs
+
+CATEGORIES = (
+    "sorting",
+    "searching",
+    "divide and conquer",
+    "greedy",
+    "dynamic programming",
+    "graphs",
+    "strings",
+    "geometry",
+    "data flow",
+    "automata",
+)
+
+LARGEST = 8 * 2**30  # bytes of a trace
+
+_Layout = tuple[list[tuple[tuple[int, ...], type, bool]], list[tuple[tuple[int, ...], type]]]
+
+
+@dataclasses.dataclass(eq=False)
+class Algorithm:
+    """One textbook algorithm; instances are made in datasets/*.py.
+
+    Arguments:
+        name, spec, citation: as listed; the spec's probes in dm-clrs's order.
+        steps: the compiled algorithm (see the top of this file); after the trace, it gets what `prepare` returns.
+        prepare: the arguments of `run` -> (arguments of `steps`, input probes in compact form). Raises ValueError that
+            names the argument where a precondition fails. Must copy: traces never share memory with the caller.
+        sampler: `sampler(rng, n, **params)` -> arguments of `run`, drawn in dm-clrs's order; its defaults are `params`.
+        bound: n -> upper bound of the trace's length.
+        oracle: arguments of `run` -> an independent answer (networkx, numpy), e.g. shortest distances.
+        validity: `validity(**arguments of run, **outputs)` -> is this output right, ties broken in any way?
+        train_params: the training distribution of the CLRS protocol where it differs from `params`.
+        min_nodes: smallest n that `sample` draws.
+        recover: inputs of a trace (compact probes by name) -> arguments of `run`, where the two differ in name or form.
+        category: of the textbook, as in CLRS-30's tables: sorting, searching, graphs, ... (CATEGORIES).
+        train_sizes: what training draws instead of the protocol's sizes: string matching knows one size, 20.
+        fixed_nodes: every trace has so many nodes, whatever n (two segments have four ends); 0 where n decides.
+        num_samples_multiplier: validation and test sets hold this many times 32 samples, as in dm-clrs.
+        pred_as_input: the hint `pred_h` never changes and is given as an input in training (nar/model/batch.py).
+    """
+
+    name: str
+    spec: Spec
+    citation: str
+    steps: Callable
+    prepare: Callable[..., tuple[tuple, dict[str, np.ndarray]]]
+    sampler: Callable[..., dict[str, Any]]
+    bound: Callable[[int], int]
+    oracle: Callable[..., dict[str, np.ndarray]]
+    validity: Callable[..., bool]
+    category: str
+    recover: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    train_params: dict[str, Any] = dataclasses.field(default_factory=dict)
+    train_sizes: tuple[int, ...] = ()
+    min_nodes: int = 1
+    fixed_nodes: int = 0
+    num_samples_multiplier: int = 1
+    pred_as_input: bool = False
+
+    def __post_init__(self) -> None:
+        if self.category not in CATEGORIES:
+            raise ValueError(f"category of {self.name} must be one of {', '.join(CATEGORIES)}, got {self.category!r}")
+        keywords = list(inspect.signature(self.sampler).parameters.values())[2:]
+        self.params = {p.name: p.default for p in keywords}
+        self.arguments = tuple(inspect.signature(self.prepare).parameters)
+        # Looked up once per run, each thousands of times per second.
+        self._names, self._hints, self._outputs = list(self.spec), list(self.spec.hints), list(self.spec.outputs)
+        self._layouts: dict[int, _Layout] = {}
+        self._rows: dict[int, int] = {}  # how many moments to make room for, by number of nodes
+
+    def __repr__(self) -> str:
+        return f"Algorithm({self.name})"
+
+    def __reduce__(self):
+        return _get, (self.name,)  # pickles by name: an algorithm is its file
+
+    def sample(self, rng: np.random.RandomState, n: int, **params: Any) -> dict[str, Any]:
+        """Arguments of `run`, drawn from `rng` exactly as dm-clrs's sampler draws them for `length=n`."""
+        if not isinstance(rng, np.random.RandomState):
+            raise ValueError(f"rng must be a numpy.random.RandomState (the reference's generator), got {rng!r}")
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < self.min_nodes:
+            raise ValueError(f"n must be an integer of at least {self.min_nodes} for {self.name}, got {n!r}")
+        unknown = params.keys() - self.params.keys()
+        if unknown:
+            raise ValueError(f"{self.name} has no sampler parameter {sorted(unknown)}; it has {sorted(self.params)}")
+        return self.sampler(rng, int(n), **params)
+
+    def run(self, **inputs: Any) -> Trace:
+        """Check the inputs, run the algorithm on them and record it. The inputs are copied, never changed."""
+        self._check_arguments(inputs)
+        arguments, probes = self.prepare(**inputs)
+        compact: dict[str, Any] = dict(probes)
+        nodes = len(compact["pos"])
+        hints, outputs = self._layout(nodes)
+        most = self.max_steps(nodes)
+        rows = self._rows.get(nodes) or min(most, 4 * nodes + 16)
+        recorder = Recorder(hints, rows, most)
+        answers = self.steps(recorder.trace, *arguments)
+        if recorder.overflow:
+            row = sum(np.dtype(dtype).itemsize * math.prod(shape) for shape, dtype, in_runs in hints if not in_runs)
+            if (size := recorder.length * row) > LARGEST:
+                raise ValueError(
+                    f"{next(iter(inputs))} must be smaller for {self.name}: the trace of {nodes} nodes has "
+                    f"{recorder.length:,} steps, {size / 2**30:,.0f} GB (longest kept: {LARGEST / 2**30:.0f})"
+                )
+            self._rows[nodes] = min(most, recorder.length + recorder.length // 4)
+            recorder = Recorder(hints, self._rows[nodes], most)
+            answers = self.steps(recorder.trace, *arguments)
+        for name, values in zip(self._hints, recorder.hints(), strict=True):
+            compact[name] = values
+        answers = answers if isinstance(answers, tuple) else (answers,)
+        for name, answer, (_, dtype) in zip(self._outputs, answers, outputs, strict=True):
+            compact[name] = np.array(answer, dtype=dtype)
+        length = recorder.length
+        return Trace(self.name, self.spec, nodes, length, {name: compact[name] for name in self._names})
+
+    def _layout(self, nodes: int) -> _Layout:
+        """Shape and type of every hint, whether it is kept as Runs, and shape and type of every output."""
+        if nodes not in self._layouts:
+            hints = [(p.shape(nodes), compact_dtype(p, nodes), in_runs(p)) for p in self.spec.hints.values()]
+            outputs = [(p.shape(nodes), compact_dtype(p, nodes)) for p in self.spec.outputs.values()]
+            self._layouts[nodes] = hints, outputs
+        return self._layouts[nodes]
+
+    def max_steps(self, n: int) -> int:
+        """Upper bound of the length of a trace on n nodes."""
+        return self.bound(n)
+
+    def is_valid(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> bool:
+        """Is this output (compact form) a correct answer for these arguments of `run`, ties broken in any way?"""
+        self._check_arguments(inputs)
+        arrays = {}
+        nodes = len(next(iter(self.prepare(**inputs)[1].values())))
+        for name, probe in self.spec.outputs.items():
+            if name not in outputs:
+                raise ValueError(f"outputs of {self.name}: got {sorted(outputs)}, required {sorted(self.spec.outputs)}")
+            arrays[name] = np.asarray(outputs[name]).astype(np.float64 if probe.type is Type.SCALAR else np.int64)
+            if arrays[name].shape != probe.shape(nodes):
+                raise ValueError(f"output {name}: got shape {arrays[name].shape}, required {probe.shape(nodes)}")
+            indexes = probe.type in POINTERS or probe.type is Type.MASK_ONE
+            if indexes and not ((arrays[name] >= 0) & (arrays[name] < nodes)).all():
+                return False
+        return bool(self.validity(**inputs, **arrays))
+
+    def arguments_of(self, trace: Trace) -> dict[str, Any]:
+        """The arguments of `run` that made this trace, read back from its inputs."""
+        found = {name: trace.compact[name] for name in self.spec.inputs}
+        found = {name: value if value.ndim else value.item() for name, value in found.items()}
+        return self.recover(found) if self.recover else {name: found[name] for name in self.arguments}
+
+    def _check_arguments(self, inputs: Mapping[str, Any]) -> None:
+        if inputs.keys() != set(self.arguments):
+            raise ValueError(f"{self.name} takes the inputs {list(self.arguments)}, got {sorted(inputs)}")
+
+
+def _get(name: str) -> Algorithm:
+    return importlib.import_module("nar.datasets").get(name)

@@ -1,0 +1,201 @@
+"""Pictures of a trace: a figure of small panels, one per moment, or an animation; `nar show` writes them.
+
+What is drawn follows from the spec alone, so that a new algorithm has its picture:
+
+    inputs with `adj`                  the graph (graph_panels.py)
+    the same, hints on pairs of nodes  tables (table_panels.py): pointers, or masks where no edge is
+    inputs `x` and `y`                 points in the plane (graph_panels.py)
+    hints on edges otherwise           tables
+    everything else                    a row of boxes (box_panels.py)
+
+matplotlib's Figure is used without pyplot: no window, no global state. Nothing here may import torch.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nar.traces.drawing import svg
+from nar.traces.drawing.box_panels import BoxPanels
+from nar.traces.drawing.graph_panels import GraphPanels, relates_any_nodes
+from nar.traces.drawing.panels import Moment, Panels
+from nar.traces.drawing.table_panels import TablePanels
+from nar.traces.drawing.text import hints_at
+from nar.traces.spec import POINTERS, Location, Stage, Type
+from nar.traces.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = (".png", ".svg", ".pdf")
+_STYLE: Any = {
+    "font.size": 9, "svg.fonttype": "none", "font.family": "DejaVu Sans", "svg.hashsalt": "nar",
+    "text.parse_math": False,  # names of nodes may have dollar signs
+}  # fmt: skip
+_GAP = 0.12  # inches between panels and around them
+_ANIMATED = 120  # frames at most, inputs and outputs included
+
+
+def figure(trace: Trace, panels: int = 12) -> Figure:
+    """Inputs, up to `panels` - 2 steps (evenly spaced, the first and the last among them) and outputs.
+
+    Red is what changed since the panel before. Tables, of which one moment may have several, count as panels.
+    """
+    if panels < 4:
+        raise ValueError(f"panels must be at least 4 (inputs, first step, last step, outputs), got {panels}")
+    with style():
+        kind = kind_of(trace)
+        steps = selected(trace.length, max(min(4, panels - 2), panels // len(kind.slots) - 2))
+        return compose(kind, moments(trace, steps))
+
+
+def animate(trace: Trace, path: str | os.PathLike, frames: int = _ANIMATED, seconds: float = 0.8) -> None:
+    """Write a GIF with one frame per step, inputs first and outputs last, each shown for `seconds`.
+
+    Of longer traces, `frames` - 2 steps are selected as for `figure`. Inputs, last step and outputs stay longer.
+    """
+    if frames < 3:
+        raise ValueError(f"frames must be at least 3 (inputs, a step, outputs), got {frames}")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    images = []
+    with style():
+        kind = kind_of(trace)
+        shown = moments(trace, selected(trace.length, frames - 2))
+        for moment in shown:
+            page = compose(kind, [moment], one_size=shown)
+            page.set_dpi(110)
+            canvas = FigureCanvasAgg(page)
+            canvas.draw()
+            pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+            images.append(Image.fromarray(np.ascontiguousarray(pixels)).quantize(64, dither=Image.Dither.NONE))
+    pauses = [1000 * seconds] * len(images)
+    for k in (0, -2, -1):
+        pauses[k] *= 2
+    images[0].save(path, format="GIF", save_all=True, append_images=images[1:], duration=pauses, loop=0)
+
+
+def selected(length: int, most: int) -> list[int]:
+    """Up to `most` moments of a trace, evenly spaced, the first and the last among them (of one only: the last)."""
+    if length <= most:
+        return list(range(length))
+    if most == 1:
+        return [length - 1]
+    return [round(k * (length - 1) / (most - 1)) for k in range(most)]
+
+
+def moments(trace: Trace, steps: list[int]) -> list[Moment]:
+    """Inputs, these steps, outputs; every step knows what changed since the one before it in the list."""
+    inputs = {name: np.asarray(trace.compact[name]) for name in trace.spec.inputs}
+    outputs = {name: np.asarray(trace.compact[name]) for name in trace.spec.outputs}
+    found = [Moment("inputs", inputs)]
+    for k, t in enumerate(steps):
+        before = hints_at(trace, steps[k - 1]) if k else None
+        found.append(Moment(f"step {t + 1} of {trace.length}", hints_at(trace, t), before))
+    return [*found, Moment("outputs", outputs)]
+
+
+def kind_of(trace: Trace) -> Panels:
+    """How this spec is drawn."""
+    spec = trace.spec
+    edge_hints = [p for p in spec.hints.values() if p.location is Location.EDGE and p.type is not Type.MASK_ONE]
+    graph = "adj" in spec.inputs and spec["adj"].location is Location.EDGE
+    if graph:
+        masks = [name for name, p in spec.hints.items() if p.location is Location.EDGE and p.type is Type.MASK]
+        table = any(p.type in POINTERS for p in edge_hints) or any(relates_any_nodes(trace, name) for name in masks)
+        return TablePanels(trace) if table else GraphPanels(trace)
+    if {"x", "y"} <= {name for name, p in spec.inputs.items() if p.location is Location.NODE}:
+        return GraphPanels(trace)
+    if edge_hints or any(p.location is Location.EDGE and p.stage is not Stage.HINT for p in spec.values()):
+        return TablePanels(trace)
+    return BoxPanels(trace)
+
+
+def compose(
+    kind: Panels, shown: list[Moment], one_size: list[Moment] | None = None, above: Sequence[str] = ()
+) -> Figure:
+    """All panels on one page, by rows; title, legend, `above` and notes above. Lengths are inches, and so are the
+    panels' units."""
+    from matplotlib.figure import Figure
+
+    width, heights = kind.size(one_size or shown)
+    slots = len(kind.slots)
+    across = min(len(shown), max(1, kind.across // slots))
+    down = math.ceil(len(shown) / across)
+    page_width = max(5.6, across * slots * (width + _GAP) + _GAP)
+    handles, notes = kind.legend()
+    rows, columns = _legend_shape(handles, page_width)
+    notes = [line for note in (*above, *notes) for line in _wrapped(note, page_width)]
+    top = 0.42 + 0.2 * rows + 0.17 * len(notes) + 0.1
+    if one_size:
+        heights = [max(heights)]
+    tall = [max(heights[row * across : (row + 1) * across]) for row in range(down)]
+    page_height = top + sum(tall) + down * _GAP
+
+    page = Figure(figsize=(page_width, page_height), dpi=150, facecolor="white")
+    page.text(_GAP / page_width, 1 - 0.1 / page_height, kind.title, va="top", fontsize=12, fontweight="bold")
+    for k, line in enumerate(notes):
+        y = 1 - (0.42 + 0.2 * rows + 0.17 * k) / page_height
+        page.text(_GAP / page_width, y, line, va="top", fontsize=8.5, color="#444444")
+    if handles:
+        page.legend(
+            list(handles.values()), list(handles), loc="upper left", bbox_to_anchor=(0, 1 - 0.34 / page_height),
+            ncols=columns, fontsize=8.5, frameon=False, borderaxespad=0.1, handlelength=1.8, columnspacing=1.4,
+            labelspacing=0.35,
+        )  # fmt: skip
+    for k, moment in enumerate(shown):
+        row, column = divmod(k, across)
+        for slot in range(slots):
+            left = _GAP + (column * slots + slot) * (width + _GAP)
+            height = tall[row]
+            bottom = page_height - top - sum(tall[: row + 1]) - row * _GAP
+            box = (left / page_width, bottom / page_height, width / page_width, height / page_height)
+            axes = page.add_axes(box, xlim=(0, width), ylim=(0, height))
+            axes.set_axis_off()
+            kind.draw(axes, moment, kind.slots[slot], width, height)
+    return page
+
+
+def _legend_shape(handles: dict[str, Any], width: float) -> tuple[int, int]:
+    """Rows and columns of a legend that is not wider than the page."""
+    if not handles:
+        return 0, 1
+    widest = max(map(len, handles)) * 0.073 + 0.75
+    columns = max(1, min(len(handles), int(width / widest)))
+    return math.ceil(len(handles) / columns), columns
+
+
+def _wrapped(note: str, width: float) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(note, int((width - 2 * _GAP) / 0.074))
+
+
+def save(page: Figure, path: str | os.PathLike) -> None:
+    """Write a figure as .png, .svg (small, its type kept as type) or .pdf; the same picture gives the same bytes."""
+    ending = os.path.splitext(path)[1]
+    if ending not in FORMATS:
+        raise ValueError(f"a figure is written to a file ending in {', '.join(FORMATS)}, got {os.fspath(path)!r}")
+    content = io.BytesIO()
+    with style():
+        dated = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[ending]
+        page.savefig(content, format=ending[1:], metadata=dated)
+    data = content.getvalue()
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(svg.compact(data.decode()).encode() if ending == ".svg" else data)
+
+
+def style() -> Any:
+    """matplotlib's settings for these pictures, in a `with`."""
+    import matplotlib
+
+    return matplotlib.rc_context(_STYLE)

@@ -1,0 +1,223 @@
+"""A trace as text: inputs, then what changed at every step, then outputs. The pictures are figure.py.
+
+    >>> print(show.text(nar.datasets.get("minimum").run(A=[3, 1, 2])))
+
+numpy only: nothing here may import torch.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nar.traces.spec import IGNORED, POINTERS, Location, Probe, Spec, Type
+from nar.traces.trace import Trace
+
+LEGEND = "* changed at this step   . points to itself, 0 or no   - ignored"
+
+
+def text(trace: Trace, steps: int | None = 60, width: int = 100) -> str:
+    """The whole trace, no line longer than `width` where names allow it; of more than `steps` steps (None: no limit),
+    the middle is left out.
+
+    A step shows all hints of one number, and of hints on nodes and edges those that changed. Nodes are columns where
+    they fit, otherwise the changed entries are listed as node:value.
+    """
+    if steps is not None and steps < 2:
+        raise ValueError(f"steps must be at least 2 (the first and the last) or None, got {steps}")
+    page = _Page(trace, width)
+    lines = [f"{trace.algorithm}: {trace.nodes} nodes, {trace.length} steps", "", "inputs"]
+    lines += page.block("", _shown_inputs(trace), None)
+    if trace.length:
+        lines += ["", LEGEND]
+    for t in range(trace.length):
+        first, last = _ends(trace.length, steps)
+        if first <= t < trace.length - last:
+            if t == first:
+                lines += ["", f"... {trace.length - first - last} steps left out ..."]
+            continue
+        now, before = hints_at(trace, t), hints_at(trace, t - 1) if t else None
+        lines += ["", *page.block(f"step {t + 1}", now, before)]
+    lines += ["", "outputs", *page.block("", {name: trace.compact[name] for name in trace.spec.outputs}, None)]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def hints_at(trace: Trace, t: int) -> dict[str, np.ndarray]:
+    """Every hint at moment t, in compact form."""
+    return {name: np.asarray(trace.compact[name][t]) for name in trace.spec.hints}
+
+
+def number(value: float) -> str:
+    """A few digits: 3, 0.25, 0.003, 1e+09."""
+    value = float(value)
+    if value == int(value) and abs(value) < 1e6:
+        return str(int(value))
+    if 0.001 <= abs(value) < 1000:
+        return f"{value:.2f}" if abs(value) >= 0.01 else f"{value:.3f}"
+    return f"{value:.1g}"
+
+
+def linked_list(pointer: np.ndarray) -> np.ndarray | None:
+    """The nodes in the order of a list in which each points to the one before it; None where it is not one list."""
+    n = len(pointer)
+    nodes = np.arange(n)
+    first = np.flatnonzero(pointer == nodes)
+    if len(first) != 1 or len(np.unique(pointer[pointer != nodes])) != n - 1:
+        return None
+    successor = np.full(n, -1)
+    successor[pointer[pointer != nodes]] = nodes[pointer != nodes]
+    order = [int(first[0])]
+    while successor[order[-1]] >= 0:
+        order.append(int(successor[order[-1]]))
+    return np.array(order) if len(order) == n else None  # the rest runs in a circle
+
+
+def list_hint(trace: Trace) -> str | None:
+    """The hint that says in which order the elements stand now: a changing pointer that always is one list."""
+    for name, probe in trace.spec.hints.items():
+        if trace.nodes > 1 and probe.location is Location.NODE and probe.type in POINTERS:
+            rows = np.asarray(trace.compact[name])
+            if (rows != rows[:1]).any() and all(linked_list(row) is not None for row in np.unique(rows, axis=0)):
+                return name
+    return None
+
+
+def _ends(length: int, steps: int | None) -> tuple[int, int]:
+    """How many steps are printed at the beginning and at the end."""
+    if steps is None or length <= steps:
+        return length, 0
+    return steps - max(1, steps // 4), max(1, steps // 4)
+
+
+def _shown_inputs(trace: Trace) -> dict[str, np.ndarray]:
+    """The inputs without what tells nothing: positions i/n, and an adjacency that the weights give as well."""
+    inputs = {name: np.asarray(trace.compact[name]) for name in trace.spec.inputs}
+    nodes = np.arange(trace.nodes)
+    if "pos" in inputs and np.array_equal(inputs["pos"], nodes / trace.nodes):
+        del inputs["pos"]
+    if {"A", "adj"} <= inputs.keys():
+        edges = (inputs["A"] != 0) | np.eye(trace.nodes, dtype=bool)
+        if np.array_equal(inputs["adj"], edges):
+            del inputs["adj"]
+    return inputs
+
+
+class _Page:
+    """What all blocks of a trace share: widths of columns, and the order in which elements stand."""
+
+    def __init__(self, trace: Trace, width: int) -> None:
+        self.spec: Spec = trace.spec
+        self.nodes, self.width = trace.nodes, width
+        self.order = list_hint(trace)
+        self.carried = [name for name, p in trace.spec.inputs.items() if name != "pos" and _is(p, Location.NODE)]
+        self.inputs = {name: np.asarray(trace.compact[name]) for name in self.carried}
+        labels = [*trace.spec, "step 9999", *(f"{name} in order" for name in self.carried if self.order)]
+        self.label = 2 + max(map(len, labels)) + 2
+        shown = {**trace.spec.hints, **trace.spec.outputs}.keys() | _shown_inputs(trace).keys()
+        on_nodes = [name for name, p in trace.spec.items() if _is(p, Location.NODE) and name in shown]
+        longest = [len(_entry(v, trace.spec[name])) for name in on_nodes for v in np.unique(trace.compact[name])]
+        self.column = max([2, len(str(self.nodes - 1)), *longest])
+        self.fits = self.label + self.nodes * (self.column + 2) <= width
+        on_edges = [name for name, p in trace.spec.items() if _is(p, Location.EDGE)]
+        longest = [len(_entry(v, trace.spec[name])) for name in on_edges for v in np.unique(_values(trace, name))]
+        self.cell = max([2, len(str(self.nodes - 1)), *longest])
+        self.matrix_fits = self.label + self.nodes * (self.cell + 2) <= width
+
+    def block(self, title: str, now: Mapping[str, np.ndarray], before: Mapping[str, np.ndarray] | None) -> list[str]:
+        """The lines of one moment; what differs from `before` is marked. Without `before`, everything is shown."""
+        changed = {name: np.zeros(v.shape, bool) if before is None else v != before[name] for name, v in now.items()}
+        single = [name for name, value in now.items() if value.ndim == 0]
+        shown = [name for name, value in now.items() if value.ndim and (before is None or changed[name].any())]
+        rows = [name for name in shown if now[name].ndim == 1]
+        lines = self._singles(now, changed, single)
+        if before is not None and not any(mark.any() for mark in changed.values()):
+            lines.append("  nothing changed")
+        for name in rows:
+            lines += self._row(name, now[name], changed[name], before is None)
+        for name in shown:
+            if now[name].ndim == 2:
+                lines += self._table(name, now[name], changed[name], before is None)
+        header = title.ljust(self.label)
+        if self.fits and rows:
+            header += "".join(f"{v:>{self.column}}  " for v in range(self.nodes))
+        return [header, *lines] if header.strip() else lines
+
+    def _singles(self, now: Mapping[str, Any], changed: Mapping[str, Any], names: list[str]) -> list[str]:
+        items = [f"{name} {_entry(now[name], self.spec[name])}{'*' if changed[name] else ''}" for name in names]
+        if sum(len(item) + 3 for item in items) > self.width and any(changed[name] for name in names):
+            items = [item for item, name in zip(items, names, strict=True) if changed[name]]
+        return self._wrap("", items, 3)
+
+    def _row(self, name: str, values: np.ndarray, changed: np.ndarray, everything: bool) -> list[str]:
+        entries = [_entry(value, self.spec[name], v) for v, value in enumerate(values)]
+        lines = []
+        if self.fits:
+            lines.append(self._columns(name, entries, changed))
+        else:
+            shown = [v for v in range(self.nodes) if (entries[v] != "." if everything else changed[v])]
+            lines += self._wrap(name, [f"{v}:{entries[v]}" for v in shown] or ["all ."], 2)
+        order = linked_list(values) if name == self.order else None
+        if order is not None:  # what stands where, read from the list: a sorted array is seen to be sorted
+            for key in self.carried:
+                entries = [_entry(self.inputs[key][v], self.spec[key]) for v in order]
+                if self.fits:
+                    lines.append(self._columns(f"{key} in order", entries, np.zeros(self.nodes, bool)))
+                else:
+                    lines += self._wrap(f"{key} in order", entries, 2)
+        return lines
+
+    def _columns(self, label: str, entries: list[str], changed: np.ndarray) -> str:
+        marked = zip(entries, changed, strict=True)
+        return f"  {label}".ljust(self.label) + "".join(f"{e:>{self.column}}{'*' if c else ' '} " for e, c in marked)
+
+    def _table(self, name: str, values: np.ndarray, changed: np.ndarray, everything: bool) -> list[str]:
+        probe = self.spec[name]
+        if everything and self.matrix_fits:
+            lines = [f"  {name}".ljust(self.label) + "".join(f"{v:>{self.cell}}  " for v in range(self.nodes))]
+            for u, row in enumerate(values):
+                entries = "".join(f"{_entry(value, probe, u):>{self.cell}}  " for value in row)
+                lines.append(f"{u}  ".rjust(self.label) + entries)
+            return lines
+        entries = [
+            (f"({u},{v}):{_entry(values[u, v], probe, u)}", changed[u, v])
+            for u, v in np.argwhere(changed | everything).tolist()
+        ]
+        items = [item for item, _ in entries if not (everything and item.endswith((":.", ":-")))]
+        most = 4 * max(1, (self.width - self.label) // (self.cell + 9))  # four lines say enough
+        rest = [f"... {len(items) - most} more"] if len(items) > most else []
+        return self._wrap(name, [*items[:most], *rest], 2) if items else []
+
+    def _wrap(self, label: str, items: list[str], space: int) -> list[str]:
+        """The items one after another, in as many lines as they need; none is broken."""
+        margin = f"  {label}".ljust(self.label if label else 2)
+        glued = (" " * space).join(item.replace(" ", "\0") for item in items)
+        lines = textwrap.wrap(
+            glued, self.width - len(margin), break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+        )
+        return [(margin if k == 0 else " " * len(margin)) + line.replace("\0", " ") for k, line in enumerate(lines)]
+
+
+def _is(probe: Probe, location: Location) -> bool:
+    """One entry for every node, or for every pair of nodes."""
+    return probe.location is location and bool(probe.shape(1))
+
+
+def _values(trace: Trace, name: str) -> np.ndarray:
+    values = trace.compact[name]
+    return np.asarray(getattr(values, "values", values))
+
+
+def _entry(value: Any, probe: Probe, owner: int | None = None) -> str:
+    """One value; `owner` is the node (of an edge: the first) that it belongs to."""
+    if probe.type is Type.SCALAR:
+        return "." if value == 0 and probe.location is Location.EDGE else number(value)
+    if probe.type in (Type.MASK, Type.CATEGORICAL) and value == IGNORED:
+        return "-"
+    if probe.type is Type.MASK:
+        return "1" if value else ("." if owner is not None else "0")
+    if probe.type in POINTERS and value == owner:
+        return "."
+    return str(int(value))

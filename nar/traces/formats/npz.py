@@ -1,0 +1,248 @@
+"""Traces in a file: one `.npz` holds any number of traces of one algorithm, of any lengths and sizes.
+
+A zip of plain arrays; `np.load(path, allow_pickle=False)` is enough to read it:
+
+    about                   JSON: format, version, algorithm, manifest, and spec (probe: stage, location, type, classes)
+    nodes, lengths          [S] of the S traces
+    <stage>/<probe>         the probe's compact form (nar/traces/spec.py), all traces one after another in one flat
+    array hint/<probe>/values     for hints kept as runs (nar/traces/run_length.py): the matrices that held for a while,
+    flat as above, hint/<probe>/counts     how many there are of them [S], and
+    hint/<probe>/steps      for each moment, how far its index into them is from that of the moment before
+
+Numbers are stored in the smallest type that keeps every bit. The same traces give the same bytes.
+
+numpy only: nothing here may import torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nar.traces.run_length import Runs
+from nar.traces.spec import IGNORED, POINTERS, Probe, Spec, Stage, Type
+from nar.traces.trace import Trace, compact_dtype, in_runs
+
+FORMAT = "nar traces"
+VERSION = 1  # raised when an older nar could not read a newer file
+
+# What zipfile, zlib, numpy and json raise over bytes that are not as they were written.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, KeyError, struct.error)
+
+
+def save(traces: Trace | Sequence[Trace], path: str | os.PathLike, manifest: Mapping[str, Any] | None = None) -> None:
+    """Write traces of one algorithm to `path`, in one move: on failure the old file stays.
+
+    `manifest`: anything that JSON can hold, for example how the traces were drawn; `describe` gives it back.
+    """
+    traces = [traces] if isinstance(traces, Trace) else list(traces)
+    if not traces:
+        raise ValueError("traces must hold at least one trace, got none")
+    first = traces[0]
+    for trace in traces:
+        if (trace.algorithm, trace.spec) != (first.algorithm, first.spec):
+            raise ValueError(
+                f"traces must be of one algorithm and spec, got {first.algorithm} and {trace.algorithm}; "
+                "write one file for each"
+            )
+    about = {
+        "format": FORMAT,
+        "version": VERSION,
+        "algorithm": first.algorithm,
+        "spec": {name: [p.stage, p.location, p.type, p.classes] for name, p in first.spec.items()},
+        "manifest": None if manifest is None else dict(manifest),
+    }
+    try:
+        text = json.dumps(about, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"manifest must hold only what JSON can: {error}") from None
+    arrays = {
+        "about": np.array(text),
+        "nodes": np.array([trace.nodes for trace in traces], np.int32),
+        "lengths": np.array([trace.length for trace in traces], np.int32),
+    }
+    for name, probe in first.spec.items():
+        arrays |= _packed(f"{probe.stage}/{name}", probe, [trace.compact[name] for trace in traces])
+    _write(Path(path), arrays)
+
+
+def load(path: str | os.PathLike) -> list[Trace]:
+    """The traces of a file; ValueError says whether it is foreign, newer than this nar, truncated or damaged."""
+    with _opened(path) as file:
+        about = _about(file, path)
+        with _damage(path):
+            spec = Spec({name: Probe(*kind) for name, kind in about["spec"].items()})
+            nodes, lengths = (_read(file, key).astype(np.int64).tolist() for key in ("nodes", "lengths"))
+            if len(nodes) != len(lengths) or min(nodes, default=0) < 1 or min(lengths) < 0:
+                raise ValueError("nodes or lengths are not those of traces")
+            probes = {name: _unpacked(file, name, probe, nodes, lengths) for name, probe in spec.items()}
+            return [
+                Trace(about["algorithm"], spec, n, length, {name: values[i] for name, values in probes.items()})
+                for i, (n, length) in enumerate(zip(nodes, lengths, strict=True))
+            ]
+
+
+def describe(path: str | os.PathLike) -> dict[str, Any]:
+    """What a file holds, without reading the traces: version, algorithm, spec, number of samples, manifest."""
+    with _opened(path) as file:
+        about = _about(file, path)
+        with _damage(path):
+            spec = Spec({name: Probe(*kind) for name, kind in about["spec"].items()})
+            samples = len(_read(file, "nodes"))
+    return {**{key: about[key] for key in ("version", "algorithm", "manifest")}, "spec": spec, "samples": samples}
+
+
+def _packed(key: str, probe: Probe, values: list[Any]) -> dict[str, np.ndarray]:
+    """The arrays that hold one probe of all traces."""
+    if not in_runs(probe):
+        return {key: _smallest(_joined(values))}
+    runs = [v if isinstance(v, Runs) else Runs.of(v) for v in values]
+    return {
+        f"{key}/values": _smallest(_joined([r.values for r in runs])),
+        f"{key}/counts": _smallest(np.array([len(r.values) for r in runs], np.int32)),
+        f"{key}/steps": _smallest(_joined([np.diff(r.index.astype(np.int32), prepend=0) for r in runs])),
+    }
+
+
+def _unpacked(file: zipfile.ZipFile, name: str, probe: Probe, nodes: list[int], lengths: list[int]) -> list[Any]:
+    """One probe of every trace."""
+    key = f"{probe.stage}/{name}"
+    shapes = [probe.shape(n) for n in nodes]
+    if not in_runs(probe):
+        if probe.stage is Stage.HINT:
+            shapes = [(t, *shape) for t, shape in zip(lengths, shapes, strict=True)]
+        return _split(_read(file, key), shapes, [_kind(probe, n) for n in nodes])
+    counts = _read(file, f"{key}/counts").tolist()
+    shapes = [(count, *shape) for count, shape in zip(counts, shapes, strict=True)]
+    values = _split(_read(file, f"{key}/values"), shapes, [_kind(probe, n) for n in nodes])
+    steps = _split(_read(file, f"{key}/steps"), [(t,) for t in lengths], [(np.int32, -math.inf, math.inf)] * len(nodes))
+    index = [np.cumsum(s, dtype=np.int32) for s in steps]
+    for i, count in zip(index, counts, strict=True):
+        if i.size and not (0 <= i.min() and i.max() < count):
+            raise ValueError(f"{key} names values that are not there")
+    return [Runs(v, i) for v, i in zip(values, index, strict=True)]
+
+
+_Kind = tuple[type, float, float]  # type, lowest and highest number
+
+
+def _kind(probe: Probe, nodes: int) -> _Kind:
+    dtype = compact_dtype(probe, nodes)
+    if probe.type is Type.SCALAR:
+        return dtype, -math.inf, math.inf
+    if probe.type in POINTERS or probe.type is Type.MASK_ONE:
+        return dtype, 0, nodes - 1
+    return dtype, IGNORED, probe.classes - 1 if probe.type is Type.CATEGORICAL else 1
+
+
+def _joined(values: list[Any]) -> np.ndarray:
+    return np.concatenate([np.asarray(v).reshape(-1) for v in values])
+
+
+def _split(flat: np.ndarray, shapes: list[tuple[int, ...]], kinds: list[_Kind]) -> list[np.ndarray]:
+    """Arrays of these shapes and types from one flat array; copies, so that one does not keep all of them alive."""
+    ends = np.cumsum([0, *(math.prod(shape) for shape in shapes)])
+    if flat.shape != (ends[-1],):
+        raise ValueError(f"got an array of shape {flat.shape}, required {ends[-1]} numbers")
+    parts = []
+    for start, end, shape, (dtype, low, high) in zip(ends, ends[1:], shapes, kinds, strict=False):
+        part = flat[start:end]
+        if part.size and math.isfinite(high) and not (low <= part.min() and part.max() <= high):
+            raise ValueError(f"got numbers from {part.min()} to {part.max()}, required {low} to {high}")
+        parts.append(part.astype(dtype).reshape(shape))
+    return parts
+
+
+def _smallest(array: np.ndarray) -> np.ndarray:
+    """The same numbers, bit for bit, in the first of these types that holds them."""
+    whole = array.dtype.kind in "iu"
+    minus_zero = not whole and bool((np.signbit(array) & (array == 0)).any())
+    for dtype in (np.int8, np.int16, np.int32) if whole else (np.int8, np.int16, np.float32):
+        with np.errstate(all="ignore"):
+            smaller = array.astype(dtype)
+        if np.array_equal(smaller, array) and not (minus_zero and dtype is not np.float32):
+            return smaller
+    return array
+
+
+def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name, array in arrays.items():
+                    content = io.BytesIO()
+                    array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+                    np.lib.format.write_array(content, array.reshape(np.shape(arrays[name])), allow_pickle=False)
+                    entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))  # no clock, no system: same bytes
+                    entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+                    archive.writestr(entry, content.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[zipfile.ZipFile]:
+    with open(path, "rb") as raw:
+        start = raw.read(4)
+        try:
+            file = zipfile.ZipFile(raw)
+        except _DAMAGE:
+            raw.seek(0)
+            if start[:2] != b"PK"[: len(start)]:
+                raise ValueError(f"{os.fspath(path)} is not an archive of traces: it is no .npz file") from None
+            cut = b"PK\5\6" not in raw.read()
+            reason = "is truncated: its end is missing" if cut else "is damaged: its table of contents is unreadable"
+            raise ValueError(f"{os.fspath(path)} {reason}") from None
+        with file:
+            yield file
+
+
+def _about(file: zipfile.ZipFile, path: str | os.PathLike) -> dict[str, Any]:
+    foreign = f"{os.fspath(path)} is not an archive of traces: it is an .npz file of something else"
+    if "about.npy" not in file.namelist():
+        raise ValueError(foreign)
+    with _damage(path):
+        text = str(_read(file, "about"))
+    try:
+        about = json.loads(text)
+    except ValueError:
+        about = None
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise ValueError(foreign)
+    if about.get("version") != VERSION:
+        newer = f"is of version {about.get('version')}, newer than this nar, which reads version {VERSION}; update nar"
+        raise ValueError(f"{os.fspath(path)} {newer}")
+    return about
+
+
+def _read(file: zipfile.ZipFile, key: str) -> np.ndarray:
+    # All bytes first, which checks their sum: a damaged header could ask for any amount of memory.
+    array = np.lib.format.read_array(io.BytesIO(file.read(f"{key}.npy")), allow_pickle=False)
+    if key != "about" and array.dtype.kind not in "if":
+        raise ValueError(f"{key} holds {array.dtype}, required numbers")
+    return array
+
+
+@contextlib.contextmanager
+def _damage(path: str | os.PathLike) -> Iterator[None]:
+    try:
+        yield
+    except (*_DAMAGE, TypeError, AttributeError, OverflowError, MemoryError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{os.fspath(path)} is damaged: {reason}") from None

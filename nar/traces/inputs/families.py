@@ -1,0 +1,271 @@
+"""Families of undirected graphs, by name: the same algorithm on other topologies than random edges.
+
+A family is a function `(rng, n, **options)` that returns a symmetric [n, n] matrix of 0 and 1 without self-loops, for
+any n of at least 1; where n is too small for what is asked, it comes as near as it can. To add one, write the function
+and its line of TABLE. `draw` renames the nodes at random, so that functions may number them as suits them and no
+algorithm can tell the family, or a node's place in it, from the order of the nodes.
+
+The reference's own random graphs, family "erdos_renyi", are in graphs.py. numpy only, and matplotlib for Delaunay.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from nar.lookup import suggest
+
+TRIES = 1000  # draws of a graph that must be connected
+
+
+def draw(rng: np.random.RandomState, n: int, family: str, options: Mapping[str, Any] | None = None) -> np.ndarray:
+    """A graph of the family, [n, n] of 0 and 1, its nodes in random order. All randomness is drawn from `rng`."""
+    function = TABLE[check(family)]
+    options = {} if options is None else options
+    known = list(inspect.signature(function).parameters)[2:]
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        raise ValueError(f"options must be a dict of the family's options by name, got {options!r}")
+    for name in options:
+        if name not in known:
+            message = suggest(f"option of {family}", name, known) if known else f"{family} has none, got {name!r}"
+            raise ValueError(f"options: {message}")
+    A = function(rng, n, **options)
+    order = rng.permutation(n)
+    return A[np.ix_(order, order)]
+
+
+def check(family: Any) -> str:
+    """The name of a family of TABLE; ValueError with a suggestion otherwise."""
+    if not isinstance(family, str) or family not in TABLE:
+        raise ValueError(f"family: {suggest('family', str(family), ['erdos_renyi', *TABLE])}")
+    return family
+
+
+def sparse_erdos_renyi(rng, n, c=(1.0, 3.0), connected=True):
+    """Every pair with probability c ln(n) / n, c drawn from a range: around the threshold of being connected.
+
+    With `connected`, drawn again with the same c until it is. SALSA-CLRS (Minder et al. 2023, arXiv:2309.12253).
+    """
+    p = min(1.0, _range(rng, "c", c, 0.0, math.inf) * math.log(n) / n)
+    return _until(_flag("connected", connected), lambda: _pairs(rng, n, p), "c")
+
+
+def barabasi_albert(rng, n, m=2):
+    """Preferential attachment: each new node joins m others with probability proportional to their degrees.
+
+    Starts as a star of m + 1 nodes. A.-L. Barabasi, R. Albert. Emergence of scaling in random networks. Science 1999.
+    """
+    m = min(_choice(rng, "m", m, 1), n - 1)
+    A = np.zeros((n, n), dtype=np.int64)
+    A[0, 1 : m + 1] = A[1 : m + 1, 0] = 1
+    ends = [0] * m + list(range(1, m + 1))  # every node as often as its degree
+    for v in range(m + 1, n):
+        others: list[int] = []
+        while len(others) < m:
+            u = ends[rng.randint(len(ends))]
+            if u not in others:
+                others.append(u)
+        A[v, others] = A[others, v] = 1
+        ends += others + [v] * m
+    return A
+
+
+def watts_strogatz(rng, n, k=(4, 6, 8), p=(0.05, 0.2), connected=True):
+    """Small world: a ring, each node tied to k // 2 nearest on either side, each tie rewired with probability p.
+
+    k is one of several, p drawn from a range, defaults as in SALSA-CLRS; with `connected`, drawn again until it is.
+    D. J. Watts, S. H. Strogatz. Collective dynamics of small-world networks. Nature 1998.
+    """
+    half = min(_choice(rng, "k", k, 2) // 2, n // 2)
+    p = _range(rng, "p", p, 0.0, 1.0)
+
+    def ring():
+        A = np.zeros((n, n), dtype=np.int64)
+        u = np.arange(n)
+        for j in range(1, half + 1):
+            A[u, (u + j) % n] = A[(u + j) % n, u] = 1
+        A[u, u] = 0
+        for j in range(1, half + 1):
+            for u in np.flatnonzero(rng.uniform(size=n) < p):
+                v = (u + j) % n
+                free = np.flatnonzero(A[u] == 0)
+                free = free[free != u]
+                if A[u, v] and len(free):
+                    w = free[rng.randint(len(free))]
+                    A[u, v] = A[v, u] = 0
+                    A[u, w] = A[w, u] = 1
+        return A
+
+    return _until(_flag("connected", connected), ring, "k")
+
+
+def random_geometric(rng, n, radius=None):
+    """Points of the unit square, joined where at most `radius` apart; by default sqrt(2 ln(n) / (pi n)).
+
+    Away from the border a node then has 2 ln(n) neighbours on average; the graph need not be connected.
+    M. Penrose. Random Geometric Graphs. Oxford University Press, 2003.
+    """
+    if radius is None:
+        radius = math.sqrt(2 * math.log(n) / (math.pi * n))
+    radius = min(_number("radius", radius, 0.0, math.inf), 2.0)  # beyond the square's diagonal, nothing changes
+    x = rng.uniform(size=(n, 2))
+    A = (((x[:, None] - x) ** 2).sum(-1) <= radius**2).astype(np.int64)
+    np.fill_diagonal(A, 0)
+    return A
+
+
+def delaunay(rng, n):
+    """Delaunay triangulation of random points of the unit square: planar, connected."""
+    x = rng.uniform(size=(n, 2))
+    if n < 3:
+        return complete(rng, n)
+    from matplotlib.tri import Triangulation  # brings Qhull along
+
+    return _edges(n, Triangulation(x[:, 0], x[:, 1]).edges)
+
+
+def grid(rng, n, rows=None):
+    """Rows of equal length, the last one cut off where n is no multiple; by default as near to a square as that allows.
+
+    `rows` counts them (at most n; fewer where the last would be empty).
+    """
+    rows = math.isqrt(n) if rows is None else min(_integer("rows", rows, 1), n)
+    columns = -(-n // rows)
+    v = np.arange(n)
+    right = v[(v % columns < columns - 1) & (v + 1 < n)]
+    down = v[v + columns < n]
+    return _edges(n, np.concatenate([np.stack([right, right + 1], 1), np.stack([down, down + columns], 1)]))
+
+
+def tree(rng, n):
+    """A tree, each of the n^(n-2) equally likely, from its code: H. Pruefer, Archiv der Math. u. Physik 27, 1918."""
+    code = rng.randint(n, size=max(0, n - 2))
+    degree = np.bincount(code, minlength=n) + 1
+    edges = []
+    for v in code:
+        leaf = int(np.argmax(degree == 1))
+        edges.append((leaf, v))
+        degree[leaf] -= 1
+        degree[v] -= 1
+    if n > 1:
+        edges.append(tuple(np.flatnonzero(degree == 1)))
+    return _edges(n, np.array(edges, dtype=np.int64).reshape(-1, 2))
+
+
+def path(rng, n):
+    """n nodes in a row."""
+    return np.eye(n, k=1, dtype=np.int64) + np.eye(n, k=-1, dtype=np.int64)
+
+
+def cycle(rng, n):
+    """n nodes in a ring; an edge for two nodes, nothing for one."""
+    A = path(rng, n)
+    if n > 2:
+        A[0, -1] = A[-1, 0] = 1
+    return A
+
+
+def community(rng, n, k=4, p_in=0.7, p_out=0.05):
+    """Planted partition: k groups (at most n) of equal size, give or take one; pairs within a group are joined with
+    probability p_in, others with p_out. A. Condon, R. M. Karp. Random Structures & Algorithms 18(2), 2001."""
+    k = min(_integer("k", k, 1), n)
+    p_in, p_out = _number("p_in", p_in, 0.0, 1.0), _number("p_out", p_out, 0.0, 1.0)
+    group = np.arange(n) * k // n
+    return _pairs(rng, n, np.where(group[:, None] == group, p_in, p_out))
+
+
+def complete(rng, n):
+    """Every pair."""
+    return np.ones((n, n), dtype=np.int64) - np.eye(n, dtype=np.int64)
+
+
+TABLE: dict[str, Callable[..., np.ndarray]] = {
+    "barabasi_albert": barabasi_albert,
+    "community": community,
+    "complete": complete,
+    "cycle": cycle,
+    "delaunay": delaunay,
+    "grid": grid,
+    "path": path,
+    "random_geometric": random_geometric,
+    "sparse_erdos_renyi": sparse_erdos_renyi,
+    "tree": tree,
+    "watts_strogatz": watts_strogatz,
+}
+
+
+def is_connected(A: np.ndarray) -> bool:
+    """Can every node be reached from the first, along edges u -> v where A[u, v] is not 0?"""
+    reached = np.zeros(len(A), dtype=bool)
+    frontier = np.array([0])
+    while len(frontier):
+        reached[frontier] = True
+        frontier = np.flatnonzero((A[frontier] != 0).any(0) & ~reached)
+    return bool(reached.all())
+
+
+def _pairs(rng: np.random.RandomState, n: int, p: float | np.ndarray) -> np.ndarray:
+    """Every pair of nodes on its own, with probability p."""
+    A = np.triu(rng.uniform(size=(n, n)) < p, k=1).astype(np.int64)
+    return A + A.T
+
+
+def _edges(n: int, edges: np.ndarray) -> np.ndarray:
+    A = np.zeros((n, n), dtype=np.int64)
+    A[edges[:, 0], edges[:, 1]] = A[edges[:, 1], edges[:, 0]] = 1
+    return A
+
+
+def _until(connected: bool, graph: Callable[[], np.ndarray], option: str) -> np.ndarray:
+    for _ in range(TRIES):
+        A = graph()
+        if not connected or is_connected(A):
+            return A
+    raise ValueError(f"{option} must be larger: none of {TRIES} graphs was connected (or give connected=False)")
+
+
+# Options: one number, or what it is drawn from. JSON turns tuples into lists, so both are taken.
+
+
+def _number(name: str, value: Any, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not low <= value <= high:
+        limits = f"in [{low:g}, {high:g}]" if high < math.inf else f"of at least {low:g}"
+        raise ValueError(f"{name} must be a number {limits}, got {value!r}")
+    if value == math.inf:
+        raise ValueError(f"{name} must be finite, got {value!r}")
+    return float(value)
+
+
+def _integer(name: str, value: Any, low: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
+        raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}")
+    return int(value)
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def _range(rng: np.random.RandomState, name: str, value: Any, low: float, high: float) -> float:
+    """The number, or one drawn from the range (smallest, largest)."""
+    if not isinstance(value, (tuple, list)):
+        return _number(name, value, low, high)
+    if len(value) != 2 or _number(name, value[0], low, high) > _number(name, value[1], low, high):
+        raise ValueError(f"{name} must be a number or a range (smallest, largest), got {value!r}")
+    return rng.uniform(*value)
+
+
+def _choice(rng: np.random.RandomState, name: str, value: Any, low: int) -> int:
+    """The integer, or one of several."""
+    if not isinstance(value, (tuple, list)):
+        return _integer(name, value, low)
+    if not value:
+        raise ValueError(f"{name} must be an integer or several to choose from, got {value!r}")
+    values = [_integer(name, each, low) for each in value]
+    return values[rng.randint(len(values))]

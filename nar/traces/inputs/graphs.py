@@ -1,0 +1,305 @@
+"""Graphs as inputs: sampling, conversion, checking, and what graph algorithms share.
+
+A graph is its adjacency matrix of weights: `A[u, v]` is the weight of the edge from u to v, 0 means that there is none.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numba
+import numpy as np
+
+from nar.traces.inputs import families, weights
+from nar.traces.inputs.arrays import numbers, positions
+from nar.traces.trace import index_dtype
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+TRAIN_P = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # edge probabilities of the CLRS training protocol
+
+
+def check_probabilities(p: Any) -> Sequence[float]:
+    """One edge probability or several, as a sequence."""
+    values = (p,) if isinstance(p, (int, float)) else p
+    try:
+        fine = len(values) > 0 and all(0 <= each <= 1 for each in values)
+    except TypeError:
+        fine = False
+    if not fine:
+        raise ValueError(f"p must hold edge probabilities in [0, 1], got {p!r}")
+    return values
+
+
+def choose(rng: np.random.RandomState, values: Sequence[float] | float) -> float:
+    """One of the values: draws what `rng.choice(values)` draws (nothing for a single value), several times faster."""
+    values = check_probabilities(values)
+    return values[rng.randint(len(values))] if len(values) > 1 else values[0]
+
+
+def bernoulli(rng: np.random.RandomState, p: float, shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros and ones: draws what `rng.binomial(1, p, shape)` draws, three times faster.
+
+    NumPy inverts the distribution function of the rarer of the two outcomes, at one uniform number per entry, which is
+    drawn again where it lies beyond the last value of that function, by rounding.
+    """
+    rare = min(p, 1.0 - p)
+    none = math.exp(math.log(1.0 - rare))
+    most = none + rare * none / (1.0 - rare)
+    u = rng.random_sample(math.prod(shape))
+    while (beyond := u > most).any():
+        u = np.concatenate([u[~beyond], rng.random_sample(beyond.sum())])
+    return ((u > none) if p <= 0.5 else (u <= none)).astype(np.int64).reshape(shape)
+
+
+def erdos_renyi(
+    rng: np.random.RandomState,
+    n: int,
+    p: Sequence[float] | float,
+    *,
+    directed: bool = False,
+    acyclic: bool = False,
+) -> np.ndarray:
+    """A random graph with n nodes, drawn in the reference's order: p, edges, order of a DAG; integers 0 and 1.
+
+    Undirected graphs keep an edge if it was drawn in both directions, so their density is p squared, and may have
+    self-loops.
+    """
+    p = choose(rng, p)
+    A = bernoulli(rng, p, (n, n))
+    if not directed:
+        A = A & A.T
+    elif acyclic:
+        A = np.triu(A, k=1)
+        order = rng.permutation(n)
+        A = A[np.ix_(order, order)]
+    return A
+
+
+def from_family(
+    rng: np.random.RandomState,
+    n: int,
+    family: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    directed: bool = False,
+    acyclic: bool = False,
+) -> np.ndarray:
+    """A graph of one of families.py, integers 0 and 1; undirected if not said otherwise.
+
+    Of a directed graph, every edge of the family's leads one way, the other, or both, each with probability 1/3: the
+    graph stays as connected as it was, if directions are ignored, and even a tree gets cycles. Of an acyclic one, every
+    edge leads from the earlier to the later node of a random order.
+    """
+    A = families.draw(rng, n, family, options)
+    if acyclic:
+        rank = rng.permutation(n)
+        return A * (rank[:, None] < rank)
+    if directed:
+        way = np.triu(rng.randint(3, size=(n, n)), k=1)  # 0: both, 1: from the first of the two, 2: from the second
+        return A * np.where(np.tri(n, k=-1, dtype=bool), way.T != 1, way != 2)
+    return A
+
+
+def sampler(
+    *,
+    p: tuple[float, ...] = (0.5,),
+    directed: bool = False,
+    acyclic: bool = False,
+    weighted: bool = False,
+    source: bool = False,
+    family: str = "erdos_renyi",
+) -> Callable[..., dict[str, Any]]:
+    """The sampler of a graph algorithm: draws `A`, and with `source` a start node `s`.
+
+    Its parameters: `p`, edge probabilities of the reference's random graphs ("erdos_renyi"), of which one is chosen for
+    each graph, or `family` and its `options` (families.py); where weighted, the `law` of the weights, its limits
+    `low` and `high` where it is "uniform", and their `scale` (weights.py). The given defaults draw what dm-clrs
+    draws. A parameter that would change nothing must be left at its default.
+    """
+    default_p, default_family = p, family
+
+    def graph(rng, n, p, family, options):
+        if family == "erdos_renyi":
+            if options:
+                raise ValueError(f"options must be None for the family 'erdos_renyi', which takes p, got {options!r}")
+            return erdos_renyi(rng, n, p, directed=directed, acyclic=acyclic)
+        families.check(family)
+        if not np.array_equal(check_probabilities(p), default_p):
+            raise ValueError(f"p is a parameter of the family 'erdos_renyi' alone, got p={p!r} and family={family!r}")
+        return from_family(rng, n, family, options, directed=directed, acyclic=acyclic)
+
+    def finish(rng: np.random.RandomState, A: np.ndarray) -> dict[str, Any]:
+        return {"A": A, "s": rng.randint(len(A))} if source else {"A": A}
+
+    def sample(rng, n, p=default_p, family=default_family, options=None):
+        return finish(rng, graph(rng, n, p, family, options))
+
+    def sample_weighted(
+        rng, n, p=default_p, low=weights.LOW, high=weights.HIGH, family=default_family, options=None, law="uniform",
+        scale=1.0,
+    ):  # fmt: skip
+        A = graph(rng, n, p, family, options)
+        return finish(rng, A * weights.draw(rng, n, symmetric=not directed, law=law, low=low, high=high, scale=scale))
+
+    return sample_weighted if weighted else sample
+
+
+def from_networkx(graph: nx.Graph, weight: str | None = "weight") -> tuple[np.ndarray, list]:
+    """Adjacency matrix and the list of nodes in its order; edges without the attribute `weight` weigh 1.
+
+    The position in the list is a node's index: `s = nodes.index(source)`. A directed graph keeps its directions, an
+    undirected one gives a symmetric matrix; with weight=None all edges weigh 1. Multigraphs are refused.
+    """
+    import networkx as nx
+
+    if not isinstance(graph, nx.Graph):
+        raise ValueError(f"graph must be a networkx graph, got {type(graph).__name__}")
+    nodes = list(graph.nodes)
+    if not nodes:
+        raise ValueError("graph must have at least one node, got an empty graph")
+    if graph.is_multigraph():
+        single = "DiGraph" if graph.is_directed() else "Graph"
+        raise ValueError(
+            "graph must not be a multigraph: several edges between two nodes do not fit a matrix; "
+            f"networkx.{single}(graph) keeps the last of them"
+        )
+    for u, v, value in graph.edges(data=weight, default=1) if weight else ():
+        try:
+            fine = isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(value) and value != 0
+        except OverflowError:  # an integer beyond float64
+            fine = False
+        if not fine:
+            raise ValueError(
+                f"weight of edge {(u, v)} must be a finite number other than 0 (0 means no edge), got {value!r}"
+            )
+    return nx.to_numpy_array(graph, nodelist=nodes, weight=weight, dtype=np.float64), nodes  # pyright: ignore
+
+
+def check_graph(A: Any, name: str = "A", *, nonnegative: str | None = None, symmetric: str | None = None) -> np.ndarray:
+    """A float64 copy of an adjacency matrix: square, at least one node, finite, path lengths within float64.
+
+    `nonnegative` and `symmetric`, where required, are the reason to give in the message.
+    """
+    if not isinstance(A, np.ndarray) and hasattr(A, "is_multigraph"):
+        raise ValueError(f"{name} must be a matrix, got a networkx graph: {name}, nodes = graphs.from_networkx(graph)")
+    A = numbers(A, name)
+    n = len(A) if A.ndim else 0
+    if n == 0 or A.shape != (n, n):
+        raise ValueError(f"{name} must be a square matrix with at least one node, got shape {A.shape}")
+    low, high = float(np.minimum.reduce(A, axis=None)), float(np.maximum.reduce(A, axis=None))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"{name} must be finite, got NaN or infinity (write 0 where there is no edge)")
+    if not math.isfinite(max(-low, high) * n):
+        raise ValueError(f"{name} must have weights whose sums fit float64, got one of size {max(-low, high)}")
+    if nonnegative and low < 0:
+        raise ValueError(f"{name} must not be negative: {nonnegative}; got {low}")
+    if symmetric and not np.array_equal(A, A.T):
+        raise ValueError(f"{name} must be symmetric: {symmetric}; symmetrise it, for example by np.maximum(A, A.T)")
+    return A
+
+
+def check_source(s: Any, n: int, name: str = "s") -> int:
+    """The index of an existing node."""
+    if isinstance(s, (bool, np.bool_)):
+        raise ValueError(f"{name} must be an integer, the index of a node, got {s!r}")
+    try:
+        index = operator.index(s)
+    except TypeError:
+        raise ValueError(f"{name} must be an integer, the index of a node, got {s!r}") from None
+    if not 0 <= index < n:
+        raise ValueError(f"{name} must be the index of one of the {n} nodes, 0 to {n - 1}, got {index}")
+    return index
+
+
+def probes(A: np.ndarray, s: int | None = None) -> dict[str, np.ndarray]:
+    """The input probes `pos`, `s` (where there is a source), `A` and `adj`: the edges and a self-loop on every node."""
+    n = len(A)
+    adj = (A != 0).view(np.int8)
+    adj.reshape(-1)[:: n + 1] = 1
+    arrays = {"pos": positions(n), "A": A, "adj": adj}
+    if s is not None:
+        arrays["s"] = np.array(s, dtype=index_dtype(n))
+    return arrays
+
+
+@numba.njit
+def check_tree(pi, root):
+    """Follow every pointer to the root or to a node of its own; a loop means that a cycle made paths ever shorter."""
+    for v in range(len(pi)):
+        u, hops = v, 0
+        while u != root and pi[u] != u:
+            u = pi[u]
+            hops += 1
+            if hops > len(pi):
+                raise ValueError("A must not have a negative cycle, got one (or one that float64 cannot tell from 0)")
+
+
+def networkx_distances(A: np.ndarray, s: int, method: str) -> np.ndarray:
+    """Shortest distances from s by networkx (`method`: dijkstra or bellman_ford), infinite where there is no path."""
+    import networkx as nx
+
+    graph = nx.from_numpy_array(np.asarray(A, dtype=np.float64), create_using=nx.DiGraph)
+    distances = np.full(len(graph), np.inf)
+    for v, d in getattr(nx, f"single_source_{method}_path_length")(graph, s).items():
+        distances[v] = d
+    return distances
+
+
+def path_weights(A: np.ndarray, pi: np.ndarray, roots: np.ndarray) -> np.ndarray:
+    """Weight of the path that the pointers describe from root to node; infinite where they do not describe one.
+
+    `pi[..., v]` points to the node before v on the way from `roots[...]`. A node without a path points to itself.
+    Pointers are doubled: log2(n) rounds for paths of any length.
+    """
+    n = len(A)
+    v = np.broadcast_to(np.arange(n), pi.shape)
+    at_root = v == roots[..., None]
+    ancestor = np.where(at_root, v, pi)
+    weight = np.where(at_root, 0.0, np.where((A[pi, v] != 0) & (pi != v), A[pi, v], np.inf))
+    with np.errstate(over="ignore", invalid="ignore"):  # pointers that run in circles
+        for _ in range(int(n).bit_length()):
+            weight = weight + np.take_along_axis(weight, ancestor, -1)
+            ancestor = np.take_along_axis(ancestor, ancestor, -1)
+    return np.where(ancestor == roots[..., None], weight, np.inf)
+
+
+def are_shortest_paths(A: np.ndarray, pi: np.ndarray, roots: np.ndarray) -> bool:
+    """Do the pointers describe a shortest path from root to every node that has one, and themselves for the others?
+
+    No oracle is needed: path weights are shortest if no edge leads to a shorter one.
+    Sums are compared within 1e-9 of the largest weight.
+    """
+    A = np.asarray(A, dtype=np.float64)
+    v = np.arange(len(A))
+    weights = path_weights(A, pi, roots)
+    reached = np.isfinite(weights)
+    if not (reached | (pi == v)).all() or not (pi == v)[v == roots[..., None]].all():
+        return False
+    tolerance = 1e-9 * np.abs(A).max()
+    edges = np.where(A != 0, A, np.inf)
+    # A row of paths at a time: [n, n] extensions of paths by one edge.
+    return all(
+        ((w[:, None] + edges).min(0) >= np.where(np.isfinite(w), w - tolerance, np.inf)).all()
+        for w in weights.reshape(-1, len(A))
+    )
+
+
+@numba.njit
+def extract_min(key, in_queue):
+    """Take the queued node with the smallest key (of equals, the first) out of the queue; -1 when it is empty.
+
+    dm-clrs sorts all keys after adding 1e9 to those not queued, which fails for keys of that size, and whose order
+    among equals depends on numpy's sorting code.
+    """
+    u = -1
+    for v in range(len(key)):
+        if in_queue[v] and (u < 0 or key[v] < key[u]):
+            u = v
+    if u >= 0:
+        in_queue[u] = 0
+    return u

@@ -1,0 +1,174 @@
+"""Recording: how a compiled algorithm writes down its steps.
+
+The steps read like the textbook: a function `steps(trace, ...)` under `@compiled` that calls `record(trace, ...)` with
+its hints at every moment that matters and returns the outputs, both in the spec's order. `record` copies at once.
+(A numba generator that yields its hints would read as well, but numba 0.68 never frees its arguments.)
+
+numpy and numba only: nothing here may import torch.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numba
+import numba.core.errors
+import numba.extending
+import numpy as np
+
+from nar.traces.run_length import Runs
+
+
+class Recorder:
+    """Room for the hints of one run, which `record` fills.
+
+    `trace` is what a compiled algorithm is handed: [moments so far, most that there may be], and for every hint either
+    rows [R, ...] or, for hints kept as Runs, (values [R, ...], index [R], how many values so far). Moments beyond the R
+    rows are counted but not kept: `overflow` then says so, and the run is made again with room for all of them.
+    """
+
+    def __init__(self, layout: Sequence[tuple[tuple[int, ...], type, bool]], rows: int, most: int) -> None:
+        self.rows = rows
+        self.step = np.array([0, most])
+        # Memory that is never written to is never really taken: rows may be many.
+        self.buffers = tuple(
+            (np.empty((rows, *shape), dtype), np.empty(rows, np.int32), np.zeros(1, np.int64))
+            if in_runs
+            else np.empty((rows, *shape), dtype)
+            for shape, dtype, in_runs in layout
+        )
+
+    @property
+    def trace(self) -> tuple:
+        return self.step, self.buffers
+
+    @property
+    def length(self) -> int:
+        return int(self.step[0])
+
+    @property
+    def overflow(self) -> bool:
+        return self.length > self.rows
+
+    def hints(self) -> list[np.ndarray | Runs]:
+        """What was written down, by hint; without the empty rows."""
+        return [
+            Runs(_kept(b[0], int(b[2][0])), _kept(b[1], self.length)) if isinstance(b, tuple) else _kept(b, self.length)
+            for b in self.buffers
+        ]
+
+
+def _kept(rows: np.ndarray, count: int) -> np.ndarray:
+    # A view keeps the whole buffer alive: worth it only when most of it is used.
+    return rows[:count] if 2 * count > len(rows) else rows[:count].copy()
+
+
+def record(trace, *hints):
+    """Write down one snapshot: the hints of the spec, in its order. Compiled code runs the overload below instead."""
+    step, buffers = trace
+    moment = step[0]
+    step[0] += 1
+    for buffer, hint in zip(buffers, hints, strict=True):
+        if isinstance(buffer, tuple):
+            values, index, count = buffer
+            if count[0] == 0 or np.any(values[count[0] - 1] != hint):
+                values[count[0]] = hint
+                count[0] += 1
+            index[moment] = count[0] - 1
+        else:
+            buffer[moment] = hint
+
+
+@numba.njit
+def _differ(last, hint):
+    for i in range(hint.shape[0]):
+        difference = False
+        for j in range(hint.shape[1]):  # without a way out in the middle: the processor compares many at once
+            difference |= last[i, j] != hint[i, j]
+        if difference:
+            return True
+    return False
+
+
+@numba.extending.overload(record)
+def _record(trace, *hints):
+    # numba cannot loop over arrays of several types: the loop is written out.
+    buffers = trace[1]
+    if len(hints) != len(buffers):
+        raise numba.core.errors.TypingError(f"record got {len(hints)} hints, the spec has {len(buffers)}")
+    lines = [
+        "def write(trace, *hints):",
+        "    step, buffers = trace",
+        "    moment = step[0]",
+        "    step[0] = moment + 1",
+        "    if moment >= step[1]:",
+        "        raise IndexError('more steps than the bound of the algorithm allows')",
+        "    if moment >= len(ROWS):",
+        "        return",
+    ]
+    for k, buffer in enumerate(buffers):
+        if isinstance(buffer, numba.types.BaseTuple):
+            lines += [
+                f"    values{k}, index{k}, count{k} = buffers[{k}]",
+                f"    if count{k}[0] == 0 or differ(values{k}[count{k}[0] - 1], hints[{k}]):",
+                f"        values{k}[count{k}[0]] = hints[{k}]",
+                f"        count{k}[0] += 1",
+                f"    index{k}[moment] = count{k}[0] - 1",
+            ]
+        else:
+            lines.append(f"    buffers[{k}][moment] = hints[{k}]")
+    rows = "buffers[0][0]" if isinstance(buffers[0], numba.types.BaseTuple) else "buffers[0]"
+    scope: dict[str, Any] = {"differ": _differ}
+    exec("\n".join(lines).replace("ROWS", rows), scope)
+    return scope["write"]
+
+
+def compiled(function: Callable | None = None, **options: Any) -> Callable:
+    """numba's njit (with its `options`) and its file cache, or none where no directory for it can be written.
+
+    numba notices changes of the function's own file by time and size. Its name in the cache is completed by a digest of
+    that file and of those whose helpers it calls, so that it can never be stale.
+    """
+    if function is None:
+        return functools.partial(compiled, **options)
+    digest = hashlib.sha256()
+    for file in sorted(_sources(function)):
+        digest.update(pathlib.Path(file).read_bytes())
+    function.__qualname__ += f"_{digest.hexdigest()[:12]}"
+    try:
+        cached = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # numba: no locator available
+        return numba.njit(**options)(function)
+
+    @functools.wraps(function)
+    def first_call(*arguments):
+        nonlocal call
+        try:
+            result = cached(*arguments)
+            call = cached
+        except OSError:  # the cache's disk is full or was taken away
+            call = numba.njit(**options)(function)
+            result = call(*arguments)
+        return result
+
+    call = first_call
+    return functools.wraps(function)(lambda *arguments: call(*arguments))
+
+
+def _sources(function: Callable) -> set[str]:
+    """Files that compiled code of this function comes from: its own, and those of the modules and helpers it names."""
+    named = [function.__globals__.get(name) for name in function.__code__.co_names]
+    files = {__file__, function.__code__.co_filename}
+    for value in named:
+        if inspect.ismodule(value):
+            files.add(getattr(value, "__file__", None) or "")
+        elif helper := getattr(value, "py_func", None):
+            files.add(helper.__code__.co_filename)
+    # a notebook's cell is no file; of the libraries used, numba's cache knows nothing either
+    return {file for file in files if file.endswith(".py") and os.path.exists(file) and "site-packages" not in file}

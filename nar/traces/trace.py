@@ -1,0 +1,159 @@
+"""Traces: what one run of an algorithm wrote down, in compact form (spec.py), and the one-hot form of dm-clrs.
+
+numpy only: nothing here may import torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nar.traces.run_length import Runs
+from nar.traces.spec import IGNORED, POINTERS, Location, Probe, Spec, Stage, Type
+
+
+def index_dtype(nodes: int) -> type:
+    """The smallest signed type that holds every node index."""
+    return np.int16 if nodes < 2**15 else np.int32
+
+
+def compact_dtype(probe: Probe, nodes: int) -> type:
+    if probe.type is Type.SCALAR:
+        return np.float64
+    if probe.type in POINTERS or probe.type is Type.MASK_ONE:
+        return index_dtype(nodes)
+    return np.int8
+
+
+@dataclasses.dataclass(eq=False, slots=True, repr=False)
+class Trace:
+    """One run of one algorithm: every probe by name, in the spec's order, in compact form; hints lead with the T axis.
+
+    Hints on edges are kept as Runs (run_length.py), everything else as arrays.
+
+    `length` is T, the number of hint snapshots, the initial one included. `inputs`, `hints` and `outputs` are the same
+    numbers in dm-clrs's shapes for one sample: one-hot rows, hints time-first, no batch axis.
+    """
+
+    algorithm: str
+    spec: Spec
+    nodes: int
+    length: int
+    compact: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Trace({self.algorithm}, nodes={self.nodes}, length={self.length})"
+
+    @property
+    def inputs(self) -> dict[str, np.ndarray]:
+        return self._dense(Stage.INPUT)
+
+    @property
+    def hints(self) -> dict[str, np.ndarray]:
+        return self._dense(Stage.HINT)
+
+    @property
+    def outputs(self) -> dict[str, np.ndarray]:
+        return self._dense(Stage.OUTPUT)
+
+    def _dense(self, stage: Stage) -> dict[str, np.ndarray]:
+        return {
+            name: to_dense(np.asarray(self.compact[name]), probe, self.nodes)
+            for name, probe in self.spec.stage(stage).items()
+        }
+
+    @classmethod
+    def from_dense(
+        cls,
+        algorithm: str,
+        spec: Spec,
+        inputs: Mapping[str, Any],
+        hints: Mapping[str, Any],
+        outputs: Mapping[str, Any],
+    ) -> Trace:
+        """The trace with these dense forms; ValueError where they are not dm-clrs-shaped probes of `spec`."""
+        given = {Stage.INPUT: inputs, Stage.HINT: hints, Stage.OUTPUT: outputs}
+        for stage, arrays in given.items():
+            want = spec.stage(stage)
+            if set(arrays) != set(want):
+                raise ValueError(f"{stage}s of {algorithm}: got {sorted(arrays)}, the spec requires {sorted(want)}")
+        arrays = {name: np.asarray(given[probe.stage][name]) for name, probe in spec.items()}
+        nodes = _count_nodes(spec, arrays)
+        length = _count_steps(spec, arrays)
+        compact = {}
+        for name, probe in spec.items():
+            leading = (length,) if probe.stage is Stage.HINT else ()
+            want = (*leading, *probe.dense_shape(nodes))
+            if arrays[name].shape != want:
+                raise ValueError(f"probe {name} of {algorithm}: got shape {arrays[name].shape}, required {want}")
+            values = from_dense(arrays[name], probe, nodes, name)
+            compact[name] = Runs.of(values) if in_runs(probe) else values
+        return cls(algorithm, spec, nodes, length, compact)
+
+
+def in_runs(probe: Probe) -> bool:
+    """Is this probe kept as Runs?"""
+    return probe.stage is Stage.HINT and probe.location is Location.EDGE and probe.type is not Type.MASK_ONE
+
+
+def to_dense(compact: np.ndarray, probe: Probe, nodes: int) -> np.ndarray:
+    """Compact to dense for any leading axes: pointers become int64, everything else float64."""
+    if probe.type in (Type.MASK_ONE, Type.PERMUTATION_POINTER):
+        return (compact[..., None] == np.arange(nodes)).astype(np.float64)
+    if probe.type is Type.CATEGORICAL:
+        dense = (compact[..., None] == np.arange(probe.classes)).astype(np.float64)
+        dense[..., -1] -= compact == IGNORED  # an ignored row is marked by -1 in its last class
+        return dense
+    return compact.astype(np.int64 if probe.type in POINTERS else np.float64)
+
+
+def from_dense(dense: np.ndarray, probe: Probe, nodes: int, name: str) -> np.ndarray:
+    """Dense to compact; ValueError where the values are not of the probe's type. The shape has been checked."""
+    dtype = compact_dtype(probe, nodes)
+    if dense.dtype.kind not in "buif":
+        raise ValueError(f"probe {name}: got dtype {dense.dtype}, required numbers")
+    if not np.isfinite(dense).all():
+        raise ValueError(f"probe {name}: got NaN or infinity, required finite numbers")
+    if probe.type is Type.SCALAR:
+        return dense.astype(dtype)
+    if probe.type in POINTERS and probe.type is not Type.PERMUTATION_POINTER:
+        return _whole_numbers(dense, 0, nodes - 1, name).astype(dtype)
+    if probe.type is Type.MASK:
+        return _whole_numbers(dense, -1, 1, name).astype(dtype)
+    values = _whole_numbers(dense, -1, 1, name)
+    if not (np.abs(values).sum(-1) == 1).all():
+        raise ValueError(f"probe {name}: got rows that are not one-hot, required exactly one marked entry per row")
+    index = np.abs(values).argmax(-1)
+    ignored = values.sum(-1) == -1
+    if probe.type is Type.CATEGORICAL:
+        index[ignored] = IGNORED
+    elif ignored.any():
+        raise ValueError(f"probe {name}: got -1 in a {probe.type}, required 0 or 1")
+    return index.astype(dtype)
+
+
+def _whole_numbers(dense: np.ndarray, low: int, high: int, name: str) -> np.ndarray:
+    values = dense.astype(np.int64)
+    if (values != dense).any() or (values < low).any() or (values > high).any():
+        raise ValueError(
+            f"probe {name}: got values in [{dense.min()}, {dense.max()}], required whole numbers {low} to {high}"
+        )
+    return values
+
+
+def _count_nodes(spec: Spec, arrays: Mapping[str, np.ndarray]) -> int:
+    for name, probe in spec.items():
+        hint = probe.stage is Stage.HINT
+        if probe.dense_shape(1) and arrays[name].ndim > hint:
+            return arrays[name].shape[int(hint)]
+    raise ValueError("no probe of the spec has a node axis: the number of nodes is unknown")
+
+
+def _count_steps(spec: Spec, arrays: Mapping[str, np.ndarray]) -> int:
+    for name in spec.hints:
+        if arrays[name].ndim:
+            return arrays[name].shape[0]
+    return 0

@@ -1,0 +1,86 @@
+"""What training keeps for its backward pass, and whether there is room for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from nar.model.batch import Batch
+from nar.model.reasoner import Reasoner
+
+SHARE = 0.5  # of the free memory that may be used: gradients and intermediate results need room as well
+
+
+def kept_bytes(reasoner: Reasoner, batch: Batch) -> int:
+    """About how many bytes one training step on this batch keeps for the backward pass.
+
+    Counted for one graph and one step, and for one of either more: what is kept once, per graph and per step.
+    """
+    one = _counted(reasoner, batch.rows([0]), 2)
+    another_graph = _counted(reasoner, batch.rows([0, 1]), 2) - one if len(batch) > 1 else 0
+    another_step = _counted(reasoner, batch.rows([0]), 3) - one
+    steps = sum(max(1, length - 1) for length in batch.lengths)
+    return one + (len(batch) - 1) * another_graph + (steps - len(batch)) * another_step
+
+
+def _counted(reasoner: Reasoner, batch: Batch, moments: int) -> int:
+    """What is kept for the first moments of all graphs of a batch; two moments are one step."""
+    storages: dict[int, int] = {}
+
+    def count(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    own = {p.untyped_storage().data_ptr() for p in reasoner.parameters()}
+    mode = reasoner.training
+    reasoner.train()
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            rollout = reasoner(dataclasses.replace(batch, lengths=[min(moments, length) for length in batch.lengths]))
+    reasoner.train(mode)
+    del rollout
+    return sum(size for place, size in storages.items() if place not in own)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on the device; on a CPU, that of the machine (of what a container may use, if it says so)."""
+    if device.type == "cuda":
+        reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + reusable
+    try:
+        with open("/proc/meminfo") as file:
+            facts = dict(line.split(":", 1) for line in file)
+        free = int(facts["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):  # not Linux
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if hasattr(os, "sysconf") else 4 * 2**30
+    try:
+        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as used:
+            free = min(free, int(limit.read()) - int(used.read()))
+    except (OSError, ValueError):  # no such limit
+        pass
+    return free
+
+
+def recompute(
+    reasoner: Reasoner, batches: Sequence[Batch], memory: str, device: torch.device, *, stacked: int = 0
+) -> bool:
+    """Should states between steps be all that is kept?
+
+    `batches`: of every task, one of its largest graphs; `memory`: fast, small or auto; `stacked`: so many seeds at
+    once, in batches where every sample stays for the steps of the longest, rounded up by half at most.
+    """
+    if memory != "auto":
+        return memory == "small"
+    needed = 0.0
+    for batch in batches:
+        kept = kept_bytes(reasoner, batch.to(device))
+        if stacked:
+            ragged = sum(max(1, length - 1) for length in batch.lengths)
+            kept = kept * stacked * 1.5 * len(batch) * batch.steps / ragged
+        needed = max(needed, kept)
+    return needed > SHARE * free_bytes(device)

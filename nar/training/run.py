@@ -1,0 +1,221 @@
+"""A run on its way: its reasoner, how far it has come, and the files of its directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nar.config import Config
+from nar.evaluation.evaluate import evaluate
+from nar.evaluation.score import Score, pooled
+from nar.model import checkpoint
+from nar.model.batch import Batch
+from nar.model.reasoner import Reasoner
+from nar.results.run_directory import Metrics, open_run, provenance
+from nar.results.schema import SCHEMA, read
+from nar.text_format import counted
+from nar.training import distributed
+from nar.training.tasks import Task, settled, tasks, validation_set
+
+
+class Run:
+    """One seed of one set of settings. Only the process that `ranks` calls first writes files."""
+
+    def __init__(self, config: Config, on: torch.device, ranks: distributed.Ranks) -> None:
+        """ValueError where the settings do not fit each other, or what is already in the run directory."""
+        self.tasks: list[Task] = tasks(config)
+        self.config = config = settled(config)
+        self.on, self.ranks = on, ranks
+        self.reasoner = Reasoner.from_config(config)
+        if config.init_processor is not None and not (config.resume and (config.run_dir / "last.pt").is_file()):
+            take_processor(self.reasoner, config.init_processor)
+        if config.freeze == "processor":
+            self.reasoner.processor.requires_grad_(False)
+        self.directory = config.run_dir
+        with ranks.first_alone():
+            resumed = open_run(config, write=ranks.first)
+        self.reasoner.to(on)
+        if config.compile:
+            self.reasoner.processor.compile(dynamic=True)
+        self.step, self.seconds = 0, 0.0
+        self.best: dict[str, Any] = {"step": -1, "score": -math.inf, "loss": math.inf}
+        self.optimizer: dict[str, Any] | None = None  # the state of Adam, while no learner holds it
+        self.metrics: Metrics | None = None
+        self.interrupted = False
+        self.logged: list[torch.Tensor] = []  # losses that have not been looked at yet: reading one waits for a GPU
+        self.resumed = resumed is not None
+        if resumed is not None:
+            if (before := resumed.get("processes", ranks.batches)) != ranks.batches:
+                raise ValueError(
+                    f"{self.directory} was trained by {counted(before, 'process', 'processes')} of torchrun, each with "
+                    f"a batch of its own; go on with as many (now {ranks.batches}), or choose another --out"
+                )
+            self.reasoner.load_parameters(resumed["model"], self.directory / "last.pt")
+            self.optimizer = resumed["optimizer"]
+            self.step, self.seconds = resumed["step"], resumed["seconds"]
+            if self.best_file.is_file():
+                best = checkpoint.load(self.best_file)["best"]
+                if best["step"] <= self.step:  # a newer one beat all before it: the same steps find it again
+                    self.best = best
+
+    @property
+    def best_file(self) -> Path:
+        return self.directory / "best.pt"
+
+    def open_metrics(self) -> Metrics:
+        """metrics.jsonl, metrics.csv and the trackers, from the step that the run is at."""
+        self.metrics = Metrics(self.directory / "metrics.jsonl", keep_until=self.step, config=self.config)
+        return self.metrics
+
+    def mean_loss(self) -> float:
+        """Of the steps since it was last asked for; ValueError where one is not a finite number."""
+        losses = self.check_losses()
+        self.logged.clear()
+        return sum(losses) / len(losses)
+
+    def check_losses(self) -> list[float]:
+        """The losses that have not been looked at yet; ValueError where one is not a finite number."""
+        losses = torch.stack(self.logged).tolist() if self.logged else []
+        for place, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                step = self.step - len(losses) + place + 1
+                saved = (self.directory / "last.pt").is_file()
+                raise ValueError(
+                    f"the loss became {loss} at step {step} (seed {self.config.seed}); lower --learning-rate (now "
+                    f"{self.config.learning_rate}) or --grad-clip"
+                    + (f" in another --out; {self.directory} keeps the checkpoints made before" if saved else "")
+                )
+        return losses
+
+    @functools.cached_property
+    def validation(self) -> list[list[Batch]] | None:
+        """This process's share of the validation graphs of every task."""
+        sets = self.ranks.validation_share(lambda: [validation_set(t.algorithm, self.config) for t in self.tasks])
+        return None if sets is None else [[batch.to(self.on) for batch in batches] for batches in sets]
+
+    def score_validation(self) -> list[Score] | None:
+        """The scores of every task on this process's share; None where it has none."""
+        self.ranks.start_equal(self.reasoner.buffers())  # statistics over shares, which differ: those that are saved
+        if self.validation is None:
+            return None
+        found = [
+            evaluate(self.reasoner, task.algorithm, batches=batches, loss=True, validity=False)
+            for task, batches in zip(self.tasks, self.validation, strict=True)
+        ]
+        if self.ranks.world == 1:
+            return found
+        # those of hints, which are many, need not travel
+        return [dataclasses.replace(score, hints={}, live=[], first_errors=None) for score in found]
+
+    def validate(self, shares: Iterable[list[Score] | None], mean_loss: float, facts: dict[str, Any]) -> None:
+        """Write the metrics, with the scores of all shares, and keep the parameters if they are the best so far."""
+        found = [pooled(parts) for parts in zip(*filter(None, shares), strict=True)]
+        score, loss = (sum(getattr(f, name) for f in found) / len(found) for name in ("score", "loss"))
+        record = {"step": self.step, "loss": mean_loss, "seconds": round(self.seconds, 2), **facts}
+        record |= {"validation_score": score, "validation_loss": loss}
+        for task, of_task in zip(self.tasks, found, strict=True):
+            if len(found) > 1:
+                record |= {f"{task.name}/validation_score": of_task.score, f"{task.name}/validation_loss": of_task.loss}
+            prefix = f"{task.name}/" if len(found) > 1 else ""
+            record |= {f"{prefix}{name}": sum(v) / len(v) for name, v in of_task.measures.items()}
+        assert self.metrics is not None
+        self.metrics.write(record)
+        if (score, -loss) > (self.best["score"], -self.best["loss"]):  # ties: the lower validation loss
+            each = {task.name: f.score for task, f in zip(self.tasks, found, strict=True)}
+            self.best = {"step": self.step, "score": score, "loss": loss, "each": each}
+            self.save_best()
+
+    def save_last(self, optimizer: dict[str, Any]) -> None:
+        """The checkpoint from which the run can be resumed."""
+        self.check_losses()  # never keep parameters that are no numbers
+        state = {"model": self._parameters(), "optimizer": optimizer, "config": self.config.to_dict()}
+        state |= {"step": self.step, "seconds": self.seconds, "processes": self.ranks.batches}
+        checkpoint.save(self.directory / "last.pt", state)
+
+    def save_best(self) -> None:
+        config = self.config.to_dict()
+        checkpoint.save(self.best_file, {"model": self._parameters(), "config": config, "best": self.best})
+
+    def _parameters(self) -> dict[str, torch.Tensor]:
+        """As they would be alone: of stacked ones, only this run's row is written."""
+        state = self.reasoner.state_dict()
+        return {name: p.clone() if p.untyped_storage().nbytes() > p.nbytes else p for name, p in state.items()}
+
+    def load_best(self) -> None:
+        """Take the parameters that did best in validation; without a validation, the last ones are kept as the best."""
+        if self.best["step"] < 0:
+            self.best = {"step": self.step, "score": -math.inf, "loss": math.inf}
+            self.save_best()
+        self.reasoner.load_state_dict(checkpoint.load(self.best_file, self.on)["model"])
+
+    def earlier_evaluations(self) -> list[Any]:
+        """Those of the same parameters, from before the run was resumed."""
+        if not self.resumed or not (self.directory / "results.json").is_file():
+            return []
+        found = read(self.directory)
+        return list(found["evaluations"]) if found["run"]["best_step"] == self.best["step"] else []
+
+    def results(self, command: str, chosen: dict[str, str], *, stacked: list[int] | None = None) -> dict[str, Any]:
+        """results.json without evaluations; `chosen`: how the device was set up, `stacked`: seeds computed together."""
+        config, validated = self.config, math.isfinite(self.best["score"])
+        return {
+            "schema": SCHEMA,
+            "run": {
+                "algorithms": [task.name for task in self.tasks],
+                "processor": config.processor,
+                "seed": config.seed,
+                "parameters": self.reasoner.parameter_count(),
+                "processes": self.ranks.batches,
+                "steps": self.step,
+                "steps_planned": config.steps,
+                "interrupted": self.step < config.steps,
+                "best_step": self.best["step"],
+                "best_validation": self.best["score"] if validated else None,
+                "validation": self.best.get("each", {self.tasks[0].name: self.best["score"]}) if validated else {},
+                "train_seconds": round(self.seconds, 2),
+                "train_sizes": {task.name: list(task.train_sizes) for task in self.tasks},
+                "validation_size": {task.name: task.val_size for task in self.tasks},
+                **({"trained_with_seeds": stacked} if stacked else {}),
+            },
+            "config": config.to_dict(),
+            "command": command,
+            "provenance": provenance(self.on) | chosen,
+            "evaluations": [],
+        }
+
+
+def take_processor(reasoner: Reasoner, source: Path) -> None:
+    """Start with the processor of another run, export or checkpoint; ValueError where it is another network."""
+    from nar.inference import solver
+
+    theirs, mine = solver.load(source).processor, reasoner.processor
+    if type(theirs) is not type(reasoner.processor):
+        raise ValueError(
+            f"--init-processor {source}: that processor is a {type(theirs).__name__}, this run's a "
+            f"{type(reasoner.processor).__name__}"
+        )
+    try:
+        reasoner.processor.load_state_dict(theirs.state_dict())
+    except RuntimeError as error:
+        raise ValueError(
+            f"--init-processor {source}: its parameters have other shapes; --hidden and the processor's options must "
+            "be those of that run"
+        ) from error
+    options = [_options(processor) for processor in (mine, theirs)]
+    if options[0] != options[1]:
+        differ = ", ".join(n for n in options[0] if options[0][n] != options[1].get(n))
+        raise ValueError(f"--init-processor {source}: that processor was made with other options ({differ})")
+
+
+def _options(processor: Any) -> dict[str, Any]:
+    """What a processor was told, beside the shapes of its parameters."""
+    plain = (bool, int, float, str, tuple)
+    return {
+        n: v for n, v in vars(processor).items() if n != "training" and not n.startswith("_") and isinstance(v, plain)
+    }

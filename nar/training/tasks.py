@@ -1,0 +1,88 @@
+"""A task of a run: one algorithm and the data on which it is learned, chosen and tested.
+
+What is drawn is a pure function of the settings and the step: neither the number of worker processes nor a resumed run
+changes it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from nar import datasets
+from nar.config import Config
+from nar.evaluation import protocol
+from nar.evaluation.evaluate import test_samples
+from nar.model.batch import Batch, collate, draw
+from nar.traces.algorithm import Algorithm
+from nar.training import distributed
+
+TRAINING_STREAM, VALIDATION_SEED = 0, 2  # validation data is the same whatever the run's seed
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One algorithm of a run and the sizes it is trained, validated and tested at."""
+
+    algorithm: Algorithm
+    train_sizes: tuple[int, ...]
+    val_size: int
+    eval_sizes: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return self.algorithm.name
+
+
+def tasks(config: Config) -> list[Task]:
+    """The tasks of a run; ValueError for an unknown algorithm or a size that is too small for one."""
+    found = []
+    for name in config.algo:
+        algorithm = datasets.get(name)
+        settings = protocol.resolved(config, algorithm)
+        found.append(Task(algorithm, settings.train_sizes or (), settings.val_size or 0, settings.eval_sizes or ()))
+    return found
+
+
+def settled(config: Config) -> Config:
+    """The settings of a run with the protocol's sizes in place of those left open.
+
+    Those of a generalist stay open: they may differ between its algorithms.
+    """
+    return protocol.resolved(config, datasets.get(config.algo[0])) if len(config.algo) == 1 else config
+
+
+def training_batch(
+    algorithm: Algorithm, config: Config, step: int, *, ranks: distributed.Ranks = distributed.ALONE
+) -> Batch:
+    """The batch of one step, or this process's share of it: a pure function of the settings and the step."""
+    sizes = protocol.resolved(config, algorithm).train_sizes or ()
+    batch = draw(
+        algorithm,
+        sizes[step % len(sizes)],
+        config.batch_size * ranks.batches,
+        seed=(config.seed, TRAINING_STREAM, step),
+        random_pos=config.random_pos,
+        **algorithm.train_params,
+    )
+    return ranks.share(batch)
+
+
+def validation_set(algorithm: Algorithm, config: Config) -> list[Batch]:
+    """Validation data from the training distribution, the same for every seed."""
+    samples = config.val_samples or (64 if algorithm.num_samples_multiplier == 1 else 256)
+    rng = np.random.RandomState(VALIDATION_SEED)
+    size = protocol.resolved(config, algorithm).val_size or 0
+    traces = [algorithm.run(**algorithm.sample(rng, size, **algorithm.train_params)) for _ in range(samples)]
+    positions = rng if config.random_pos else None
+    return [collate(traces[i : i + 64], algorithm, random_pos=positions) for i in range(0, len(traces), 64)]
+
+
+def affordable(algorithm: Algorithm, size: int, samples: int) -> bool:
+    """Is a test at this size worth waiting for on a CPU? The canonical one always is: without it a run cannot be
+    compared.
+    """
+    if size <= protocol.canonical_size(algorithm):
+        return True
+    return protocol.affordable(algorithm, size, samples or test_samples(algorithm, size))
