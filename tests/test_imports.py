@@ -1,4 +1,4 @@
-"""The picture of the flow, kept true: imports point left only, and light imports stay light."""
+"""The layers of nar, kept true: imports point to earlier layers, nothing goes in a circle, light imports stay light."""
 
 import ast
 import subprocess
@@ -10,118 +10,41 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"nar": "nar", "nar.datasets": "datasets", "nar.processors": "processors"}
 
-# What a file in each folder may import from nar, beside the other files of the same folder.
-ALLOWED = {
-    "nar.datasets": {
-        "spec",
-        "trace",
-        "algorithm",
-        "record",
-        "graphs",
-        "families",
-        "arrays",
-        "strings",
-        "points",
-        "names",
-    },
-    "nar.processors": {
-        "spec",
-        "process",
-        "aggregate",
-        "aggregators",
-        "recurrent",
-        "monoid",
-        "semiring",
-        "asynchrony",
-        "units",
-        "neighbourhood",
-        "mapped",
-        "edge_states",
-        "layers",
-        "names",
-    },
-}
-DOORS = {"nar.datasets.canonical"}  # beside the tables: the fixed sets, which belong to no single algorithm
-WITHOUT_TORCH = {
-    "spec",
-    "trace",
-    "runs",
-    "algorithm",
-    "record",
-    "graphs",
-    "families",
-    "arrays",
-    "strings",
-    "points",
-    "names",
-    "console",
-    "results",
-    "statistics",
-    "labels",
-    "comparability",
-    "published",
-    "markdown",
-    "study",
-    "study_sections",
-    "study_overview",
-    "study_csv",
-    "study_report",
-    "report",
-    "report_command",
-    "report_figures",
-    "figures",
-    "page",
-    "page_axis",
-    "page_chart",
-    "page_compare",
-    "page_cost",
-    "page_errors",
-    "page_faithfulness",
-    "faithfulness_file",
-    "faithfulness_means",
-    "page_heat",
-    "page_hints",
-    "page_html",
-    "page_legend",
-    "page_made",
-    "page_measures",
-    "page_score",
-    "page_settings",
-    "page_steps",
-    "page_summary",
-    "page_termination",
-    "page_training",
-    "page_view",
-    "figures_parts",
-    "figures_rollout",
-    "figures_score",
-    "figures_training",
-    "archive",
-    "text",
-    "show",
-    "drawing",
-    "svg",
-    "comparison",
-    "weights",
-    "panels",
-    "graph_panels",
-    "box_panels",
-    "table_panels",
-    "layout",
-    "protocol",
-    "axes",
-    "text_form",
-    "text_parser",
-    "text_reader",
-}
+# In a layer: its own modules and those of all layers before it may be imported. A module belongs to the longest name.
+LAYERS = """
+version lookup text_format
+config device
+traces
+datasets
+traces.formats
+kernels
+nn
+processors
+model
+evaluation
+results
+training
+inference
+reports
+analysis
+experiments
+cli
+"""
+LAYER = {name: number for number, line in enumerate(LAYERS.split("\n")) for name in line.split()}
+TABLES = {"nar.datasets", "nar.processors", "nar.datasets.canonical"}  # how the engine reaches algorithms and networks
+# Modules that load neither PyTorch nor a reference: traces, and all that reads the files of runs.
+LIGHT = ("nar.traces", "nar.datasets", "nar.reports", "nar.config", "nar.lookup", "nar.version")
+HEAVY = {"torch", "torch_geometric", "jax", "tensorflow", "clrs"}
+ENTRIES = 14  # of one folder, beside its __init__: about a dozen
 
 
 def modules():
     """Every module of the package with its source file."""
     found = {}
     for package, folder in FOLDERS.items():
-        for path in sorted((ROOT / folder).glob("*.py")):
-            found[package if path.stem == "__init__" else f"{package}.{path.stem}"] = path
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            found[".".join([package, *(part for part in parts if part != "__init__")])] = path
     return found
 
 
@@ -134,7 +57,7 @@ def imports(path, top_level_only=False):
     lazy = set()
     for node in ast.walk(tree):
         typing_only = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
-        if typing_only or (top_level_only and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))):
+        if top_level_only and (typing_only or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
             lazy |= set(ast.walk(node))
     found = set()
     for node in ast.walk(tree):
@@ -146,8 +69,20 @@ def imports(path, top_level_only=False):
             assert node.level == 0, f"{path.name}: relative import in line {node.lineno}; imports here are absolute"
             module = node.module or ""
             names = {f"{module}.{alias.name}" for alias in node.names}
-            found |= {name if name in MODULES or name in FOLDERS else module for name in names}
+            found |= {name if name in MODULES else module for name in names}
     return found
+
+
+GRAPH = {name: imports(path) & MODULES.keys() for name, path in MODULES.items() if name != "nar"}
+
+
+def layer(module):
+    """The number of a module's layer: that of the longest name in LAYERS which it begins with."""
+    parts = module.split(".")[1:]
+    for length in range(len(parts), 0, -1):
+        if (name := ".".join(parts[:length])) in LAYER:
+            return LAYER[name]
+    raise AssertionError(f"{module} is in no layer")
 
 
 def test_the_reader_of_imports_sees_every_form(tmp_path):
@@ -157,53 +92,81 @@ def test_the_reader_of_imports_sees_every_form(tmp_path):
         "from nar.datasets import get, bellman_ford\n"
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import jax\ndef f():\n    import scipy\n"
     )
-    everything = {"torch.nn", "nar.traces.spec", "nar.datasets", "nar.datasets.bellman_ford", "typing", "scipy"}
+    everything = {"torch.nn", "nar.traces.spec", "nar.datasets", "nar.datasets.bellman_ford", "typing", "scipy", "jax"}
     assert imports(file) == everything
-    assert imports(file, top_level_only=True) == everything - {"scipy"}
+    assert imports(file, top_level_only=True) == everything - {"scipy", "jax"}
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith(("nar.datasets", "nar.processors"))])
-def test_datasets_and_processors_import_from_the_left_only(name):
-    package = ".".join(name.split(".")[:2])
-    for target in imports(MODULES[name]):
-        if target.split(".")[0] == "nar" and not target.startswith(package):
-            assert target.removeprefix("nar.") in ALLOWED[package], f"{name} imports {target}"
+@pytest.mark.parametrize("name", LAYER)
+def test_a_layer_imports_from_earlier_layers_only(name):
+    assert any(module == f"nar.{name}" or module.startswith(f"nar.{name}.") for module in MODULES)
+    wrong = [
+        f"{module} imports {target}"
+        for module, targets in GRAPH.items()
+        if layer(module) == LAYER[name]
+        for target in targets
+        if target == "nar" or layer(target) > LAYER[name]
+    ]
+    assert not wrong
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.count(".") == 1 and name not in FOLDERS])
-def test_the_engine_reaches_algorithms_and_networks_through_their_tables(name):
-    for target in imports(MODULES[name]):
-        inside = target.startswith(("nar.datasets.", "nar.processors."))
-        assert not inside or target in DOORS, f"{name} imports {target}"
+def test_the_engine_reaches_algorithms_and_networks_through_their_tables():
+    for module, targets in GRAPH.items():
+        for target in targets:
+            inside = target.startswith(("nar.datasets.", "nar.processors.")) and target not in TABLES
+            assert not inside or module.split(".")[1] == target.split(".")[1], f"{module} imports {target}"
 
 
-def test_no_import_cycles():
-    graph = {name: imports(path, top_level_only=True) & MODULES.keys() for name, path in MODULES.items()}
+def test_no_import_goes_in_a_circle():
     done, path = set(), []
 
     def visit(name):
         assert name not in path, f"import cycle: {' -> '.join([*path[path.index(name) :], name])}"
         if name not in done:
             path.append(name)
-            for target in graph[name]:
+            for target in GRAPH[name]:
                 visit(target)
             done.add(path.pop())
 
-    for name in graph:
+    for name in GRAPH:
         visit(name)
-    assert done == set(MODULES)
+    assert done == set(GRAPH)
 
 
-@pytest.mark.parametrize("name", [f"nar.{stem}" for stem in sorted(WITHOUT_TORCH)] + ["nar"])
-def test_files_of_the_data_model_never_import_torch(name):
-    heavy = {target.split(".")[0] for target in imports(MODULES[name])} & {
-        "torch",
-        "torch_geometric",
-        "jax",
-        "tensorflow",
-    }
-    assert not heavy or name == "nar"  # nar's own names are loaded on demand
-    assert not {t.split(".")[0] for t in imports(MODULES[name], top_level_only=True)} & {"torch", "torch_geometric"}
+@pytest.mark.parametrize("light", LIGHT)
+def test_what_reads_files_and_makes_traces_loads_no_pytorch(light):
+    def visit(name, found):
+        if name not in found:
+            # pyg is PyTorch Geometric's: a module of its own, which nothing else loads
+            found[name] = imports(MODULES[name], top_level_only=True)
+            for target in found[name] & GRAPH.keys():
+                visit(target, found)
+        return found
+
+    for module in GRAPH:
+        if (module == light or module.startswith(f"{light}.")) and module != "nar.traces.formats.pyg":
+            for name, targets in visit(module, {}).items():
+                heavy = {target.split(".")[0] for target in targets} & HEAVY
+                assert not heavy, f"{module} loads {heavy} by {name}"
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in (ROOT / "nar").rglob("*.py")}))
+def test_a_folder_can_be_overlooked(folder):
+    entries = [
+        p for p in folder.iterdir() if (p.suffix == ".py" and p.stem != "__init__") or (p / "__init__.py").exists()
+    ]
+    assert len(entries) <= ENTRIES + (folder.name == "nar") * 5, f"{folder} has {len(entries)} entries"
+    if folder.name != "nar":
+        init = ast.parse((folder / "__init__.py").read_text())
+        assert len(ast.get_docstring(init) or "") > 80 and len(init.body) == 1, f"{folder} does not say what is in it"
+
+
+@pytest.mark.parametrize("folder", FOLDERS.values())
+def test_long_files_say_why(folder):
+    for path in (ROOT / folder).rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        reason = "long because" in (ast.get_docstring(ast.parse(text)) or "").lower()
+        assert len(text.splitlines()) <= 300 or reason, f"{path} has {len(text.splitlines())} lines and no reason"
 
 
 @pytest.mark.parametrize(

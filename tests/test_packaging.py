@@ -34,21 +34,28 @@ def wheel(tmp_path_factory):
 
 def test_wheel_holds_the_tree_and_nothing_else(wheel):
     expected = {
-        f"{target}/{path.name}"
+        f"{target}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, target in FOLDERS.items()
-        for path in (ROOT / folder).iterdir()
-        if path.suffix in {".py", ".json", ".toml", ".css"} or path.name == "py.typed"
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".json", ".toml", ".css", ".html", ".md"} or path.name == "py.typed"
     }
-    assert {"nar/py.typed", "nar/published.json", "nar/datasets/bellman_ford.py", "nar/processors/mpnn.py"} <= expected
+    assert {"nar/py.typed", "nar/model/rollout.py", "nar/datasets/bellman_ford.py"} <= expected
+    assert {"nar/results/published.json", "nar/processors/mpnn.py"} <= expected
     found = {name for name in wheel[0] if ".dist-info/" not in name}
     assert found == expected
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel[0])
 
 
-def test_no_subpackages_hide_from_the_explicit_package_list():
+def test_the_list_of_packages_is_the_tree():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = {
+        ".".join((target, *path.parent.relative_to(ROOT / folder).parts)).replace("/", ".")
+        for folder, target in FOLDERS.items()
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert len(listed) == len(set(listed)) and set(listed) == folders
     for folder in FOLDERS:
-        assert not [path for path in (ROOT / folder).glob("*/*.py")]
-        assert (ROOT / folder / "__init__.py").is_file()
+        assert all((path.parent / "__init__.py").is_file() for path in (ROOT / folder).rglob("*.py"))
 
 
 def test_metadata(wheel):
@@ -73,7 +80,7 @@ def test_every_import_is_a_declared_requirement():
         declared.add("clrs")
     used = set()
     for folder in FOLDERS:
-        for path in (ROOT / folder).glob("*.py"):
+        for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Import):
                     used |= {alias.name.split(".")[0] for alias in node.names}

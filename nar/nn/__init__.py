@@ -1,1 +1,7 @@
-"""nn."""
+"""Building blocks of networks: what a processor is, and what its equations are written with.
+
+Read processor (the contract), neighbourhood (who sends to whom), then what is needed of the rest: layers, reductions
+(maximum, sum, mean, softmax), aggregators (reductions as modules, recurrent, monoid), semiring (products over a third
+node), units (comparisons, hard minima), message_layer (a step taken apart). The networks themselves are in processors/,
+imported as nar.processors; they import from here and from nowhere else. Imports: nar.kernels.
+"""

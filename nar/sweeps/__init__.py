@@ -1,1 +1,1 @@
-"""sweeps."""
+"""Many runs as one command."""

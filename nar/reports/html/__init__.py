@@ -1,1 +1,1 @@
-"""reports.html."""
+"""The report as one HTML page without requests: its skeleton, and the parts that sections are made of."""
