@@ -88,10 +88,14 @@ def shortened(batch, steps):
 
     Answers are those of the whole trajectory and mean nothing any more; what a step costs is the same.
     """
-    from nar.traces.run_length import Runs
+    from nar.traces.run_length import RunLengthArray
 
     def cut(hint):
-        return Runs(hint.values, hint.index[: lengths[0]]) if isinstance(hint, Runs) else hint[: lengths[0]]
+        return (
+            RunLengthArray(hint.values, hint.index[: lengths[0]])
+            if isinstance(hint, RunLengthArray)
+            else hint[: lengths[0]]
+        )
 
     lengths = [min(length, steps + 1) for length in batch.lengths]
     return dataclasses.replace(batch, lengths=lengths, hints={name: cut(hint) for name, hint in batch.hints.items()})

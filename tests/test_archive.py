@@ -12,7 +12,7 @@ from inputs import sampled
 
 import nar.datasets
 from nar.traces.formats import npz
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Spec
 from nar.traces.trace import Trace
 
@@ -29,8 +29,8 @@ def assert_same(one, other):
     assert list(one.compact) == list(other.compact) == list(one.spec)
     for name, values in one.compact.items():
         again = other.compact[name]
-        assert isinstance(again, Runs) == isinstance(values, Runs), name
-        if isinstance(values, Runs):
+        assert isinstance(again, RunLengthArray) == isinstance(values, RunLengthArray), name
+        if isinstance(values, RunLengthArray):
             assert np.array_equal(values.index, again.index)
             values, again = values.values, again.values
         values = np.asarray(values)
@@ -87,8 +87,10 @@ def foreign():
         "x": np.array([-0.0, 1e300]),
         "colour": np.array(-1, np.int8),
         "row": np.array([1, 0], np.int16),
-        "W": Runs(np.array([[[0.0, 1.0], [2.0, 3.0]], [[0.1, -0.0], [0.0, 0.0]]]), np.array([1, 0, 1], np.int32)),
-        "kind": Runs.of(np.full((3, 2, 2), -1, np.int8)),
+        "W": RunLengthArray(
+            np.array([[[0.0, 1.0], [2.0, 3.0]], [[0.1, -0.0], [0.0, 0.0]]]), np.array([1, 0, 1], np.int32)
+        ),
+        "kind": RunLengthArray.of(np.full((3, 2, 2), -1, np.int8)),
         "row_h": np.array([[0, 1], [1, 1], [0, 0]], np.int16),
         "m": np.array([[0, 1], [1, -1], [1, 1]], np.int8),
         "order": np.array([1, 0], np.int16),
@@ -139,7 +141,7 @@ def test_runs_stay_runs_and_files_are_small(tmp_path):
     rng = np.random.RandomState(0)
     graph = (rng.uniform(size=(64, 64)) < 0.5).astype(np.int8)
     index = np.repeat(np.array([0, 1], np.int32), 5000)
-    compact = {"x": rng.uniform(size=64), "A_t": Runs(np.stack([graph, graph.T.copy()]), index)}
+    compact = {"x": rng.uniform(size=64), "A_t": RunLengthArray(np.stack([graph, graph.T.copy()]), index)}
     npz.save(Trace("scc", spec, 64, 10_000, compact), tmp_path / "a.npz")
     assert (tmp_path / "a.npz").stat().st_size < 6000  # as a dense array: 41 MB
     (again,) = npz.load(tmp_path / "a.npz")
@@ -151,10 +153,10 @@ def test_loaded_traces_share_no_memory(tmp_path):
     one, other = npz.load(tmp_path / "a.npz"), npz.load(tmp_path / "a.npz")
     for trace in one:
         for values in trace.compact.values():
-            (values.values if isinstance(values, Runs) else values)[...] = 0
+            (values.values if isinstance(values, RunLengthArray) else values)[...] = 0
             break
     assert_same(npz.load(tmp_path / "a.npz")[0], other[0])
-    arrays = [v.values if isinstance(v, Runs) else v for trace in other for v in trace.compact.values()]
+    arrays = [v.values if isinstance(v, RunLengthArray) else v for trace in other for v in trace.compact.values()]
     assert not any(np.shares_memory(a, b) for i, a in enumerate(arrays) for b in arrays[:i])
     assert all(a.base is None or a.base.size == a.size for a in arrays)  # none keeps a larger array alive
 

@@ -10,7 +10,7 @@ import pytest
 from inputs import examples, outputs
 
 import nar.datasets
-from nar.traces.record import Recorder
+from nar.traces.record import TraceRecorder
 from nar.traces.trace import compact_dtype
 
 SUBARRAYS = ("find_maximum_subarray", "find_maximum_subarray_kadane")
@@ -431,7 +431,7 @@ def test_division_of_ten_thousand():
     algorithm = get("find_maximum_subarray")
     A = np.random.RandomState(0).uniform(-1, 1, n)
     layout = [(p.shape(n), compact_dtype(p, n), False) for p in algorithm.spec.hints.values()]
-    recorder = Recorder(layout, 1, algorithm.max_steps(n))
+    recorder = TraceRecorder(layout, 1, algorithm.max_steps(n))
     start, end = algorithm.steps(recorder.trace, A)
     assert algorithm.is_valid({"A": A}, {"start": start, "end": end})
     assert recorder.length > 13 * n

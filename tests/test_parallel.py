@@ -21,7 +21,7 @@ from nar.model.batch import collate
 from nar.model.objectives.losses import losses, total_loss
 from nar.model.objectives.probe_loss import entries_each
 from nar.model.reasoner import Reasoner
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Location, Probe, Stage, Type
 from nar.training.distributed import Ranks
 from nar.training.learner import clip
@@ -49,7 +49,7 @@ def test_shares_make_up_the_batch():
             for name, value in getattr(share, stage).items():
                 assert torch.equal(value, getattr(whole, stage)[name][rank::2]), name
         for name, value in share.hints.items():
-            assert isinstance(value, Runs) == isinstance(whole.hints[name], Runs)
+            assert isinstance(value, RunLengthArray) == isinstance(whole.hints[name], RunLengthArray)
             for moment in range(share.lengths[0]):
                 assert torch.equal(value[moment], whole.hints[name][moment, rank::2]), name
 
@@ -78,7 +78,7 @@ def test_the_losses_of_the_shares_add_up(name):
 def test_how_many_entries_count():
     mask, number = Probe(Stage.HINT, Location.EDGE, Type.MASK), Probe(Stage.HINT, Location.EDGE, Type.SCALAR)
     values = torch.tensor([[[0, 1], [1, 1]], [[-1, 1], [-1, 0]], [[-1, -1], [-1, -1]]], dtype=torch.int8)
-    runs = Runs(values, torch.tensor([[2, 0], [1, 1], [0, 2]]))
+    runs = RunLengthArray(values, torch.tensor([[2, 0], [1, 1], [0, 2]]))
     assert entries_each(mask, runs, 2).tolist() == [[0, 4], [2, 2], [4, 0]]
     assert entries_each(mask, runs[:], 2).tolist() == [[0, 4], [2, 2], [4, 0]]
     assert entries_each(number, runs, 2).tolist() == [[4, 4]] * 3

@@ -14,15 +14,17 @@ from torch_geometric.loader import DataLoader
 
 import nar.datasets
 from nar.traces.formats import npz, pyg
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 from nar.traces.trace import Trace
 
 NAMES = nar.datasets.names()
 
 
 def again(trace):
-    """Runs come back as `Runs.of` makes them: neither values nobody sees nor equal neighbours."""
-    compact = {k: Runs.of(np.asarray(v)) if isinstance(v, Runs) else v for k, v in trace.compact.items()}
+    """Runs come back as `RunLengthArray.of` makes them: neither values nobody sees nor equal neighbours."""
+    compact = {
+        k: RunLengthArray.of(np.asarray(v)) if isinstance(v, RunLengthArray) else v for k, v in trace.compact.items()
+    }
     return Trace(trace.algorithm, trace.spec, trace.nodes, trace.length, compact)
 
 

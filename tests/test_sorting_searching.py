@@ -10,7 +10,7 @@ from inputs import examples, outputs
 
 import nar.datasets
 from nar.traces.inputs import arrays
-from nar.traces.record import Recorder
+from nar.traces.record import TraceRecorder
 from nar.traces.trace import compact_dtype
 
 SORTS = ("bubble_sort", "heapsort", "quicksort")
@@ -232,7 +232,7 @@ def test_long_arrays_in_the_worst_order(name, A, length):
     """Nothing is n deep. Only the first moments are kept: those of 10,000 numbers would take a terabyte."""
     algorithm, n = nar.datasets.get(name), len(A)
     layout = [(p.shape(n), compact_dtype(p, n), False) for p in algorithm.spec.hints.values()]
-    recorder = Recorder(layout, 4, algorithm.max_steps(n))
+    recorder = TraceRecorder(layout, 4, algorithm.max_steps(n))
     (output,) = algorithm.spec.outputs
     answer = algorithm.steps(recorder.trace, A.astype(np.float64))
     assert recorder.length == length

@@ -11,7 +11,7 @@ from test_archive import assert_same, foreign
 
 import nar.datasets
 from nar.traces.formats import clrs_text, clrs_text_form
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Spec, Type
 from nar.traces.trace import Trace
 
@@ -22,7 +22,9 @@ SAMPLES = 102
 
 
 def again(trace):
-    compact = {k: Runs.of(np.asarray(v)) if isinstance(v, Runs) else v for k, v in trace.compact.items()}
+    compact = {
+        k: RunLengthArray.of(np.asarray(v)) if isinstance(v, RunLengthArray) else v for k, v in trace.compact.items()
+    }
     return Trace(trace.algorithm, trace.spec, trace.nodes, trace.length, compact)
 
 

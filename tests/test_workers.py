@@ -11,7 +11,7 @@ from worker_tasks import dies_at_two, dies_once_at_two, fails_at_three, slow_fir
 from nar import datasets
 from nar.config import Config
 from nar.model.batch import Batch
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 from nar.training.tasks import training_batch
 from nar.training.workers import made
 
@@ -19,7 +19,9 @@ from nar.training.workers import made
 def tensors(batch: Batch):
     for values in (batch.inputs, batch.hints, batch.outputs):
         for name, value in values.items():
-            yield from ((name, value.values), (name, value.index)) if isinstance(value, Runs) else ((name, value),)
+            yield from (
+                ((name, value.values), (name, value.index)) if isinstance(value, RunLengthArray) else ((name, value),)
+            )
 
 
 @pytest.mark.parametrize("name", ["floyd_warshall"])

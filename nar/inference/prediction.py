@@ -14,9 +14,9 @@ import numpy as np
 from nar.lookup import suggest
 from nar.model.objectives.metrics import Tally
 from nar.text_format import counted
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import IGNORED, Spec, Stage, Type
-from nar.traces.trace import Trace, compact_dtype, in_runs
+from nar.traces.trace import Trace, compact_dtype, is_run_length
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -99,7 +99,7 @@ class Prediction:
                 # a hint that never changes may have been an input of the model: nothing is predicted for it
                 predicted = self.hints.get(name, np.repeat(given, self.steps, 0))
                 values = np.concatenate([given, predicted]).astype(dtype)
-                compact[name] = Runs.of(values) if in_runs(probe) else values
+                compact[name] = RunLengthArray.of(values) if is_run_length(probe) else values
         return Trace(true.algorithm, Spec(kept), true.nodes, length, compact)
 
     def draw(self, path: str | os.PathLike | None = None, *, moments: int = 4) -> Figure:

@@ -33,7 +33,7 @@ from nar.model.postprocess import hard
 from nar.model.reasoner import Reasoner
 from nar.model.rollout import Rollout
 from nar.traces.algorithm import Algorithm
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Spec
 from nar.traces.trace import Trace
 
@@ -223,8 +223,8 @@ def _with_steps(batch: Batch, steps: int | None) -> Batch:
     samples_B = torch.arange(len(batch))
 
     def cut(value: Any) -> Any:
-        if isinstance(value, Runs):
-            return Runs(value.values, value.index[moments_TB, samples_B])
+        if isinstance(value, RunLengthArray):
+            return RunLengthArray(value.values, value.index[moments_TB, samples_B])
         return value[moments_TB, samples_B]
 
     return dataclasses.replace(batch, hints={n: cut(value) for n, value in batch.hints.items()}, lengths=lengths)

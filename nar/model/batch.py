@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Probe, Spec, Stage, Type
-from nar.traces.trace import in_runs
+from nar.traces.trace import is_run_length
 
 PRED_AS_INPUT = ("pred_h", "pred")  # the hint that becomes an input, and the input's name
 
@@ -33,8 +33,8 @@ PRED_AS_INPUT = ("pred_h", "pred")  # the hint that becomes an input, and the in
 class Batch:
     """Inputs [B, ...], hints [T, B, ...], outputs [B, ...] in compact form; `lengths` are in falling order.
 
-    Hints on edges are Runs (nar/traces/run_length.py): every matrix once, and per moment and sample which of them
-    holds.
+    Hints on edges are RunLengthArrays (nar/traces/run_length.py): every matrix once, and per moment and sample which of
+    them holds.
     """
 
     algorithm: str
@@ -83,8 +83,8 @@ class Batch:
         index = torch.tensor(list(which))
 
         def cut(value: Any) -> Any:
-            if isinstance(value, Runs):
-                return Runs(value.values, value.index[: lengths[0], index])
+            if isinstance(value, RunLengthArray):
+                return RunLengthArray(value.values, value.index[: lengths[0], index])
             return value[: lengths[0], index]
 
         return dataclasses.replace(
@@ -118,7 +118,9 @@ class Batch:
 
         def made(data: dict[str, Any]) -> dict[str, Any]:
             return {
-                name: Runs(make(value.values), make(value.index)) if isinstance(value, Runs) else make(value)
+                name: RunLengthArray(make(value.values), make(value.index))
+                if isinstance(value, RunLengthArray)
+                else make(value)
                 for name, value in data.items()
             }
 
@@ -180,7 +182,7 @@ def collate(traces: Sequence[Any], algorithm: Any, *, random_pos: np.random.Rand
             if any((part != part[0]).any() for part in parts):
                 raise ValueError(f"{algorithm.name}: hint {name} changes over time and cannot be an input")
             data[Stage.INPUT][PRED_AS_INPUT[1]] = np.stack([part[0] for part in parts])
-        elif in_runs(probe):
+        elif is_run_length(probe):
             data[Stage.HINT][name] = _joined(parts, lengths)
         elif probe.stage is Stage.HINT:
             stacked = np.zeros((lengths[0], len(parts), *parts[0].shape[1:]), parts[0].dtype)
@@ -211,7 +213,7 @@ def collate(traces: Sequence[Any], algorithm: Any, *, random_pos: np.random.Rand
     )
 
 
-def _joined(parts: Sequence[Runs], lengths: Sequence[int]) -> Runs:
+def _joined(parts: Sequence[RunLengthArray], lengths: Sequence[int]) -> RunLengthArray:
     """The runs of several samples as those of a batch; a sample that has ended keeps its last value."""
     index = np.empty((max(lengths), len(parts)), np.int64)
     first = 0
@@ -220,12 +222,12 @@ def _joined(parts: Sequence[Runs], lengths: Sequence[int]) -> Runs:
         index[lengths[b] :, b] = part.index[-1]
         index[:, b] += first
         first += len(part.values)
-    return Runs(np.concatenate([part.values for part in parts]), index)
+    return RunLengthArray(np.concatenate([part.values for part in parts]), index)
 
 
 def _tensor(value: Any) -> Any:
-    if isinstance(value, Runs):
-        return Runs(_tensor(value.values), torch.from_numpy(value.index))
+    if isinstance(value, RunLengthArray):
+        return RunLengthArray(_tensor(value.values), torch.from_numpy(value.index))
     return torch.from_numpy(value.astype(np.float32) if value.dtype == np.float64 else np.ascontiguousarray(value))
 
 

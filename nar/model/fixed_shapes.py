@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from nar.model.batch import Batch
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Spec, Stage, Type
 
 
@@ -74,7 +74,7 @@ def tensors(batches: Sequence[Batch], moments: int, runs: int, noise: Sequence[S
 
     def hint(name: str) -> Any:
         parts = [batch.hints[name] for batch in batches]
-        if not isinstance(parts[0], Runs):
+        if not isinstance(parts[0], RunLengthArray):
             return torch.stack([_padded(part, moments) for part in parts])
         index = torch.stack([_padded(part.index, moments) for part in parts])
         return {"index": index, "values": torch.stack([_padded(part.values, runs) for part in parts])}
@@ -91,7 +91,7 @@ def tensors(batches: Sequence[Batch], moments: int, runs: int, noise: Sequence[S
 
 def batch_of(data: dict[str, Any], algorithm: str, spec: Spec, nodes: int, moments: int) -> FixedBatch:
     """The FixedBatch of one seed's data (without the axis of seeds)."""
-    hints = {n: Runs(v["values"], v["index"]) if isinstance(v, dict) else v for n, v in data["hints"].items()}
+    hints = {n: RunLengthArray(v["values"], v["index"]) if isinstance(v, dict) else v for n, v in data["hints"].items()}
     return FixedBatch(
         algorithm, spec, nodes, data["inputs"], hints, data["outputs"], [], [], data["lengths"], moments,
         list(data["noise"]),
@@ -100,7 +100,7 @@ def batch_of(data: dict[str, Any], algorithm: str, spec: Spec, nodes: int, momen
 
 def most_runs(batch: Batch) -> int:
     """Runs of the batch's hints on edges, the most of any; 0 without such hints."""
-    return max((len(value.values) for value in batch.hints.values() if isinstance(value, Runs)), default=0)
+    return max((len(value.values) for value in batch.hints.values() if isinstance(value, RunLengthArray)), default=0)
 
 
 def uniform_numbers(batch: Batch, moments: int, kept: Sequence[int], dtype: torch.dtype) -> list[Tensor]:

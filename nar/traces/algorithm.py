@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from nar.traces.record import Recorder
+from nar.traces.record import TraceRecorder
 from nar.traces.spec import POINTERS, Spec, Type
-from nar.traces.trace import Trace, compact_dtype, in_runs
+from nar.traces.trace import Trace, compact_dtype, is_run_length
 
 CATEGORIES = (
     "sorting",
@@ -114,17 +114,21 @@ class Algorithm:
         hints, outputs = self._layout(nodes)
         most = self.max_steps(nodes)
         rows = self._rows.get(nodes) or min(most, 4 * nodes + 16)
-        recorder = Recorder(hints, rows, most)
+        recorder = TraceRecorder(hints, rows, most)
         answers = self.steps(recorder.trace, *arguments)
         if recorder.overflow:
-            row = sum(np.dtype(dtype).itemsize * math.prod(shape) for shape, dtype, in_runs in hints if not in_runs)
+            row = sum(
+                np.dtype(dtype).itemsize * math.prod(shape)
+                for shape, dtype, is_run_length in hints
+                if not is_run_length
+            )
             if (size := recorder.length * row) > LARGEST:
                 raise ValueError(
                     f"{next(iter(inputs))} must be smaller for {self.name}: the trace of {nodes} nodes has "
                     f"{recorder.length:,} steps, {size / 2**30:,.0f} GB (longest kept: {LARGEST / 2**30:.0f})"
                 )
             self._rows[nodes] = min(most, recorder.length + recorder.length // 4)
-            recorder = Recorder(hints, self._rows[nodes], most)
+            recorder = TraceRecorder(hints, self._rows[nodes], most)
             answers = self.steps(recorder.trace, *arguments)
         for name, values in zip(self._hints, recorder.hints(), strict=True):
             compact[name] = values
@@ -135,9 +139,9 @@ class Algorithm:
         return Trace(self.name, self.spec, nodes, length, {name: compact[name] for name in self._names})
 
     def _layout(self, nodes: int) -> _Layout:
-        """Shape and type of every hint, whether it is kept as Runs, and shape and type of every output."""
+        """Shape and type of every hint, whether it is kept as a RunLengthArray, and shape and type of every output."""
         if nodes not in self._layouts:
-            hints = [(p.shape(nodes), compact_dtype(p, nodes), in_runs(p)) for p in self.spec.hints.values()]
+            hints = [(p.shape(nodes), compact_dtype(p, nodes), is_run_length(p)) for p in self.spec.hints.values()]
             outputs = [(p.shape(nodes), compact_dtype(p, nodes)) for p in self.spec.outputs.values()]
             self._layouts[nodes] = hints, outputs
         return self._layouts[nodes]

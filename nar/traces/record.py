@@ -22,15 +22,15 @@ import numba.core.errors
 import numba.extending
 import numpy as np
 
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 
 
-class Recorder:
+class TraceRecorder:
     """Room for the hints of one run, which `record` fills.
 
     `trace` is what a compiled algorithm is handed: [moments so far, most that there may be], and for every hint either
-    rows [R, ...] or, for hints kept as Runs, (values [R, ...], index [R], how many values so far). Moments beyond the R
-    rows are counted but not kept: `overflow` then says so, and the run is made again with room for all of them.
+    rows [R, ...] or, for hints kept as a RunLengthArray, (values [R, ...], index [R], how many values so far). Moments
+    beyond the R rows are counted but not kept: `overflow` then says so, and the run is made again with room for all.
     """
 
     def __init__(self, layout: Sequence[tuple[tuple[int, ...], type, bool]], rows: int, most: int) -> None:
@@ -39,9 +39,9 @@ class Recorder:
         # Memory that is never written to is never really taken: rows may be many.
         self.buffers = tuple(
             (np.empty((rows, *shape), dtype), np.empty(rows, np.int32), np.zeros(1, np.int64))
-            if in_runs
+            if is_run_length
             else np.empty((rows, *shape), dtype)
-            for shape, dtype, in_runs in layout
+            for shape, dtype, is_run_length in layout
         )
 
     @property
@@ -56,10 +56,12 @@ class Recorder:
     def overflow(self) -> bool:
         return self.length > self.rows
 
-    def hints(self) -> list[np.ndarray | Runs]:
+    def hints(self) -> list[np.ndarray | RunLengthArray]:
         """What was written down, by hint; without the empty rows."""
         return [
-            Runs(_kept(b[0], int(b[2][0])), _kept(b[1], self.length)) if isinstance(b, tuple) else _kept(b, self.length)
+            RunLengthArray(_kept(b[0], int(b[2][0])), _kept(b[1], self.length))
+            if isinstance(b, tuple)
+            else _kept(b, self.length)
             for b in self.buffers
         ]
 

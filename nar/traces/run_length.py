@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 
-class Runs:
+class RunLengthArray:
     """The array [*index axes, ...] that shows `values[index[t]]` at t; `values` [R, ...] holds every change once.
 
     Indexing and `np.asarray` behave like the array that it stands for.
@@ -24,7 +24,7 @@ class Runs:
         self.values, self.index = values, index
 
     @classmethod
-    def of(cls, array: np.ndarray) -> Runs:
+    def of(cls, array: np.ndarray) -> RunLengthArray:
         """The same numbers [T, ...], consecutive equal ones once."""
         changed = np.ones(len(array), bool)
         changed[1:] = (array[1:] != array[:-1]).any(tuple(range(1, array.ndim)))
@@ -43,9 +43,11 @@ class Runs:
     def __len__(self) -> int:
         return len(self.index)
 
-    def to(self, device: Any, *, non_blocking: bool = False) -> Runs:
+    def to(self, device: Any, *, non_blocking: bool = False) -> RunLengthArray:
         """The same on another device (of torch tensors)."""
-        return Runs(self.values.to(device, non_blocking=non_blocking), self.index.to(device, non_blocking=non_blocking))
+        return RunLengthArray(
+            self.values.to(device, non_blocking=non_blocking), self.index.to(device, non_blocking=non_blocking)
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -64,4 +66,4 @@ class Runs:
         return self.values.nbytes + self.index.nbytes
 
     def __repr__(self) -> str:
-        return f"Runs(shape={self.shape}, dtype={self.dtype}, {len(self.values)} values)"
+        return f"RunLengthArray(shape={self.shape}, dtype={self.dtype}, {len(self.values)} values)"

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import IGNORED, POINTERS, Location, Probe, Spec, Stage, Type
 
 
@@ -32,7 +32,7 @@ def compact_dtype(probe: Probe, nodes: int) -> type:
 class Trace:
     """One run of one algorithm: every probe by name, in the spec's order, in compact form; hints lead with the T axis.
 
-    Hints on edges are kept as Runs (run_length.py), everything else as arrays.
+    Hints on edges are kept as RunLengthArrays (run_length.py), everything else as arrays.
 
     `length` is T, the number of hint snapshots, the initial one included. `inputs`, `hints` and `outputs` are the same
     numbers in dm-clrs's shapes for one sample: one-hot rows, hints time-first, no batch axis.
@@ -90,12 +90,12 @@ class Trace:
             if arrays[name].shape != want:
                 raise ValueError(f"probe {name} of {algorithm}: got shape {arrays[name].shape}, required {want}")
             values = from_dense(arrays[name], probe, nodes, name)
-            compact[name] = Runs.of(values) if in_runs(probe) else values
+            compact[name] = RunLengthArray.of(values) if is_run_length(probe) else values
         return cls(algorithm, spec, nodes, length, compact)
 
 
-def in_runs(probe: Probe) -> bool:
-    """Is this probe kept as Runs?"""
+def is_run_length(probe: Probe) -> bool:
+    """Is this probe kept as a RunLengthArray?"""
     return probe.stage is Stage.HINT and probe.location is Location.EDGE and probe.type is not Type.MASK_ONE
 
 

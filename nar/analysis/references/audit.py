@@ -21,7 +21,7 @@ from nar.model.objectives.metrics import merge_permutations
 from nar.model.postprocess import hard
 from nar.model.reasoner import Reasoner
 from nar.traces.algorithm import Algorithm
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Stage, Type
 from nar.traces.trace import Trace
 
@@ -39,8 +39,10 @@ def double(batch: Batch, traces: Sequence[Trace]) -> Batch:
         parts = [trace.compact[name] for trace in ordered]
         if probe.stage is Stage.INPUT:
             inputs[name] = torch.from_numpy(np.stack(parts))
-        elif probe.stage is Stage.HINT and isinstance(parts[0], Runs):
-            hints[name] = Runs(torch.from_numpy(np.concatenate([p.values for p in parts])), batch.hints[name].index)
+        elif probe.stage is Stage.HINT and isinstance(parts[0], RunLengthArray):
+            hints[name] = RunLengthArray(
+                torch.from_numpy(np.concatenate([p.values for p in parts])), batch.hints[name].index
+            )
         elif probe.stage is Stage.HINT:
             padded = np.zeros((batch.lengths[0], len(parts), *parts[0].shape[1:]))
             for b, part in enumerate(parts):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import IGNORED, Probe, Type
 
 
@@ -51,8 +51,8 @@ def probe_sums(probe: Probe, predicted: Tensor, truth: Tensor, counting: Tensor 
 
 
 def entries_each(probe: Probe, truth: Any, leading: int) -> Tensor:
-    """How many entries count, for every place of the first `leading` axes of `truth`, which may be Runs."""
-    if isinstance(truth, Runs):
+    """How many entries count, for every place of the first `leading` axes of `truth` (an array or a RunLengthArray)."""
+    if isinstance(truth, RunLengthArray):
         return entries_each(probe, truth.values, 1)[truth.index]
     values = truth.unsqueeze(-1).flatten(leading)
     if probe.type in (Type.MASK, Type.CATEGORICAL):

@@ -12,9 +12,9 @@ import numpy as np
 
 from nar.traces.formats.clrs_text_form import Form, form_of, implied, printed_as_keys
 from nar.traces.formats.clrs_text_reader import Reader
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import IGNORED, POINTERS, Probe, Spec, Type
-from nar.traces.trace import Trace, compact_dtype, in_runs
+from nar.traces.trace import Trace, compact_dtype, is_run_length
 
 
 def parse(text: str, spec: Any = None) -> Trace:
@@ -81,7 +81,7 @@ class _Parser:
         follows = implied(raw, self.spec, self.nodes)
         for name in form.hints:
             values = np.stack([self._meaning(name, m[name], inputs) for m in moments]) if moments else self._none(name)
-            raw[name] = Runs.of(values) if in_runs(self.spec[name]) else values
+            raw[name] = RunLengthArray.of(values) if is_run_length(self.spec[name]) else values
         raw = {name: values for name, values in follows.items() if name not in raw} | raw
         spec = Spec({name: probe for name, probe in self.spec.items() if name in raw})
         return Trace(self.algorithm, spec, self.nodes, len(moments), {name: raw[name] for name in spec})

@@ -30,9 +30,9 @@ from typing import Any
 
 import numpy as np
 
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import IGNORED, POINTERS, Probe, Spec, Stage, Type
-from nar.traces.trace import Trace, compact_dtype, in_runs
+from nar.traces.trace import Trace, compact_dtype, is_run_length
 
 FORMAT = "nar traces"
 VERSION = 1  # raised when an older nar could not read a newer file
@@ -105,9 +105,9 @@ def describe(path: str | os.PathLike) -> dict[str, Any]:
 
 def _packed(key: str, probe: Probe, values: list[Any]) -> dict[str, np.ndarray]:
     """The arrays that hold one probe of all traces."""
-    if not in_runs(probe):
+    if not is_run_length(probe):
         return {key: _smallest(_joined(values))}
-    runs = [v if isinstance(v, Runs) else Runs.of(v) for v in values]
+    runs = [v if isinstance(v, RunLengthArray) else RunLengthArray.of(v) for v in values]
     return {
         f"{key}/values": _smallest(_joined([r.values for r in runs])),
         f"{key}/counts": _smallest(np.array([len(r.values) for r in runs], np.int32)),
@@ -119,7 +119,7 @@ def _unpacked(file: zipfile.ZipFile, name: str, probe: Probe, nodes: list[int], 
     """One probe of every trace."""
     key = f"{probe.stage}/{name}"
     shapes = [probe.shape(n) for n in nodes]
-    if not in_runs(probe):
+    if not is_run_length(probe):
         if probe.stage is Stage.HINT:
             shapes = [(t, *shape) for t, shape in zip(lengths, shapes, strict=True)]
         return _split(_read(file, key), shapes, [_kind(probe, n) for n in nodes])
@@ -131,7 +131,7 @@ def _unpacked(file: zipfile.ZipFile, name: str, probe: Probe, nodes: list[int], 
     for i, count in zip(index, counts, strict=True):
         if i.size and not (0 <= i.min() and i.max() < count):
             raise ValueError(f"{key} names values that are not there")
-    return [Runs(v, i) for v, i in zip(values, index, strict=True)]
+    return [RunLengthArray(v, i) for v, i in zip(values, index, strict=True)]
 
 
 _Kind = tuple[type, float, float]  # type, lowest and highest number

@@ -32,9 +32,9 @@ from torch_geometric.data import Batch, Data, InMemoryDataset
 from nar import datasets
 from nar.datasets import canonical
 from nar.traces.formats import npz
-from nar.traces.run_length import Runs
+from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import POINTERS, Location, Probe, Spec, Stage, Type
-from nar.traces.trace import Trace, compact_dtype, in_runs
+from nar.traces.trace import Trace, compact_dtype, is_run_length
 
 
 class TraceData(Data):
@@ -120,7 +120,7 @@ def from_data(data: Data) -> Trace:
         else:
             values = values.reshape(shape)
         values = np.array(values, kind, order="C")
-        compact[name] = Runs.of(values) if in_runs(probe) else values
+        compact[name] = RunLengthArray.of(values) if is_run_length(probe) else values
     return Trace(data.algorithm, spec, nodes, length, compact)
 
 
