@@ -28,7 +28,7 @@ inference
 reports
 analysis
 experiments
-cli
+cli __main__
 """
 LAYER = {name: number for number, line in enumerate(LAYERS.split("\n")) for name in line.split()}
 TABLES = {"nar.datasets", "nar.processors", "nar.datasets.canonical"}  # how the engine reaches algorithms and networks

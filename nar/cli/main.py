@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from nar.cli import console
 from nar.lookup import suggest
+from nar.version import __version__
 
 # what can be typed after `nar`: where it is (a function of the other arguments) and what it does
 COMMANDS = {
@@ -38,8 +39,6 @@ def _main(argv: list[str]) -> int:
         return 0 if argv else 2
     command, *rest = argv
     if command == "--version":
-        from nar import __version__
-
         print(f"nar {__version__}")
         return 0
     if command not in COMMANDS:

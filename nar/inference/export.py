@@ -21,6 +21,7 @@ from torch import Tensor
 from nar.config import Config
 from nar.model import checkpoint
 from nar.results import schema
+from nar.version import __version__
 
 FORMAT = "nar reasoner"
 VERSION = 1  # raised when an older nar could not read a newer export
@@ -105,8 +106,6 @@ def read(path: str | Path) -> tuple[Config, Mapping[str, Tensor], Path]:
 
 def _card(run_dir: Path, content: Mapping[str, Any], which: str) -> dict[str, Any]:
     """What the run directory says about the reasoner; a run without results has no scores."""
-    import nar
-
     config = Config.from_dict(content["config"])
     settings = {name: value for name, value in config.to_dict().items() if name not in _LOCAL}
     try:
@@ -139,7 +138,7 @@ def _card(run_dir: Path, content: Mapping[str, Any], which: str) -> dict[str, An
             {name: e[name] for name in _ENTRY if name in e} | {"data": _data(e)}
             for e in (found["evaluations"] if which == "best" else ())
         ],
-        "provenance": found.get("provenance", {}) | {"command": found.get("command"), "exported_by": nar.__version__},
+        "provenance": found.get("provenance", {}) | {"command": found.get("command"), "exported_by": __version__},
         "load": {
             "install": "nar (neural-algorithmic-reasoning) with its extra 'export'",
             "python": 'import nar; reasoner = nar.load("THIS FOLDER"); reasoner.run(graph, source=NODE)',

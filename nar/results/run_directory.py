@@ -18,6 +18,7 @@ import torch
 from nar.config import Config
 from nar.model import checkpoint
 from nar.results.trackers import Trackers
+from nar.version import __version__
 
 
 def open_run(config: Config, *, write: bool = True) -> dict[str, Any] | None:
@@ -121,10 +122,8 @@ class Metrics:
 
 def provenance(on: torch.device) -> dict[str, Any]:
     """What is needed to know where numbers come from."""
-    import nar
-
     return {
-        "nar": nar.__version__,
+        "nar": __version__,
         "commit": _commit(),
         "torch": torch.__version__,
         "numpy": np.__version__,

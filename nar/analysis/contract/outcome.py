@@ -10,7 +10,7 @@ import traceback
 
 import torch
 
-import nar
+from nar import version
 from nar.nn.processor import Processor
 
 EXACT = 1e-9  # of float64 results that two routes must share, relative to their size
@@ -27,7 +27,7 @@ class Skipped(Exception):
 def explained(error: Exception) -> str:
     """An exception in one line, with the last place in code that is neither nar's engine nor a library's."""
     first = " ".join((str(error).strip() or "no message").split("\n")[0].split())
-    own = os.path.dirname(nar.__file__)
+    own = os.path.dirname(version.__file__)
     library = os.path.dirname(os.path.dirname(torch.__file__))
     frames = [
         frame
