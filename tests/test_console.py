@@ -57,7 +57,7 @@ def test_values_are_read():
     ("line", "message"),
     [
         ("--minuets 3", "unknown flag '--minuets'; did you mean '--minutes'? (--help lists all)"),
-        ("--minutes 3 --oven_haet=3", "unknown flag '--oven_haet'; did you mean '--oven-heat'? (--help lists all)"),
+        ("--minutes 3 --oven_haet=3", "unknown flag '--oven-haet'; did you mean '--oven-heat'? (--help lists all)"),
         ("--oh 3", "unknown flag '--oh'; did you mean '--oven-heat'? (--help lists all)"),
         ("--no-minutes", "unknown flag '--no-minutes'; did you mean '--minutes'? (--help lists all)"),
         ("plum", "unexpected 'plum': settings are given by name, as in --flavour VALUE"),

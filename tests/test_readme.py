@@ -17,12 +17,12 @@ from nar.cli import console
 from nar.cli import main as cli
 from nar.cli.evaluate import Evaluate
 from nar.cli.report import Report
+from nar.cli.sweep_settings import Sweep, read
 from nar.config import Config
 from nar.inference import export
 from nar.model.batch import draw, training_spec
 from nar.model.objectives.losses import total_loss
 from nar.nn.neighbourhood import Neighbourhood
-from nar.sweeps.settings import Sweep, read
 from nar.training.loop import train
 
 ROOT = Path(__file__).parents[1]

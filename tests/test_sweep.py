@@ -16,13 +16,13 @@ import torch
 
 from nar.cli import main as cli
 from nar.cli import sweep as sweep_command
+from nar.cli import sweep_settings
+from nar.cli.sweep_settings import read
 from nar.config import Config
 from nar.model import checkpoint
-from nar.sweeps import settings
 from nar.sweeps.jobs import in_workers
 from nar.sweeps.plan import NOT_HASHED, Outcome, Run, digest, directory_name, product, progress, state
 from nar.sweeps.progress import Progress
-from nar.sweeps.settings import read
 
 TINY = {
     "hidden": "8", "steps": "6", "batch_size": "3", "train_sizes": "4 5", "val_size": "5", "val_samples": "4",
@@ -200,7 +200,7 @@ def test_flags_come_before_the_file(tmp_path):
 
 
 def test_the_shipped_sweep_is_small(tmp_path):
-    assert settings.shipped() == ["small"]
+    assert sweep_settings.shipped() == ["small"]
     sweep, base, vary = read(["small"])
     runs = product(sweep.algos, sweep.processors, range(sweep.seeds), base, sweep.out, vary)
     assert len(runs) == 18 and len(sweep.processors) >= 3 and sweep.seeds >= 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 
 from nar.cli import console
 
@@ -20,15 +19,11 @@ class Check:
 
 def main(argv: list[str]) -> int:
     """Prints one line per check; returns 1 where one does not hold."""
-    sys.path.insert(0, "")
-    name = argv[0] if argv and not argv[0].startswith("-") else None
-    if name is None and not {"-h", "--help"} & set(argv):
-        raise ValueError("nar check takes a processor first: nar check my_module:MyProcessor")
-    settings = console.parse(
-        Check, argv[1:] if name else argv, "nar check",
+    (name,), settings = console.parse_named(
+        Check, argv, "nar check",
         "Run the contract of processors on a class and print what holds: nar check my_module:MyProcessor [options]",
+        "a processor first: nar check my_module:MyProcessor",
     )  # fmt: skip
-    assert name is not None  # --help has ended the program
     from nar import processors
     from nar.analysis.contract import check
 

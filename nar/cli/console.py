@@ -16,23 +16,31 @@ import sys
 import types
 import typing
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from nar.lookup import suggest
 
-Config = TypeVar("Config")
+Settings = TypeVar("Settings")
 
 # What a value of each type looks like, in words; the plural is for lists.
 _WORDS = {
     int: ("a whole number", "whole numbers"),
     float: ("a number", "numbers"),
     str: ("a name", "names"),
-    type(None): ("None", "None"),
+    Path: ("a path", "paths"),
+    bool: ("no value (write it alone, or as --no-...)", ""),
+    type(None): ("None", ""),
 }
 
+_NOT_ALLOWED = "; choose a directory that you may write to"
+_NO_SPACE = "; free some space and resume: what was already written is intact"
+_ADVICE = dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _NOT_ALLOWED)
+_ADVICE |= dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _NO_SPACE)
 
-def parse(config_class: type[Config], argv: Sequence[str], prog: str, description: str | None = None) -> Config:
-    """Reads `argv` into an instance of the dataclass `config_class`; a mistake ends the program with one line, code 2.
+
+def parse(kind: type[Settings], argv: Sequence[str], prog: str, description: str | None = None) -> Settings:
+    """Reads `argv` into an instance of the dataclass `kind`; a mistake ends the program with one line, code 2.
 
     Every field is a flag: `--learning-rate 0.001` (underscores are read as dashes), `--resume` or `--no-resume` for
     a bool, `--eval-sizes 16 32` for a tuple. Nothing is positional. A ValueError from the class's own
@@ -40,20 +48,52 @@ def parse(config_class: type[Config], argv: Sequence[str], prog: str, descriptio
     """
     import tyro  # 0.1 s, and only the command line needs it
 
-    flags = [word.partition("=")[0] for word in argv if word.startswith("--")]
+    flags = [name for name, _ in split(argv)[1]]
     # numbers are a list as a whole; words, such as --option a=1, one would expect to add up
-    fields = dataclasses.fields(config_class)  # pyright: ignore[reportArgumentType]
-    several = {f"--{f.name.replace('_', '-')}" for f in fields if "tuple[str" in str(f.type)}
-    if twice := next((flag for flag in flags if flags.count(flag) > 1 and flag in several), None):
+    fields = dataclasses.fields(kind)  # pyright: ignore[reportArgumentType]
+    several = {flag(field.name) for field in fields if "tuple[str" in str(field.type)}
+    if twice := next((name for name in flags if flags.count(name) > 1 and name in several), None):
         fail(f"{twice} is given twice, and only the last would count; give several values after one {twice}", prog)
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
-            return tyro.cli(config_class, args=list(argv), prog=prog, description=description)
+            return tyro.cli(kind, args=list(argv), prog=prog, description=description)
     except SystemExit as stop:
         if not stop.code:  # --help
             raise
-        fail(_mistake(config_class, argv, box.getvalue(), stop.__context__), prog)
+        fail(_mistake(kind, argv, stop) or box.getvalue(), prog)
+
+
+def parse_named(
+    kind: type[Settings], argv: Sequence[str], prog: str, description: str, takes: str, several: bool = False
+) -> tuple[list[str], Settings]:
+    """The names that come before the flags, one or `several`, and the flags as `parse` reads them.
+
+    `takes` says what the names are, with an example, to whoever leaves them away.
+    """
+    names = split(argv)[0]
+    names = names if several else names[:1]
+    if not names and not {"-h", "--help"} & set(argv):
+        raise ValueError(f"{prog} takes {takes}")
+    return names, parse(kind, argv[len(names) :], prog, description)
+
+
+def flag(name: str) -> str:
+    """The flag of a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def split(argv: Sequence[str]) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """The words before the first flag; the flags in their order, each with the words up to the next one."""
+    words: list[str] = []
+    flags: list[tuple[str, list[str]]] = []
+    for word in argv:
+        if re.match(r"--?[A-Za-z]", word):  # a negative number is a value
+            name, equals, value = word.partition("=")
+            flags.append((name.replace("_", "-"), [value] if equals else []))
+        else:
+            (flags[-1][1] if flags else words).append(word)
+    return words, flags
 
 
 def fail(message: str, prog: str = "nar") -> NoReturn:
@@ -90,116 +130,64 @@ def _os_error(error: OSError) -> str:
         return str(error) or type(error).__name__
     path = error.filename2 or error.filename
     where = f": {path}" if path is not None else ""
-    advice = {
-        errno.EACCES: "; choose a directory that you may write to",
-        errno.EPERM: "; choose a directory that you may write to",
-        errno.EROFS: "; choose a directory that you may write to",
-        errno.ENOSPC: "; free some space and resume: what was already written is intact",
-        errno.EDQUOT: "; free some space and resume: what was already written is intact",
-    }.get(error.errno, "")
-    return f"{os.strerror(error.errno).lower()}{where}{advice}"
+    return f"{os.strerror(error.errno).lower()}{where}{_ADVICE.get(error.errno, '')}"
 
 
-def _innermost(error: BaseException | None) -> types.TracebackType | None:
-    """The end of the traceback: where the exception was raised."""
-    trace = error.__traceback__ if error is not None else None
+def _innermost(error: BaseException) -> tuple[types.TracebackType | None, str]:
+    """The end of the traceback, where the exception was raised, and the package whose code did so."""
+    trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return trace
-
-
-def _package(trace: types.TracebackType) -> str:
-    return trace.tb_frame.f_globals.get("__name__", "").split(".")[0]
+    return trace, "" if trace is None else trace.tb_frame.f_globals.get("__name__", "").split(".")[0]
 
 
 def _place(error: BaseException) -> str:
     """Where a ValueError came from, if not from nar itself, which words its own messages for the user."""
-    trace = _innermost(error)
-    if isinstance(error, OSError) or trace is None or _package(trace) == "nar":
+    trace, package = _innermost(error)
+    if isinstance(error, OSError) or trace is None or package == "nar":
         return ""
     code = trace.tb_frame.f_code
     file = os.path.basename(code.co_filename)
     return f" ({file}, line {trace.tb_lineno}, in {code.co_name}; NAR_DEBUG=1 shows the traceback)"
 
 
-def _mistake(config_class: type, argv: Sequence[str], box: str, cause: BaseException | None) -> str:
-    """What is wrong with `argv`, looked for in the order in which a reader would: flags, their values, the rest."""
-    flags = dict(_flags(config_class))
-    values: dict[str, list[str]] = {}
-    flag = None  # the one to which the words being read belong
-    for token in argv:
-        if re.match(r"--?[A-Za-z]", token):
-            name, equals, value = token.partition("=")
-            flag = name.replace("_", "-")
-            if flag not in flags:
-                return suggest("flag", name, flags, "--help lists all")
-            values[flag] = [value] if equals else []
-        elif flag is None:
-            return f"unexpected {token!r}: settings are given by name, as in {next(iter(flags))} VALUE"
-        else:
-            values[flag].append(token)
+def _mistake(kind: type, argv: Sequence[str], stop: SystemExit) -> str | None:
+    """What is wrong with `argv`, looked for in the order in which a reader would: flags, what they mean, their values.
 
-    trace = _innermost(cause) if isinstance(cause, ValueError) else None
-    if trace is not None and _package(trace) != "tyro":
-        return str(cause)  # the settings' own check
-    for flag, given in values.items():
-        if not _fits(flags[flag], given):
-            return f"{flag} takes {_describe(flags[flag])}; got {' '.join(map(repr, given)) or 'nothing'}"
-    return _flatten(box)
+    A value is wrong if tyro cannot read its flag alone. None where all of this is fine.
+    """
+    import tyro
 
-
-def _flags(config_class: type) -> Iterator[tuple[str, Any]]:
-    """Every flag with the type of its value."""
-    kinds = typing.get_type_hints(config_class)
-    for field in dataclasses.fields(config_class):
-        if field.init:
-            name, kind = field.name.replace("_", "-"), kinds[field.name]
-            yield f"--{name}", kind
-            if kind is bool:
-                yield f"--no-{name}", kind
+    hints = typing.get_type_hints(kind)
+    kinds = {flag(field.name): hints[field.name] for field in dataclasses.fields(kind)}
+    kinds |= {f"--no-{name[2:]}": bool for name in kinds if kinds[name] is bool}
+    words, flags = split(argv)
+    if unknown := next((name for name, _ in flags if name not in kinds), None):
+        return suggest("flag", unknown, kinds, "--help lists all")
+    if words:
+        return f"unexpected {words[0]!r}: settings are given by name, as in {next(iter(kinds))} VALUE"
+    if check := _own_check(stop):
+        return check
+    for name, values in flags:
+        try:
+            with contextlib.redirect_stderr(io.StringIO()):
+                tyro.cli(kind, args=[name, *values])
+        except SystemExit as alone:
+            if not _own_check(alone):
+                return f"{name} takes {_describe(kinds[name])}; got {' '.join(map(repr, values)) or 'nothing'}"
+    return None
 
 
-def _options(kind: Any) -> tuple[Any, ...]:
-    """The alternatives of a union; the type alone where it is none."""
-    return typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+def _own_check(stop: SystemExit) -> str | None:
+    """The message of the settings' own check, where that, and not tyro, found the mistake."""
+    cause = stop.__context__
+    return str(cause) if isinstance(cause, ValueError) and _innermost(cause)[1] != "tyro" else None
 
 
 def _describe(kind: Any) -> str:
-    if len(_options(kind)) > 1:
-        return " or ".join(_describe(option) for option in _options(kind))
-    if kind is bool:
-        return "no value (write it alone, or as --no-...)"
-    arguments = typing.get_args(kind)
-    if typing.get_origin(kind) is typing.Literal:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(map(_describe, arguments))
+    if origin is typing.Literal:
         return f"one of {', '.join(map(str, arguments))}"
-    if typing.get_origin(kind) in (tuple, list):
-        return _WORDS.get(arguments[0], ("", "a list"))[1]
-    return _WORDS.get(kind, (f"a {kind.__name__.lower()}", ""))[0]
-
-
-def _fits(kind: Any, given: list[str]) -> bool:
-    if len(_options(kind)) > 1:
-        return any(_fits(option, given) for option in _options(kind))
-    if kind is bool:
-        return not given
-    arguments = typing.get_args(kind)
-    if typing.get_origin(kind) in (tuple, list):
-        return all(_fits(arguments[0], [value]) for value in given)
-    if kind is type(None) or typing.get_origin(kind) is typing.Literal:
-        return len(given) == 1 and given[0] in map(str, arguments or (None,))
-    try:
-        return len(given) == 1 and kind(given[0]) is not None
-    except (ValueError, TypeError):
-        return False
-
-
-def _flatten(box: str) -> str:
-    """tyro's box as one line: its first paragraph, without frame, colours and the pointer to --help."""
-    lines = []
-    for line in re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines():
-        text = line.strip().strip("│|").strip()
-        if lines and re.fullmatch(r"[─╰╯+-]+", text):
-            break
-        if text and text[0] not in "╭╰+─":
-            lines.append(text)
-    return " ".join(lines) or "these settings could not be read (--help lists all)"
+    return _WORDS[arguments[0]][1] if origin is tuple else _WORDS[kind][0]

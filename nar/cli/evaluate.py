@@ -84,15 +84,11 @@ class Job:
 
 def main(argv: list[str]) -> None:
     """The command."""
-    count = next((i for i, word in enumerate(argv) if word.startswith("-")), len(argv))
-    runs, rest = argv[:count], argv[count:]
-    if not runs and not {"-h", "--help"} & set(argv):
-        raise ValueError("nar evaluate takes run directories: nar evaluate runs/NAME ... --sizes 16 64 256")
-    settings = console.parse(
-        Evaluate, rest, "nar evaluate",
+    runs, settings = console.parse_named(
+        Evaluate, argv, "nar evaluate",
         "Evaluate finished runs on more sizes, graph families, densities, weights: nar evaluate RUN ... [options]",
+        "run directories: nar evaluate runs/NAME ... --sizes 16 64 256", several=True,
     )  # fmt: skip
-    sys.path.insert(0, "")  # as in nar train
     jobs, notes = plan([Path(run) for run in runs], settings)
     for note in notes:
         print(note, file=sys.stderr)

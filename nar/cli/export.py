@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -21,18 +20,14 @@ class Export:
 
 
 def main(argv: list[str]) -> None:
-    asked = argv[0] if argv and not argv[0].startswith("-") else None
-    if asked is None and not {"-h", "--help"} & set(argv):
-        raise ValueError("nar export takes one run directory first: nar export runs/NAME --out DIR")
-    settings = console.parse(
-        Export, argv[1:] if asked else argv, "nar export",
+    (run,), settings = console.parse_named(
+        Export, argv, "nar export",
         "Write a trained reasoner as safetensors with a JSON card: nar export RUN --out DIR",
+        "one run directory first: nar export runs/NAME --out DIR",
     )  # fmt: skip
-    assert asked is not None  # --help has ended the program
     from nar.inference import export
 
-    sys.path.insert(0, "")  # my_module:MyProcessor is looked for in the current folder first
-    out = export.write(asked, settings.out or Path(asked) / "export", settings.which)
+    out = export.write(run, settings.out or Path(run) / "export", settings.which)
     card = export.read_card(out)
     plain = [e for e in card["scores"] if not e.get("setting") and e.get("termination", "oracle") == "oracle"]
     scores = ", ".join(f"{e['algorithm']} {e['score']:.1%} at {e['size']}" for e in plain)

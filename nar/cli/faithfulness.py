@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,17 +36,14 @@ class Faithfulness:
 
 def main(argv: list[str]) -> None:
     """Prints tables; the numbers go into the run directories."""
-    count = next((i for i, word in enumerate(argv) if word.startswith("-")), len(argv))
-    runs, rest = list(dict.fromkeys(map(Path, argv[:count]))), argv[count:]
-    if not runs and not {"-h", "--help"} & set(argv):
-        raise ValueError("nar faithfulness takes run directories: nar faithfulness runs/NAME ...")
-    settings = console.parse(
-        Faithfulness, rest, "nar faithfulness", "Do runs execute the algorithm, or only arrive at its answers?"
-    )
+    names, settings = console.parse_named(
+        Faithfulness, argv, "nar faithfulness", "Do runs execute the algorithm, or only arrive at its answers?",
+        "run directories: nar faithfulness runs/NAME ...", several=True,
+    )  # fmt: skip
+    runs = list(dict.fromkeys(map(Path, names)))
     from nar.analysis.faithfulness import report as faithfulness_report
     from nar.model import checkpoint
 
-    sys.path.insert(0, "")  # as in nar train
     found = faithfulness_report.compare(runs, size=settings.size, small=settings.small, samples=settings.samples)
     print(faithfulness_report.text(found))
     if settings.out:

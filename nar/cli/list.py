@@ -20,7 +20,6 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1 or (argv and argv[0].startswith("-")):
         raise ValueError(f"nar list takes nothing, or the name of one processor; got {' '.join(argv)!r}")
     if argv:
-        sys.path.insert(0, "")
         print(_described(argv[0]))
         return
     width = max(map(len, [*datasets.names(), *processors.names()]))

@@ -19,13 +19,10 @@ class Report:
 
 def run(argv: list[str]) -> None:
     """Reads result files alone: no model is loaded, and runs may come from other machines."""
-    count = next((i for i, word in enumerate(argv) if word.startswith("-")), len(argv))
-    paths, rest = argv[:count], argv[count:]
-    if not paths and not {"-h", "--help"} & set(argv):
-        raise ValueError("nar report takes run directories or folders of them: nar report runs --out report")
-    settings = console.parse(
-        Report, rest, "nar report", "The report of runs, from their result files: nar report RUNS... [--out DIR]"
-    )
+    paths, settings = console.parse_named(
+        Report, argv, "nar report", "The report of runs, from their result files: nar report RUNS... [--out DIR]",
+        "run directories or folders of them: nar report runs --out report", several=True,
+    )  # fmt: skip
     from nar.reports import report, study_report
     from nar.results import study
 

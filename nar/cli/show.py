@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import pathlib
-import re
-import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -52,16 +51,13 @@ def main(argv: list[str]) -> None:
     """Prints the trace; writes a figure and, if asked to, an animation."""
     from nar import datasets
 
-    sys.path.insert(0, "")  # my_module:algorithm is looked for in the current folder first
-    name = argv[0] if argv and not argv[0].startswith("-") else None
-    if name is None and not {"-h", "--help"} & set(argv):
-        raise ValueError("nar show takes the name of an algorithm first: nar show bellman_ford --n 8 (nar list)")
+    name = next(iter(console.split(argv)[0]), "")
     algorithm = datasets.get(name) if name else None
-    known = algorithm.params if algorithm else {}
     default_gif = f"{name}.gif"
-    settings = console.parse(
-        Show, _sampler_flags(argv[1:] if name else argv, known, default_gif), "nar show",
+    _, settings = console.parse_named(
+        Show, _sampler_flags(argv, algorithm.params if algorithm else {}, default_gif), "nar show",
         "Run an algorithm on a random input, print its steps, and draw them: nar show NAME [options]",
+        "the name of an algorithm first: nar show bellman_ford --n 8 (nar list)",
     )  # fmt: skip
     assert algorithm is not None  # --help has ended the program
     pairs = [_parameter(text, algorithm) for text in settings.param]
@@ -93,27 +89,19 @@ def main(argv: list[str]) -> None:
 
 def _sampler_flags(argv: list[str], known: Collection[str], gif: str) -> list[str]:
     """`argv` with --low -1 written as --param low=-1 for the sampler's parameters, and a file after a bare --gif."""
-    own = [f"--{field.name}" for field in dataclasses.fields(Show)]
-    flags = [*own, "--no-figure", "--help", *(f"--{name.replace('_', '-')}" for name in known)]
-    found: list[str] = []
+    flags = [console.flag(name) for name in (*Show.__dataclass_fields__, "no_figure", "help", *known)]
+    found, given = console.split(argv)
     params: list[str] = []
-    tokens = list(argv)
-    while tokens:
-        flag, equals, value = tokens.pop(0).partition("=")
-        key = flag.removeprefix("--").replace("-", "_")
-        values = [value] if equals else []
-        while not equals and tokens and not re.match(r"--?[A-Za-z]", tokens[0]):
-            values.append(tokens.pop(0))
+    for flag, values in given:
+        key = flag[2:].replace("-", "_")
         if flag == "--param":
             params += values or [""]
-        elif flag.startswith("--") and key in known and values:
+        elif key in known:
             params.append(f"{key}={values[0] if len(values) == 1 else '(' + ', '.join(values) + ')'}")
-        elif flag.startswith("--") and flag not in flags:
+        elif flag not in (*flags, "-h"):
             raise ValueError(suggest("flag", flag, flags, "nar show --help"))
-        elif flag == "--gif" and not values:
-            found += [flag, gif]
         else:
-            found += [f"{flag}={value}"] if equals else [flag, *values]
+            found += [flag, *([gif] if flag == "--gif" and not values else values)]
     return [*found, *(["--param", *params] if params else [])]
 
 
@@ -124,15 +112,9 @@ def _parameter(text: str, algorithm: Algorithm) -> tuple[str, Any]:
         raise ValueError(f"--param takes name=value, got {text!r}; parameters: {', '.join(algorithm.params) or 'none'}")
     if key not in algorithm.params:
         raise ValueError(suggest(f"parameter of {algorithm.name}", key, algorithm.params))
-    return key, _value(value)
-
-
-def _value(text: str) -> Any:
-    """A value of the command line as Python writes it; what is no Python literal is a word."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+    with contextlib.suppress(ValueError, SyntaxError):
+        return key, ast.literal_eval(value)
+    return key, value
 
 
 def _file(path: str) -> pathlib.Path:

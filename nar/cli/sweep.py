@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from nar import device
+from nar.cli.sweep_settings import Sweep, read
 from nar.config import Config
 from nar.model import checkpoint
 from nar.sweeps.jobs import Event, cores, in_process, in_workers
 from nar.sweeps.plan import Outcome, Run, State, digest, product, state
 from nar.sweeps.progress import Progress
-from nar.sweeps.settings import Sweep, read
 from nar.text_format import counted, duration
 
 INTERRUPTED = 130  # exit code, as a shell has it
@@ -27,7 +27,6 @@ INTERRUPTED = 130  # exit code, as a shell has it
 
 def main(argv: Sequence[str]) -> int:
     """Exit code 0: every run is finished; 1: some failed; 130: interrupted. ValueError for settings that do not fit."""
-    sys.path.insert(0, "")  # my_module:MyProcessor is looked for in the current folder first
     sweep, base, vary = read(argv)
     folder = sweep.out
     assert folder is not None

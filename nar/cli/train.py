@@ -12,7 +12,6 @@ def main(argv: list[str]) -> None:
     """Trains, evaluates, reports; everything goes into the run directory."""
     from nar.config import Config
 
-    sys.path.insert(0, "")  # my_module:MyProcessor is looked for in the current folder first
     config = console.parse(
         Config, argv, "nar train", "Train a reasoner, evaluate it at several sizes, write its report."
     )

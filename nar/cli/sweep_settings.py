@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import tomllib
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from nar.cli import console
+from nar.cli.console import flag
 from nar.config import Config
 from nar.lookup import suggest
 
 SHIPPED = Path(__file__).parent  # NAME.toml
 BY_SWEEP = {"algo": "--algos", "processor": "--processors", "seed": "--seeds", "seeds": "--seeds"}  # not given alone
-OWN = {"out", "resume"} | BY_SWEEP.keys()  # settings of a run that the sweep chooses
+# settings of a run that the sweep does not choose itself
+_SHARED = {field.name for field in dataclasses.fields(Config)} - BY_SWEEP.keys() - {"out", "resume"}
 
 ABOUT = (
     "Train every algorithm with every processor and seed, and compare them in one report: nar sweep [small | "
@@ -61,12 +62,11 @@ class Sweep:
     def __post_init__(self) -> None:
         for name, least in (("seeds", 1), ("jobs", 0), ("cpus_per_run", 0), ("gpus_per_run", 0)):
             if getattr(self, name) < least:
-                raise ValueError(f"--{_dashed(name)} must be at least {least}; got {getattr(self, name)}")
+                raise ValueError(f"{flag(name)} must be at least {least}; got {getattr(self, name)}")
         if self.engine != "ray":
-            defaults = {field.name: field.default for field in dataclasses.fields(Sweep)}
             for name in ("ray_address", "cpus_per_run", "gpus_per_run"):
-                if getattr(self, name) != defaults[name]:
-                    raise ValueError(f"--{_dashed(name)} is for --engine ray, which was not given")
+                if getattr(self, name) != getattr(Sweep, name):
+                    raise ValueError(f"{flag(name)} is for --engine ray, which was not given")
 
 
 def read(argv: Sequence[str]) -> tuple[Sweep, Config, list[tuple[str, list[Any]]]]:
@@ -75,34 +75,37 @@ def read(argv: Sequence[str]) -> tuple[Sweep, Config, list[tuple[str, list[Any]]
     `argv` may begin with the name of a shipped sweep or a TOML file (or have it as --config); its flags come before
     what the file says. Mistakes are ValueErrors, or end the program with one line.
     """
-    words = list(argv)
-    file = words.pop(0) if words and not words[0].startswith("-") else None
-    given = dict(_split(words))
+    files, flags = console.split(argv)
+    given = dict(flags)
+    if twice := next((name for name in given if sum(name == other for other, _ in flags) > 1), None):
+        raise ValueError(f"{twice} is given twice; give several values after one {twice}")
+    if len(files) > 1:
+        raise ValueError(f"unexpected {files[1]!r}: the name of a sweep comes first, and flags follow")
     if "--config" in given:
-        (file,) = given.pop("--config") if len(given["--config"]) == 1 and file is None else ("",)
-        if not file:
+        files += given.pop("--config") or [""]
+        if len(files) > 1 or not files[0]:
             raise ValueError("--config takes one TOML file, and no other may be named")
-    path = _file(file) if file else None
+    path = _file(files[0]) if files else None
     if path is not None:
-        given = dict(_from_toml(path, set(given))) | given
-    own = {f"--{_dashed(field.name)}" for field in dataclasses.fields(Sweep)} | {"--no-dry-run", "--no-report"}
-    for_all = {f"--{_dashed(field.name)}" for field in dataclasses.fields(Config) if field.name not in OWN}
-    for_all |= {f"--no-{flag[2:]}" for flag in for_all}
-    for flag in given:
-        if (name := flag[2:].replace("-", "_")) in BY_SWEEP and flag not in own:
-            raise ValueError(f"a sweep takes {BY_SWEEP[name]} instead of {flag}")
-        if flag == "--seeds" and len(given[flag]) > 1:
-            raise ValueError(f"--seeds is how many, from 0 on; for these ones: --seed-list {' '.join(given[flag])}")
-        if flag not in own | for_all | {"--help", "-h"}:
-            raise ValueError(suggest("flag", flag, own | for_all, "nar sweep --help; nar train --help"))
-    mine = [word for flag, values in given.items() if flag not in for_all for word in (flag, *values)]
-    shared = [word for flag, values in given.items() if flag in for_all for word in (flag, *values)]
+        given = dict(_from_toml(path, given)) | given
+    own = {flag(field.name) for field in dataclasses.fields(Sweep)} | {"--no-dry-run", "--no-report"}
+    for_all = {flag(name) for name in _SHARED}
+    for_all |= {f"--no-{name[2:]}" for name in for_all}
+    for name in given:
+        if (setting := name[2:].replace("-", "_")) in BY_SWEEP and name not in own:
+            raise ValueError(f"a sweep takes {BY_SWEEP[setting]} instead of {name}")
+        if name == "--seeds" and len(given[name]) > 1:
+            raise ValueError(f"--seeds is how many, from 0 on; for these ones: --seed-list {' '.join(given[name])}")
+        if name not in own | for_all | {"--help", "-h"}:
+            raise ValueError(suggest("flag", name, own | for_all, "nar sweep --help; nar train --help"))
+    mine = [word for name, values in given.items() if name not in for_all for word in (name, *values)]
+    shared = [word for name, values in given.items() if name in for_all for word in (name, *values)]
     sweep = console.parse(Sweep, mine, "nar sweep", ABOUT)
     if sweep.out is None:
         sweep.out = Path("runs") / (path.stem.removeprefix("sweep_") if path else "sweep")
     vary = [_varied(text) for text in sweep.vary]
-    if fixed := next((name for name, _ in vary if f"--{_dashed(name)}" in shared), None):
-        raise ValueError(f"--{_dashed(fixed)} is given and varied as well; leave one of them away")
+    if fixed := next((name for name, _ in vary if flag(name) in shared), None):
+        raise ValueError(f"{flag(fixed)} is given and varied as well; leave one of them away")
     return sweep, console.parse(Config, shared, "nar sweep"), vary
 
 
@@ -119,56 +122,37 @@ def _file(name: str) -> Path:
     return Path(name)
 
 
-def _split(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Flags with the words that belong to them; ValueError for a flag that is given twice."""
-    found: dict[str, list[str]] = {}
-    flag = None
-    for word in words:
-        if re.match(r"--?[A-Za-z]", word):
-            name, equals, value = word.partition("=")
-            flag = name.replace("_", "-")
-            if flag in found:
-                raise ValueError(f"{flag} is given twice; give several values after one {flag}")
-            found[flag] = [value] if equals else []
-        elif flag is None:
-            raise ValueError(f"unexpected {word!r}: the name of a sweep comes first, and flags follow")
-        else:
-            found[flag].append(word)
-    yield from found.items()
-
-
-def _from_toml(path: Path, given: set[str]) -> Iterator[tuple[str, list[str]]]:
+def _from_toml(path: Path, given: Collection[str]) -> Iterator[tuple[str, list[str]]]:
     """The file's entries as flags, without those that `given` ones replace."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not TOML: {error}") from None
-    known = {field.name for kind in (Sweep, Config) for field in dataclasses.fields(kind)}
+    known = _SHARED | {field.name for field in dataclasses.fields(Sweep)}
     for name, value in table.items():
-        if name not in known or (name in OWN - {"out", "seeds"}):
-            raise ValueError(f"{path}: {suggest('setting', name, known - OWN)}")
-        if f"--{_dashed(name)}" in given or f"--no-{_dashed(name)}" in given:
+        if name not in known:
+            raise ValueError(f"{path}: {suggest('setting', name, known)}")
+        if flag(name) in given or f"--no-{flag(name)[2:]}" in given:
             continue
+        values = value if isinstance(value, list) else [value]
         if name == "vary":
             if not isinstance(value, dict):
                 raise ValueError(f"{path}: vary is a table of lists, as in\n[vary]\nhidden = [32, 64]")
-            values = ((key, each if isinstance(each, list) else [each]) for key, each in value.items())
-            yield "--vary", [f"{key}={','.join(map(_text, each))}" for key, each in values]
-        else:
-            flag, *words = _flags(name, [_text(each) for each in value] if isinstance(value, list) else [_text(value)])
-            yield flag, words
+            lists = ((key, each if isinstance(each, list) else [each]) for key, each in value.items())
+            values = [f"{key}={','.join(map(_text, each))}" for key, each in lists]
+        yield _as_flag(name, [_text(each) for each in values])
 
 
 def _text(value: Any) -> str:
     return "+".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _flags(name: str, words: list[str]) -> list[str]:
+def _as_flag(name: str, words: list[str]) -> tuple[str, list[str]]:
     """A setting as it is written on the command line, where a switch has no value."""
     kinds = {field.name: field.type for kind in (Config, Sweep) for field in dataclasses.fields(kind)}
     if kinds[name] == "bool" and words[0].lower() in ("true", "false"):
-        return [f"--{_dashed(name)}" if words[0].lower() == "true" else f"--no-{_dashed(name)}"]
-    return [f"--{_dashed(name)}", *words]
+        return flag(name) if words[0].lower() == "true" else f"--no-{flag(name)[2:]}", []
+    return flag(name), words
 
 
 def _varied(text: str) -> tuple[str, list[Any]]:
@@ -177,18 +161,15 @@ def _varied(text: str) -> tuple[str, list[Any]]:
     name = key.replace("-", "_")
     if not equals or not values:
         raise ValueError(f"--vary takes settings with their values, as in hidden=32,64; got {text!r}")
-    known = [field.name for field in dataclasses.fields(Config) if field.name not in OWN]
     if name in BY_SWEEP:
         raise ValueError(f"--vary {name}: a sweep takes {BY_SWEEP[name]}")
-    if name not in known:
-        raise ValueError(suggest("setting", name, known, "nar train --help"))
+    if name not in _SHARED:
+        raise ValueError(suggest("setting", name, _SHARED, "nar train --help"))
     kind = typing.get_type_hints(Config)[name]
     if kind is bool and (wrong := set(values.lower().split(",")) - {"true", "false"}):
         raise ValueError(f"--vary {name} takes true, false or both, as in {name}=true,false; got {min(wrong)!r}")
-    several = "tuple" in str(kind)
-    words = [value.split("+") if several else [value] for value in values.split(",")]
-    return name, [getattr(console.parse(Config, _flags(name, word), "nar sweep"), name) for word in words]
-
-
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
+    found = []
+    for value in values.split(","):
+        given, words = _as_flag(name, value.split("+") if "tuple" in str(kind) else [value])
+        found.append(getattr(console.parse(Config, [given, *words], "nar sweep"), name))
+    return name, found
