@@ -20,7 +20,6 @@ import torch
 
 from nar import datasets
 from nar import device as devices
-from nar.config import Config
 from nar.evaluation.evaluate import evaluating, portions
 from nar.inference import arguments
 from nar.inference.node_names import confidence, named, probabilities
@@ -45,23 +44,8 @@ def load(path: str | Path, which: str = "best", *, device: str = "cpu") -> Reaso
     It comes in evaluation mode. A processor of your own, `my_module:MyProcessor`, is imported again: its file must be
     where Python finds it.
     """
-    from nar.inference import export
-
-    if which not in ("best", "last"):
-        raise ValueError(suggest("checkpoint", str(which), ("best", "last")))
-    path, on = Path(path), devices.choose(device)
-    if export.is_export(path):
-        config, parameters, file = export.read(path)
-    else:
-        file = path if path.is_file() or path.suffix == ".pt" else path / f"{which}.pt"
-        content = checkpoint.load(file, on)
-        if not isinstance(content.get("config"), dict) or not isinstance(content.get("model"), dict):
-            raise ValueError(f"{file} holds no reasoner (its settings or parameters are missing); give a run directory")
-        config, parameters = Config.from_dict(content["config"]), content["model"]
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # building draws initial parameters
-        reasoner = Reasoner.from_config(config)
-    reasoner.load_parameters(parameters, file)
-    return reasoner.to(on).eval()
+    on = devices.choose(device)
+    return checkpoint.read(path, which, on).build(on)
 
 
 @dataclasses.dataclass
