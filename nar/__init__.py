@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from nar import datasets, processors
     from nar.config import Config
     from nar.inference.prediction import Prediction
-    from nar.inference.solver import load
+    from nar.inference.solver import Solver, load
     from nar.model.reasoner import Reasoner
     from nar.nn.processor import Processor, Readout, Step
     from nar.traces.algorithm import Algorithm
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 from nar.traces.trace import Trace
 
 __all__ = [
-    "Algorithm", "Config", "Prediction", "Probe", "Processor", "Readout", "Reasoner", "Spec", "Step", "Trace",
+    "Algorithm", "Config", "Prediction", "Probe", "Processor", "Readout", "Reasoner", "Solver", "Spec", "Step", "Trace",
     "datasets", "load", "processors",
 ]  # fmt: skip
 
@@ -71,6 +71,7 @@ _HOMES = {
     "Processor": "nar.nn.processor",
     "Readout": "nar.nn.processor",
     "Reasoner": "nar.model.reasoner",
+    "Solver": "nar.inference.solver",
     "Spec": "nar.traces.spec",
     "Step": "nar.nn.processor",
     "Trace": "nar.traces.trace",

@@ -87,13 +87,13 @@ def same(one, other):
 def test_loaded_again_it_answers_bit_for_bit(run_dir, exported, roads):
     expected = nar.load(run_dir).run(roads, source="d")
     before = torch.get_rng_state()
-    reasoner = nar.load(exported)
-    assert torch.equal(torch.get_rng_state(), before) and not reasoner.training
-    same(reasoner.run(roads, source="d"), expected)
+    solver = nar.load(exported)
+    assert torch.equal(torch.get_rng_state(), before) and not solver.reasoner.training
+    same(solver.run(roads, source="d"), expected)
     for path in (str(exported), exported / "card.json", exported / "model.safetensors"):
         same(nar.load(path).run(roads, source="d"), expected)
-    for name, value in nar.load(run_dir).state_dict().items():
-        assert torch.equal(reasoner.state_dict()[name], value)
+    for name, value in nar.load(run_dir).reasoner.state_dict().items():
+        assert torch.equal(solver.reasoner.state_dict()[name], value)
     last = export.write(run_dir, exported.parent / "last", "last")
     same(nar.load(last).run(roads, source="d"), nar.load(run_dir, "last").run(roads, source="d"))
     assert nar.load(last).run(roads, source="d").confidence != expected.confidence
@@ -103,7 +103,7 @@ def test_the_card(run_dir, exported):
     card = json.loads((exported / "card.json").read_text())
     assert (card["format"], card["version"], card["checkpoint"]) == ("nar reasoner", 1, "best")
     assert (card["algorithms"], card["processor"]) == (["bellman_ford"], "triplet_gmpnn")
-    assert card["parameters"] == nar.load(run_dir).parameter_count()
+    assert card["parameters"] == nar.load(run_dir).reasoner.parameter_count()
     expected = {"steps": 150, "seed": 5, "sizes": {"bellman_ford": [4, 16]}, "validation_size": {"bellman_ford": 16}}
     assert expected.items() <= card["training"].items() and card["training"]["validation"] == {"bellman_ford": 0.875}
     (score,) = card["scores"]

@@ -85,7 +85,7 @@ def _card(run_dir: Path, config: Config, which: str) -> dict[str, Any]:
         "provenance": found.get("provenance", {}) | {"command": found.get("command"), "exported_by": nar.__version__},
         "load": {
             "install": "nar (neural-algorithmic-reasoning) with its extra 'export'",
-            "python": 'import nar; reasoner = nar.load("THIS FOLDER"); reasoner.run(graph, source=NODE)',
+            "python": 'import nar; nar.load("THIS FOLDER").run(graph, source=NODE)',
             "own_code": own,  # addresses that must be importable
         },
         "license": {"nar": "Apache-2.0"},
