@@ -33,9 +33,9 @@ def main() -> None:
         whole = f"{name} on {trace.nodes} nodes, {trace.length} steps, drawn step by step"
         parts.append(picture(folder / f"{name}.svg", figure.figure(trace, panels), whole, about))
     parts += ["## A model beside its algorithm\n", MODEL]
-    reasoner = trained("bellman_ford", STEPS)
+    solver = nar.Solver(trained("bellman_ford", STEPS))
     for name, about, graph in graphs():
-        prediction = reasoner.run(graph, source=next(iter(graph)))
+        prediction = solver.run(graph, source=next(iter(graph)))
         alternative = " ".join(comparison.summary(prediction))
         page = prediction.draw(moments=3)
         parts.append(picture(folder / f"{name}.svg", page, alternative, about.format(right=prediction.in_words())))

@@ -2,7 +2,7 @@
 
     >>> import nar
     >>> bellman_ford = nar.datasets.get("bellman_ford")
-    >>> reasoner = nar.load("runs/bellman_ford-triplet_gmpnn-seed42")
+    >>> solver = nar.load("runs/bellman_ford-triplet_gmpnn-seed42")
 
 docs/contributing.md shows how the packages build on each other; the docstring of each says what lives there. The names
 below are loaded when first used, so that `import nar` and `import nar.datasets` need neither PyTorch nor time.
@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from nar import processors as processors
     from nar.config import Config as Config
     from nar.inference.prediction import Prediction as Prediction
+    from nar.inference.solver import Solver as Solver
     from nar.inference.solver import load as load
     from nar.model.reasoner import Reasoner as Reasoner
     from nar.nn.processor import Processor as Processor
@@ -36,6 +37,7 @@ _MODULES = {
     "Processor": "nar.nn.processor",
     "Readout": "nar.nn.processor",
     "Reasoner": "nar.model.reasoner",
+    "Solver": "nar.inference.solver",
     "Spec": "nar.traces.spec",
     "Step": "nar.nn.processor",
     "Trace": "nar.traces.trace",

@@ -1,4 +1,4 @@
-"""Reasoners that need no training, for tests of predictions: one that is never wrong, and ones that know nothing.
+"""Solvers that need no training, for tests of predictions: one that is never wrong, and ones that know nothing.
 
 And graphs with names for them, and what it means that two predictions are the same.
 """
@@ -7,6 +7,8 @@ import networkx as nx
 import numpy as np
 import torch
 
+import nar
+from nar.analysis.references import compiled
 from nar.model.postprocess import feed_back
 from nar.model.reasoner import Reasoner, Rollout
 from nar.traces.spec import Type
@@ -37,12 +39,17 @@ class Perfect(Reasoner):
 
 
 def perfect(*algorithms):
-    return Perfect.build(algorithms, "deepsets", hidden=4)
+    return nar.Solver(Perfect.build(algorithms, "deepsets", hidden=4))
+
+
+def exact(algorithm):
+    """The compiled reference."""
+    return nar.Solver(compiled.compiled(algorithm))
 
 
 def untrained(algorithm, processor="mpnn", seed=0, **options):
     torch.manual_seed(seed)
-    return Reasoner.build(algorithm, processor, hidden=16, **options)
+    return nar.Solver(Reasoner.build(algorithm, processor, hidden=16, **options))
 
 
 def path_length(graph, pointers, node, source, weight):

@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
-from answers import perfect, untrained
+from answers import exact, perfect, untrained
 from torch_geometric.data import Batch as PygBatch
 from torch_geometric.data import Data
 
 import nar
-from nar.analysis.references import compiled
 from nar.inference import arguments
 from nar.traces.formats import pyg
 
@@ -30,19 +29,19 @@ def test_a_matrix_is_a_graph_whose_nodes_are_indices(roads):
 
 
 def test_weights_are_used_where_there_are_any(roads):
-    reasoner = perfect("bfs")
+    solver = perfect("bfs")
     far = nx.Graph()
     far.add_nodes_from(roads)
     far.add_weighted_edges_from((u, v, -5.0) for u, v in roads.edges)
-    reasoner.run(far, source="a")
-    seen = reasoner.seen.inputs["A"]
-    reasoner.run(nx.to_numpy_array(roads, weight="miles"), source=2)
-    assert set(seen.unique().tolist()) == {0.0, 1.0} and torch.equal(reasoner.seen.inputs["A"], seen)
-    reasoner = perfect("dijkstra")
-    reasoner.run(roads, source="a", weight="miles")
-    assert (reasoner.seen.inputs["A"][0] == torch.tensor(nx.to_numpy_array(roads, weight="miles")).float()).all()
-    reasoner.run(roads, source="a")  # no edge has a `weight`
-    assert torch.equal(reasoner.seen.inputs["A"], seen)
+    solver.run(far, source="a")
+    seen = solver.reasoner.seen.inputs["A"]
+    solver.run(nx.to_numpy_array(roads, weight="miles"), source=2)
+    assert set(seen.unique().tolist()) == {0.0, 1.0} and torch.equal(solver.reasoner.seen.inputs["A"], seen)
+    solver = perfect("dijkstra")
+    solver.run(roads, source="a", weight="miles")
+    assert (solver.reasoner.seen.inputs["A"][0] == torch.tensor(nx.to_numpy_array(roads, weight="miles")).float()).all()
+    solver.run(roads, source="a")  # no edge has a `weight`
+    assert torch.equal(solver.reasoner.seen.inputs["A"], seen)
 
 
 @pytest.mark.parametrize(
@@ -112,10 +111,10 @@ def as_pyg(graph, weight="miles", **names):
 @pytest.mark.parametrize("form", [lambda w: w, lambda w: w[:, None]])
 def test_pyg_graphs_answer_as_the_networkx_graph_does(roads, name, form):
     data, weight = as_pyg(roads, **{name: form}), "toll" if name == "toll" else "weight"
-    for reasoner in (compiled.compiled("dijkstra"), untrained("dijkstra")):
-        by_name = reasoner.run(roads, source="a", weight="miles")
+    for solver in (exact("dijkstra"), untrained("dijkstra")):
+        by_name = solver.run(roads, source="a", weight="miles")
         for source in (2, torch.tensor(2), np.int64(2)):
-            found = reasoner.run(data, source=source, weight=weight)
+            found = solver.run(data, source=source, weight=weight)
             assert found.nodes == list(range(7)) and found.confidence == {
                 "pi": {by_name.nodes.index(u): p for u, p in by_name.confidence["pi"].items()}
             }
@@ -124,12 +123,12 @@ def test_pyg_graphs_answer_as_the_networkx_graph_does(roads, name, form):
 
 def test_pyg_directions_and_absent_weights(roads):
     one_way = Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]), num_nodes=4)
-    assert compiled.compiled("bfs").run(one_way, source=1).outputs["pi"] == {0: 2, 1: 1, 2: 1, 3: 3}
-    hops = compiled.compiled("dijkstra").run(one_way, source=1)
+    assert exact("bfs").run(one_way, source=1).outputs["pi"] == {0: 2, 1: 1, 2: 1, 3: 3}
+    hops = exact("dijkstra").run(one_way, source=1)
     assert hops.hints["d"][-1].tolist() == [2.0, 0.0, 1.0, 0.0]
     weighed = Data(edge_index=one_way.edge_index, edge_attr=torch.tensor([5.0, 6.0, 7.0]), num_nodes=4)
-    assert compiled.compiled("dijkstra").run(weighed, source=1).hints["d"][-1].tolist() == [13.0, 0.0, 6.0, 0.0]
-    same = compiled.compiled("dijkstra").run(weighed, source=1, weight=None)
+    assert exact("dijkstra").run(weighed, source=1).hints["d"][-1].tolist() == [13.0, 0.0, 6.0, 0.0]
+    same = exact("dijkstra").run(weighed, source=1, weight=None)
     assert same.hints["d"][-1].tolist() == [2.0, 0.0, 1.0, 0.0]
 
 
@@ -168,25 +167,25 @@ def test_a_trace_is_its_inputs(name):
     algorithm = nar.datasets.get(name)
     inputs = algorithm.sample(np.random.RandomState(3), max(6, algorithm.min_nodes))
     trace = algorithm.run(**inputs)
-    reasoner = untrained(name, "deepsets")
-    expected = reasoner.run(**inputs)
+    solver = untrained(name, "deepsets")
+    expected = solver.run(**inputs)
     for same in (trace, pyg.to_data(trace)):
-        found = reasoner.run(same)
+        found = solver.run(same)
         assert found.outputs == expected.outputs and found.confidence == expected.confidence
     assert [t.length for t in (expected.trace, expected.true_trace)] == [expected.steps + 1, trace.length]
 
 
 def test_numbers_of_nodes_by_name(roads):
     drawn = dict(zip(roads, np.random.RandomState(0).uniform(size=7), strict=True))
-    reasoner = perfect("maximal_independent_set")
-    chosen = reasoner.run(roads, randomness=dict(reversed(drawn.items()))).outputs
-    assert chosen == reasoner.run(roads, randomness=list(drawn.values())).outputs
+    solver = perfect("maximal_independent_set")
+    chosen = solver.run(roads, randomness=dict(reversed(drawn.items()))).outputs
+    assert chosen == solver.run(roads, randomness=list(drawn.values())).outputs
     (marked,) = chosen.values()
     inside = {node for node, is_in in marked.items() if is_in}
     assert not any(roads.has_edge(u, v) for u in inside for v in inside)
     assert all(node in inside or set(roads[node]) & inside for node in roads)
     with pytest.raises(ValueError, match="randomness must have a value for each of the 7 nodes, got 1"):
-        reasoner.run(roads, randomness={"a": 0.5})
+        solver.run(roads, randomness={"a": 0.5})
 
 
 @pytest.mark.parametrize(

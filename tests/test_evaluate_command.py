@@ -12,7 +12,6 @@ from nar.cli import main as cli
 from nar.cli.evaluate import Evaluate, plan
 from nar.config import Config
 from nar.evaluation.evaluate import entry, evaluate, test_set
-from nar.inference.solver import load
 from nar.model import batch as batches
 from nar.model import checkpoint
 from nar.model.objectives.losses import total_loss
@@ -39,7 +38,7 @@ def make_run(run, *algorithms):
         if step == 1:
             checkpoint_of(run / "best.pt", reasoner, config)
     checkpoint_of(run / "last.pt", reasoner, config)
-    best = load(run)
+    best = checkpoint.read(run).build()
     content = {
         "schema": 2,
         "run": {
@@ -142,7 +141,7 @@ def test_entries_say_who_made_them_and_hold_what_evaluate_finds(runs):
 
     algorithm = datasets.get("bellman_ford")
     traces, manifest = test_set(algorithm, 7, 3, {"scale": 1000.0})
-    score = evaluate(load(run), algorithm, traces).to_dict()
+    score = evaluate(checkpoint.read(run).build(), algorithm, traces).to_dict()
     for name in ("score", "exact", "valid", "outputs", "first_error", "steps_mean", "steps_taken"):
         assert found[name] == score[name], name
     assert found["data"] == manifest and found["setting"] == {"scale": 1000.0}
@@ -157,7 +156,7 @@ def test_the_last_checkpoint(runs):
         assert found["evaluated"]["checkpoint"] == which
         assert (
             found["hints"]["d"]["value"]
-            == evaluate(load(run, which), algorithm, traces).to_dict()["hints"]["d"]["value"]
+            == evaluate(checkpoint.read(run, which).build(), algorithm, traces).to_dict()["hints"]["d"]["value"]
         )
     assert keys(evaluations(run))[2:] == [("bellman_ford", 16, {})]
 

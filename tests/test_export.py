@@ -14,6 +14,7 @@ from nar.cli import main as cli
 from nar.config import Config
 from nar.inference import export
 from nar.model import checkpoint
+from nar.model.export_reader import read_card
 from nar.model.reasoner import Reasoner
 
 SETTINGS = {"processor": "triplet_gmpnn", "hidden": 16, "triplet_features": 4, "seed": 5}
@@ -86,13 +87,13 @@ def same(one, other):
 def test_loaded_again_it_answers_bit_for_bit(run_dir, exported, roads):
     expected = nar.load(run_dir).run(roads, source="d")
     before = torch.get_rng_state()
-    reasoner = nar.load(exported)
-    assert torch.equal(torch.get_rng_state(), before) and not reasoner.training
-    same(reasoner.run(roads, source="d"), expected)
+    solver = nar.load(exported)
+    assert torch.equal(torch.get_rng_state(), before) and not solver.reasoner.training
+    same(solver.run(roads, source="d"), expected)
     for path in (str(exported), exported / "card.json", exported / "model.safetensors"):
         same(nar.load(path).run(roads, source="d"), expected)
-    for name, value in nar.load(run_dir).state_dict().items():
-        assert torch.equal(reasoner.state_dict()[name], value)
+    for name, value in nar.load(run_dir).reasoner.state_dict().items():
+        assert torch.equal(solver.reasoner.state_dict()[name], value)
     last = export.write(run_dir, exported.parent / "last", "last")
     same(nar.load(last).run(roads, source="d"), nar.load(run_dir, "last").run(roads, source="d"))
     assert nar.load(last).run(roads, source="d").confidence != expected.confidence
@@ -102,7 +103,7 @@ def test_the_card(run_dir, exported):
     card = json.loads((exported / "card.json").read_text())
     assert (card["format"], card["version"], card["checkpoint"]) == ("nar reasoner", 1, "best")
     assert (card["algorithms"], card["processor"]) == (["bellman_ford"], "triplet_gmpnn")
-    assert card["parameters"] == nar.load(run_dir).parameter_count()
+    assert card["parameters"] == nar.load(run_dir).reasoner.parameter_count()
     expected = {"steps": 150, "seed": 5, "sizes": {"bellman_ford": [4, 16]}, "validation_size": {"bellman_ford": 16}}
     assert expected.items() <= card["training"].items() and card["training"]["validation"] == {"bellman_ford": 0.875}
     (score,) = card["scores"]
@@ -126,7 +127,7 @@ def test_the_same_run_gives_the_same_bytes(run_dir, exported, tmp_path):
     for name in ("card.json", "model.safetensors"):
         assert (again / name).read_bytes() == (exported / name).read_bytes()
     export.write(run_dir, again, "last")  # an earlier export is replaced
-    assert export.read_card(again)["checkpoint"] == "last" and export.read_card(again)["scores"] == []
+    assert read_card(again)["checkpoint"] == "last" and read_card(again)["scores"] == []
 
 
 def test_results_of_the_first_schema_and_none(tmp_path):
@@ -135,9 +136,9 @@ def test_results_of_the_first_schema_and_none(tmp_path):
     first["run"] |= {"algorithm": "bfs", "train_sizes": [4, 16], "validation_size": 16}
     del first["run"]["algorithms"], first["run"]["validation"]
     first["config"]["algo"] = "bfs"
-    card = export.read_card(export.write(make_run(tmp_path / "old", config, first), tmp_path / "a"))
+    card = read_card(export.write(make_run(tmp_path / "old", config, first), tmp_path / "a"))
     assert card["training"]["sizes"] == {"bfs": [4, 16]} and card["scores"][0]["score"] == 0.75
-    card = export.read_card(export.write(make_run(tmp_path / "unfinished", config), tmp_path / "b"))
+    card = read_card(export.write(make_run(tmp_path / "unfinished", config), tmp_path / "b"))
     assert card["scores"] == [] and card["training"]["sizes"] == {} and card["algorithms"] == ["bfs"]
 
 
@@ -145,7 +146,7 @@ def test_several_algorithms(tmp_path, roads):
     config = Config(algo=("bfs", "dijkstra"), **SETTINGS)
     run = make_run(tmp_path / "run", config, results_of(config))
     out = export.write(run, tmp_path / "out")
-    card = export.read_card(out)
+    card = read_card(out)
     assert card["algorithms"] == ["bfs", "dijkstra"] and [e["algorithm"] for e in card["scores"]] == ["bfs", "dijkstra"]
     for name in ("bfs", "dijkstra"):
         same(*(nar.load(path).run(roads, source="a", algorithm=name) for path in (run, out)))
@@ -163,7 +164,7 @@ def test_a_processor_of_ones_own_keeps_its_address(tmp_path, monkeypatch, roads)
     monkeypatch.syspath_prepend(tmp_path)
     config = Config(algo="bfs", processor="my_exported:Mine", hidden=8, seed=1)
     out = export.write(make_run(tmp_path / "run", config), tmp_path / "out")
-    card = export.read_card(out)
+    card = read_card(out)
     assert card["processor"] == "my_exported:Mine" and card["load"]["own_code"] == ["my_exported:Mine"]
     same(*(nar.load(path).run(roads, source="a") for path in (tmp_path / "run", out)))
     monkeypatch.delitem(sys.modules, "my_exported")
@@ -233,7 +234,7 @@ def test_the_command(run_dir, tmp_path, capsys, roads):
     assert printed[2] == f'load it with nar.load("{tmp_path / "out"}")'
     same(*(nar.load(path).run(roads, source="d") for path in (run_dir, tmp_path / "out")))
     assert cli.main(["export", str(run_dir), "--which", "last"]) == 0
-    assert export.read_card(run_dir / "export")["checkpoint"] == "last"
+    assert read_card(run_dir / "export")["checkpoint"] == "last"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from nar.analysis.references import compiled
 from nar.cli import main as cli
 from nar.datasets.canonical import draw
 from nar.evaluation.evaluate import evaluate, evaluating
-from nar.model.batch import collate
+from nar.model.batch import collate, training_spec
 
 
 @pytest.mark.parametrize("name", compiled.names())
@@ -140,7 +140,7 @@ def test_watching_a_maximum_counts_winning_features():
             return state + step.hood.complete().reduce(step.hood.senders(x_NF.expand(len(state), 3, 4)), "max")
 
     algorithm = datasets.get("bfs")
-    reasoner = nar.Reasoner({"bfs": nar.batch.training_spec(algorithm)}, Loudest(4))
+    reasoner = nar.Reasoner({"bfs": training_spec(algorithm)}, Loudest(4))
     batch = collate(list(draw(algorithm, 3, 1, 0)), algorithm)
     with evaluating(reasoner), watching(reasoner) as calls:
         reasoner(batch)

@@ -40,7 +40,7 @@ def test_a_generalist_learns_every_algorithm_with_one_processor(tmp_path):
     row = json.loads((config.run_dir / "metrics.jsonl").read_text().splitlines()[0])
     scores = [row[f"{name}/validation_score"] for name in config.algo]
     assert row["validation_score"] == pytest.approx(sum(scores) / 2)
-    both = nar.load(config.run_dir)
+    both = nar.load(config.run_dir).reasoner
     assert set(both.specs) == {"bfs", "insertion_sort"}
     single = [Reasoner.build(name, "mpnn", hidden=8).parameter_count() for name in config.algo]
     shared = sum(p.numel() for p in both.processor.parameters())
@@ -83,15 +83,15 @@ def test_a_generalist_is_resumed_where_it_stopped(tmp_path):
 def test_a_processor_is_handed_on_and_frozen(tmp_path):
     first = Config(algo="bfs", out=tmp_path / "first", **TINY)
     train(first)
-    source = nar.load(first.run_dir).processor.state_dict()
+    source = nar.load(first.run_dir).reasoner.processor.state_dict()
     frozen = Config(algo="dfs", out=tmp_path / "frozen", init_processor=first.run_dir, freeze="processor", **TINY)
     train(frozen)
     moved = Config(algo="dfs", out=tmp_path / "moved", init_processor=first.run_dir / "best.pt", **TINY)
     train(moved)
-    kept, changed = (nar.load(tmp_path / name, "last").processor.state_dict() for name in ("frozen", "moved"))
+    kept, changed = (nar.load(tmp_path / name, "last").reasoner.processor.state_dict() for name in ("frozen", "moved"))
     assert all(torch.equal(kept[name], value) for name, value in source.items())
     assert any(not torch.equal(changed[name], value) for name, value in source.items())
-    encoders = nar.load(tmp_path / "frozen", "last").encoders.state_dict()
+    encoders = nar.load(tmp_path / "frozen", "last").reasoner.encoders.state_dict()
     fresh = Reasoner.from_config(frozen).encoders.state_dict()
     assert any(not torch.equal(encoders[name], value) for name, value in fresh.items())
 

@@ -1,6 +1,7 @@
 """Reasoners loaded from a run directory answer as they did when they were saved; what cannot be loaded says why."""
 
 import dataclasses
+import inspect
 import sys
 
 import networkx as nx
@@ -33,10 +34,10 @@ def run_dir(tmp_path):
 def test_loaded_equals_what_was_saved_bit_for_bit(run_dir, roads):
     options = {"source": "d", "weight": "miles"}
     reasoner = Reasoner.from_config(CONFIG)
-    expected = reasoner.run(roads, **options)
+    expected = nar.Solver(reasoner).run(roads, **options)
     before = torch.get_rng_state()
     best = nar.load(run_dir)
-    assert torch.equal(torch.get_rng_state(), before) and not best.training
+    assert torch.equal(torch.get_rng_state(), before) and not best.reasoner.training
     found = best.run(roads, **options)
     assert found.outputs == expected.outputs and found.confidence == expected.confidence
     assert all((found.hints[name] == value).all() for name, value in expected.hints.items())
@@ -45,6 +46,22 @@ def test_loaded_equals_what_was_saved_bit_for_bit(run_dir, roads):
     last = nar.load(run_dir, "last").run(roads, **options)
     assert last.confidence != expected.confidence
     assert nar.load(run_dir / "last.pt").run(roads, **options).confidence == last.confidence
+
+
+def test_a_solver_says_what_it_is(run_dir):
+    solver = nar.load(run_dir)
+    assert solver.config == CONFIG and solver.source == run_dir / "best.pt"
+    for word in ("bellman_ford", "triplet_gmpnn", f"{solver.reasoner.parameter_count():,}", "best.pt", "cpu"):
+        assert word in repr(solver)
+    own = nar.Solver(solver.reasoner)
+    assert own.config is None and own.source is None and "MPNN" in repr(own)
+    assert own.to("cpu") is own
+    with pytest.raises(ValueError, match="unknown device 'tpu'"):
+        own.to("tpu")
+    for name in ("run", "run_many"):
+        signature = inspect.signature(getattr(nar.Solver, name))
+        assert {"source", "weight", "algorithm", "steps", "termination"} < signature.parameters.keys()
+        assert "Prediction" in str(signature.return_annotation)
 
 
 def test_files_that_cannot_be_loaded(run_dir, tmp_path):
@@ -98,8 +115,8 @@ def test_own_processor_is_imported_again(tmp_path, monkeypatch):
         reasoner = Reasoner.from_config(config)
         checkpoint.save(tmp_path / "best.pt", {"model": reasoner.state_dict(), "config": config.to_dict()})
         loaded = nar.load(tmp_path)
-        assert type(loaded.processor).__name__ == "Still"
-        expected = reasoner.run(nx.path_graph(4), source=0).confidence
+        assert type(loaded.reasoner.processor).__name__ == "Still"
+        expected = nar.Solver(reasoner).run(nx.path_graph(4), source=0).confidence
         assert loaded.run(nx.path_graph(4), source=0).confidence == expected
     del sys.modules["still_module"]
     with pytest.raises(ValueError, match="no module named 'still_module'; run from the folder that holds it"):

@@ -8,9 +8,9 @@ import pytest
 import torch
 from naive import F64, built
 
+import nar
 from nar import datasets, processors
 from nar.config import Config
-from nar.inference import solver
 from nar.kernels.cpu import ranges
 from nar.model import checkpoint
 from nar.model import decoder as decode
@@ -479,7 +479,8 @@ def test_settings_go_through_training_checkpoints_and_prediction(tmp_path, monke
     train(config)
     kept = Config.from_dict(checkpoint.load(config.run_dir / "best.pt")["config"])
     assert {name: getattr(kept, name) for name in settings} == settings
-    model = solver.load(config.run_dir)
+    solver = nar.load(config.run_dir)
+    model = solver.reasoner
     assert model.reconstruction.weight == 0.5 and model.reconstruction.mask == 0.4 and model.reconstruction.masked
     made = model.coders("floyd_warshall")
     assert made[0].look_ups and made[1].triplets and made[1].scales and made[1].comparisons
@@ -487,7 +488,7 @@ def test_settings_go_through_training_checkpoints_and_prediction(tmp_path, monke
     saved = checkpoint.load(config.run_dir / "best.pt")["model"]
     assert all(value.equal(saved[name]) for name, value in model.state_dict().items())
     trace = draw(datasets.get("floyd_warshall"), 5, 1, seed=(3,), random_pos=False)
-    assert model.run(trace.inputs["A"][0].numpy()).compact["Pi"].shape == (5, 5)
+    assert solver.run(trace.inputs["A"][0].numpy()).compact["Pi"].shape == (5, 5)
 
 
 def test_every_option_is_explained_by_help(capsys):

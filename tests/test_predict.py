@@ -71,8 +71,8 @@ def test_arrays():
 
 
 def test_pointers_that_make_no_list_give_its_beginning():
-    reasoner = perfect("insertion_sort")
-    forward = reasoner.forward
+    solver = perfect("insertion_sort")
+    forward = solver.reasoner.forward
 
     def broken(batch, **options):
         rollout = forward(batch, **options)
@@ -81,8 +81,8 @@ def test_pointers_that_make_no_list_give_its_beginning():
         rollout.outputs["pred"][0, 3] = row
         return rollout
 
-    reasoner.forward = broken
-    found = reasoner.run([0.1, 0.2, 0.3, 0.4])
+    solver.reasoner.forward = broken
+    found = solver.run([0.1, 0.2, 0.3, 0.4])
     assert len(found.outputs["pred"]) < 4 and found.outputs["pred"][0] == 0
     assert len(found.confidence["pred"]) == len(found.outputs["pred"])
     assert not found.valid and not found.exact and found.truth["pred"] == [0, 1, 2, 3]
@@ -110,8 +110,9 @@ def test_what_is_predicted_is_what_the_rollout_decodes():
         rng = np.random.RandomState(3)
         while algorithm.run(**(inputs := algorithm.sample(rng, max(6, algorithm.min_nodes)))).length == 1:
             pass  # a hint to predict is wanted
-        reasoner = untrained(name, "triplet_gmpnn").eval()
-        found = reasoner.run(**inputs)
+        solver = untrained(name, "triplet_gmpnn")
+        reasoner = solver.reasoner.eval()
+        found = solver.run(**inputs)
         trace = algorithm.run(**inputs)
         batch = collate([trace], algorithm)
         with torch.no_grad():
@@ -138,9 +139,10 @@ def test_what_is_predicted_is_what_the_rollout_decodes():
 
 def test_confidence_in_an_order():
     """That the first element is the first, then that each comes after the one before it."""
-    reasoner = untrained("insertion_sort", seed=3).eval()
+    solver = untrained("insertion_sort", seed=3)
+    reasoner = solver.reasoner.eval()
     values = [0.3, 0.1, 0.2, 0.9]
-    found = reasoner.run(values)
+    found = solver.run(values)
     order = found.outputs["pred"]
     algorithm = nar.datasets.get("insertion_sort")
     with torch.no_grad():
@@ -166,26 +168,28 @@ def test_a_single_node():
 
 
 def test_run_leaves_no_trace_on_the_reasoner(roads):
-    reasoner = untrained("bfs").train()
+    solver = untrained("bfs")
+    reasoner = solver.reasoner.train()
     before = torch.get_rng_state()
-    found = reasoner.run(roads, source="a")
+    found = solver.run(roads, source="a")
     assert reasoner.training and torch.equal(torch.get_rng_state(), before)
     assert all(p.grad is None for p in reasoner.parameters())
-    assert reasoner.eval().run(roads, source="a").confidence == found.confidence
+    reasoner.eval()
+    assert solver.run(roads, source="a").confidence == found.confidence
 
 
 def test_several_algorithms(roads):
-    reasoner = perfect("bfs", "dijkstra")
-    assert reasoner.run(roads, source="a", algorithm="dijkstra", weight="miles").algorithm == "dijkstra"
+    solver = perfect("bfs", "dijkstra")
+    assert solver.run(roads, source="a", algorithm="dijkstra", weight="miles").algorithm == "dijkstra"
     with pytest.raises(
         ValueError, match=r"^algorithm must be given, this reasoner has learned several: bfs, dijkstra$"
     ):
-        reasoner.run(roads, source="a")
+        solver.run(roads, source="a")
     with pytest.raises(
         ValueError, match=r"unknown algorithm 'bf'; did you mean 'bfs'\? \(this reasoner has learned bfs"
     ):
-        reasoner.run(roads, source="a", algorithm="bf")
+        solver.run(roads, source="a", algorithm="bf")
 
 
 def test_reference_spec_is_the_trained_one():
-    assert untrained("minimum").specs["minimum"] == training_spec(nar.datasets.get("minimum"))
+    assert untrained("minimum").reasoner.specs["minimum"] == training_spec(nar.datasets.get("minimum"))

@@ -5,10 +5,9 @@ import dataclasses
 import networkx as nx
 import numpy as np
 import pytest
-from answers import perfect
+from answers import exact, perfect
 
 import nar
-from nar.analysis.references import compiled
 from nar.inference.node_names import named
 from nar.traces.spec import Probe, Type
 
@@ -59,7 +58,7 @@ def test_printed(roads):
 
 
 def test_predicted_pointers_as_a_graph(roads):
-    found = compiled.compiled("dijkstra").run(roads, source="d", weight="miles")
+    found = exact("dijkstra").run(roads, source="d", weight="miles")
     tree = found.to_networkx()
     assert list(tree) == list(roads) and nx.is_forest(tree)
     distances = nx.single_source_dijkstra_path_length(roads, "d", weight="miles")
@@ -90,7 +89,7 @@ def test_the_trace_of_a_perfect_reasoner_is_the_trace(name):
 
 def test_the_first_error(roads):
     """The model's hints by hand: a mask wrong at step 2, a number wrong at step 1, which does not count."""
-    found = compiled.compiled("bellman_ford").run(roads, source="d", weight="miles")
+    found = exact("bellman_ford").run(roads, source="d", weight="miles")
     assert found.first_error is None and found.steps >= 2
     hints = {name: value.copy() for name, value in found.hints.items()}
     hints["d"][0] += 9

@@ -218,8 +218,8 @@ def test_own_processor_from_the_command_line(page, name, tmp_path):
     assert (tmp_path / "runs" / f"bellman_ford-my_module.{name}-seed42" / "report.md").is_file()
     reader = (
         "import networkx, nar\n"
-        f"reasoner = nar.load('runs/bellman_ford-my_module.{name}-seed42')\n"
-        "print(type(reasoner.processor).__name__, repr(reasoner.run(networkx.path_graph(4), source=0)))\n"
+        f"solver = nar.load('runs/bellman_ford-my_module.{name}-seed42')\n"
+        "print(type(solver.reasoner.processor).__name__, repr(solver.run(networkx.path_graph(4), source=0)))\n"
     )
     done = subprocess.run([sys.executable, "-c", reader], **run)
     assert done.stdout.startswith(f"{name} Prediction(bellman_ford, nodes=4, steps=3, pi: "), done.stderr

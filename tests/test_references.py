@@ -175,11 +175,11 @@ def test_runs_on_a_graph_of_your_own():
     graph = nx.Graph()
     graph.add_weighted_edges_from([("a", "b", 1.0), ("b", "c", 1.0), ("a", "c", 3.0), ("c", "d", 0.5)])
     for name in ("bellman_ford", "dijkstra"):
-        answer = compiled.compiled(name).run(graph, source="a")
+        answer = nar.Solver(compiled.compiled(name)).run(graph, source="a")
         assert answer.valid and answer.outputs["pi"] == {"a": "a", "b": "a", "c": "b", "d": "c"}
         assert answer.confidence["pi"]["d"] == 1.0
-    assert compiled.compiled("floyd_warshall").run(graph).outputs["Pi"]["a", "d"] == "c"
-    reached = compiled.compiled("reachability").run(nx.DiGraph([(0, 1), (2, 1)]), source=0).outputs["reach"]
+    assert nar.Solver(compiled.compiled("floyd_warshall")).run(graph).outputs["Pi"]["a", "d"] == "c"
+    reached = nar.Solver(compiled.compiled("reachability")).run(nx.DiGraph([(0, 1), (2, 1)]), source=0).outputs["reach"]
     assert reached == {0: True, 1: True, 2: False}
 
 

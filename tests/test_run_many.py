@@ -4,26 +4,26 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
-from answers import mixed, path_length, perfect, same_prediction, untrained
+from answers import exact, mixed, path_length, perfect, same_prediction, untrained
 from torch_geometric.data import Batch as PygBatch
 from torch_geometric.data import Data
 
 import nar
-from nar.analysis.references import compiled
 from nar.evaluation import evaluate
 from nar.traces.formats import pyg
 
 
 @pytest.mark.parametrize("steps", [None, 4])
-@pytest.mark.parametrize("make", [compiled.compiled, lambda name: untrained(name, "triplet_gmpnn").double()])
+@pytest.mark.parametrize("make", [exact, lambda name: untrained(name, "triplet_gmpnn")])
 def test_each_of_a_batch_is_answered_as_if_alone(make, steps):
-    reasoner = make("dijkstra")
+    solver = make("dijkstra")
+    solver.reasoner.double()
     graphs, sources = mixed()
-    together = reasoner.run_many(graphs, source=sources, steps=steps)
+    together = solver.run_many(graphs, source=sources, steps=steps)
     assert len({(len(found.nodes), found.steps) for found in together}) >= 3
     for graph, source, found in zip(graphs, sources, together, strict=True):
-        same_prediction(found, reasoner.run(graph, source=source, steps=steps))
-    backwards = reasoner.run_many(graphs[::-1], source=sources[::-1], steps=steps)
+        same_prediction(found, solver.run(graph, source=source, steps=steps))
+    backwards = solver.run_many(graphs[::-1], source=sources[::-1], steps=steps)
     for one, other in zip(together, backwards[::-1], strict=True):
         same_prediction(one, other)
 
@@ -31,8 +31,8 @@ def test_each_of_a_batch_is_answered_as_if_alone(make, steps):
 def test_a_batch_gives_networkx_shortest_paths(monkeypatch):
     monkeypatch.setattr(evaluate, "TENSOR_BYTES", 2000)  # several batches of one size
     graphs, sources = mixed()
-    reasoner = compiled.compiled("bellman_ford")
-    for graph, source, found in zip(graphs, sources, reasoner.run_many(graphs, source=sources), strict=True):
+    solver = exact("bellman_ford")
+    for graph, source, found in zip(graphs, sources, solver.run_many(graphs, source=sources), strict=True):
         distances = nx.single_source_dijkstra_path_length(graph, source)
         for node in graph:
             assert path_length(graph, found.outputs["pi"], node, source, "weight") == distances[node]

@@ -103,7 +103,7 @@ def test_a_run_from_settings_to_report(tiny, capsys):
         }  # fmt: skip
     out = capsys.readouterr()
     assert "report.html" in out.out and "bfs with mpnn" in out.err
-    reasoner = nar.load(config.run_dir)
+    reasoner = nar.load(config.run_dir).reasoner
     score = evaluation.evaluate(reasoner, datasets.get("bfs"), evaluation.test_set(datasets.get("bfs"), 5, 3)[0])
     assert score.score == written["evaluations"][0]["score"]
 

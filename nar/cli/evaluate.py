@@ -146,7 +146,6 @@ def evaluate_all(jobs: Sequence[Job], settings: Evaluate, command: str) -> list[
 
     from nar import device
     from nar.evaluation.evaluate import entry
-    from nar.inference import solver
     from nar.results import run_directory
 
     on = device.choose(settings.device)
@@ -161,7 +160,7 @@ def evaluate_all(jobs: Sequence[Job], settings: Evaluate, command: str) -> list[
             for job in bar:
                 bar.set_description(str(job))
                 if reasoner is None or run != job.run:
-                    run, reasoner = job.run, solver.load(job.run, settings.which, device=settings.device)
+                    run, reasoner = job.run, checkpoint.read(job.run, settings.which, on).build(on)
                 made = entry(
                     reasoner, job.algorithm, job.size, samples=settings.samples, setting=job.setting,
                     termination=job.termination,

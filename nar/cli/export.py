@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -26,9 +27,11 @@ def main(argv: list[str]) -> None:
         "one run directory first: nar export runs/NAME --out DIR",
     )  # fmt: skip
     from nar.inference import export
+    from nar.model.export_reader import read_card
 
+    sys.path.insert(0, "")  # my_module:MyProcessor is looked for in the current folder first
     out = export.write(run, settings.out or Path(run) / "export", settings.which)
-    card = export.read_card(out)
+    card = read_card(out)
     plain = [e for e in card["scores"] if not e.get("setting") and e.get("termination", "oracle") == "oracle"]
     scores = ", ".join(f"{e['algorithm']} {e['score']:.1%} at {e['size']}" for e in plain)
     print(f"{out}: {' + '.join(card['algorithms'])} with {card['processor']}, {card['parameters']:,} parameters")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nar.inference import comparison, solver
+from nar.inference import comparison
 from nar.inference.prediction import Prediction
+from nar.inference.solver import Solver
 from nar.model.reasoner import Reasoner
 from nar.traces.algorithm import Algorithm
 from nar.traces.drawing import figure
@@ -57,7 +58,7 @@ def predict_one(reasoner: Reasoner, algorithm: Algorithm, size: int) -> Predicti
             continue
         if trace.length > 2:  # else the source reaches nobody
             break
-    return solver.run(reasoner, trace, algorithm=algorithm.name)
+    return Solver(reasoner).run(trace, algorithm=algorithm.name)
 
 
 def in_words(prediction: Prediction) -> str:

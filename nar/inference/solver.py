@@ -1,4 +1,4 @@
-"""Answers on a graph of your own: `nar.load(run_dir).run(graph, source="a")`.
+"""Answers on a graph of your own: `nar.load(run_dir).run(graph, source="a")`, or `nar.Solver(reasoner).run(...)`.
 
 The reasoner is given the inputs, the algorithm's initial hints and the number of steps, and nothing else: from there
 on it reads its own predictions. The textbook algorithm runs first, on the same inputs: it checks them, gives the
@@ -38,30 +38,108 @@ from nar.traces.spec import Spec
 from nar.traces.trace import Trace
 
 
-def load(path: str | Path, which: str = "best", *, device: str = "cpu") -> Reasoner:
+def load(path: str | Path, which: str = "best", *, device: str = "cpu") -> Solver:
     """The trained reasoner of a run directory (its `best` or `last` checkpoint), of one checkpoint file, or of an
-    export (`nar export`).
+    export (`nar export`), ready to run.
 
-    It comes in evaluation mode. A processor of your own, `my_module:MyProcessor`, is imported again: its file must be
-    where Python finds it.
+    Its network, `.reasoner`, is in evaluation mode. A processor of your own, `my_module:MyProcessor`, is imported
+    again: its file must be where Python finds it.
     """
-    from nar.inference import export
+    on = devices.choose(device)
+    saved = checkpoint.read(path, which, on)
+    return Solver(saved.build(on), saved.config, saved.source)
 
-    if which not in ("best", "last"):
-        raise ValueError(suggest("checkpoint", str(which), ("best", "last")))
-    path, on = Path(path), devices.choose(device)
-    if export.is_export(path):
-        config, parameters, file = export.read(path)
-    else:
-        file = path if path.is_file() or path.suffix == ".pt" else path / f"{which}.pt"
-        content = checkpoint.load(file, on)
-        if not isinstance(content.get("config"), dict) or not isinstance(content.get("model"), dict):
-            raise ValueError(f"{file} holds no reasoner (its settings or parameters are missing); give a run directory")
-        config, parameters = Config.from_dict(content["config"]), content["model"]
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # building draws initial parameters
-        reasoner = Reasoner.from_config(config)
-    reasoner.load_parameters(parameters, file)
-    return reasoner.to(on).eval()
+
+@dataclasses.dataclass(eq=False, repr=False)
+class Solver:
+    """A reasoner that answers on inputs of your own, and in their names: what `nar.load` gives, or Solver(reasoner)."""
+
+    reasoner: Reasoner  # the network
+    config: Config | None = None  # the settings of its run, where it was loaded
+    source: Path | None = None  # the file that held its parameters
+
+    def __repr__(self) -> str:
+        kind = self.config.processor if self.config else type(self.reasoner.processor).__name__
+        parts = [kind, f"{self.reasoner.parameter_count():,} parameters", str(_device(self.reasoner))]
+        parts += [f"from {self.source}"] * (self.source is not None)
+        return f"Solver({', '.join(self.reasoner.specs)}: {', '.join(parts)})"
+
+    def to(self, device: str | torch.device) -> Solver:
+        """Move the network to a device (auto, cpu, cuda, cuda:1); returns this solver."""
+        self.reasoner.to(devices.choose(str(device)))
+        return self
+
+    def run(
+        self,
+        graph: Any = None,
+        *unnamed: Any,
+        algorithm: str | None = None,
+        source: Hashable = None,
+        weight: str | None = "weight",
+        steps: int | None = None,
+        termination: str = "oracle",
+        **inputs: Any,
+    ) -> Prediction:
+        """Run the learned algorithm on one graph or array.
+
+        `graph`: one of
+
+            a networkx graph           nodes of any names, weights in the edge attribute `weight` (1 where absent)
+            PyTorch Geometric's Data   nodes are indices, weights in edge_weight, edge_attr or the attribute `weight`
+            a matrix of weights        0 where there is no edge; numpy, torch, scipy's sparse matrices, lists
+            the array to be sorted, searched, ...
+            a trace                    its inputs: nar.Trace, or as PyTorch Geometric data (nar/traces/formats/pyg.py)
+
+        Algorithms without weights, such as bfs, take every edge as 1; weight=None does so for all. `source`: a node, by
+        its name (an index where nodes are indices). `inputs`: arguments of the algorithm by their own names, for those
+        not given otherwise, as `algorithm.sample` returns them; numbers for every node may be a dict by name.
+        `algorithm`: which one, where the reasoner has learned several.
+
+        `steps`: how many steps to take; by default as many as the algorithm takes on these inputs, found by running it.
+        `termination`: fixed_point or learned lets the reasoner find its end by itself (nar/model/termination.py), after
+        `steps` at the latest, by default four times what the algorithm takes.
+        """
+        chosen = _choose(self.reasoner, algorithm, [graph])
+        if unnamed:
+            raise ValueError(f"run takes one graph or array, everything else by name: {arguments.call(chosen)}")
+        return _answers(self.reasoner, chosen, [_case(chosen, graph, source, weight, inputs)], steps, termination)[0]
+
+    def run_many(
+        self,
+        graphs: Iterable[Any] | None = None,
+        *,
+        algorithm: str | None = None,
+        source: Sequence[Hashable] | None = None,
+        weight: str | None = "weight",
+        steps: int | None = None,
+        termination: str = "oracle",
+        **inputs: Sequence[Any],
+    ) -> list[Prediction]:
+        """`run` on several graphs or arrays of any sizes, those of one size as one batch; predictions in their order.
+
+        `graphs`: a list of what `run` takes, or PyTorch Geometric's Batch. `source` and `inputs`: lists, with one entry
+        for every graph. What a graph is answered does not depend on the others (numbers: up to rounding).
+        """
+        if graphs is not None:
+            graphs = graphs.to_data_list() if hasattr(graphs, "to_data_list") else _several(graphs)  # type: ignore[union-attr]
+        chosen = _choose(self.reasoner, algorithm, graphs or [])
+        lists = {name: values for name, values in {"source": source, **inputs}.items() if values is not None}
+        if graphs is None and not lists:
+            raise ValueError("run_many takes a list of graphs or arrays, or lists of inputs by name; got none")
+        count = len(graphs) if graphs is not None else len(next(iter(lists.values())))
+        for name, values in lists.items():
+            if isinstance(values, (str, tuple, Mapping)) or not hasattr(values, "__len__") or len(values) != count:
+                got = f"{len(values)} entries" if isinstance(values, (list, np.ndarray)) else repr(values)
+                raise ValueError(f"{name} must be a list with one entry for each of the {count} graphs, got {got}")
+        cases = []
+        for i in range(count):
+            own = {name: values[i] for name, values in lists.items() if name != "source"}
+            graph = None if graphs is None else graphs[i]
+            try:
+                cases.append(_case(chosen, graph, None if source is None else source[i], weight, own))
+            except ValueError as error:
+                raise ValueError(f"graph {i}: {error}") from error
+        return _answers(self.reasoner, chosen, cases, steps, termination)
 
 
 @dataclasses.dataclass
@@ -73,78 +151,8 @@ class _Case:
     nodes: list[Hashable]
 
 
-def run(
-    reasoner: Reasoner,
-    graph: Any = None,
-    *unnamed: Any,
-    algorithm: str | None = None,
-    source: Hashable = None,
-    weight: str | None = "weight",
-    steps: int | None = None,
-    termination: str = "oracle",
-    **inputs: Any,
-) -> Prediction:
-    """Run the learned algorithm on one graph or array.
-
-    `graph`: one of
-
-        a networkx graph               nodes of any names, weights in the edge attribute `weight` (1 where absent)
-        PyTorch Geometric's Data       nodes are indices, weights in edge_weight or edge_attr, or the attribute `weight`
-        a matrix of weights            0 where there is no edge; numpy, torch, scipy's sparse matrices, lists
-        the array to be sorted, searched, ...
-        a trace                        its inputs: nar.Trace, or as PyTorch Geometric data (nar/traces/formats/pyg.py)
-
-    Algorithms without weights, such as bfs, take every edge as 1; weight=None does so for all. `source`: a node, by its
-    name (an index where nodes are indices). `inputs`: arguments of the algorithm by their own names, for those not
-    given otherwise, as `algorithm.sample` returns them; numbers for every node may be a dict by name. `algorithm`:
-    which one, where the reasoner has learned several.
-
-    `steps`: how many steps to take; by default as many as the algorithm takes on these inputs, found by running it.
-    `termination`: fixed_point or learned lets the reasoner find its end by itself (nar/model/termination.py), after
-    `steps` at the latest, by default four times what the algorithm takes.
-    """
-    chosen = _choose(reasoner, algorithm, [graph])
-    if unnamed:
-        raise ValueError(f"run takes one graph or array, everything else by name: {arguments.call(chosen)}")
-    return _answers(reasoner, chosen, [_case(chosen, graph, source, weight, inputs)], steps, termination)[0]
-
-
-def run_many(
-    reasoner: Reasoner,
-    graphs: Iterable[Any] | None = None,
-    *,
-    algorithm: str | None = None,
-    source: Sequence[Hashable] | None = None,
-    weight: str | None = "weight",
-    steps: int | None = None,
-    termination: str = "oracle",
-    **inputs: Sequence[Any],
-) -> list[Prediction]:
-    """`run` on several graphs or arrays of any sizes, those of one size as one batch; predictions in the order given.
-
-    `graphs`: a list of what `run` takes, or PyTorch Geometric's Batch. `source` and `inputs`: lists, with one entry for
-    every graph. What a graph is answered does not depend on the others (numbers: up to rounding).
-    """
-    if graphs is not None:
-        graphs = graphs.to_data_list() if hasattr(graphs, "to_data_list") else _several(graphs)  # type: ignore[union-attr]
-    chosen = _choose(reasoner, algorithm, graphs or [])
-    lists = {name: values for name, values in {"source": source, **inputs}.items() if values is not None}
-    if graphs is None and not lists:
-        raise ValueError("run_many takes a list of graphs or arrays, or lists of inputs by name; got none")
-    count = len(graphs) if graphs is not None else len(next(iter(lists.values())))
-    for name, values in lists.items():
-        if isinstance(values, (str, tuple, Mapping)) or not hasattr(values, "__len__") or len(values) != count:
-            got = f"{len(values)} entries" if isinstance(values, (list, np.ndarray)) else repr(values)
-            raise ValueError(f"{name} must be a list with one entry for each of the {count} graphs, got {got}")
-    cases = []
-    for i in range(count):
-        own = {name: values[i] for name, values in lists.items() if name != "source"}
-        graph = None if graphs is None else graphs[i]
-        try:
-            cases.append(_case(chosen, graph, None if source is None else source[i], weight, own))
-        except ValueError as error:
-            raise ValueError(f"graph {i}: {error}") from error
-    return _answers(reasoner, chosen, cases, steps, termination)
+def _device(reasoner: Reasoner) -> torch.device:
+    return next(reasoner.parameters()).device
 
 
 def _several(graphs: Iterable[Any]) -> list[Any]:
@@ -201,7 +209,7 @@ def _answers(
         rest = iter(members)
         for part in portions([cases[i].trace for i in members], reasoner.processor.features):
             batch = collate(part, algorithm)
-            timed = _with_steps(batch, steps).to(next(reasoner.parameters()).device)
+            timed = _with_steps(batch, steps).to(_device(reasoner))
             ends: dict[str, Any] = {"termination": termination, "limit": steps} if termination != "oracle" else {}
             with evaluating(reasoner):
                 rollout = reasoner(timed, decide_hints=True, **ends)

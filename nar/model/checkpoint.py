@@ -1,6 +1,7 @@
 """Files of a run directory, written to a temporary name and renamed: a crash or a full disk never costs what was there.
 
-Checkpoints are read with `weights_only=True` and nothing else: they hold tensors, numbers and text.
+Checkpoints are read with `weights_only=True` and nothing else: they hold tensors, numbers and text. `read` finds the
+trained reasoner in whatever nar leaves behind: `read("runs/NAME").build()`.
 """
 
 from __future__ import annotations
@@ -8,11 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
+from torch import Tensor
+
+from nar.config import Config
+from nar.lookup import suggest
+from nar.model import export_reader
+from nar.model.reasoner import Reasoner
 
 FORMAT = 1  # of checkpoints; raised when an older nar could not read a newer file
 
@@ -66,3 +73,41 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
             f"{path} was written by a newer nar (format {content['format']}, this one reads {FORMAT}): upgrade"
         )
     return content
+
+
+class SavedReasoner(NamedTuple):
+    """What a run directory, a checkpoint or an export says about a trained reasoner."""
+
+    config: Config
+    parameters: Mapping[str, Tensor]
+    source: Path  # the file that held the parameters
+    step: int | None  # of the training at which they were
+
+    def build(self, device: torch.device | str = "cpu") -> Reasoner:
+        """The reasoner, in evaluation mode. ValueError where the parameters do not fit the code that there is now.
+
+        A processor of one's own, `my_module:MyProcessor`, is imported again: its file must be where Python finds it.
+        """
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # building draws initial parameters
+            reasoner = Reasoner.from_config(self.config)
+        reasoner.load_parameters(self.parameters, self.source)
+        return reasoner.to(device).eval()
+
+
+def read(path: str | Path, which: str = "best", device: torch.device | str = "cpu") -> SavedReasoner:
+    """Read a run directory (its `best` or `last` checkpoint), one checkpoint file, or an export (`nar export`).
+
+    ValueError says what is missing, damaged, foreign or newer than this nar.
+    """
+    if which not in ("best", "last"):
+        raise ValueError(suggest("checkpoint", str(which), ("best", "last")))
+    path = Path(path)
+    if export_reader.is_export(path):
+        card, parameters, file = export_reader.read(path)
+        return SavedReasoner(Config.from_dict(card["config"]), parameters, file, card.get("training", {}).get("steps"))
+    file = path if path.is_file() or path.suffix == ".pt" else path / f"{which}.pt"
+    content = load(file, device)
+    if not isinstance(content.get("config"), dict) or not isinstance(content.get("model"), dict):
+        raise ValueError(f"{file} holds no reasoner (its settings or parameters are missing); give a run directory")
+    step = content.get("best", content).get("step")
+    return SavedReasoner(Config.from_dict(content["config"]), content["model"], file, step)

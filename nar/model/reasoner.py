@@ -213,18 +213,6 @@ class Reasoner(nn.Module):
             reconstruction_processor=second,
         )
 
-    def run(self, graph: Any = None, *unnamed: Any, **inputs: Any) -> Any:
-        """Run the learned algorithm on one graph or array; see nar.inference.solver.run."""
-        from nar.inference import solver
-
-        return solver.run(self, graph, *unnamed, **inputs)
-
-    def run_many(self, graphs: Any = None, **inputs: Any) -> Any:
-        """`run` on several at once, of any sizes; see nar.inference.solver.run_many."""
-        from nar.inference import solver
-
-        return solver.run_many(self, graphs, **inputs)
-
     def load_parameters(self, state: Mapping[str, Tensor], source: object) -> None:
         """Like load_state_dict; ValueError names the `source` of parameters that do not fit."""
         try:

@@ -192,9 +192,7 @@ class Run:
 
 def take_processor(reasoner: Reasoner, source: Path) -> None:
     """Start with the processor of another run, export or checkpoint; ValueError where it is another network."""
-    from nar.inference import solver
-
-    theirs, mine = solver.load(source).processor, reasoner.processor
+    theirs, mine = checkpoint.read(source).build().processor, reasoner.processor
     if type(theirs) is not type(reasoner.processor):
         raise ValueError(
             f"--init-processor {source}: that processor is a {type(theirs).__name__}, this run's a "

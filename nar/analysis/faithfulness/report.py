@@ -23,8 +23,7 @@ from nar.analysis.faithfulness.outside import FAITHFUL, external, interventions,
 from nar.analysis.references import compiled
 from nar.config import FREE, Config
 from nar.evaluation.evaluate import TEST_SEED, evaluate
-from nar.inference import solver
-from nar.model.checkpoint import load
+from nar.model import checkpoint
 from nar.model.reasoner import Reasoner
 from nar.traces.algorithm import Algorithm
 
@@ -117,9 +116,8 @@ class _Run:
 
 
 def _loaded(path: str | Path) -> _Run:
-    reasoner, path = solver.load(path), Path(path)
-    saved = load(path / "best.pt" if path.is_dir() else path)
-    return _Run(str(path), Config.from_dict(saved["config"]), saved.get("best", saved).get("step"), reasoner)
+    saved = checkpoint.read(path)
+    return _Run(str(path), saved.config, saved.step, saved.build())
 
 
 def _network(config: Config) -> str:

@@ -1,6 +1,6 @@
 """Compiled references: reasoners whose weights are written down instead of learned, exact at every step.
 
-    exact = compiled("bellman_ford")  # a nar.Reasoner: evaluate it, run it, compare others with it
+    exact = compiled("bellman_ford")  # a nar.Reasoner: evaluate it, compare others with it, run nar.Solver(exact)
     soft = compiled("bellman_ford", beta=1e4)  # softmax instead of argmin
 
 The idea is that of neural compilation (Saldyt and Kambhampati, arXiv 2505.18623). What is compiled here is everything

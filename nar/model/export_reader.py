@@ -1,0 +1,75 @@
+"""An export read again: the weights of a reasoner as safetensors, with a card that says what they are.
+
+nar/inference/export.py writes exports and says what is in them. Neither file holds code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+FORMAT = "nar reasoner"
+VERSION = 1  # raised when an older nar could not read a newer export
+CARD, WEIGHTS = "card.json", "model.safetensors"
+
+
+def is_export(path: Path) -> bool:
+    """Is this a folder with an export, or one of the two files of one?"""
+    return (path / CARD).is_file() or (path / WEIGHTS).is_file() or path.name in (CARD, WEIGHTS)
+
+
+def read_card(path: str | Path) -> dict[str, Any]:
+    """The card of an export; ValueError says whether it is missing, foreign, damaged or newer than this nar."""
+    path = Path(path)
+    file = path.parent / CARD if path.name in (CARD, WEIGHTS) else path / CARD
+    if not file.is_file():
+        raise ValueError(f"no {file}: an export holds {CARD} beside {WEIGHTS}; nar export makes both")
+    try:
+        card = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise ValueError(f"{file} is truncated or damaged: it is no JSON; copy the export again") from None
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise ValueError(f"{file} is not the card of a reasoner; nar export makes one from a run directory")
+    if not isinstance(card.get("version"), int) or card["version"] > VERSION:
+        raise ValueError(
+            f"{file} was written by a newer nar (version {card.get('version')}, this one reads {VERSION}): upgrade"
+        )
+    if not isinstance(card.get("config"), dict) or not isinstance(card.get("weights"), dict):
+        raise ValueError(f"{file} is damaged: it says nothing about settings or weights; copy the export again")
+    return card
+
+
+def read(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], Path]:
+    """The card of an export, its parameters, and the file of the latter; ValueError where the two do not fit."""
+    torch_files = safetensors()
+    card = read_card(path)
+    folder = Path(path).parent if Path(path).name in (CARD, WEIGHTS) else Path(path)
+    file = folder / WEIGHTS
+    if not file.is_file():
+        raise ValueError(f"no {file}: the weights that {folder / CARD} describes are missing; copy the export again")
+    data = file.read_bytes()
+    wanted = card["weights"]
+    if len(data) != wanted.get("bytes"):
+        kind = "truncated" if len(data) < (wanted.get("bytes") or 0) else "not the one"
+        raise ValueError(f"{file} is {kind}: {len(data)} bytes, the card says {wanted.get('bytes')}; copy it again")
+    if hashlib.sha256(data).hexdigest() != wanted.get("sha256"):
+        raise ValueError(f"{file} and {folder / CARD} do not belong together, or one is damaged; copy the export again")
+    try:
+        return card, torch_files.load(data), file
+    except Exception as error:  # its own exception, which is no ValueError
+        raise ValueError(f"{file} is not a safetensors file: {error}") from error
+
+
+def safetensors() -> Any:
+    """The package's functions for PyTorch; ValueError where it is not installed."""
+    try:
+        import safetensors.torch as found
+    except ModuleNotFoundError:
+        raise ValueError(
+            "exports need the package safetensors, and it is not installed: pip install safetensors"
+        ) from None
+    return found
