@@ -51,8 +51,11 @@ def _cases() -> dict[str, Case]:
                 found[f"{algo} {processor} {dtype}"] = case
     for name, settings in OPTIONS.items():
         found[name] = Case({"algo": "bellman_ford", "processor": "triplet_gmpnn"} | settings)
-    for algo, processor in (("bfs", "mpnn"), ("insertion_sort", "triplet_gmpnn")):
-        found[f"two seeds as one: {algo}"] = Case({"algo": algo, "processor": processor}, stacked=2)
+    for algo, processor, halting in (
+        ("bfs", "mpnn", "none"), ("insertion_sort", "triplet_gmpnn", "none"), ("bellman_ford", "mpnn", "supervised"),
+    ):  # fmt: skip
+        settings = {"algo": algo, "processor": processor, "halting": halting}
+        found[f"two seeds as one: {algo}"] = Case(settings, stacked=2)
     for algo in ALGORITHMS:
         found[f"algorithm {algo}"] = Case({"algo": algo, "processor": "triplet_gmpnn"}, SHORTEST)
     for processor in PROCESSORS:
@@ -121,8 +124,9 @@ def train(case: Case) -> dict[str, list[float]]:
     base = case.config
     configs = [dataclasses.replace(base, seed=base.seed + k) for k in range(case.stacked)] or [base]
     algorithms = [datasets.get(name) for name in base.algo]
-    before = torch.get_default_dtype()
+    before = torch.get_default_dtype(), torch.get_float32_matmul_precision()
     torch.set_default_dtype(FLOATS[case.dtype])
+    torch.set_float32_matmul_precision("highest")  # whatever an earlier training in this process has chosen
     try:
         reasoners = [Reasoner.from_config(config).train() for config in configs]
         learner: Learner
@@ -141,6 +145,7 @@ def train(case: Case) -> dict[str, list[float]]:
             for algorithm in algorithms
         ]
     finally:
-        torch.set_default_dtype(before)
+        torch.set_default_dtype(before[0])
+        torch.set_float32_matmul_precision(before[1])
     assert {p.dtype for reasoner in reasoners for p in reasoner.parameters()} == {FLOATS[case.dtype]}
     return {"losses": losses, "validation": [number for s in scores for number in (s.loss, s.score)]}

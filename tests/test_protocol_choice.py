@@ -41,10 +41,12 @@ def chosen(tmp_path_factory):
         asked.append((state, of_batches(batches)))
         return types.SimpleNamespace(score=score, loss=of_loss, measures={})
 
+    precision = torch.get_float32_matmul_precision()  # training chooses it, and this is before what every test restores
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nar.training.run.evaluate", scripted)
         patch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.md")
         results = train(config)
+    torch.set_float32_matmul_precision(precision)
     return config, results, asked
 
 
