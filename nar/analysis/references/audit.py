@@ -119,9 +119,9 @@ def scales(
 def pointers_valid(reasoner: Reasoner, algorithm: Algorithm, traces: Iterable[Trace]) -> float:
     """Share of predecessor pointers that end a shortest path, ties broken in any way (sums within 1e-9).
 
-    For bfs, bellman_ford, dijkstra and floyd_warshall. Unlike `Score.valid`, which asks for whole graphs, this counts
-    pointers one by one: pi_v = u is valid if the distance of u plus the edge is the distance of v; nodes without a path
-    and the source point to themselves (in Floyd-Warshall, entries without a path to their row).
+    For bfs, bellman_ford, dijkstra and floyd_warshall. Unlike `Evaluation.valid`, which asks for whole graphs, this
+    counts pointers one by one: pi_v = u is valid if the distance of u plus the edge is the distance of v; nodes without
+    a path and the source point to themselves (in Floyd-Warshall, entries without a path to their row).
     """
     right = total = 0
     for part in portions(traces, reasoner.processor.features):
