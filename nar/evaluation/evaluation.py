@@ -19,9 +19,7 @@ class Evaluation:
     samples: int
     outputs: dict[str, Tally]
     hints: dict[str, list[Tally]]  # by step
-    num_running: list[
-        int
-    ]  # by step, the graphs whose hints are compared: trace and rollout both have it
+    num_running: list[int]  # by step, the graphs whose hints are compared: trace and rollout both have it
     exact: int  # graphs with every output right
     valid: int | None  # graphs whose outputs are a correct answer, where that can be said
     lengths: list[int]  # hint snapshots of every sample, the initial one included
