@@ -74,7 +74,9 @@ def worker(name, sizes, limit_gb):
         counted = None
     about = {"parameters": sum(p.numel() for p in processor.parameters()), "cost": processor.cost, "counted": counted}
     print(json.dumps(about), flush=True)
-    small = fixture.steps(processor, [fixture.inputs(graphs=1, nodes=2, features=HIDDEN, dtype=torch.float32)]).seen()
+    small = fixture.run_steps(
+        processor, [fixture.inputs(graphs=1, nodes=2, features=HIDDEN, dtype=torch.float32)]
+    ).visible()
     if any(t.requires_grad for t in small):  # kernels are loaded before memory is measured
         torch.stack([t.sum() for t in small if t.requires_grad]).sum().backward()
     for nodes in sizes:
@@ -85,7 +87,7 @@ def worker(name, sizes, limit_gb):
             x = fixture.inputs(graphs=1, nodes=nodes, features=HIDDEN, dtype=torch.float32)
 
             def forward(x=x):
-                return fixture.steps(processor, [x])
+                return fixture.run_steps(processor, [x])
 
             processor.eval()
             with torch.no_grad():

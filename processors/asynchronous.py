@@ -28,7 +28,7 @@ What the papers leave open, or what we could not read, is an option:
                          follow-up tried 0.001 to 10
 
 Not built: separate argument vectors beside states, and the sum aggregations of the follow-up.
-Not to be confused with: asynchronous *execution* (nar.analysis.asynchrony.asynchronous), for MPNN and PGN, too.
+Not to be confused with: asynchronous *execution* (nar.analysis.delivery.asynchronous), for MPNN and PGN, too.
 
 Declared: permutation equivariant, uses history. Cost per step: N^2 F (K + 1) for K edge channels; 4 N F^2 of products,
 or 2 N F^2 and N F^2 additions and comparisons.
@@ -41,9 +41,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nar.analysis.asynchrony import multimorphism_gap, update_parts
 from nar.nn import semiring
 from nar.nn.layers import linear, stacked
+from nar.nn.message_layer import multimorphism_gap, partial_updates
 from nar.nn.neighbourhood import Neighbourhood
 from nar.nn.processor import Processor, Step
 
@@ -97,7 +97,7 @@ class L2Max(Processor):
             senders_BNF, receivers_BNF, self.edge, self.graph(step.graph), self.clip, "max"
         )
         if self.asynchrony_weight and self.training:
-            gap = multimorphism_gap(self, step, *update_parts(self, step, state))
+            gap = multimorphism_gap(self, step, *partial_updates(self, step, state))
             step.notes.penalty("asynchrony", self.asynchrony_weight * gap.square().mean())
         return self.update(step, state, pooled_BNF)
 

@@ -11,12 +11,14 @@ from naive import F64
 
 from nar import datasets, processors
 from nar.analysis import asynchrony, delivery
-from nar.analysis.asynchrony import asynchrony_residuals, deliver, deliver_singly, run_to_fixed_point
+from nar.analysis.asynchrony import asynchrony_residuals
+from nar.analysis.delivery import deliver, deliver_singly, run_to_fixed_point
 from nar.evaluation.evaluate import evaluate
 from nar.model.batch import draw
 from nar.model.encoder import EdgeMap, Edges
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
+from nar.nn import message_layer
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Step
 from nar.processors.asynchronous import L2Max, L3Tropical
@@ -177,7 +179,7 @@ def test_sums_by_hand():
     # psi(a + b, c) = 2 (a + b) + 1 is 1 less than psi(a, c) + psi(b, c); in the other slot psi is constant in a, b
     step, _ = data(F64, features=1)
     one, two = torch.randn(2, B, N, 1, dtype=F64)
-    gap = asynchrony.multimorphism_gap(Counter(constant=1.0), step, one, two)
+    gap = message_layer.multimorphism_gap(Counter(constant=1.0), step, one, two)
     torch.testing.assert_close(gap[0], torch.full_like(gap[0], -1.0))
     torch.testing.assert_close(gap[1], -(2 * one + 1).unsqueeze(2).expand_as(gap[1]))
 
@@ -242,7 +244,7 @@ def test_messages_one_by_one_equal_all_together_bit_for_bit(name, adjacency):
 
 def test_one_by_one_is_another_network_where_the_update_is_no_action():
     torch.manual_seed(0)
-    layer = asynchrony.layer_of(processors.build("mpnn", F))
+    layer = message_layer.layer_of(processors.build("mpnn", F))
     step, state = data()
     with torch.no_grad():
         together = layer.processor(step, (state, None))[0]
@@ -255,13 +257,13 @@ def test_pgn_is_taken_apart_as_it_is():
         torch.manual_seed(0)
         processor = processors.build(name, F, reduction=reduction).double()
         step, state = data(F64, adjacency=True)
-        found = deliver(asynchrony.layer_of(processor), step, state)
+        found = deliver(message_layer.layer_of(processor), step, state)
         torch.testing.assert_close(found, processor(step, (state, None))[0], rtol=1e-10, atol=1e-10)
 
 
 def test_nodes_that_are_told_nothing_stay_as_they_are():
     torch.manual_seed(0)
-    layer = asynchrony.layer_of(processors.build("mpnn", F))
+    layer = message_layer.layer_of(processors.build("mpnn", F))
     step, state = data()
     some = torch.zeros(B, N, N, dtype=torch.bool)
     some[0, 1, 2] = True
@@ -344,11 +346,11 @@ def test_a_reasoner_runs_asynchronously_for_a_while(name):
             return reasoner.eval()(batch).outputs["pi"]
 
     plain = logits()
-    with asynchrony.asynchronous(reasoner, 1.0):
+    with delivery.asynchronous(reasoner, 1.0):
         torch.testing.assert_close(logits(), plain, rtol=1e-4, atol=1e-5)  # nothing is late
-    with asynchrony.asynchronous(reasoner, 0.3, seed=1):
+    with delivery.asynchronous(reasoner, 0.3, seed=1):
         late = logits()
-    with asynchrony.asynchronous(reasoner, 0.3, seed=1):
+    with delivery.asynchronous(reasoner, 0.3, seed=1):
         assert logits().equal(late)  # repeatable
     assert (late - plain).abs().max() > 1e-3
     assert reasoner.processor is processor and logits().equal(plain)
@@ -359,7 +361,7 @@ def test_a_reasoner_runs_asynchronously_for_a_while(name):
     assert set(asynchrony.EQUATIONS) < set(table)
     assert table["100%"][1] == f"{evaluate(reasoner, textbook, traces).score:.4f}"
     assert float(table["multimorphism"][0]) == pytest.approx(asynchrony_residuals(processor)["multimorphism"], rel=0.1)
-    with pytest.raises(ValueError, match="rounds >= 1"), asynchrony.asynchronous(reasoner, 0.3, rounds=0):
+    with pytest.raises(ValueError, match="rounds >= 1"), delivery.asynchronous(reasoner, 0.3, rounds=0):
         pass
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from nar import processors
 from nar.analysis.contract import check, dry_run, fixture
 from nar.analysis.contract import cost as check_cost
+from nar.analysis.contract.fixture import Fixture
 from nar.cli import main as cli
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Processor, Readout
@@ -37,15 +38,15 @@ class Right(Processor):
         return torch.tanh(self.keep(torch.cat([z, pooled, total], dim=-1))), (total + pooled) / 2
 
 
-def findings(kind, *, compiled=False):
+def outcomes(kind, *, compiled=False):
     left_out = () if compiled else ("compile",)
-    return {finding.check: finding for finding in check.run(check.Trial(kind, kind.__name__), left_out)}
+    return {outcome.check: outcome for outcome in check.run(Fixture(kind, kind.__name__), left_out)}
 
 
 def test_one_that_is_right():
-    found = findings(Right, compiled=True)
+    found = outcomes(Right, compiled=True)
     assert list(found) == list(check.CHECKS)
-    assert all(finding.holds for finding in found.values()), [str(f) for f in found.values() if not f.holds]
+    assert all(outcome.holds for outcome in found.values()), [str(f) for f in found.values() if not f.holds]
     assert f"{sum(p.numel() for p in Right(128).parameters()):,}" in found["parameters"].text
 
 
@@ -322,9 +323,9 @@ class SaysQuadratic(Right):
 @pytest.mark.parametrize("kind", WRONG)
 def test_what_is_wrong_is_found_and_nothing_else(kind):
     name, words, others, made = WRONG[kind]
-    found = findings(made)
+    found = outcomes(made)
     assert found[name].holds is False and words in found[name].text, str(found[name])
-    failed = {finding.check for finding in found.values() if finding.holds is False}
+    failed = {outcome.check for outcome in found.values() if outcome.holds is False}
     assert failed <= {name, *others}
 
 
@@ -343,16 +344,16 @@ def test_facts_that_are_not_declared():
             setattr(made, name, nn.Linear(width * features, features))
         return made
 
-    finding = check.one(check.Trial(make, "AllPairs"), "adjacency")
-    assert finding.holds and "they would follow the graph's edges with uses_adjacency = True" in finding.text
+    outcome = check.run_one(Fixture(make, "AllPairs"), "adjacency")
+    assert outcome.holds and "they would follow the graph's edges with uses_adjacency = True" in outcome.text
     assert (
-        check.one(check.Trial(Masked, "Masked"), "adjacency").text == "messages follow the graph's edges, as declared"
+        check.run_one(Fixture(Masked, "Masked"), "adjacency").text == "messages follow the graph's edges, as declared"
     )
 
 
 def test_biases_before_a_softmax_are_excused_and_named():
-    finding = check.one(check.Trial(lambda features: processors.build("gatv2", features), "gatv2"), "gradients")
-    assert finding.holds and finding.text.endswith("no effect (before a softmax?): heads.0.bias")
+    outcome = check.run_one(Fixture(lambda features: processors.build("gatv2", features), "gatv2"), "gradients")
+    assert outcome.holds and outcome.text.endswith("no effect (before a softmax?): heads.0.bias")
 
 
 def test_numbers_read_back_from_the_device():
@@ -361,7 +362,7 @@ def test_numbers_read_back_from_the_device():
             hidden, total = super().forward(step, state)
             return hidden * (1.0 if hidden.sum().item() < 1e9 else 2.0), total
 
-    found = findings(Waits)
+    found = outcomes(Waits)
     assert found["device"].holds and "reads numbers back from the device" in found["device"].text
     assert found["cost"].holds and "from 16 to 64 nodes" in found["cost"].text  # computed, since it cannot be foreseen
 
@@ -408,16 +409,16 @@ def test_the_copy_that_is_counted_leaves_the_processor_alone():
 
 
 def test_layouts_of_the_check_keep_their_kind():
-    """Plain stays plain through reverse, complete and alone; pieces are of one receiver."""
+    """Unfused stays unfused through reverse, complete and alone; chunks are of one receiver."""
     x = fixture.inputs()
-    for layout in (fixture.Plain, fixture.Pieces):
+    for layout in (fixture.UnfusedDense, fixture.ChunkedDense):
         hood = x.step(True, layout).hood
         for other in (hood.reverse(), hood.complete(), hood.alone().complete(), hood.reverse().alone().complete()):
             assert type(other) is layout
     assert type(x.step(True).hood) is Dense
     sizes = []
     layer = nn.Linear(16, 16).double()
-    hood = x.step(True, fixture.Pieces).hood
+    hood = x.step(True, fixture.ChunkedDense).hood
     with torch.no_grad():
         hood.pool(x.nodes, x.nodes, layer, x.graph, lambda parts: sizes.append(parts.shape[2]) or parts, "max")
     assert sizes == [1] * fixture.N

@@ -55,7 +55,7 @@ def red(axes):
 
 
 def test_every_step_is_drawn_beside_the_algorithms(right):
-    page = comparison.figure(right, 4)
+    page = right.draw(moments=4)
     titles = list(panels(page))
     assert titles[:4] == [
         "inputs",
@@ -73,35 +73,36 @@ def test_what_is_wrong_is_red_and_counted(right):
     """`d` of node 2 (true: 2.5, range 0 to 2.75) is off by a lot, that of node 1 by little; a mask is wrong."""
     wrong = changed(right, d=(1, 2, 9.0), msk=(1, 3, 0))
     wrong.hints["d"][1, 1] += 0.05
-    axes = panels(comparison.figure(wrong, 4))["model: step 2 of 3, 2 wrong"]
+    axes = panels(wrong.draw(moments=4))["model: step 2 of 3, 2 wrong"]
     assert red(axes) == ["9"]
     rims = [patch for patch in axes.patches if patch.get_edgecolor()[:3] == pytest.approx((213 / 255, 94 / 255, 0))]
     assert len([patch for patch in rims if type(patch).__name__ == "Circle"]) == 1
-    assert comparison.summary(wrong)[1] == "The model leaves the algorithm's trace at step 2 of 3: msk at d."
-    assert comparison.summary(right)[1] == "Every decision on the way is the algorithm's."
+    assert wrong.summary()[1] == "The model leaves the algorithm's trace at step 2 of 3: msk at d."
+    assert right.summary()[1] == "Every decision on the way is the algorithm's."
 
 
 def test_of_many_steps_the_first_the_first_wrong_and_the_last_are_drawn():
     solver = exact("bfs")
     right = solver.run(nx.path_graph(8), source=0)
     assert right.steps == 7
-    assert comparison.steps_shown(right, 7) == list(range(7)) and comparison.steps_shown(right, 6) == [0, 6]
+    assert comparison.steps_shown(right.trace, 7, None) == list(range(1, 8))
+    assert comparison.steps_shown(right.trace, 6, None) == [1, 7]
     wrong = changed(right, reach_h=(3, 7, 1))
-    assert comparison.steps_shown(wrong, 6) == [0, 3, 6]
-    assert "model: step 4 of 7, 1 wrong" in panels(comparison.figure(wrong, 3))
+    assert wrong.first_error == 4 and comparison.steps_shown(wrong.trace, 6, 4) == [1, 4, 7]
+    assert "model: step 4 of 7, 1 wrong" in panels(wrong.draw(moments=3))
     with pytest.raises(ValueError, match="moments must be at least 2"):
         right.draw(moments=1)
 
 
 def test_numbers_that_are_not_numbers_are_wrong(right):
-    assert comparison.moments(changed(right, d=(0, 0, np.nan)), [0])[3].wrong() == 1
+    assert comparison.moments(right.true_trace, changed(right, d=(0, 0, np.nan)).trace, [1])[3].wrong() == 1
 
 
 def test_short_names_stand_in_the_nodes_long_ones_are_listed(graph, right):
-    page = comparison.figure(right, 2)
+    page = right.draw(moments=2)
     assert {"a", "b", "c", "d"} <= {text.get_text() for text in page.axes[0].texts}
     long = exact("bellman_ford").run(nx.relabel_nodes(graph, {"a": "Athens"}), source="Athens")
-    page = comparison.figure(long, 2)
+    page = long.draw(moments=2)
     assert "a" not in {text.get_text() for text in page.axes[0].texts}
     assert "Nodes: 0 Athens, 1 b, 2 c, 3 d." in [text.get_text() for text in page.texts]
 
@@ -120,7 +121,7 @@ def test_a_model_without_hints(graph):
     assert found.first_error is None and found.trace.length == 0 and list(found.trace.spec.hints) == []
     titles = list(panels(found.draw()))
     assert titles[:2] == ["inputs", "algorithm: outputs"] and titles[2].startswith("model: outputs, ")
-    assert comparison.summary(found)[1] == "This model predicts no hints."
+    assert found.summary()[1] == "This model predicts no hints."
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -177,7 +178,7 @@ def test_files(ending, right, tmp_path):
 
 def test_a_compact_svg_is_the_same_picture(right, tmp_path):
     """The same type at the same places, the same lines; circles with middle and radius."""
-    page = comparison.figure(right, 2)
+    page = right.draw(moments=2)
     with figure.style():
         page.savefig(tmp_path / "whole.svg")
     figure.save(page, tmp_path / "small.svg")

@@ -251,10 +251,12 @@ def test_rollouts_that_stop_at_different_steps_are_those_of_each_graph_alone():
     assert len(set(whole.taken)) > 1
     assert whole.first_errors == [(one.first_errors or [None])[0] for one in alone]
     assert sorted(whole.taken) == sorted(one.taken[0] for one in alone)
-    assert whole.live == [sum(len(one.live) > step for one in alone) for step in range(len(whole.live))]
+    assert whole.num_running == [
+        sum(len(one.num_running) > step for one in alone) for step in range(len(whole.num_running))
+    ]
     for hint, tallies in whole.hints.items():
         for step, found in enumerate(tallies):
-            parts = [one.hints[hint][step] for one in alone if len(one.live) > step]
+            parts = [one.hints[hint][step] for one in alone if len(one.num_running) > step]
             assert found == sum(parts[1:], parts[0])
     assert whole.measures.keys() == alone[0].measures.keys()
 

@@ -15,6 +15,7 @@ from torch.nn.functional import leaky_relu
 
 from nar import datasets, processors
 from nar.analysis.contract import check
+from nar.analysis.contract.fixture import Fixture
 from nar.evaluation.evaluate import evaluate
 from nar.model.batch import draw
 from nar.model.objectives.losses import total_loss
@@ -159,14 +160,14 @@ def test_formulas(kind):
 @pytest.mark.parametrize("kind", EVERY)
 @pytest.mark.parametrize("name", [name for name in check.CHECKS if name != "compile"])
 def test_contract(name, kind):
-    finding = check.one(check.Trial(lambda features: processors.build(kind, features), kind), name)
-    assert finding.holds or (name == "padding" and not processors.build(kind, 8).uses_adjacency), finding.text
+    outcome = check.run_one(Fixture(lambda features: processors.build(kind, features), kind), name)
+    assert outcome.holds or (name == "padding" and not processors.build(kind, 8).uses_adjacency), outcome.text
 
 
 @pytest.mark.parametrize("kind", ["triplet_gpgn_mask", "gatv2_full"])
 def test_torch_compile_takes_them(kind):
-    finding = check.one(check.Trial(lambda features: processors.build(kind, features), kind), "compile")
-    assert finding.holds, finding.text
+    outcome = check.run_one(Fixture(lambda features: processors.build(kind, features), kind), "compile")
+    assert outcome.holds, outcome.text
 
 
 @pytest.mark.parametrize("kind", EVERY)

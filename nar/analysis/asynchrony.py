@@ -10,9 +10,8 @@ updates states by phi(s, m). Its result is independent of the order in which mes
                                           psi(a + b, c) = psi(a, c) + psi(b, c), and so for c              multimorphism
 
 where delta(s, m), the argument with which a node sends on, is here its new state phi(s, m), and arguments add up like
-messages. `asynchrony_residuals` measures by how much each equation fails. `deliver`, `deliver_singly` and
-`run_to_fixed_point` carry a layer out asynchronously; `asynchronous` does so to a whole reasoner at test time
-(delivery.py), and `report` sets its scores beside each other. Layers: nar/nn/message_layer.py.
+messages. `asynchrony_residuals` measures by how much each equation fails, `report` sets beside it how a reasoner scores
+when its messages come late (delivery.py). Layers: nar/nn/message_layer.py.
 
 Shapes: B graphs, N nodes, S senders, R receivers, F features.
 """
@@ -20,49 +19,31 @@ Shapes: B graphs, N nodes, S senders, R receivers, F features.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from nar.analysis.delivery import Settled, asynchronous, deliver, deliver_singly, run_to_fixed_point
+from nar.analysis.delivery import asynchronous
+from nar.evaluation.evaluate import evaluate
 from nar.model.encoder import EdgeMap, Edges
-from nar.nn.message_layer import MessageLayer, aggregate, all_pairs, layer_of, nothing, present
+from nar.model.reasoner import Reasoner
+from nar.nn.message_layer import (
+    aggregate,
+    all_messages,
+    combine,
+    layer_of,
+    multimorphism_gap,
+    nothing,
+    partial_updates,
+    split_messages,
+)  # fmt: skip
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Step
-
-if TYPE_CHECKING:
-    from nar.model.reasoner import Reasoner
-    from nar.traces.algorithm import Algorithm
-    from nar.traces.trace import Trace
-
-__all__ = [
-    "EQUATIONS", "MessageLayer", "Settled", "aggregate", "asynchronous", "asynchrony_residuals", "deliver",
-    "deliver_singly", "layer_of", "multimorphism_gap", "nothing", "report", "run_to_fixed_point", "update_parts",
-]  # fmt: skip
+from nar.traces.algorithm import Algorithm
+from nar.traces.trace import Trace
 
 EQUATIONS = ("aggregation", "action", "cocycle", "multimorphism")
-
-
-def update_parts(layer: MessageLayer, step: Step, state_BNF: Tensor) -> tuple[Tensor, Tensor]:
-    """Two arguments per node: its state after the messages of some of its senders, and after those of the others."""
-    first_BSR, second_BSR = _shares(layer, step, state_BNF)
-    messages_BSRF = all_pairs(layer.messages(step, state_BNF, state_BNF), state_BNF)
-    return tuple(
-        layer.update(step, state_BNF, aggregate(layer.aggregation, messages_BSRF, mask))
-        for mask in (first_BSR, second_BSR)
-    )  # type: ignore[return-value]
-
-
-def multimorphism_gap(layer: MessageLayer, step: Step, one_BNF: Tensor, two_BNF: Tensor) -> Tensor:
-    """psi(a + b, c) less psi(a, c) + psi(b, c) with c = a, and the same in the other slot: [2, B, S, R, F]."""
-    both_BNF = _add(layer.aggregation, one_BNF, two_BNF)
-    messages = layer.messages
-    slots = (
-        (messages(step, both_BNF, one_BNF), messages(step, one_BNF, one_BNF), messages(step, two_BNF, one_BNF)),
-        (messages(step, one_BNF, both_BNF), messages(step, one_BNF, one_BNF), messages(step, one_BNF, two_BNF)),
-    )
-    return torch.stack([whole - _add(layer.aggregation, left, right) for whole, left, right in slots])
 
 
 def asynchrony_residuals(
@@ -82,8 +63,8 @@ def asynchrony_residuals(
         raise ValueError(f"need 2 nodes or more to tell one message from another, got {state_BNF.shape[1]}")
     how = layer.aggregation
     with torch.no_grad():
-        first_BSR, second_BSR = _shares(layer, step, state_BNF)
-        messages_BSRF = all_pairs(layer.messages(step, state_BNF, state_BNF), state_BNF)
+        first_BSR, second_BSR = split_messages(layer, step, state_BNF)
+        messages_BSRF = all_messages(layer, step, state_BNF)
         one_BNF, two_BNF = (aggregate(how, messages_BSRF, mask) for mask in (first_BSR, second_BSR))
         both_BNF = aggregate(how, messages_BSRF, first_BSR | second_BSR)
         zero_BNF = torch.full_like(one_BNF, nothing(how))
@@ -91,27 +72,16 @@ def asynchrony_residuals(
         after_two_BNF = layer.update(step, after_one_BNF, two_BNF)
         together_BNF = layer.update(step, state_BNF, both_BNF)
         gaps = {
-            "aggregation": [_add(how, one_BNF, two_BNF) - both_BNF, _add(how, one_BNF, zero_BNF) - one_BNF],
+            "aggregation": [combine(how, one_BNF, two_BNF) - both_BNF, combine(how, one_BNF, zero_BNF) - one_BNF],
             "action": [after_two_BNF - together_BNF, layer.update(step, state_BNF, zero_BNF) - state_BNF],
-            "cocycle": [_add(how, after_one_BNF, after_two_BNF) - together_BNF],
-            "multimorphism": [multimorphism_gap(layer, step, *update_parts(layer, step, state_BNF))],
+            "cocycle": [combine(how, after_one_BNF, after_two_BNF) - together_BNF],
+            "multimorphism": [multimorphism_gap(layer, step, *partial_updates(layer, step, state_BNF))],
         }
         # what is not a number is no result that anything equals
         return {
             name: max(gap.nan_to_num(nan=torch.inf).abs().amax().item() for gap in found)
             for name, found in gaps.items()
         }
-
-
-def _add(how: str, one: Tensor, two: Tensor) -> Tensor:
-    return aggregate(how, torch.stack([one, two], 1).flatten(3).unsqueeze(-1)).squeeze(-1).view_as(one)
-
-
-def _shares(layer: MessageLayer, step: Step, state_BNF: Tensor) -> tuple[Tensor, Tensor]:
-    """The messages from every third sender, and the rest: parts of unequal size, which a mean cannot put together."""
-    present_BSR = present(layer, step, state_BNF)
-    third_S1 = (torch.arange(state_BNF.shape[1], device=state_BNF.device) % 3 == 0).view(-1, 1)
-    return present_BSR & third_S1, present_BSR & ~third_S1
 
 
 def _random(processor: Any, graphs: int, nodes: int) -> tuple[Step, Tensor]:
@@ -139,8 +109,6 @@ def report(
     seed: int = 0,
 ) -> str:
     """Markdown: the four residuals of the processor, and its scores when so many of its messages arrive in time."""
-    from nar.evaluation.evaluate import evaluate
-
     traces = list(traces)
     lines = ["| equation | largest error |", "|---|---|"]
     lines += [f"| {name} | {value:.2g} |" for name, value in asynchrony_residuals(reasoner.processor).items()]

@@ -11,24 +11,22 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from nar.nn.message_layer import MessageLayer, aggregate, all_pairs, layer_of, present
+from nar.model.reasoner import Reasoner
+from nar.nn.message_layer import MessageLayer, aggregate, all_messages, layer_of, present
 from nar.nn.processor import Processor, Readout, Step
-
-if TYPE_CHECKING:
-    from nar.model.reasoner import Reasoner
 
 
 def deliver(layer: MessageLayer, step: Step, state_BNF: Tensor, delivered_BSR: Tensor | None = None) -> Tensor:
     """One step in which only some messages arrive, together; a node that is given none stays as it is."""
-    present_BSR = present(layer, step, state_BNF)
-    mask_BSR = present_BSR if delivered_BSR is None else present_BSR & delivered_BSR
-    messages_BSRF = all_pairs(layer.messages(step, state_BNF, state_BNF), state_BNF)
-    return _apply(layer, step, state_BNF, messages_BSRF, mask_BSR)
+    mask_BSR = present(layer, step, state_BNF)
+    if delivered_BSR is not None:
+        mask_BSR = mask_BSR & delivered_BSR
+    return _apply(layer, step, state_BNF, all_messages(layer, step, state_BNF), mask_BSR)
 
 
 def _apply(layer: MessageLayer, step: Step, state_BNF: Tensor, messages_BSRF: Tensor, mask_BSR: Tensor) -> Tensor:
@@ -44,7 +42,7 @@ def deliver_singly(
     """One step whose messages all arrive, but at every node one after the other, in an order of its own."""
     nodes = state_BNF.shape[1]
     present_BSR = present(layer, step, state_BNF)
-    messages_BSRF = all_pairs(layer.messages(step, state_BNF, state_BNF), state_BNF)
+    messages_BSRF = all_messages(layer, step, state_BNF)
     order_BSR = torch.rand(present_BSR.shape, generator=generator).argsort(1).to(state_BNF.device)
     for turn in range(nodes):
         state_BNF = _apply(layer, step, state_BNF, messages_BSRF, present_BSR & (order_BSR == turn))
@@ -81,7 +79,7 @@ def run_to_fixed_point(
     steps_B = torch.full((graphs,), max_steps, device=state_BNF.device)
     converged_B = torch.zeros(graphs, dtype=torch.bool, device=state_BNF.device)
     for s in range(max_steps + 1):
-        messages_BSRF = all_pairs(layer.messages(step, state_BNF, state_BNF), state_BNF)
+        messages_BSRF = all_messages(layer, step, state_BNF)
         everything_BNF = _apply(layer, step, state_BNF, messages_BSRF, present_BSR)
         still_B = (everything_BNF == state_BNF).flatten(1).all(1)
         steps_B = torch.where(still_B & ~converged_B, s, steps_B)

@@ -26,22 +26,23 @@ def main(argv: list[str]) -> int:
     )  # fmt: skip
     from nar import processors
     from nar.analysis.contract import check
+    from nar.analysis.contract.fixture import FEATURES, Fixture
 
     kind, fixed = processors.find(name)
     options = processors.options_from(name, settings.option)
     try:
-        processors.build(name, check.FEATURES, **options)
+        processors.build(name, FEATURES, **options)
     except ValueError:  # wrong options are the caller's mistake, in one line
         raise
-    except Exception:  # everything else is a finding
+    except Exception:  # everything else is an outcome
         pass
     with_options = "".join(f" {key}={value!r}" for key, value in (fixed | options).items())
     print(f"{name}: {kind.__module__}:{kind.__qualname__}{with_options}", flush=True)
     counts = {True: 0, False: 0, None: 0}
-    trial = check.Trial(lambda features: processors.build(name, features, **options), name)
-    for finding in check.run(trial, () if settings.compile else ("compile",)):
-        print(finding, flush=True)
-        counts[finding.holds] += 1
+    fixture = Fixture(lambda features: processors.build(name, features, **options), name)
+    for outcome in check.run(fixture, () if settings.compile else ("compile",)):
+        print(outcome, flush=True)
+        counts[outcome.holds] += 1
     left = len(check.CHECKS) - sum(counts.values()) - (not settings.compile)
     print(
         f"{counts[True]} hold, {counts[False]} fail, {counts[None]} skipped"

@@ -15,19 +15,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nar.device import tiny_numbers_are_zero
 from nar.evaluation import axes, protocol
+from nar.evaluation.evaluation import Evaluation
 from nar.evaluation.peak_memory import PeakMemory
-from nar.evaluation.score import Score, add
 from nar.model.batch import Batch, collate
 from nar.model.objectives.losses import total_loss
 from nar.model.objectives.metrics import Tally, correct, merge_permutations, tally
 from nar.model.postprocess import hard
 from nar.model.reasoner import Reasoner
+from nar.model.rollout import Rollout
 from nar.model.termination import ROOM
 from nar.traces.algorithm import Algorithm
-from nar.traces.spec import Type
+from nar.traces.spec import Spec, Type
 from nar.traces.trace import Trace
 
 TENSOR_BYTES = 96 * 2**20  # a batch is cut so that one [B, N, N, F] tensor stays below this
@@ -106,6 +108,26 @@ def evaluating(reasoner: Reasoner) -> Iterator[None]:
         reasoner.train(training)
 
 
+def rollouts(
+    reasoner: Reasoner, algorithm: Algorithm, traces: Iterable[Trace], **options: Any
+) -> Iterator[tuple[list[Trace], Batch, Rollout]]:
+    """The traces in portions, each with its batch on the reasoner's device and its rollout, without gradients."""
+    for part in portions(traces, reasoner.processor.features):
+        batch = collate(part, algorithm).to(reasoner_device(reasoner))
+        with evaluating(reasoner):
+            rollout = reasoner(batch, **options)
+        yield part, batch, rollout
+
+
+def reasoner_device(reasoner: Reasoner) -> torch.device:
+    return next(reasoner.parameters()).device
+
+
+def decided_outputs(spec: Spec, rollout: Rollout) -> dict[str, Tensor]:
+    """The outputs of a rollout as scores and users see them: decided, permutations joined with their masks."""
+    return merge_permutations(spec, {name: hard(spec[name], logits) for name, logits in rollout.outputs.items()})
+
+
 def evaluate(
     reasoner: Reasoner,
     algorithm: Algorithm,
@@ -117,109 +139,116 @@ def evaluate(
     memory: bool = False,
     termination: str = "oracle",
     limit: int | None = None,
-) -> Score:
+) -> Evaluation:
     """Score a reasoner on traces of one size, or on `batches` of them that were collated beforehand.
 
     `loss`: compute the loss too; `validity`: ask the algorithm whether answers are right (needs the traces); `memory`:
     watch how much of it is used (on a GPU, PyTorch's mark of its peak is reset); `termination`, `limit`: who ends the
     rollouts, and after how many steps at the latest, as Reasoner.forward takes them. Hints are compared as long as both
-    the trace and the rollout go on.
+    the trace and the rollout go on. ValueError where there is nothing to score.
 
     Of every graph the first error is the first step, from 1, at which any entry of a predicted hint differs from the
     trace's; None where none ever does. Scalars do not count: no network hits a number exactly, and how near it must be
     would be our choice.
     """
-    device = next(reasoner.parameters()).device
-    peak = PeakMemory(device)
-    first_errors: list[int | None] = []
-    comparable = False  # is there a hint that can be compared exactly?
-    seconds = 0.0
-    spec = reasoner.specs[algorithm.name]
     ending = {} if termination == "oracle" else {"termination": termination, "limit": limit}
-    outputs: dict[str, Tally] = {}
-    hints: dict[str, list[Tally]] = {}
-    exact = valid = 0
-    summed_loss, weight = 0.0, 0
-    lengths: list[int] = []
-    taken: list[int] = []
-    live: list[int] = []
-    measures: dict[str, list[list[float]]] = {}  # by step, of every graph
+    ready: Iterable[tuple[Batch, list[Trace] | None]]
     if batches is None:
-        ready = ((part, collate(part, algorithm)) for part in portions(traces, reasoner.processor.features))
+        ready = ((collate(part, algorithm), part) for part in portions(traces, reasoner.processor.features))
     else:
-        ready = ((None, batch) for batch in batches)
-    for part, batch in ready:
-        lengths += batch.lengths
-        batch = batch.to(device)
-        began = time.perf_counter()
-        with evaluating(reasoner), peak.watched() if memory else contextlib.nullcontext():
-            rollout = reasoner(batch, decide_hints=not loss, **ending)
-            predicted = merge_permutations(spec, {n: hard(spec[n], v) for n, v in rollout.outputs.items()})
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-        seconds += time.perf_counter() - began
-        if loss:
-            of_all = len(batch.whole or batch)  # of a share, what it adds to the loss of the whole
-            summed_loss, weight = summed_loss + total_loss(batch, rollout).item() * of_all, weight + of_all
-        truth = merge_permutations(spec, batch.outputs)
-        right = torch.ones(len(batch), dtype=torch.bool, device=device)
-        for name in truth:
-            add(outputs, name, tally(spec[name], predicted[name], truth[name]))
-            right &= correct(spec[name], predicted[name], truth[name])
-        exact += int(right.sum())
-        steps_of = [max(1, length - 1) for length in batch.lengths] if rollout.taken is None else rollout.taken.tolist()
-        taken += steps_of
-        left = torch.zeros(len(batch), dtype=torch.int64, device=device)  # the first wrong step; 0: none so far
-        for step, values in enumerate(rollout.hints):
-            rows = [b for b, n in enumerate(batch.lengths) if n > step + 1 and steps_of[b] > step]
-            if not rows:
-                break
-            live += [0] * (step + 1 - len(live))
-            live[step] += len(rows)
-            first_ones = rows[-1] + 1 == len(rows)
-            which = slice(0, len(rows)) if first_ones else torch.tensor(rows, device=device)
-            values = {n: v[which] for n, v in values.items()}
-            if loss:
-                values = {n: hard(spec[n], v) for n, v in values.items()}
-            actual = merge_permutations(spec, {n: batch.hints[n][step + 1, which] for n in values})
-            values = merge_permutations(spec, values)
-            for name, value in actual.items():
-                along = hints.setdefault(name, [])
-                found = tally(spec[name], values[name], value)
-                if step == len(along):
-                    along.append(found)
-                else:
-                    along[step] += found
-                if spec[name].type is not Type.SCALAR:
-                    comparable = True
-                    wrong = (left[which] == 0) & ~correct(spec[name], values[name], value)
-                    left[which] = torch.where(wrong, step + 1, left[which])
-        in_order = sorted(zip(batch.order, left.tolist(), strict=True))
-        first_errors += [step or None for _, step in in_order]
-        for name, steps in rollout.measures.items():
-            for step, values in enumerate(steps):
-                along = measures.setdefault(name, [])
-                if step == len(along):
-                    along.append([])
-                taking = step // reasoner.message_passing_steps
-                along[step] += [v for b, v in enumerate(values.tolist()[: len(batch)]) if steps_of[b] > taking]
-        if validity and part is not None:
-            answers = {name: value.cpu().numpy() for name, value in predicted.items()}
-            for row, place in enumerate(batch.order):
-                arguments = algorithm.arguments_of(part[place])
-                valid += algorithm.is_valid(arguments, {n: v[row] for n, v in answers.items()})
-    return Score(
-        outputs=outputs,
+        ready = ((batch, None) for batch in batches)
+    found: Evaluation | None = None
+    for batch, part in ready:
+        of_batch = _evaluate_batch(
+            reasoner, algorithm, batch, part if validity else None, loss=loss, memory=memory, ending=ending
+        )
+        found = of_batch if found is None else found + of_batch
+    if found is None:
+        raise ValueError(f"nothing to evaluate: there are no traces of {algorithm.name}")
+    return found
+
+
+def _evaluate_batch(
+    reasoner: Reasoner,
+    algorithm: Algorithm,
+    batch: Batch,
+    traces: list[Trace] | None,
+    *,
+    loss: bool,
+    memory: bool,
+    ending: Mapping[str, Any],
+) -> Evaluation:
+    """One batch scored; `traces`: those that it was collated from, where answers are to be checked."""
+    device, spec = reasoner_device(reasoner), reasoner.specs[algorithm.name]
+    batch, peak = batch.to(device), PeakMemory(device)
+    began = time.perf_counter()
+    with evaluating(reasoner), peak.watched() if memory else contextlib.nullcontext():
+        rollout = reasoner(batch, decide_hints=not loss, **ending)
+        predicted = decided_outputs(spec, rollout)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    seconds = time.perf_counter() - began
+    truth = merge_permutations(spec, batch.outputs)
+    right_B = torch.ones(len(batch), dtype=torch.bool, device=device)
+    for name, value in truth.items():
+        right_B &= correct(spec[name], predicted[name], value)
+    taken = [max(1, length - 1) for length in batch.lengths] if rollout.taken is None else rollout.taken.tolist()
+    hints, num_running, first_errors = _compare_hints(spec, batch, rollout, taken, decided=not loss)
+    notes = {
+        name: [
+            [v for v, steps in zip(values.tolist(), taken, strict=False) if steps > s // reasoner.message_passing_steps]
+            for s, values in enumerate(by_step)
+        ]
+        for name, by_step in rollout.measures.items()
+    }
+    return Evaluation(
+        samples=len(batch),
+        outputs={name: tally(spec[name], predicted[name], value) for name, value in truth.items()},
         hints=hints,
-        exact=exact,
-        valid=valid if validity and batches is None else None,
-        samples=len(lengths),
-        loss=summed_loss / weight if loss else float("nan"),
-        lengths=lengths,
+        num_running=num_running,
+        exact=int(right_B.sum()),
+        valid=None if traces is None else _count_valid(algorithm, batch, traces, predicted),
+        lengths=list(batch.lengths),
         taken=taken,
-        live=live,
-        measures={name: [sum(v) / len(v) for v in steps if v] for name, steps in measures.items()},
+        first_errors=first_errors,
+        notes=notes,
         seconds=seconds,
-        first_errors=first_errors if comparable else None,
+        # of a share, what it adds to the loss of the whole
+        summed_loss=total_loss(batch, rollout).item() * len(batch.whole or batch) if loss else float("nan"),
         peak_memory=peak.megabytes,
+    )
+
+
+def _compare_hints(
+    spec: Spec, batch: Batch, rollout: Rollout, taken: list[int], *, decided: bool
+) -> tuple[dict[str, list[Tally]], list[int], list[int | None] | None]:
+    """By hint and step what is right; by step how many graphs are compared; the first wrong step of every trace."""
+    hints: dict[str, list[Tally]] = {}
+    num_running: list[int] = []
+    first_B = next(iter(rollout.outputs.values())).new_zeros(len(batch), dtype=torch.int64)  # 0: none so far
+    for step, predicted in enumerate(rollout.hints):
+        rows = [b for b, length in enumerate(batch.lengths) if length > step + 1 and taken[b] > step]
+        if not rows:
+            break
+        num_running.append(len(rows))
+        first_ones = rows[-1] + 1 == len(rows)
+        which = slice(0, len(rows)) if first_ones else torch.tensor(rows, device=first_B.device)
+        values = {n: v[which] if decided else hard(spec[n], v[which]) for n, v in predicted.items()}
+        true = merge_permutations(spec, {n: batch.hints[n][step + 1, which] for n in values})
+        for name, value in merge_permutations(spec, values).items():
+            hints.setdefault(name, []).append(tally(spec[name], value, true[name]))
+            if spec[name].type is not Type.SCALAR:
+                wrong = (first_B[which] == 0) & ~correct(spec[name], value, true[name])
+                first_B[which] = torch.where(wrong, step + 1, first_B[which])
+    if all(spec[name].type is Type.SCALAR for name in hints):  # none that can be compared exactly
+        return hints, num_running, None
+    return hints, num_running, [step or None for _, step in sorted(zip(batch.order, first_B.tolist(), strict=True))]
+
+
+def _count_valid(algorithm: Algorithm, batch: Batch, traces: list[Trace], answers: Mapping[str, Tensor]) -> int:
+    """How many graphs have a right answer of any kind, whose inputs are those of the traces."""
+    on_cpu = {name: value.cpu().numpy() for name, value in answers.items()}
+    return sum(
+        algorithm.is_valid(algorithm.arguments_of(traces[place]), {n: v[row] for n, v in on_cpu.items()})
+        for row, place in enumerate(batch.order)
     )

@@ -7,7 +7,7 @@ Nothing here may import torch.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +20,6 @@ from nar.traces.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from nar.inference.prediction import Prediction
 
 NEAR = 0.05  # numbers may be off by this share of their range before they are marked
 SHORT = 3  # letters of a name that fit into a node
@@ -49,68 +47,53 @@ class Beside(Moment):
         return sum(int(self.changed(name).sum()) for name in self.now)
 
 
-def figure(prediction: Prediction, most: int = 4) -> Figure:
-    """The algorithm's panels, each beside or above the model's; see Prediction.draw."""
+def figure(
+    true: Trace, model: Trace, nodes: Sequence[Hashable], *, most: int, first_error: int | None, above: list[str]
+) -> Figure:
+    """The algorithm's panels, each beside or above the model's; see Prediction.draw. `above`: lines of text."""
     if most < 2:
         raise ValueError(f"moments must be at least 2 (the first and the last step), got {most}")
     with drawing.style():
-        kind = drawing.kind_of(prediction.true_trace)
+        kind = drawing.kind_of(true)
         kind.red = "not as in the algorithm"
-        kind.title = f"{prediction.algorithm}, {prediction.true_trace.nodes} nodes: the algorithm and the model"
-        shown = moments(prediction, steps_shown(prediction, most))
+        kind.title = f"{true.algorithm}, {true.nodes} nodes: the algorithm and the model"
+        shown = moments(true, model, steps_shown(model, most, first_error))
         stacked = kind.across == 1 or len(kind.slots) > 1
-        kind.across = len(kind.slots) if stacked else 2 if prediction.hints else 3
-        kind.notes += _name_nodes(kind, prediction.nodes)
-        if any(p.type is Type.SCALAR for p in _compared(prediction).values()):
+        kind.across = len(kind.slots) if stacked else 2 if model.length else 3
+        kind.notes += _name_nodes(kind, nodes)
+        if any(p.type is Type.SCALAR for p in model.spec.values() if p.stage is not Stage.INPUT):
             kind.notes.append(f"Numbers are red where they are off by more than {NEAR:.0%} of their range.")
-        return drawing.compose(kind, shown, above=summary(prediction))
+        return drawing.compose(kind, shown, above=above)
 
 
-def steps_shown(prediction: Prediction, most: int) -> list[int]:
-    """Rows of `prediction.hints` to draw: all, or the first, the first with an error, and the last."""
-    if not prediction.hints:
-        return []
-    if prediction.steps <= most:
-        return list(range(prediction.steps))
-    return sorted({0, prediction.steps - 1, (prediction.first_error or 1) - 1})
+def steps_shown(model: Trace, most: int, first_error: int | None) -> list[int]:
+    """Steps to draw, from 1: all, or the first, the first with an error, and the last."""
+    if model.length - 1 <= most:
+        return list(range(1, model.length))
+    return sorted({1, first_error or 1, model.length - 1})
 
 
-def moments(prediction: Prediction, steps: list[int]) -> list[Moment]:
+def moments(true: Trace, model: Trace, steps: Iterable[int]) -> list[Moment]:
     """The inputs, the initial hints that both were given, then pairs: the algorithm's moment and the model's."""
-    true, model = prediction.true_trace, prediction.trace
-    near = {name: _near(true, name) for name, p in _compared(prediction).items() if p.type is Type.SCALAR}
+    compared = [name for name, p in model.spec.items() if p.stage is not Stage.INPUT and p.type is Type.SCALAR]
+    near = {name: _near(true, name) for name in compared}
     found = [Moment("inputs", {name: np.asarray(true.compact[name]) for name in true.spec.inputs})]
     if model.length:
         found.append(Moment("start, given to both", hints_at(true, 0)))
     for s in steps:
-        now, was = hints_at(model, s + 1), hints_at(true, min(s + 1, true.length - 1))
-        found += _pair(f"step {s + 1} of {prediction.steps}", was, now, true.spec, near)
+        was, now = hints_at(true, min(s, true.length - 1)), hints_at(model, s)
+        found += _pair(f"step {s} of {model.length - 1}", was, now, true.spec, near)
     was, now = ({n: np.asarray(t.compact[n]) for n in t.spec.outputs} for t in (true, model))
     return found + _pair("outputs", was, now, true.spec, near)
 
 
-def summary(prediction: Prediction) -> list[str]:
-    """What the figure shows, in words: how much is right, and where the model first leaves the trace."""
-    lines = [f"The model's outputs: {prediction.in_words()}; {'' if prediction.valid else 'not '}a right answer."]
-    first = prediction.first_error
-    if not prediction.hints:
-        lines.append("This model predicts no hints.")
-    elif first is None:
-        lines.append("Every decision on the way is the algorithm's.")
-    else:
-        found = _first_wrong(prediction, first - 1)
-        lines.append(f"The model leaves the algorithm's trace at step {first} of {prediction.steps}: {found}.")
-    return lines
-
-
-def _first_wrong(prediction: Prediction, s: int) -> str:
-    """The hints that are wrong in this row, as in 'pi_h at c'."""
-    at = {name: value[s] for name, value in prediction.hints.items()}
-    was = {name: value[s] for name, value in prediction.true_hints.items()}
-    moment, spec, parts = Beside("", at, was, prediction.true_trace.spec), prediction.true_trace.spec, []
-    for name in at:
-        if spec[name].type is not Type.SCALAR and (wrong := moment.changed(name)).any():
-            places = [", ".join(str(prediction.nodes[v]) for v in index) for index in np.argwhere(wrong)[:3]]
+def wrong_hints(true: Trace, model: Trace, nodes: Sequence[Hashable], step: int) -> str:
+    """The decided hints that are wrong at this step, from 1, as in 'pi_h at c'."""
+    now = {name: value for name, value in hints_at(model, step).items() if true.spec[name].type is not Type.SCALAR}
+    moment, parts = Beside("", now, hints_at(true, min(step, true.length - 1)), true.spec), []
+    for name in now:
+        if (wrong := moment.changed(name)).any():
+            places = [", ".join(str(nodes[v]) for v in index) for index in np.argwhere(wrong)[:3]]
             rest = f" and {wrong.sum() - 3} more" if wrong.sum() > 3 else ""
             parts.append(f"{name} at {'; '.join(places)}{rest}" if wrong.ndim else name)
     return ", ".join(parts)
@@ -124,11 +107,6 @@ def _pair(
     return [Moment(f"algorithm: {title}", was), model]
 
 
-def _compared(prediction: Prediction) -> Mapping[str, Any]:
-    """Probes that a model may get wrong."""
-    return {name: probe for name, probe in prediction.trace.spec.items() if probe.stage is not Stage.INPUT}
-
-
 def _near(true: Trace, name: str) -> float:
     """How far a number may be off: an output, a whole number, must be right after rounding."""
     if true.spec[name].stage is Stage.OUTPUT:
@@ -138,7 +116,7 @@ def _near(true: Trace, name: str) -> float:
     return NEAR * max(float(np.ptp(getattr(values, "values", values))) for values in every) + 1e-6
 
 
-def _name_nodes(kind: Any, nodes: list[Hashable]) -> list[str]:
+def _name_nodes(kind: Any, nodes: Sequence[Hashable]) -> list[str]:
     """Writes short names into the nodes of a graph; others are listed beside their numbers."""
     words = [str(node) for node in nodes]
     if words == [str(v) for v in range(len(nodes))]:

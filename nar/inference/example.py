@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from nar.inference import comparison
 from nar.inference.prediction import Prediction
 from nar.inference.solver import Solver
 from nar.model.reasoner import Reasoner
@@ -34,7 +33,7 @@ def write(reasoner: Reasoner, algorithm: Algorithm, run_dir: str | Path, size: i
     try:
         for nodes, moments in ((size, 3), (size, 2), (size // 2, 2)):
             prediction = predict_one(reasoner, algorithm, nodes)
-            figure.save(comparison.figure(prediction, moments), path)
+            prediction.draw(path, moments=moments)
             if path.stat().st_size <= BYTES:
                 path.with_suffix(".txt").write_text(in_words(prediction), encoding="utf-8")
                 return path
@@ -67,4 +66,4 @@ def in_words(prediction: Prediction) -> str:
         f"{prediction.algorithm} on {len(prediction.nodes)} nodes, {prediction.steps} steps: the algorithm's trace "
         "beside the model's, red where they differ."
     )
-    return " ".join([title, *comparison.summary(prediction)]) + "\n"
+    return " ".join([title, *prediction.summary()]) + "\n"

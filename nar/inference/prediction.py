@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nar.inference import comparison
 from nar.lookup import suggest
 from nar.model.objectives.metrics import Tally
 from nar.text_format import counted
@@ -108,13 +109,24 @@ class Prediction:
         Up to `moments` steps are all drawn; of more: the first, the first with an error, and the last. `path` ends in
         .png, .svg or .pdf.
         """
-        from nar.inference import comparison
         from nar.traces.drawing import figure as drawing
 
-        figure = comparison.figure(self, moments)
+        figure = comparison.figure(
+            self.true_trace, self.trace, self.nodes, most=moments, first_error=self.first_error, above=self.summary()
+        )
         if path is not None:
             drawing.save(figure, path)
         return figure
+
+    def summary(self) -> list[str]:
+        """How much is right, and where the model first leaves the algorithm's trace, in sentences."""
+        lines = [f"The model's outputs: {self.in_words()}; {'' if self.valid else 'not '}a right answer."]
+        if not self.hints:
+            return [*lines, "This model predicts no hints."]
+        if (step := self.first_error) is None:
+            return [*lines, "Every decision on the way is the algorithm's."]
+        wrong = comparison.wrong_hints(self.true_trace, self.trace, self.nodes, step)
+        return [*lines, f"The model leaves the algorithm's trace at step {step} of {self.steps}: {wrong}."]
 
     def to_networkx(self, output: str | None = None) -> nx.DiGraph:
         """The predicted pointers of an output as a graph: an edge from the node pointed to, such as a predecessor, to

@@ -73,7 +73,7 @@ def layer_of(processor: Any) -> MessageLayer:
             return _PGN(processor)
     raise ValueError(
         f"{type(processor).__name__} cannot be taken apart; it needs `aggregation`, `neighbours`, `messages` and "
-        "`update` (nar.analysis.asynchrony.MessageLayer)"
+        "`update` (nar.nn.message_layer.MessageLayer)"
     )
 
 
@@ -103,10 +103,10 @@ def aggregate(
     return total_BRF / count if aggregation == "mean" else total_BRF
 
 
-def all_pairs(messages: Tensor, state_BNF: Tensor) -> Tensor:
-    """Messages [B, S, R, F]; those that look at one end only have 1 for the other."""
+def all_messages(layer: MessageLayer, step: Step, state_BNF: Tensor) -> Tensor:
+    """Messages [B, S, R, F] of these states; those that look at one end only are repeated for the other."""
     nodes = state_BNF.shape[1]
-    return messages.expand(-1, nodes, nodes, -1)
+    return layer.messages(step, state_BNF, state_BNF).expand(-1, nodes, nodes, -1)
 
 
 def present(layer: MessageLayer, step: Step, state_BNF: Tensor) -> Tensor:
@@ -118,3 +118,39 @@ def present(layer: MessageLayer, step: Step, state_BNF: Tensor) -> Tensor:
     if hood.adjacency_BNN is not None:
         return hood.adjacency_BNN
     return torch.ones(graphs, nodes, nodes, dtype=torch.bool, device=state_BNF.device)
+
+
+def combine(aggregation: str, one: Tensor, two: Tensor) -> Tensor:
+    """The sum of two, in the layer's own sense."""
+    return aggregate(aggregation, torch.stack([one, two], 1).flatten(3).unsqueeze(-1)).squeeze(-1).view_as(one)
+
+
+def split_messages(layer: MessageLayer, step: Step, state_BNF: Tensor) -> tuple[Tensor, Tensor]:
+    """Masks [B, S, R] of the messages from every third sender, and of the rest: parts of unequal size, which a mean
+    cannot put together."""
+    present_BSR = present(layer, step, state_BNF)
+    third_S1 = (torch.arange(state_BNF.shape[1], device=state_BNF.device) % 3 == 0).view(-1, 1)
+    return present_BSR & third_S1, present_BSR & ~third_S1
+
+
+def partial_updates(layer: MessageLayer, step: Step, state_BNF: Tensor) -> tuple[Tensor, Tensor]:
+    """Two arguments per node: its state after the messages of some of its senders, and after those of the others."""
+    messages_BSRF = all_messages(layer, step, state_BNF)
+    one_BSR, two_BSR = split_messages(layer, step, state_BNF)
+    return (
+        layer.update(step, state_BNF, aggregate(layer.aggregation, messages_BSRF, one_BSR)),
+        layer.update(step, state_BNF, aggregate(layer.aggregation, messages_BSRF, two_BSR)),
+    )
+
+
+def multimorphism_gap(layer: MessageLayer, step: Step, one_BNF: Tensor, two_BNF: Tensor) -> Tensor:
+    """psi(a + b, c) less psi(a, c) + psi(b, c) with c = a, and the same in the other slot: [2, B, S, R, F].
+
+    Zero for a layer whose messages may be sent early and often instead of once (nar/analysis/asynchrony.py).
+    """
+    how, messages, both_BNF = layer.aggregation, layer.messages, combine(layer.aggregation, one_BNF, two_BNF)
+    slots = (
+        (messages(step, both_BNF, one_BNF), messages(step, one_BNF, one_BNF), messages(step, two_BNF, one_BNF)),
+        (messages(step, one_BNF, both_BNF), messages(step, one_BNF, one_BNF), messages(step, one_BNF, two_BNF)),
+    )
+    return torch.stack([whole - combine(how, left, right) for whole, left, right in slots])

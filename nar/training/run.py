@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import operator
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 
 from nar.config import Config
 from nar.evaluation.evaluate import evaluate
-from nar.evaluation.score import Score, pooled
+from nar.evaluation.evaluation import Evaluation
 from nar.model import checkpoint
 from nar.model.batch import Batch
 from nar.model.reasoner import Reasoner
@@ -99,7 +100,7 @@ class Run:
         sets = self.ranks.validation_share(lambda: [validation_set(t.algorithm, self.config) for t in self.tasks])
         return None if sets is None else [[batch.to(self.on) for batch in batches] for batches in sets]
 
-    def score_validation(self) -> list[Score] | None:
+    def score_validation(self) -> list[Evaluation] | None:
         """The scores of every task on this process's share; None where it has none."""
         self.ranks.start_equal(self.reasoner.buffers())  # statistics over shares, which differ: those that are saved
         if self.validation is None:
@@ -111,11 +112,11 @@ class Run:
         if self.ranks.world == 1:
             return found
         # those of hints, which are many, need not travel
-        return [dataclasses.replace(score, hints={}, live=[], first_errors=None) for score in found]
+        return [dataclasses.replace(score, hints={}, num_running=[], first_errors=None) for score in found]
 
-    def validate(self, shares: Iterable[list[Score] | None], mean_loss: float, facts: dict[str, Any]) -> None:
+    def validate(self, shares: Iterable[list[Evaluation] | None], mean_loss: float, facts: dict[str, Any]) -> None:
         """Write the metrics, with the scores of all shares, and keep the parameters if they are the best so far."""
-        found = [pooled(parts) for parts in zip(*filter(None, shares), strict=True)]
+        found = [functools.reduce(operator.add, parts) for parts in zip(*filter(None, shares), strict=True)]
         score, loss = (sum(getattr(f, name) for f in found) / len(found) for name in ("score", "loss"))
         record = {"step": self.step, "loss": mean_loss, "seconds": round(self.seconds, 2), **facts}
         record |= {"validation_score": score, "validation_loss": loss}

@@ -7,8 +7,8 @@ import re
 import torch
 
 from nar.analysis.contract import dry_run
-from nar.analysis.contract.fixture import Trial
-from nar.analysis.contract.outcome import Broken, is_declared
+from nar.analysis.contract.fixture import Fixture
+from nar.analysis.contract.outcome import Failed, declares
 
 COST_FROM = (64, 512)  # nodes from which the work is counted; the second where lower terms hide the first's answer
 COST_REAL = 16  # the same for processors that have to be computed to be counted
@@ -23,9 +23,9 @@ def order(cost: str) -> float | None:
     return float(found[1] or 1) + (0.2 if found[2] else 0.0)  # about what a logarithm adds at these sizes
 
 
-def cost(trial: Trial) -> str:
+def cost(fixture: Fixture) -> str:
     """The work of a step grows with the number of nodes as declared."""
-    processor = trial.processor(torch.float32)
+    processor = fixture.build(torch.float32)
     declared, measured, nodes = order(processor.cost), 0.0, 0
     try:
         for nodes in COST_FROM:
@@ -39,7 +39,7 @@ def cost(trial: Trial) -> str:
     if declared is None:
         return f"{text} (not compared: N, N^2, N log N ... are)"
     if abs(measured - declared) > COST_OFF:
-        said = "" if is_declared(processor, "cost") else " by default"
+        said = "" if declares(processor, "cost") else " by default"
         whole = max(round(measured), 1)
-        raise Broken(f'{text}{said}: declare cost = "N{f"^{whole}" if whole > 1 else ""}"')
+        raise Failed(f'{text}{said}: declare cost = "N{f"^{whole}" if whole > 1 else ""}"')
     return text

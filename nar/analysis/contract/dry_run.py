@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -43,9 +43,11 @@ def work(processor: Processor, nodes: int, *, fake: bool = True) -> int:
     computes, on the CPU, for processors whose work depends on the data; compiled kernels are not counted then.
     """
     features, device = processor.features, "meta" if fake else "cpu"
+    if fake:
+        processor = copy.deepcopy(processor).requires_grad_(False)
     with FakeTensorMode(allow_non_fake_inputs=False) if fake else contextlib.nullcontext(), torch.no_grad():
-        if fake:
-            processor = _on_meta(processor)
+        if fake:  # what is neither parameter nor buffer stays behind, as it does in `.to(device)`
+            processor._apply(lambda t: torch.empty(t.shape, dtype=t.dtype, device="meta"))
         nodes_BNF = torch.ones(1, nodes, features, device=device)
         channels_BNNK = torch.ones(1, nodes, nodes, CHANNELS, device=device)
         edge_map = EdgeMap(torch.ones(CHANNELS, features, device=device), torch.ones(features, device=device))
@@ -69,21 +71,6 @@ def exponent(processor: Processor, nodes: int, *, fake: bool = True) -> float:
     """
     small, middle, large = (work(processor, factor * nodes, fake=fake) for factor in (1, 2, 4))
     return math.log2(max(1.0, 2 * large / middle - middle / small))
-
-
-def _on_meta(processor: Processor) -> Processor:
-    """A copy with empty parameters and buffers. What is in neither stays behind, as it does in `.to(device)`."""
-    # parameters are shared with the original through deepcopy's memo, until they are replaced
-    moved = copy.deepcopy(processor, {id(t): t for t in (*processor.parameters(), *processor.buffers())})
-    for module in moved.modules():
-        for name, parameter in module._parameters.items():
-            if parameter is not None:
-                empty = torch.empty(parameter.shape, dtype=parameter.dtype, device="meta")
-                module._parameters[name] = nn.Parameter(empty, requires_grad=False)
-        for name, buffer in module._buffers.items():
-            if buffer is not None:
-                module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device="meta")
-    return moved
 
 
 def _tensors(values: Any) -> Iterable[Tensor]:

@@ -1,4 +1,4 @@
-"""A processor on trial: how it is made, inputs without an encoder, a few steps of it, and how far results differ.
+"""A processor to be checked: how it is made, inputs without an encoder, a few steps of it, how far results differ.
 
 The checks of check.py ask their questions with these.
 
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nar.analysis.contract.outcome import EXACT, Failed
 from nar.model.encoder import EdgeMap, Edges
 from nar.nn import neighbourhood
 from nar.nn.neighbourhood import Alone, Dense, Neighbourhood
@@ -42,20 +43,22 @@ class Inputs:
         hood = layout(edges, self.nodes.shape[1], self.adjacency if follow else None)
         return Step(self.nodes, self.graph, hood)
 
-    def of(self, which: slice) -> Inputs:
+    def select(self, which: slice) -> Inputs:
         """Some of the graphs."""
         return Inputs(self.nodes[which], self.channels[which], self.graph[which], self.adjacency[which])
 
-    def renamed(self, order: Tensor) -> Inputs:
+    def permute(self, order: Tensor) -> Inputs:
         """The same graphs with node order[i] renamed to i."""
-        return Inputs(self.nodes[:, order], pairs(self.channels, order), self.graph, pairs(self.adjacency, order))
+        return Inputs(
+            self.nodes[:, order], permute_pairs(self.channels, order), self.graph, permute_pairs(self.adjacency, order)
+        )
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Inputs:
         """With a change made to all that is not the adjacency."""
         return Inputs(change(self.nodes), change(self.channels), change(self.graph), self.adjacency)
 
 
-def pairs(t: Tensor, order: Tensor) -> Tensor:
+def permute_pairs(t: Tensor, order: Tensor) -> Tensor:
     """Rows and columns [B, N, N, ...] in another order."""
     return t[:, order][:, :, order]
 
@@ -71,13 +74,13 @@ def inputs(
     return Inputs(x, e, g, links | links.transpose(1, 2) | torch.eye(nodes, dtype=torch.bool))
 
 
-class Trial:
+class Fixture:
     """A processor that is being examined: `make(features)` builds one, `name` is what messages call it."""
 
     def __init__(self, make: Callable[[int], Processor], name: str) -> None:
         self.make, self.name = make, name
 
-    def processor(self, dtype: torch.dtype = torch.float64, features: int = FEATURES) -> Processor:
+    def build(self, dtype: torch.dtype = torch.float64, features: int = FEATURES) -> Processor:
         """One with parameters as after some training (vectors are drawn as well), in evaluation mode."""
         torch.manual_seed(3)
         processor = self.make(features).to(dtype)
@@ -99,31 +102,31 @@ class Result:
     def hidden(self) -> Tensor:
         return self.state[0] if isinstance(self.state, tuple) else self.state
 
-    def seen(self) -> list[Tensor]:
+    def visible(self) -> list[Tensor]:
         """Hidden state and readout: what has nodes for its axes."""
         return [self.hidden, self.readout.nodes, *([] if self.readout.edges is None else [self.readout.edges])]  # type: ignore[list-item]
 
-    def everything(self) -> list[Tensor]:
+    def all_tensors(self) -> list[Tensor]:
         """Parts of a state that are there, and the readout."""
-        return [*parts(self.state), *self.seen()[1:]]
+        return [*state_tensors(self.state), *self.visible()[1:]]
 
 
-def parts(state: Any) -> list[Tensor]:
+def state_tensors(state: Any) -> list[Tensor]:
     """The tensors in a state."""
     if isinstance(state, tuple):
-        return [t for part in state for t in parts(part)]
+        return [t for part in state for t in state_tensors(part)]
     return [] if state is None else [state]
 
 
-def steps(
-    processor: Processor, each: list[Inputs], state: Any = None, *, follow: bool | None = None, layout=Dense
+def run_steps(
+    processor: Processor, per_step: list[Inputs], state: Any = None, *, follow: bool | None = None, layout=Dense
 ) -> Result:
     """One step on each of the inputs, from `state` or from the initial one."""
     follow = processor.uses_adjacency if follow is None else follow
-    first = each[0].nodes
+    first = per_step[0].nodes
     state = processor.initial_state(first.shape[0], first.shape[1], first) if state is None else state
     readout = None
-    for one_step in each:
+    for one_step in per_step:
         step = one_step.step(follow, layout)
         before, state = state, processor(step, state)
         readout = processor.readout(step, before, state)
@@ -131,7 +134,7 @@ def steps(
     return Result(state, readout)
 
 
-def gap(ours: list[Tensor], theirs: list[Tensor]) -> float:
+def max_difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
     """The largest difference, relative to the size of the numbers; infinite where shapes differ or one is NaN."""
     if [t.shape for t in ours] != [t.shape for t in theirs]:
         return float("inf")
@@ -144,7 +147,13 @@ def gap(ours: list[Tensor], theirs: list[Tensor]) -> float:
     return worst
 
 
-class Plain(Dense):
+def require_equal(ours: list[Tensor], theirs: list[Tensor], message: str) -> None:
+    """Failed where two routes differ by more than rounding; {} in the message stands for the difference."""
+    if (difference := max_difference(ours, theirs)) > EXACT:
+        raise Failed(message.replace("{}", f"{difference:.2g}"))
+
+
+class UnfusedDense(Dense):
     """The dense layout with `pool` as the base class states it: nothing fused, nothing in pieces."""
 
     def pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how="max"):
@@ -158,10 +167,10 @@ class Plain(Dense):
         return type(self)(self._edges, self.nodes)
 
     def alone(self) -> Alone:
-        return _PlainAlone(self._edges, self.nodes, type(self))
+        return _UnfusedAlone(self._edges, self.nodes, type(self))
 
 
-class _PlainAlone(Alone):
+class _UnfusedAlone(Alone):
     pool = Neighbourhood.pool
 
     def __init__(self, edges: Edges, nodes: int, layout: type[Dense]) -> None:
@@ -172,17 +181,17 @@ class _PlainAlone(Alone):
         return self._layout(self._all, self.nodes)
 
 
-class Pieces(Plain):
+class ChunkedDense(UnfusedDense):
     """The dense layout in the smallest pieces: one receiver at a time, as large graphs are evaluated."""
 
     def pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how="max"):
-        with _small_pieces():
+        with _one_receiver_at_a_time():
             # no message function that a fast layout would recognise
             return Dense.pool(self, senders_BNF, receivers_BNF, edge, graph_BF, lambda parts: message(parts), how)
 
 
 @contextlib.contextmanager
-def _small_pieces() -> Iterator[None]:
+def _one_receiver_at_a_time() -> Iterator[None]:
     usual, neighbourhood.CHUNK_BYTES = neighbourhood.CHUNK_BYTES, 1
     try:
         yield

@@ -12,14 +12,25 @@ import torch
 from torch import Tensor, nn
 
 from nar.analysis.contract import dry_run
-from nar.analysis.contract.fixture import FEATURES, B, Inputs, N, Trial, gap, inputs, parts, steps
-from nar.analysis.contract.outcome import EXACT, Broken, explained
+from nar.analysis.contract.fixture import (
+    FEATURES,
+    B,
+    Fixture,
+    Inputs,
+    N,
+    inputs,
+    max_difference,
+    require_equal,
+    run_steps,
+    state_tensors,
+)  # fmt: skip
+from nar.analysis.contract.outcome import Failed, describe_error
 from nar.nn.processor import Readout
 
 
-def shapes(trial: Trial) -> str:
+def shapes(fixture: Fixture) -> str:
     """States and readouts have the promised form, whatever the number of graphs and nodes."""
-    processor = trial.processor()
+    processor = fixture.build()
     features, sizes = processor.features, ((1, 1), (B, 2), (2, N))
     for graphs, nodes in sizes:
         x = inputs(graphs=graphs, nodes=nodes)
@@ -29,9 +40,9 @@ def shapes(trial: Trial) -> str:
                 state = processor(x.step(processor.uses_adjacency), state)
             _proper_state(state, when, graphs, nodes, features)
         with torch.no_grad():
-            readout = steps(processor, [x, x]).readout
+            readout = run_steps(processor, [x, x]).readout
         if not isinstance(readout, Readout):
-            raise Broken(f"readout returns a {type(readout).__name__}; a nar.Readout is required")
+            raise Failed(f"readout returns a {type(readout).__name__}; a nar.Readout is required")
         for name, tensor, width, axes in (
             ("nodes", readout.nodes, processor.node_readout, (graphs, nodes)),
             ("edges", readout.edges, processor.edge_readout, (graphs, nodes, nodes)),
@@ -39,29 +50,29 @@ def shapes(trial: Trial) -> str:
             found = None if tensor is None else tuple(tensor.shape)
             wanted = (*axes, width) if name == "nodes" or width else None
             if found != wanted:
-                raise Broken(f"Readout.{name} is {found}; self.{name[:-1]}_readout = {width} promises {wanted}")
+                raise Failed(f"Readout.{name} is {found}; self.{name[:-1]}_readout = {width} promises {wanted}")
     edges = f", edge readout {processor.edge_readout}" if processor.edge_readout else ""
     return f"1 to {N} nodes, 1 to {B} graphs; node readout {processor.node_readout} wide at {features} features{edges}"
 
 
 def _proper_state(state: Any, when: str, graphs: int, nodes: int, features: int) -> None:
     if type(state) not in (tuple, Tensor):
-        raise Broken(f"{when} returns a {type(state).__name__}; a tensor or a plain tuple of tensors is required")
+        raise Failed(f"{when} returns a {type(state).__name__}; a tensor or a plain tuple of tensors is required")
     hidden = state[0] if isinstance(state, tuple) and state else state
     if not isinstance(hidden, Tensor) or hidden.shape[:2] != (graphs, nodes) or hidden.dim() != 3:
         found = tuple(hidden.shape) if isinstance(hidden, Tensor) else type(hidden).__name__
-        raise Broken(f"{when}: the hidden state is {found}; ({graphs}, {nodes}, features) is required")
-    for part in parts(state):
+        raise Failed(f"{when}: the hidden state is {found}; ({graphs}, {nodes}, features) is required")
+    for part in state_tensors(state):
         if not isinstance(part, Tensor) or part.dim() == 0 or part.shape[0] != graphs:
             found = tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__
-            raise Broken(f"{when}: a part of the state is {found}; its first axis must be the {graphs} graphs")
+            raise Failed(f"{when}: a part of the state is {found}; its first axis must be the {graphs} graphs")
 
 
-def parameters(trial: Trial) -> str:
+def parameters(fixture: Fixture) -> str:
     """It is built at several sizes, everything that learns is registered, and its parameters are all of it."""
-    processor = trial.make(FEATURES)
+    processor = fixture.make(FEATURES)
     if getattr(processor, "features", None) != FEATURES:
-        raise Broken("features is not the hidden size it was made with: call super().__init__(features)")
+        raise Failed("features is not the hidden size it was made with: call super().__init__(features)")
     for path, module in processor.named_modules():
         if type(module).__module__.startswith("torch."):
             continue
@@ -71,45 +82,44 @@ def parameters(trial: Trial) -> str:
             where = f"{path}.{key}" if path else key
             held = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
             if any(isinstance(v, (nn.Module, nn.Parameter)) for v in held):
-                raise Broken(
+                raise Failed(
                     f"{where} is a {type(value).__name__} whose contents are not trained: use nn.ModuleList, "
                     "nn.ModuleDict or nn.ParameterList"
                 )
             if isinstance(value, Tensor) or any(isinstance(v, Tensor) for v in held):
-                raise Broken(f"{where} is a plain tensor, which is neither saved nor moved to a GPU: register_buffer")
+                raise Failed(f"{where} is a plain tensor, which is neither saved nor moved to a GPU: register_buffer")
     frozen = [name for name, parameter in processor.named_parameters() if not parameter.requires_grad]
-    first, second = trial.processor(), trial.processor()
+    first, second = fixture.build(), fixture.build()
     with torch.no_grad():
         for parameter in second.parameters():
             parameter.add_(1.0)
     torch.manual_seed(11)
-    third = trial.make(FEATURES).double().eval()
+    third = fixture.make(FEATURES).double().eval()
     with torch.no_grad():
         third.load_state_dict(first.state_dict())
-        difference = gap(steps(third, [inputs()]).everything(), steps(first, [inputs()]).everything())
-    if difference > EXACT:
-        raise Broken(
-            f"a second one with the parameters of the first differs by {difference:.2g}: something random is neither a "
-            "parameter nor a buffer, so a saved model would not be the same when loaded"
-        )
-    count = sum(parameter.numel() for parameter in trial.make(128).parameters())
+        found, expected = (run_steps(p, [inputs()]).all_tensors() for p in (third, first))
+    require_equal(
+        found, expected, "a second one with the parameters of the first differs by {}: something random is neither a "
+        "parameter nor a buffer, so a saved model would not be the same when loaded",
+    )  # fmt: skip
+    count = sum(parameter.numel() for parameter in fixture.make(128).parameters())
     return f"{count:,} at hidden size 128" + (f"; not trained: {', '.join(frozen)}" if frozen else "")
 
 
-def dtype(trial: Trial) -> str:
+def dtype(fixture: Fixture) -> str:
     """Results have the inputs' dtype."""
     for wanted in (torch.float32, torch.float64):
         x = inputs(dtype=wanted)
-        result = steps(trial.processor(wanted), [x, x])
-        for tensor in result.everything():
+        result = run_steps(fixture.build(wanted), [x, x])
+        for tensor in result.all_tensors():
             if tensor.is_floating_point() and tensor.dtype != wanted:
-                raise Broken(f"a result is {tensor.dtype} where inputs and parameters are {wanted}")
+                raise Failed(f"a result is {tensor.dtype} where inputs and parameters are {wanted}")
     return "float32 and float64 in, the same out"
 
 
-def device(trial: Trial) -> str:
+def device(fixture: Fixture) -> str:
     """Nothing is left on the CPU when the rest is moved; where there is a GPU it is used."""
-    processor = trial.processor(torch.float32)
+    processor = fixture.build(torch.float32)
     waits = ""
     try:
         dry_run.work(processor, N)
@@ -121,23 +131,24 @@ def device(trial: Trial) -> str:
     except AssertionError as error:
         if "FakeTensor" not in str(error):
             raise
-        raise Broken("a tensor that is no parameter and no buffer would stay on the CPU: register_buffer") from None
+        raise Failed("a tensor that is no parameter and no buffer would stay on the CPU: register_buffer") from None
     except RuntimeError as error:
         if ".numpy()" in str(error):
-            raise Broken("numpy is used in forward, which no GPU can do") from None
+            raise Failed("numpy is used in forward, which no GPU can do") from None
         if "device" not in str(error):
             raise
-        raise Broken(
-            f"tensors are made on the CPU whatever the device of the inputs (device=state.device): {explained(error)}"
+        raise Failed(
+            "tensors are made on the CPU whatever the device of the inputs (device=state.device): "
+            f"{describe_error(error)}"
         ) from None
     if not torch.cuda.is_available():
         return f"follows its inputs (tried without a GPU){waits}"
     x = inputs(dtype=torch.float32)
-    on_cpu = steps(processor, [x]).everything()
+    on_cpu = run_steps(processor, [x]).all_tensors()
     there = Inputs(*(t.cuda() for t in dataclasses.astuple(x)))
-    result = steps(processor.cuda(), [there])
-    if any(t.device.type != "cuda" for t in result.everything()):
-        raise Broken("a result is not on the GPU that holds the inputs")
-    if (difference := gap([t.cpu() for t in result.everything()], on_cpu)) > 1e-2:
-        raise Broken(f"GPU and CPU differ by {difference:.2g}")
+    result = run_steps(processor.cuda(), [there])
+    if any(t.device.type != "cuda" for t in result.all_tensors()):
+        raise Failed("a result is not on the GPU that holds the inputs")
+    if (difference := max_difference([t.cpu() for t in result.all_tensors()], on_cpu)) > 1e-2:
+        raise Failed(f"GPU and CPU differ by {difference:.2g}")
     return f"follows its inputs, to a GPU too{waits}"

@@ -12,8 +12,19 @@ import torch
 from torch import Tensor, nn
 
 from nar import datasets
-from nar.analysis.contract.fixture import FEATURES, Inputs, Pieces, Plain, Trial, gap, inputs, parts, steps
-from nar.analysis.contract.outcome import EXACT, Broken, Skipped, explained
+from nar.analysis.contract.fixture import (
+    FEATURES,
+    ChunkedDense,
+    Fixture,
+    Inputs,
+    UnfusedDense,
+    inputs,
+    max_difference,
+    require_equal,
+    run_steps,
+    state_tensors,
+)  # fmt: skip
+from nar.analysis.contract.outcome import EXACT, Failed, Skipped, describe_error
 from nar.model.batch import draw, training_spec
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
@@ -22,7 +33,7 @@ from nar.nn.neighbourhood import Dense
 IDLE = 1e-12  # gradients below are rounding
 
 
-def gradients(trial: Trial) -> str:
+def gradients(fixture: Fixture) -> str:
     """Learning an algorithm moves every parameter."""
     algorithm = datasets.get("dag_shortest_paths")  # graph features, pointers, masks, a mask_one and categories
     graphs = draw(algorithm, 6, 4, seed=(1, 2), random_pos=True, p=(0.5,))
@@ -30,16 +41,16 @@ def gradients(trial: Trial) -> str:
     trained: dict[str, nn.Parameter] = {}
     for seed in range(3):  # a unit may be dead by chance
         torch.manual_seed(seed)
-        reasoner = Reasoner({algorithm.name: training_spec(algorithm)}, trial.make(FEATURES)).double().train()
+        reasoner = Reasoner({algorithm.name: training_spec(algorithm)}, fixture.make(FEATURES)).double().train()
         loss = total_loss(graphs, reasoner(graphs))
         if not torch.isfinite(loss):
-            raise Broken(f"the training loss is {loss.item()}")
+            raise Failed(f"the training loss is {loss.item()}")
         loss.backward()
         for name, parameter in reasoner.processor.named_parameters():
             if parameter.requires_grad:
                 size = -1.0 if parameter.grad is None else parameter.grad.abs().max().item()
                 if size != size:
-                    raise Broken(f"the gradient of {name} is NaN")
+                    raise Failed(f"the gradient of {name} is NaN")
                 largest[name], trained[name] = max(size, largest.get(name, -1.0)), parameter
     if not largest:
         return "there are no parameters"
@@ -47,12 +58,12 @@ def gradients(trial: Trial) -> str:
     # a bias before a softmax adds the same to all of its logits: connected, but rightly without effect
     excused = [name for name in idle if largest[name] >= 0 and trained[name].dim() == 1]
     if lost := [name for name in idle if name not in excused]:
-        raise Broken(f"no gradient reaches {', '.join(lost[:4])}{' ...' if len(lost) > 4 else ''}")
+        raise Failed(f"no gradient reaches {', '.join(lost[:4])}{' ...' if len(lost) > 4 else ''}")
     note = f"; no effect (before a softmax?): {', '.join(excused)}" if excused else ""
     return f"reach all {len(largest)} parameters{note}"
 
 
-def finite(trial: Trial) -> str:
+def finite(fixture: Fixture) -> str:
     """Values and gradients stay numbers in float32, in all corners and over many steps."""
     cases = {
         "a single node": inputs(nodes=1, dtype=torch.float32),
@@ -62,71 +73,71 @@ def finite(trial: Trial) -> str:
         "64 nodes": inputs(graphs=1, nodes=64, dtype=torch.float32),
     }
     for name, x in cases.items():
-        processor = trial.processor(torch.float32)
+        processor = fixture.build(torch.float32)
         leaves = x.map(lambda t: t.clone().requires_grad_())
-        result = steps(processor, [leaves] * 8)
-        numbers = [t for t in result.everything() if t.is_floating_point()]
+        result = run_steps(processor, [leaves] * 8)
+        numbers = [t for t in result.all_tensors() if t.is_floating_point()]
         if not all(torch.isfinite(t).all() for t in numbers):
-            raise Broken(f"after 8 steps on {name}, a result is not a finite number")
+            raise Failed(f"after 8 steps on {name}, a result is not a finite number")
         value = sum(t.tanh().sum() for t in numbers)
         if isinstance(value, Tensor) and value.requires_grad:
             value.backward()
         learned = [leaves.nodes, leaves.channels, leaves.graph, *processor.parameters()]
         if not all(t.grad is None or torch.isfinite(t.grad).all() for t in learned):
-            raise Broken(f"after 8 steps on {name}, a gradient is not a finite number")
+            raise Failed(f"after 8 steps on {name}, a gradient is not a finite number")
     return f"after 8 steps of {', '.join(cases)}"
 
 
 @torch.no_grad()
-def determinism(trial: Trial) -> str:
+def determinism(fixture: Fixture) -> str:
     """Same inputs, same result, bit for bit; nothing is remembered outside the state, nothing overwritten."""
-    processor = trial.processor()
+    processor = fixture.build()
     x = inputs(1)
-    state = steps(processor, [inputs(2)]).state
-    given = [x.nodes, x.channels, x.graph, x.adjacency, *parts(state)]
+    state = run_steps(processor, [inputs(2)]).state
+    given = [x.nodes, x.channels, x.graph, x.adjacency, *state_tensors(state)]
     copies = [t.clone() for t in given]
-    first = steps(processor, [x], state).everything()
+    first = run_steps(processor, [x], state).all_tensors()
     first = [t.clone() for t in first]
     if any(not torch.equal(a, b) for a, b in zip(given, copies, strict=True)):
-        raise Broken("forward or readout writes into its inputs or into the last state")
-    if gap(steps(processor, [x], state).everything(), first) > 0:
-        raise Broken("the same inputs give another result the second time, in evaluation mode")
-    steps(processor, [inputs(5, graphs=2, nodes=3)] * 2)
-    if gap(steps(processor, [x], state).everything(), first) > 0:
-        raise Broken("results depend on what was computed before: what lasts between steps belongs into the state")
+        raise Failed("forward or readout writes into its inputs or into the last state")
+    if max_difference(run_steps(processor, [x], state).all_tensors(), first) > 0:
+        raise Failed("the same inputs give another result the second time, in evaluation mode")
+    run_steps(processor, [inputs(5, graphs=2, nodes=3)] * 2)
+    if max_difference(run_steps(processor, [x], state).all_tensors(), first) > 0:
+        raise Failed("results depend on what was computed before: what lasts between steps belongs into the state")
     return "same inputs, same result; inputs and states are not overwritten"
 
 
-def pieces(trial: Trial) -> str:
+def pieces(fixture: Fixture) -> str:
     """Fast, plain and chunked evaluation agree, and so do the gradients of the first two."""
-    processor, each = trial.processor(), [inputs(1), inputs(2)]
+    processor, per_step = fixture.build(), [inputs(1), inputs(2)]
     found = []
-    for layout in (Dense, Plain):
-        leaves = [x.map(lambda t: t.clone().requires_grad_()) for x in each]
-        result = steps(processor, leaves, layout=layout).everything()
+    for layout in (Dense, UnfusedDense):
+        leaves = [x.map(lambda t: t.clone().requires_grad_()) for x in per_step]
+        result = run_steps(processor, leaves, layout=layout).all_tensors()
         learned = [t for x in leaves for t in (x.nodes, x.channels, x.graph)] + [*processor.parameters()]
         value = sum(t.sin().sum() for t in result if t.is_floating_point())
         slopes = torch.autograd.grad(value, learned, allow_unused=True)  # type: ignore[arg-type]
         found.append((result, [torch.zeros_like(t) if s is None else s for t, s in zip(learned, slopes, strict=True)]))
-    if (difference := max(gap(found[0][i], found[1][i]) for i in (0, 1))) > EXACT:
-        raise Broken(f"values or gradients of the fast and of the plain layout differ by {difference:.2g}")
+    if (difference := max(max_difference(found[0][i], found[1][i]) for i in (0, 1))) > EXACT:
+        raise Failed(f"values or gradients of the fast and of the plain layout differ by {difference:.2g}")
     with torch.no_grad():
-        for name, layout in (("without gradients", Dense), ("one receiver at a time", Pieces)):
-            if (difference := gap(steps(processor, each, layout=layout).everything(), found[1][0])) > EXACT:
-                raise Broken(f"evaluated {name}, the result differs by {difference:.2g}")
+        for name, layout in (("without gradients", Dense), ("one receiver at a time", ChunkedDense)):
+            result = run_steps(processor, per_step, layout=layout).all_tensors()
+            require_equal(result, found[1][0], f"evaluated {name}, the result differs by {{}}")
     return "fast, plain and chunked evaluation agree"
 
 
 @torch.no_grad()
-def compile(trial: Trial) -> str:
+def compile(fixture: Fixture) -> str:
     """torch.compile gives the same numbers, if it can compile it (nothing in nar depends on that)."""
-    processor, x = trial.processor(), inputs(1)
+    processor, x = fixture.build(), inputs(1)
 
     def forward(state: Any, *given: Tensor) -> Any:
         return processor(Inputs(*given).step(processor.uses_adjacency), state)
 
-    state = steps(processor, [inputs(2)]).state
-    expected = parts(steps(processor, [x], state).state)
+    state = run_steps(processor, [inputs(2)]).state
+    expected = state_tensors(run_steps(processor, [x], state).state)
     whole = "as one graph"
     try:
         torch._dynamo.reset()
@@ -137,7 +148,7 @@ def compile(trial: Trial) -> str:
             torch._dynamo.reset()
             found = torch.compile(forward, backend="aot_eager")(state, *dataclasses.astuple(x))
         except Exception as error:
-            raise Skipped(f"torch.compile cannot take it: {explained(error)}") from None
-    if (difference := gap(parts(found), expected)) > 1e-6:
-        raise Broken(f"compiled, the result differs by {difference:.2g}")
+            raise Skipped(f"torch.compile cannot take it: {describe_error(error)}") from None
+    if (difference := max_difference(state_tensors(found), expected)) > 1e-6:
+        raise Failed(f"compiled, the result differs by {difference:.2g}")
     return f"torch.compile traces it {whole}, with the same result"

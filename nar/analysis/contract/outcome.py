@@ -1,10 +1,11 @@
-"""What a check of a processor has to say: that something does not hold, that it was not looked at, and why.
+"""What comes of a check of a processor: it holds, it does not, or it was skipped; and why.
 
 The checks themselves are in form.py, dependence.py, numbers.py and cost.py.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import traceback
 
@@ -16,7 +17,19 @@ from nar.nn.processor import Processor
 EXACT = 1e-9  # of float64 results that two routes must share, relative to their size
 
 
-class Broken(Exception):
+@dataclasses.dataclass
+class Outcome:
+    """What came of one check."""
+
+    check: str
+    holds: bool | None  # None: skipped
+    text: str
+
+    def __str__(self) -> str:
+        return f"  {({True: 'ok', False: 'FAIL', None: 'skip'})[self.holds]:<5} {self.check:<12} {self.text}"
+
+
+class Failed(Exception):
     """A check's reason for not holding."""
 
 
@@ -24,7 +37,7 @@ class Skipped(Exception):
     """A check's reason for not having been made."""
 
 
-def explained(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """An exception in one line, with the last place in code that is neither nar's engine nor a library's."""
     first = " ".join((str(error).strip() or "no message").split("\n")[0].split())
     own = os.path.dirname(version.__file__)
@@ -38,7 +51,7 @@ def explained(error: Exception) -> str:
     return f"{type(error).__name__}: {first[:200]}{place}"
 
 
-def is_declared(processor: Processor, fact: str) -> bool:
+def declares(processor: Processor, fact: str) -> bool:
     """Whether the class or the instance says so itself, rather than Processor by default."""
     classes = type(processor).__mro__
     return fact in vars(processor) or any(fact in vars(c) for c in classes[: classes.index(Processor)])

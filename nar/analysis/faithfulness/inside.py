@@ -18,8 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nar.evaluation.evaluate import evaluating, portions
-from nar.model.batch import collate
+from nar.evaluation.evaluate import rollouts
 from nar.model.reasoner import Reasoner
 from nar.nn.neighbourhood import Dense, Neighbourhood
 from nar.nn.reductions import MASKED
@@ -114,27 +113,26 @@ def sources(reasoner: Reasoner, algorithm: Algorithm, traces: Iterable[Trace]) -
     mass, first, chance = [], [], []
     passes = reasoner.message_passing_steps
     shows = getattr(reasoner.processor, "attention", None)
-    for part in portions(traces, reasoner.processor.features):
-        known = [valid_sources(trace) for trace in part]
-        batch = collate(part, algorithm).to(next(reasoner.parameters()).device)
-        with evaluating(reasoner), watching(reasoner) as calls:
-            rollout = reasoner(batch, keep_states=True)
-        for step in range(len(rollout.hints)):
-            seen = [shows((rollout.states or [])[step])] if shows else calls[(step + 1) * passes - 1]
-            if not seen:
-                return None
-            listened_BSR = torch.stack(seen).mean(0).cpu().numpy()
-            for b, place in enumerate(batch.order):
-                pair = known[place]
-                if pair is None:
+    with watching(reasoner) as calls:
+        for part, batch, rollout in rollouts(reasoner, algorithm, traces, keep_states=True):
+            known = [valid_sources(trace) for trace in part]
+            for step in range(len(rollout.hints)):
+                seen = [shows((rollout.states or [])[step])] if shows else calls[(step + 1) * passes - 1]
+                if not seen:
                     return None
-                if batch.lengths[b] <= step + 1:
-                    continue
-                changed = pair[1][step]
-                valid, weight = pair[0][step][:, changed], listened_BSR[b][:, changed]
-                mass += (weight * valid).sum(0).tolist()
-                first += np.take_along_axis(valid, weight.argmax(0)[None], 0)[0].tolist()
-                chance += valid.mean(0).tolist()
+                listened_BSR = torch.stack(seen).mean(0).cpu().numpy()
+                for b, place in enumerate(batch.order):
+                    pair = known[place]
+                    if pair is None:
+                        return None
+                    if batch.lengths[b] <= step + 1:
+                        continue
+                    changed = pair[1][step]
+                    valid, weight = pair[0][step][:, changed], listened_BSR[b][:, changed]
+                    mass += (weight * valid).sum(0).tolist()
+                    first += np.take_along_axis(valid, weight.argmax(0)[None], 0)[0].tolist()
+                    chance += valid.mean(0).tolist()
+            calls.clear()
     if not mass:
         return None
     return {"mass": float(np.mean(mass)), "first": float(np.mean(first)), "chance": float(np.mean(chance))}
@@ -150,21 +148,20 @@ def probes(
 
     Scores: scalars by explained variance, masks by balanced accuracy, a mask_one by accuracy of the largest.
     """
-    weights: dict[str, Tensor] = {}
     found: dict[str, dict[str, Any]] = {}
-    spec = reasoner.specs[algorithm.name]
     train, test = (_states(reasoner, algorithm, traces) for traces in (fitted_on, scored_on))
     for name, (states, targets) in train.items():
         x = torch.cat([s.flatten(0, 1) for s in states])
         y = torch.cat([t.flatten() for t in targets])
         centre, spread = x.mean(0), x.std(0).clamp(min=1e-12)
-        x = torch.cat([(x - centre) / spread, torch.ones_like(x[:, :1])], dim=1)
-        square = x.T @ x + RIDGE * len(x) * torch.eye(x.shape[1], dtype=x.dtype)
-        weights[name] = torch.linalg.solve(square, x.T @ y)
-        predicted = [
-            torch.cat([(s - centre) / spread, torch.ones_like(s[..., :1])], -1) @ weights[name] for s in test[name][0]
-        ]
-        found[name] = _probe_score(spec[name], predicted, test[name][1])
+
+        def scaled(values: Tensor, centre: Tensor = centre, spread: Tensor = spread) -> Tensor:
+            return torch.cat([(values - centre) / spread, torch.ones_like(values[..., :1])], -1)
+
+        x = scaled(x)
+        weights = torch.linalg.solve(x.T @ x + RIDGE * len(x) * torch.eye(x.shape[1], dtype=x.dtype), x.T @ y)
+        predicted = [scaled(s) @ weights for s in test[name][0]]
+        found[name] = _probe_score(reasoner.specs[algorithm.name][name], predicted, test[name][1])
     return found
 
 
@@ -185,11 +182,8 @@ def _states(
 ) -> dict[str, tuple[list[Tensor], list[Tensor]]]:
     """By hint on nodes, per batch and step: hidden states [L, N, F] and the hint that they should tell [L, N]."""
     found: dict[str, tuple[list[Tensor], list[Tensor]]] = {}
-    for part in portions(traces, reasoner.processor.features):
-        batch = collate(part, algorithm).to(next(reasoner.parameters()).device)
-        with evaluating(reasoner):
-            states = reasoner(batch, keep_states=True).states or []
-        for step, state in enumerate(states):
+    for _, batch, rollout in rollouts(reasoner, algorithm, traces, keep_states=True):
+        for step, state in enumerate(rollout.states or []):
             wanted = sum(length > step + 1 for length in batch.lengths)
             hidden = state[0] if isinstance(state, tuple) else state
             for name, probe in batch.spec.hints.items():

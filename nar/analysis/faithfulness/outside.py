@@ -27,10 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nar.evaluation.evaluate import TEST_SEED, evaluating, portions
-from nar.model.batch import collate
+from nar.evaluation.evaluate import TEST_SEED, decided_outputs, evaluating, rollouts
 from nar.model.objectives.metrics import merge_permutations
-from nar.model.postprocess import hard
 from nar.model.reasoner import Reasoner
 from nar.traces.algorithm import Algorithm
 from nar.traces.spec import IGNORED, Location, Probe, Type
@@ -82,44 +80,33 @@ def external(
     curves: dict[str, Curve] = {}
     acting: dict[str, Curve] = {}
     outputs = Curve()
-    live: list[int] = []
-    device = next(reasoner.parameters()).device
-    for part in portions(traces, reasoner.processor.features):
-        batch = collate(part, algorithm).to(device)
-        with evaluating(reasoner):
-            rollout = reasoner(batch, decide_hints=True)
-        other = None
+    num_running: list[int] = []
+    for _, batch, rollout in rollouts(reasoner, algorithm, traces, decide_hints=True):
+        truth, other = merge_permutations(spec, batch.outputs), None
         if against is not None:
             with evaluating(against):
                 other = against(batch, decide_hints=True)
+            truth = decided_outputs(spec, other)
         for step, values in enumerate(rollout.hints):
             for name, value in values.items():
                 count = len(value)
-                if not count:
-                    continue
                 now, before = batch.hints[name][step + 1, :count], batch.hints[name][step, :count]
-                wanted = now if other is None else other.hints[step][name][:count]
-                counted = (
-                    now != IGNORED if spec[name].type in (Type.MASK, Type.CATEGORICAL) else torch.ones_like(now) > 0
-                )
-                right = _same(spec[name], value, wanted)
+                right = _same(spec[name], value, now if other is None else other.hints[step][name][:count])
+                counted = torch.ones_like(right)
+                if spec[name].type in (Type.MASK, Type.CATEGORICAL):
+                    counted = now != IGNORED
                 curves.setdefault(name, Curve()).add(step, right, counted)
                 acting.setdefault(name, Curve()).add(step, right, counted & (now != before))
-            count = len(next(iter(values.values()), ()))
-            live += [0] * (step + 1 - len(live))
-            live[step] += count
-        found = _decided(reasoner, algorithm, rollout.outputs)
-        truth = (
-            merge_permutations(spec, batch.outputs) if other is None else _decided(against, algorithm, other.outputs)
-        )
-        for name, value in found.items():
+            num_running += [0] * (step + 1 - len(num_running))
+            num_running[step] += len(next(iter(values.values()), ()))
+        for name, value in decided_outputs(spec, rollout).items():
             outputs.add(0, _same(spec[name], value, truth[name]), truth[name] != IGNORED)
     curve = [_mean(values) for values in zip(*(c.per_step() for c in curves.values()), strict=True)]
-    weight = [n for n, value in zip(live, curve, strict=True) if value is not None]
+    weight = [n for n, value in zip(num_running, curve, strict=True) if value is not None]
     known = [value for value in curve if value is not None]
     return {
         "per_step": curve,
-        "live": live,
+        "live": num_running,
         "area": float(np.average(known, weights=weight)) if known else None,
         "below": next((s + 1 for s, value in enumerate(curve) if value is not None and value < FAITHFUL), None),
         "acting": _mean([c.mean() for c in acting.values()]),
@@ -129,16 +116,6 @@ def external(
         },
         "outputs": outputs.mean(),
     }
-
-
-def _counted(probe: Probe, truth: Tensor) -> Tensor:
-    return truth != IGNORED if probe.type in (Type.MASK, Type.CATEGORICAL) else torch.ones_like(truth, dtype=torch.bool)
-
-
-def _decided(reasoner: Reasoner | None, algorithm: Algorithm, logits: dict[str, Tensor]) -> dict[str, Tensor]:
-    assert reasoner is not None
-    spec = reasoner.specs[algorithm.name]
-    return merge_permutations(spec, {name: hard(spec[name], value) for name, value in logits.items()})
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -231,19 +208,11 @@ def _answers(
     """Of every trace, in order: outputs by name, and the discrete hints of all steps."""
     found: list[Any] = []
     spec = reasoner.specs[algorithm.name]
-    device = next(reasoner.parameters()).device
-    for part in portions(traces, reasoner.processor.features):
-        batch = collate(part, algorithm).to(device)
-        with evaluating(reasoner):
-            rollout = reasoner(batch, decide_hints=True)
-        outputs = {n: v.cpu().numpy() for n, v in _decided(reasoner, algorithm, rollout.outputs).items()}
-        steps = [
-            [value.cpu().numpy() for name, value in step.items() if spec[name].type is not Type.SCALAR]
-            for step in rollout.hints
-        ]
+    for part, batch, rollout in rollouts(reasoner, algorithm, traces, decide_hints=True):
+        outputs = {n: v.cpu().numpy() for n, v in decided_outputs(spec, rollout).items()}
+        hints = [v.cpu().numpy() for s in rollout.hints for n, v in s.items() if spec[n].type is not Type.SCALAR]
         rows: list[Any] = [None] * len(part)
         for b, place in enumerate(batch.order):
-            hints = [value[b] for step in steps for value in step if b < len(value)]
-            rows[place] = {name: value[b] for name, value in outputs.items()}, hints
+            rows[place] = {n: v[b] for n, v in outputs.items()}, [value[b] for value in hints if b < len(value)]
         found += rows
     return found

@@ -8,12 +8,11 @@ agreement), and do the two go together?
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from nar.analysis.faithfulness.inside import probes, sources
 from nar.analysis.faithfulness.outside import FAITHFUL, external, interventions, on_graphs
 from nar.analysis.references import compiled
 from nar.config import FREE, Config
+from nar.datasets import canonical
 from nar.evaluation.evaluate import TEST_SEED, evaluate
 from nar.model import checkpoint
 from nar.model.reasoner import Reasoner
@@ -42,22 +42,15 @@ def measure(
 
     Probes are fitted on graphs of `small` nodes, interventions are made on such graphs.
     """
-    from nar.datasets import canonical
-
     traces = list(canonical.draw(algorithm, size, samples, TEST_SEED))
     fitting = list(canonical.draw(algorithm, small, max(samples, 64), TEST_SEED + 1))
-    score = evaluate(reasoner, algorithm, traces)
     hints = bool(algorithm.spec.hints) and reasoner.hint_mode != "none"
+    changes = interventions(reasoner, algorithm, size=small, samples=samples) if on_graphs(algorithm) else None
     return {
         "size": size,
-        "score": score.score,
-        "outputs": {name: {"metric": t.metric, "value": t.value()} for name, t in score.outputs.items()},
-        "exact": score.exact / score.samples,
-        "valid": None if score.valid is None else score.valid / score.samples,
+        **evaluate(reasoner, algorithm, traces).rates(),
         "external": external(reasoner, algorithm, traces) if hints else None,
-        "interventions": interventions(reasoner, algorithm, size=small, samples=samples)
-        if on_graphs(algorithm)
-        else None,
+        "interventions": changes,
         "sources": sources(reasoner, algorithm, traces) if hints else None,
         "probes": probes(reasoner, algorithm, fitting, traces) if algorithm.spec.hints else None,
     }
@@ -68,22 +61,21 @@ def compare(runs: Sequence[str | Path], *, size: int = 64, small: int = 16, samp
 
     Of each row, `kind` says what it is (trained, untrained, compiled, shuffled), `of` which runs it tells about.
     """
-    from nar.datasets import canonical
-
     sizes = {"size": size, "small": small, "samples": samples}
 
-    def row(name: str, who: str, kind: str, of: Sequence[_Run], reasoner: Reasoner) -> dict[str, Any]:
+    def row(name: str, who: str, kind: str, of: Sequence[_Trained], reasoner: Reasoner) -> dict[str, Any]:
         about = {"algorithm": name, "who": who, "kind": kind, "of": [run.path for run in of]}
         return about | measure(reasoner, datasets.get(name), **sizes)
 
     rows: list[dict[str, Any]] = []
-    trained: dict[str, dict[str, list[_Run]]] = {}  # by algorithm and network
+    trained: dict[str, dict[str, list[_Trained]]] = {}  # by algorithm and network
     for path in runs:
-        run = _loaded(path)
+        saved = checkpoint.read(path)
+        run = _Trained(str(Path(path)), saved, saved.build())
         for name in run.config.algo:
             trained.setdefault(name, {}).setdefault(_network(run.config), []).append(run)
             rows.append(row(name, f"{run.config.processor} seed {run.config.seed}", "trained", [run], run.reasoner))
-            rows[-1]["step"] = run.step
+            rows[-1]["step"] = saved.step
     for name, networks in trained.items():
         for found in networks.values():
             config = found[0].config
@@ -107,17 +99,16 @@ def compare(runs: Sequence[str | Path], *, size: int = 64, small: int = 16, samp
     return {**sizes, "rows": rows, "seeds": seeds, "table": _table(rows)}
 
 
-@dataclasses.dataclass
-class _Run:
+class _Trained(NamedTuple):
+    """A run that is measured."""
+
     path: str
-    config: Config
-    step: int | None  # of the training at which its weights were
+    saved: checkpoint.SavedReasoner
     reasoner: Reasoner
 
-
-def _loaded(path: str | Path) -> _Run:
-    saved = checkpoint.read(path)
-    return _Run(str(path), saved.config, saved.step, saved.build())
+    @property
+    def config(self) -> Config:
+        return self.saved.config
 
 
 def _network(config: Config) -> str:

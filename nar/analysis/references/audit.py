@@ -15,10 +15,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from nar.evaluation.evaluate import TEST_SEED, evaluate, evaluating, portions
+from nar.evaluation.evaluate import (
+    TEST_SEED,
+    decided_outputs,
+    evaluate,
+    evaluating,
+    portions,
+    reasoner_device,
+    rollouts,
+)  # fmt: skip
 from nar.model.batch import Batch, collate
-from nar.model.objectives.metrics import merge_permutations
-from nar.model.postprocess import hard
 from nar.model.reasoner import Reasoner
 from nar.traces.algorithm import Algorithm
 from nar.traces.run_length import RunLengthArray
@@ -88,10 +94,9 @@ def precision(
 
 
 def _outputs(reasoner: Reasoner, batch: Batch) -> dict[str, torch.Tensor]:
-    spec = reasoner.specs[batch.algorithm]
     with evaluating(reasoner):
-        logits = reasoner(batch.to(next(reasoner.parameters()).device), decide_hints=True).outputs
-    return merge_permutations(spec, {name: hard(spec[name], value) for name, value in logits.items()})
+        rollout = reasoner(batch.to(reasoner_device(reasoner)), decide_hints=True)
+    return decided_outputs(reasoner.specs[batch.algorithm], rollout)
 
 
 def scales(
@@ -110,23 +115,22 @@ def scales(
         raise ValueError(f"{algorithm.name} has no weights to scale; ask an algorithm on weighted graphs")
     found = {}
     for scale in scales:
-        score = evaluate(reasoner, algorithm, canonical.draw(algorithm, size, samples, seed, {"scale": scale}))
-        valid = (score.valid or 0) / score.samples
-        found[scale] = {"score": score.score, "exact": score.exact / score.samples, "valid": valid}
+        rates = evaluate(reasoner, algorithm, canonical.draw(algorithm, size, samples, seed, {"scale": scale})).rates()
+        found[scale] = {name: rates[name] for name in ("score", "exact", "valid")}
     return found
 
 
 def pointers_valid(reasoner: Reasoner, algorithm: Algorithm, traces: Iterable[Trace]) -> float:
     """Share of predecessor pointers that end a shortest path, ties broken in any way (sums within 1e-9).
 
-    For bfs, bellman_ford, dijkstra and floyd_warshall. Unlike `Score.valid`, which asks for whole graphs, this counts
-    pointers one by one: pi_v = u is valid if the distance of u plus the edge is the distance of v; nodes without a path
-    and the source point to themselves (in Floyd-Warshall, entries without a path to their row).
+    For bfs, bellman_ford, dijkstra and floyd_warshall. Unlike `Evaluation.valid`, which asks for whole graphs, this
+    counts pointers one by one: pi_v = u is valid if the distance of u plus the edge is the distance of v; nodes without
+    a path and the source point to themselves (in Floyd-Warshall, entries without a path to their row).
     """
     right = total = 0
-    for part in portions(traces, reasoner.processor.features):
-        batch = collate(part, algorithm)
-        answers = {name: value.cpu().numpy() for name, value in _outputs(reasoner, batch).items()}
+    for part, batch, rollout in rollouts(reasoner, algorithm, traces, decide_hints=True):
+        decided = decided_outputs(reasoner.specs[algorithm.name], rollout)
+        answers = {name: value.cpu().numpy() for name, value in decided.items()}
         for b, place in enumerate(batch.order):
             arguments = algorithm.arguments_of(part[place])
             valid = _valid(algorithm, arguments, {name: value[b] for name, value in answers.items()})
