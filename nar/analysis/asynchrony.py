@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from nar.analysis.delivery import Settled, asynchronous, deliver, deliver_singly, run_to_fixed_point
-from nar.model.encoder import EdgeMap, Edges
+from nar.nn.affine import AffineFeatures
 from nar.nn.message_layer import MessageLayer, aggregate, all_pairs, layer_of, nothing, present
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Step
@@ -121,10 +121,7 @@ def _random(processor: Any, graphs: int, nodes: int) -> tuple[Step, Tensor]:
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64).to(like)
 
-    edges = Edges(
-        draw(graphs, nodes, nodes, features),
-        EdgeMap(torch.eye(features).to(like), torch.zeros(features).to(like)),
-    )
+    edges = AffineFeatures.of(draw(graphs, nodes, nodes, features))
     step = Step(draw(graphs, nodes, features), draw(graphs, features), Dense(edges, nodes))
     return step, draw(graphs, nodes, features)
 

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nar.model.encoder import EdgeMap, Edges
 from nar.nn import neighbourhood
-from nar.nn.neighbourhood import Alone, Dense, Neighbourhood
+from nar.nn.affine import AffineFeatures, materialize
+from nar.nn.neighbourhood import Dense, Neighbourhood, SelfLoops
 from nar.nn.processor import Processor, Readout, Step
 
 FEATURES = 16  # divisible by what heads there may be
@@ -38,7 +38,7 @@ class Inputs:
         features = self.nodes.shape[-1]
         generator = torch.Generator().manual_seed(9)
         weight = torch.randn(K, features, generator=generator, dtype=torch.float64).to(self.nodes)
-        edges = Edges(self.channels, EdgeMap(weight, weight.sum(0) / 2))
+        edges = AffineFeatures(self.channels, weight, weight.sum(0) / 2)
         hood = layout(edges, self.nodes.shape[1], self.adjacency if follow else None)
         return Step(self.nodes, self.graph, hood)
 
@@ -101,7 +101,8 @@ class Result:
 
     def seen(self) -> list[Tensor]:
         """Hidden state and readout: what has nodes for its axes."""
-        return [self.hidden, self.readout.nodes, *([] if self.readout.edges is None else [self.readout.edges])]  # type: ignore[list-item]
+        edges = self.readout.edges
+        return [self.hidden, self.readout.nodes, *([] if edges is None else [materialize(edges)])]
 
     def everything(self) -> list[Tensor]:
         """Parts of a state that are there, and the readout."""
@@ -152,19 +153,19 @@ class Plain(Dense):
 
     def reverse(self) -> Dense:
         turned = super().reverse()
-        return type(self)(turned._edges, turned.nodes, turned.adjacency_BNN)
+        return type(self)(turned.edge_features, turned.nodes, turned.adjacency_BNN)
 
     def complete(self) -> Dense:
-        return type(self)(self._edges, self.nodes)
+        return type(self)(self.edge_features, self.nodes)
 
-    def alone(self) -> Alone:
-        return _PlainAlone(self._edges, self.nodes, type(self))
+    def alone(self) -> SelfLoops:
+        return _PlainSelfLoops(self.edge_features, self.nodes, type(self))
 
 
-class _PlainAlone(Alone):
+class _PlainSelfLoops(SelfLoops):
     pool = Neighbourhood.pool
 
-    def __init__(self, edges: Edges, nodes: int, layout: type[Dense]) -> None:
+    def __init__(self, edges: AffineFeatures, nodes: int, layout: type[Dense]) -> None:
         super().__init__(edges, nodes)
         self._layout = layout
 
