@@ -27,9 +27,8 @@ def losses(batch: Batch, rollout: Rollout) -> dict[str, Tensor]:
     for name in rollout.hints[0] if rollout.hints else ():
         predicted = torch.cat([step[name] for step in rollout.hints])
         truth = [batch.hints[name][s + 1, : len(step[name])] for s, step in enumerate(rollout.hints) if len(step[name])]
-        sums[name] = probe_sums(
-            spec[name], predicted, torch.cat(truth) if truth else predicted, batch.schedule.counting()
-        )
+        counting = batch.schedule.counting()
+        sums[name] = probe_sums(spec[name], predicted, torch.cat(truth) if truth else predicted, counting)
     if rollout.step_outputs:
         sums |= ponder_losses(rollout.halts, rollout.step_outputs, batch)
     elif rollout.halts:
@@ -39,9 +38,7 @@ def losses(batch: Batch, rollout: Rollout) -> dict[str, Tensor]:
     else:
         counts = _counts(batch.whole, rollout)
         found = {name: total / max(counts[name], 1) for name, (total, _) in sums.items()}
-    if not whole.schedule.num_with_hint(
-        0
-    ):  # no sample has a second snapshot: then hints have no loss, rather than one of zero
+    if whole.schedule.num_with_hint(0) == 0:  # without a second snapshot hints have no loss, rather than one of zero
         found = {name: value for name, value in found.items() if name in (*rollout.outputs, "halting")}
     share = len(batch) / len(whole)
     return found | {f"penalty {name}": value * share for name, value in rollout.penalties.items()}
