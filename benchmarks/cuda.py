@@ -107,15 +107,15 @@ def plain_max_plus(left, right):
 
 def ours(what):
     """nar's own operation with the arguments of the plain one; the plain one where the kernels cannot run."""
-    from nar.kernels.triton import launch
+    from nar.kernels.triton import dispatch
 
     def message_pool(channels, edge, senders, receivers, weight1, bias1, weight2, bias2):
-        return launch.message_pool(channels, edge, senders, receivers, (weight1, bias1), (weight2, bias2), None)
+        return dispatch.message_pool(channels, edge, senders, receivers, (weight1, bias1), (weight2, bias2), None)
 
     def pointer_scores(channels, edge, own, other, weigh):
-        return launch.pointer_scores(channels, edge, None, own, other, weigh)
+        return dispatch.pointer_scores(channels, edge, None, own, other, weigh)
 
-    return {"message_pool": message_pool, "pointer_scores": pointer_scores, "max_plus": launch.max_plus}[what]
+    return {"message_pool": message_pool, "pointer_scores": pointer_scores, "max_plus": dispatch.max_plus}[what]
 
 
 def plain(what):
@@ -173,7 +173,7 @@ def measure_kernel(task, speeds, device, repeats):
     """One row: seconds of one route through one kernel, and the share of the ceiling."""
     import torch
 
-    from nar.kernels.triton import launch
+    from nar.kernels.triton import dispatch
 
     dtype = getattr(torch, task["dtype"])
     torch.manual_seed(0)
@@ -183,7 +183,7 @@ def measure_kernel(task, speeds, device, repeats):
         scale = shape[-1] ** -0.5 if len(shape) == 2 else 1.0
         lead = (models,) if models > 1 else ()
         arguments.append((scale * torch.randn(*lead, *shape, device=device)).to(dtype))
-    runnable = launch.usable(*(a.view(-1, *a.shape[-3:]) for a in arguments if a.dim() > 2 + (models > 1)))
+    runnable = dispatch.usable(*(a.view(-1, *a.shape[-3:]) for a in arguments if a.dim() > 2 + (models > 1)))
     function = ours(task["what"]) if task["route"] == "ours" and runnable else plain(task["what"])
     if models > 1:
         function = torch.vmap(function)

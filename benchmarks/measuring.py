@@ -98,7 +98,8 @@ def shortened(batch, steps):
         )
 
     lengths = [min(length, steps + 1) for length in batch.lengths]
-    return dataclasses.replace(batch, lengths=lengths, hints={name: cut(hint) for name, hint in batch.hints.items()})
+    hints = {name: cut(hint) for name, hint in batch.hints.items()}
+    return dataclasses.replace(batch.with_lengths(lengths), hints=hints)
 
 
 def graph_steps(batch):

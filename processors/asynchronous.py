@@ -42,7 +42,8 @@ import torch
 from torch import Tensor, nn
 
 from nar.nn import semiring
-from nar.nn.layers import linear, stacked
+from nar.nn.affine import joint_linear
+from nar.nn.layers import linear
 from nar.nn.message_layer import multimorphism_gap, partial_updates
 from nar.nn.neighbourhood import Neighbourhood
 from nar.nn.processor import Processor, Step
@@ -128,7 +129,7 @@ class L3Tropical(L2Max):
         return semiring.linear(self.sharpness * state_BNF, self.sharpness * weight_FF, "logsumexp") / self.sharpness
 
     def parts(self, step: Step, senders_BNF: Tensor, receivers_BNF: Tensor) -> tuple[Tensor, Tensor]:
-        sender, receiver = stacked([self.sender, self.receiver], step.nodes)
+        sender, receiver = joint_linear([self.sender, self.receiver], step.nodes, step.weights)
         sender = sender + self.tropical(senders_BNF, self.of_sender)
         if self.of_receiver is not None:
             receiver = receiver + self.tropical(receivers_BNF, self.of_receiver)

@@ -37,7 +37,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nar.nn.layers import linear, stacked
+from nar.nn.affine import joint_linear
+from nar.nn.layers import linear
 from nar.nn.processor import Processor, Readout, Step
 from nar.processors.transformer import unbiased
 
@@ -126,7 +127,7 @@ class Discrete(Processor):
         hidden_BNF, edges_BSRC = state
         hard, temperature = self.hard or not self.training, annealed(self.temperature, step.progress)
         hood = step.hood if self.uses_adjacency else step.hood.complete()
-        query, key, value, kept = stacked([self.query, self.key, self.value, self.kept], step.beside(hidden_BNF))
+        query, key, value, kept = joint_linear([self.query, self.key, self.value, self.kept], step.concat(hidden_BNF))
 
         # q . (Kt t) is (q Kt) . t, of C numbers per pair instead of F
         logits_BSR = torch.einsum("brf,bsf->bsr", query, key) + torch.einsum(

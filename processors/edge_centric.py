@@ -43,7 +43,8 @@ import torch
 from torch import Tensor, nn
 
 from nar.nn import semiring
-from nar.nn.layers import linear, stacked
+from nar.nn.affine import joint_linear
+from nar.nn.layers import linear
 from nar.nn.neighbourhood import Dense, Neighbourhood, Reduction
 from nar.nn.processor import Processor, Readout, Step
 from nar.processors.mpnn import MPNN
@@ -123,7 +124,7 @@ class EdgeCentric(Processor):
         of_states: list[Tensor | None] = [None] * len(self.functions)
         if self.states is not None:
             assert states_BNNF is not None
-            of_states = list(stacked(self.states, states_BNNF))  # type: ignore[arg-type]
+            of_states = list(joint_linear(self.states, states_BNNF, step.weights))  # type: ignore[arg-type]
         values = [function(step, z_BNZ, part) for function, part in zip(self.functions, of_states, strict=True)]
         pairs_BNNF = self.norm(torch.relu(self.out(self.combine(values, mask_BNN))))
         if self.feed is not None:
@@ -210,7 +211,7 @@ class _Fed(Dense):
 
     def __init__(self, hood: Neighbourhood, part_BNNF: Tensor) -> None:
         assert isinstance(hood, Dense)
-        super().__init__(hood._edges, hood.nodes, hood.adjacency_BNN)
+        super().__init__(hood.edge_features, hood.nodes, hood.adjacency_BNN)
         self.part_BNNF = part_BNNF
 
     def complete(self) -> _Fed:

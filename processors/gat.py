@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from nar.nn.layers import linear, stacked
+from nar.nn.affine import joint_linear
+from nar.nn.layers import linear
 from nar.nn.processor import Processor, Step
 
 
@@ -43,7 +44,7 @@ class GAT(Processor):
     def forward(self, step: Step, state: Tensor) -> Tensor:
         hood = step.hood.reverse() if self.uses_adjacency else step.hood.complete().reverse()
         maps = [self.sender, self.receiver, self.value, self.skip]
-        sender, receiver, value, skip = stacked(maps, step.beside(state))
+        sender, receiver, value, skip = joint_linear(maps, step.concat(state))
         parts = hood.senders(sender) + hood.receivers(receiver)
         logits = leaky_relu(parts + hood.edges(self.edge) + hood.graph(self.graph(step.graph)))
         return self.norm(torch.relu(hood.attend(logits, value) + skip))

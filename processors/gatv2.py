@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from nar.nn.layers import linear, stacked
+from nar.nn.affine import joint_linear
+from nar.nn.layers import linear
 from nar.nn.processor import Processor, Step
 
 
@@ -42,7 +43,7 @@ class GATv2(Processor):
     def forward(self, step: Step, state: Tensor) -> Tensor:
         hood = step.hood.reverse() if self.uses_adjacency else step.hood.complete().reverse()
         maps = [self.sender, self.receiver, self.value, self.skip]
-        sender, receiver, value, skip = stacked(maps, step.beside(state))
+        sender, receiver, value, skip = joint_linear(maps, step.concat(state))
         parts = hood.edges(self.edge) + hood.senders(sender + self.graph(step.graph).unsqueeze(1))
         active = leaky_relu(parts + hood.receivers(receiver)).chunk(len(self.heads), dim=-1)
         logits = torch.cat([head(part) for head, part in zip(self.heads, active, strict=True)], dim=-1)

@@ -27,7 +27,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nar.nn.layers import linear, stacked
+from nar.nn.affine import joint_linear
+from nar.nn.layers import linear
 from nar.nn.processor import Processor, Step
 
 
@@ -63,7 +64,7 @@ class GIN(Processor):
 
     def forward(self, step: Step, state: Tensor) -> Tensor:
         hood = step.hood if self.uses_adjacency else step.hood.complete()
-        (node_BNF,) = stacked([self.node], step.beside(state))
+        (node_BNF,) = joint_linear([self.node], step.concat(state))
         # the graph's part is added to the senders', which are N times fewer than the messages
         messages = torch.relu(hood.edges(self.edge) + hood.senders(node_BNF + self.graph(step.graph).unsqueeze(1)))
         sum_BNF = (1 + self.epsilon) * node_BNF + hood.reduce(messages, "sum")

@@ -26,8 +26,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from nar.nn.affine import joint_linear
 from nar.nn.edge_states import EdgeStates
-from nar.nn.layers import MessageMLP, linear, stacked
+from nar.nn.layers import MessageMLP, linear
 from nar.nn.neighbourhood import Neighbourhood, Reduction
 from nar.nn.processor import Processor, Readout, Step
 from nar.nn.reductions import max_plus
@@ -124,11 +125,11 @@ class PGN(Processor):
             of_pooled.append(self.gate[1])  # type: ignore[arg-type]
         if self.triplets is not None:
             of_z += self.triplets.nodes  # type: ignore[arg-type]
-        sender, receiver, skip, *rest = stacked(of_z, step.beside(hidden_BNF))
+        sender, receiver, skip, *rest = joint_linear(of_z, step.concat(hidden_BNF))
         pooled_BNF = self.neighbours(step.hood).pool(
             sender, receiver, self.edge, self.graph(step.graph), self.message, self.reduction
         )
-        out, *gate_out = stacked(of_pooled, pooled_BNF)
+        out, *gate_out = joint_linear(of_pooled, pooled_BNF, step.weights)
         update_BNF = self.norm(torch.relu(skip + out))
         if self.gate is not None:
             gate_BNF = torch.sigmoid(self.gate[2](torch.relu(rest[0] + gate_out[0])))

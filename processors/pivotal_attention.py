@@ -40,7 +40,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import silu
 
 from nar.kernels.vmap_rules import Operation, folded
-from nar.nn.layers import linear, stacked
+from nar.nn.affine import joint_linear
+from nar.nn.layers import linear
 from nar.nn.processor import Processor, Readout, Step
 from nar.nn.reductions import max_plus
 from nar.processors.transformer import HEAD_FEATURES, number_of_heads, unbiased
@@ -215,7 +216,7 @@ class PivotalAttention(Processor):
     def forward(self, step: Step, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         hidden_BNF, before_BNNP = state
         hood = step.hood.complete()
-        first, second, both = stacked([self.first, self.second, self.both], step.beside(hidden_BNF))
+        first, second, both = joint_linear([self.first, self.second, self.both], step.concat(hidden_BNF))
         eye_NN1 = torch.eye(hood.nodes, dtype=hidden_BNF.dtype, device=hidden_BNF.device).unsqueeze(-1)
         pairs_BNNP = before_BNNP + hood.edges(self.edge) + hood.senders(first)
         pairs_BNNP = pairs_BNNP + hood.receivers(second + self.graph(step.graph).unsqueeze(1))

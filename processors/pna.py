@@ -32,7 +32,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nar.nn.layers import MessageMLP, linear, stacked
+from nar.nn.affine import joint_linear
+from nar.nn.layers import MessageMLP, linear
 from nar.nn.processor import Processor, Step
 from nar.nn.reductions import maximum, mean
 
@@ -91,6 +92,6 @@ class PNA(Processor):
 
     def forward(self, step: Step, state: Tensor) -> Tensor:
         hood = step.hood if self.uses_adjacency else step.hood.complete()
-        sender, receiver, skip = stacked([self.sender, self.receiver, self.skip], step.beside(state))
+        sender, receiver, skip = joint_linear([self.sender, self.receiver, self.skip], step.concat(state))
         pooled = hood.pool(sender, receiver, self.edge, self.graph(step.graph), self.message, self.aggregate)
         return self.norm(torch.relu(skip + self.out(pooled)))

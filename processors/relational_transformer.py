@@ -33,7 +33,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nar.nn.layers import linear, stacked
+from nar.nn.affine import NOT_KEPT, ComposedWeights, joint_linear
+from nar.nn.layers import linear
 from nar.nn.processor import Processor, Readout, Step
 from nar.processors.transformer import HEAD_FEATURES, FeedForward, number_of_heads
 
@@ -47,9 +48,9 @@ class RelationalAttention(nn.Module):
         self.nodes = nn.ModuleList(linear(features, features) for _ in range(3))  # Q, K, V
         self.edges = nn.ModuleList(linear(features, features) for _ in range(3))  # Qe, Ke, Ve
 
-    def forward(self, nodes_BNF: Tensor, edges_BIJF: Tensor) -> Tensor:
-        query, key, value = stacked(self.nodes, nodes_BNF)  # type: ignore[arg-type]
-        edge_query, edge_key = stacked(list(self.edges)[:2], edges_BIJF)  # type: ignore[arg-type]
+    def forward(self, nodes_BNF: Tensor, edges_BIJF: Tensor, weights: ComposedWeights = NOT_KEPT) -> Tensor:
+        query, key, value = joint_linear(self.nodes, nodes_BNF, weights)  # type: ignore[arg-type]
+        edge_query, edge_key = joint_linear(list(self.edges)[:2], edges_BIJF, weights)  # type: ignore[arg-type]
         match_BIJF = (query.unsqueeze(2) + edge_query) * (key.unsqueeze(1) + edge_key)
         logits_BIJH = match_BIJF.unflatten(-1, (self.heads, -1)).sum(-1) * (query.shape[-1] // self.heads) ** -0.5
         weights_BIJH = torch.softmax(logits_BIJH, dim=2)
@@ -72,9 +73,9 @@ class EdgeUpdate(nn.Module):
         self.norm = nn.LayerNorm(features)
         self.network = FeedForward(features, network)
 
-    def forward(self, nodes_BNF: Tensor, edges_BIJF: Tensor) -> Tensor:
-        there, back = stacked(list(self.parts)[:2], edges_BIJF)  # type: ignore[arg-type]
-        other, own = stacked(list(self.parts)[2:], nodes_BNF)  # type: ignore[arg-type]
+    def forward(self, nodes_BNF: Tensor, edges_BIJF: Tensor, weights: ComposedWeights = NOT_KEPT) -> Tensor:
+        there, back = joint_linear(list(self.parts)[:2], edges_BIJF, weights)  # type: ignore[arg-type]
+        other, own = joint_linear(list(self.parts)[2:], nodes_BNF, weights)  # type: ignore[arg-type]
         joined = there + back.transpose(1, 2) + other.unsqueeze(1) + own.unsqueeze(2)
         return self.network(self.norm(edges_BIJF + self.out(torch.relu(joined))))
 
@@ -90,9 +91,11 @@ class Layer(nn.Module):
         self.network = FeedForward(features, node_network)
         self.edges = EdgeUpdate(features, edge_update, edge_network)
 
-    def forward(self, nodes_BNF: Tensor, edges_BIJF: Tensor) -> tuple[Tensor, Tensor]:
-        nodes_BNF = self.network(self.norm(nodes_BNF + self.out(self.attention(nodes_BNF, edges_BIJF))))
-        return nodes_BNF, self.edges(nodes_BNF, edges_BIJF)
+    def forward(
+        self, nodes_BNF: Tensor, edges_BIJF: Tensor, weights: ComposedWeights = NOT_KEPT
+    ) -> tuple[Tensor, Tensor]:
+        nodes_BNF = self.network(self.norm(nodes_BNF + self.out(self.attention(nodes_BNF, edges_BIJF, weights))))
+        return nodes_BNF, self.edges(nodes_BNF, edges_BIJF, weights)
 
 
 class RelationalTransformer(Processor):
@@ -133,7 +136,7 @@ class RelationalTransformer(Processor):
         nodes_BNF = self.node(torch.cat([step.nodes, hidden_BNF, graph_BNF], dim=-1))
         edges_BIJF = hood.edges(self.edge) + self.edge_state(edge_hidden_BIJF) + hood.graph(self.graph(step.graph))
         for layer in self.layers:
-            nodes_BNF, edges_BIJF = layer(nodes_BNF, edges_BIJF)
+            nodes_BNF, edges_BIJF = layer(nodes_BNF, edges_BIJF, step.weights)
         return nodes_BNF, edges_BIJF
 
     def readout(self, step: Step, before: tuple, after: tuple) -> Readout:

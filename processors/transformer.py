@@ -29,7 +29,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nar.nn.layers import linear, stacked
+from nar.nn.affine import NOT_KEPT, ComposedWeights, joint_linear
+from nar.nn.layers import linear
 from nar.nn.neighbourhood import Neighbourhood
 from nar.nn.processor import Processor, Step
 
@@ -77,8 +78,8 @@ class Layer(nn.Module):
         self.norm = nn.LayerNorm(features)
         self.network = FeedForward(features, width)
 
-    def forward(self, hood: Neighbourhood, h_BNF: Tensor) -> Tensor:
-        query, value = stacked([self.query, self.value], h_BNF)
+    def forward(self, hood: Neighbourhood, h_BNF: Tensor, weights: ComposedWeights = NOT_KEPT) -> Tensor:
+        query, value = joint_linear([self.query, self.value], h_BNF, weights)
         query_BRHD, key_BSHD = (part.unflatten(-1, (self.heads, -1)) for part in (query, self.key(h_BNF)))
         logits_BSRH = torch.einsum("bshd,brhd->bsrh", key_BSHD, query_BRHD) * query_BRHD.shape[-1] ** -0.5
         attended_BNF = hood.attend(logits_BSRH + hood.edges(self.edge), value)
@@ -113,8 +114,8 @@ class Transformer(Processor):
 
     def forward(self, step: Step, state: Tensor) -> Tensor:
         hood = step.hood if self.uses_adjacency else step.hood.complete()
-        (h_BNF,) = stacked([self.start], step.beside(state))
+        (h_BNF,) = joint_linear([self.start], step.concat(state))
         h_BNF = h_BNF + self.graph(step.graph).unsqueeze(1)
         for layer in self.layers:
-            h_BNF = layer(hood, h_BNF)
+            h_BNF = layer(hood, h_BNF, step.weights)
         return h_BNF

@@ -17,10 +17,11 @@ import torch
 from torch.nn.functional import log_softmax, one_hot
 
 from nar.model.batch import Batch
-from nar.model.encoder import EdgeMap, Edges
 from nar.model.reasoner import Reasoner
 from nar.model.rollout import Rollout
-from nar.nn.neighbourhood import Alone, Dense, Neighbourhood
+from nar.model.schedule import SortedLengths
+from nar.nn.affine import AffineFeatures, materialize
+from nar.nn.neighbourhood import Dense, Neighbourhood, SelfLoops
 from nar.nn.processor import Step, rows
 from nar.traces.spec import POINTERS, Location, Probe, Spec, Stage, Type
 
@@ -74,7 +75,7 @@ def random_batch(lengths: list[int], nodes: int = 4, seed: int = 0, spec: Spec |
         inputs=values[Stage.INPUT],
         hints=values[Stage.HINT],
         outputs=values[Stage.OUTPUT],
-        lengths=lengths,
+        schedule=SortedLengths(lengths),
         order=list(range(len(lengths))),
     )
 
@@ -87,7 +88,7 @@ def select(batch: Batch, which: list[int]) -> Batch:
         inputs={n: v[which] for n, v in batch.inputs.items()},
         hints={n: v[:moments, which] for n, v in batch.hints.items()},
         outputs={n: v[which] for n, v in batch.outputs.items()},
-        lengths=[batch.lengths[b] for b in which],
+        schedule=SortedLengths([batch.lengths[b] for b in which]),
         order=[batch.order[b] for b in which],
     )
 
@@ -236,25 +237,25 @@ class PlainDense(Dense):
 
     def reverse(self):
         turned = super().reverse()
-        return PlainDense(turned._edges, turned.nodes, turned.adjacency_BNN)
+        return PlainDense(turned.edge_features, turned.nodes, turned.adjacency_BNN)
 
     def complete(self):
-        return PlainDense(self._edges, self.nodes)
+        return PlainDense(self.edge_features, self.nodes)
 
     def alone(self):
-        return PlainAlone(self._edges, self.nodes)
+        return PlainSelfLoops(self.edge_features, self.nodes)
 
 
-class PlainAlone(Alone):
+class PlainSelfLoops(SelfLoops):
     pool = Neighbourhood.pool
 
     def complete(self):
         return PlainDense(self._all, self.nodes)
 
 
-def built(e_BNNF: torch.Tensor) -> Edges:
+def built(e_BNNF: torch.Tensor) -> AffineFeatures:
     """Edge features that are given, in the form in which nar hands them on."""
-    return Edges(e_BNNF, EdgeMap(torch.eye(e_BNNF.shape[-1], dtype=F64), torch.zeros(e_BNNF.shape[-1], dtype=F64)))
+    return AffineFeatures.of(e_BNNF)
 
 
 def rollout(
@@ -281,7 +282,7 @@ def rollout(
             state = processor(step, state)
         readout = processor.readout(step, before, state)
         d = torch.cat([x, readout.nodes], -1)
-        eps = e if readout.edges is None else torch.cat([e, readout.edges], -1)
+        eps = e if readout.edges is None else torch.cat([e, materialize(readout.edges)], -1)
         bias = adjacency if processor.masks_decoders else None
         decoded = {n: decode_one(p, decoder.maps[n], d, eps, g, bias) for n, p in decoder.probes.items()}
         for name in spec.outputs:

@@ -15,10 +15,10 @@ from nar.analysis.asynchrony import asynchrony_residuals
 from nar.analysis.delivery import deliver, deliver_singly, run_to_fixed_point
 from nar.evaluation.evaluate import evaluate
 from nar.model.batch import draw
-from nar.model.encoder import EdgeMap, Edges
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
 from nar.nn import message_layer
+from nar.nn.affine import AffineFeatures
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Step
 from nar.processors.asynchronous import L2Max, L3Tropical
@@ -39,9 +39,7 @@ def made(name="l3_tropical", dtype=torch.float32, features=F, seed=1, **options)
 
 
 def step_of(x, e, g, adjacency=None):
-    features = e.shape[-1]
-    edges = Edges(e, EdgeMap(torch.eye(features).to(e), torch.zeros(features).to(e)))
-    return Step(x, g, Dense(edges, x.shape[1], adjacency))
+    return Step(x, g, Dense(AffineFeatures.of(e), x.shape[1], adjacency))
 
 
 def data(dtype=torch.float32, seed=0, features=F, nodes=N, adjacency=False):
@@ -96,7 +94,7 @@ def literal(p, x, e, g, s, adjacency):
 def test_formulas(name, options, complete):
     processor = made(name, F64, complete=complete, **options)
     step, state = data(F64, adjacency=True)
-    x, e, g = step.nodes, step.hood._edges.channels_BNNK, step.graph
+    x, e, g = step.nodes, step.hood.edge_features.channels, step.graph
     adjacency = None if complete else step.hood.adjacency_BNN
     with torch.no_grad():
         expected = literal(processor, x, e, g, state, adjacency)
@@ -281,7 +279,7 @@ class Relaxation:
         return hood
 
     def messages(self, step, senders_BNF, receivers_BNF):
-        return step.hood.senders(senders_BNF) + step.hood._edges.channels_BNNK
+        return step.hood.senders(senders_BNF) + step.hood.edge_features.channels
 
     def update(self, step, state_BNF, message_BNF):
         return torch.minimum(state_BNF, message_BNF)

@@ -1,7 +1,5 @@
 """Batches: stacking, the transforms of the protocol, and drawing as a pure function."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -57,11 +55,11 @@ def test_equal_lengths_keep_their_order():
 
 def test_live_samples_and_steps():
     algorithm, samples = traces("bfs")
-    batch = dataclasses.replace(collate(samples, algorithm), lengths=[5, 5, 3, 2, 1, 1])
+    batch = collate(samples, algorithm).with_lengths([5, 5, 3, 2, 1, 1])
     assert batch.steps == 4
-    assert [batch.live(s) for s in range(4)] == [6, 3, 2, 2]  # everyone takes the first step
-    assert dataclasses.replace(batch, lengths=[1] * 6).steps == 1
-    assert dataclasses.replace(batch, lengths=[2] * 6).steps == 1
+    assert [batch.schedule.num_running(s) for s in range(4)] == [6, 3, 2, 2]  # everyone takes the first step
+    assert batch.with_lengths([1] * 6).steps == 1
+    assert batch.with_lengths([2] * 6).steps == 1
 
 
 def test_sizes_must_agree():

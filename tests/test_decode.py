@@ -7,7 +7,8 @@ import pytest
 import torch
 from naive import F64, built
 
-from nar.model.decoder import Decoder, node_readout
+from nar.model.decoder import Decoder
+from nar.model.decoder_inputs import DecoderInputs
 from nar.model.postprocess import feed_back, hard, log_sinkhorn, soft
 from nar.nn.processor import Readout
 from nar.traces.spec import Probe, Spec, Stage
@@ -42,7 +43,7 @@ def test_every_location_and_type(location, kind, stage, states, masked):
     made = decoder({"p": probe}, edge_width=F + 3 if states else F)
     d, e, edge_states, g = views(states)
     adjacency = some_links() if masked else None
-    ours = made.decode(stage, d, built(e), edge_states, g, adjacency=adjacency)["p"]
+    ours = made.decode(stage, DecoderInputs(d, built(e), edge_states, g, adjacency=adjacency))["p"]
     eps = e if edge_states is None else torch.cat([e, edge_states], -1)
     expected = naive.decode_one(probe, made.maps["p"], d, eps, g, adjacency)
     torch.testing.assert_close(ours, expected, rtol=1e-11, atol=1e-11)
@@ -58,9 +59,9 @@ def test_a_node_pointer_reads_the_reversed_edge():
     made = decoder({"p": ("output", "node", "pointer")})
     d, e, _, g = views(False)
     with torch.no_grad():
-        before = made.decode(Stage.OUTPUT, d, built(e), None, g)["p"]
+        before = made.decode(Stage.OUTPUT, DecoderInputs(d, built(e), None, g))["p"]
         e[:, 2, 1] += 5.0
-        after = made.decode(Stage.OUTPUT, d, built(e), None, g)["p"]
+        after = made.decode(Stage.OUTPUT, DecoderInputs(d, built(e), None, g))["p"]
     assert (after != before).nonzero().tolist() == [[b, 1, 2] for b in range(B)]
 
 
@@ -68,13 +69,14 @@ def test_hints_and_outputs_are_decoded_apart():
     made = decoder(dict(naive.everything()))
     d, e, _, g = views(False)
     for stage in (Stage.HINT, Stage.OUTPUT):
-        assert set(made.decode(stage, d, built(e), None, g)) == set(naive.everything().stage(stage))
+        assert set(made.decode(stage, DecoderInputs(d, built(e), None, g))) == set(naive.everything().stage(stage))
     assert set(decoder(dict(naive.everything()), decode_hints=False).maps) == set(naive.everything().outputs)
 
 
 def test_the_readout_follows_the_encoded_nodes():
     x, shown = torch.randn(B, N, 2), torch.randn(B, N, 4)
-    assert node_readout(x, Readout(shown)).equal(torch.cat([x, shown], -1))
+    inputs = DecoderInputs(x, built(torch.zeros(B, N, N, F)), None, torch.zeros(B, F)).with_readout(Readout(shown))
+    assert inputs.nodes.equal(torch.cat([x, shown], -1))
 
 
 def test_off_the_graph_scores_are_below_all_others():
@@ -82,8 +84,8 @@ def test_off_the_graph_scores_are_below_all_others():
     made = decoder(spec)
     d, e, _, g = views(False)
     links = some_links()
-    plain = made.decode(Stage.OUTPUT, d, built(e), None, g)
-    found = made.decode(Stage.OUTPUT, d, built(e), None, g, adjacency=links)
+    plain = made.decode(Stage.OUTPUT, DecoderInputs(d, built(e), None, g))
+    found = made.decode(Stage.OUTPUT, DecoderInputs(d, built(e), None, g, adjacency=links))
     for name in ("p", "m"):
         assert found[name][links].equal(plain[name][links])
         for b in range(B):
@@ -92,7 +94,7 @@ def test_off_the_graph_scores_are_below_all_others():
     with torch.no_grad():
         for name in ("p", "m"):
             made.maps[name][-1].bias += 100.0  # where all scores are far above -1, the lowest is -1 itself
-    high = made.decode(Stage.OUTPUT, d, built(e), None, g, adjacency=links)
+    high = made.decode(Stage.OUTPUT, DecoderInputs(d, built(e), None, g, adjacency=links))
     assert (high["p"][~links] == -1).all() and (high["m"][~links] == -1).all() and (high["p"][links] > 0).all()
 
 
@@ -182,7 +184,7 @@ def test_all_pairs_of_nodes_literally():
     """The row's node through the first map, the column's through the second, the edge through the third."""
     made = decoder({"p": ("output", "edge", "scalar")})
     d, e, _, g = views(False)
-    found = made.decode(Stage.OUTPUT, d, built(e), None, g)["p"]
+    found = made.decode(Stage.OUTPUT, DecoderInputs(d, built(e), None, g))["p"]
     one, two, three = made.maps["p"]
     for b, i, j in itertools.product(range(B), range(N), range(N)):
         torch.testing.assert_close(found[b, i, j], (one(d[b, i]) + two(d[b, j]) + three(e[b, i, j]))[0])

@@ -3,7 +3,6 @@
 import itertools
 import math
 
-import naive
 import pytest
 import torch
 from naive import F64, built
@@ -217,7 +216,7 @@ def test_every_option_learns(name, options):
 def test_states_stay_bounded_over_long_traces(name):
     processor = processors.build(name, 8)
     x, e, g = torch.randn(1, 6, 8), torch.randn(1, 6, 6, 8), torch.randn(1, 8)
-    step = Step(x, g, Dense(naive.Edges(e, naive.EdgeMap(torch.eye(8), torch.zeros(8))), 6))
+    step = Step(x, g, Dense(built(e), 6))
     state = processor.initial_state(1, 6, x)
     with torch.no_grad():
         for _ in range(300):

@@ -6,8 +6,9 @@ import torch
 from nar import processors
 from nar.kernels.cpu import ranges
 from nar.model import decoder as decode
-from nar.model.encoder import EdgeMap, Edges
+from nar.model.decoder_inputs import DecoderInputs
 from nar.nn import edge_states
+from nar.nn.affine import AffineFeatures
 from nar.nn.edge_states import EdgeStates
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Step
@@ -33,24 +34,17 @@ def test_they_are_a_rectified_map_of_few_channels():
 
 def test_choosing_copying_and_joining_graphs_leaves_them_unmade():
     states, expected = made()
-    other, rest = states[:1], states[1:]
-    joined = torch.cat([other, rest.clone(), torch.clone(other)])
-    assert all(isinstance(some, EdgeStates) for some in (other, rest, torch.clone(other), torch.cat([other, rest])))
-    torch.testing.assert_close(torch.cat([other, rest]).dense(), expected)
-    torch.testing.assert_close(torch.as_tensor(joined.sum()), expected.sum() + expected[:1].sum())
-
-
-def test_other_functions_are_given_the_states_themselves():
-    states, expected = made()
-    torch.testing.assert_close(torch.cat([expected, states], -1), torch.cat([expected, expected], -1))
-    torch.testing.assert_close(torch.where(expected > 1, states, 0.0), torch.where(expected > 1, expected, 0.0))
-    torch.testing.assert_close(expected + states, 2 * expected)
-    torch.testing.assert_close(states[[0, 2]], expected[[0, 2]])
-    assert states.dim() == 4 and states.dtype == torch.float64
-    mixed = EdgeStates(states.narrow_BNNt, randn(F, T), states.bias_F)
-    torch.testing.assert_close(torch.cat([states, mixed]), torch.cat([expected, mixed.dense()]))
-    with pytest.raises(AttributeError):
-        states.__array_interface__  # noqa: B018
+    inputs = DecoderInputs(randn(B, N, F), AffineFeatures.of(randn(B, N, N, F)), states, randn(B, F))
+    first, rest = inputs.map(lambda part: part[:1].clone()), inputs.map(lambda part: part[1:])
+    joined = first.map(lambda *parts: torch.cat(parts), rest)
+    chosen = torch.tensor([True, False, True])
+    mixed = inputs.map(lambda one, other: torch.where(chosen.view(-1, *[1] * (one.dim() - 1)), one, other), joined)
+    for found in (joined, mixed):
+        assert isinstance(found.edge_states, EdgeStates)
+        torch.testing.assert_close(found.edge_states.dense(), expected)
+        torch.testing.assert_close(found.nodes, inputs.nodes)
+        torch.testing.assert_close(found.edges.dense(), inputs.edges.dense())
+    assert joined.adjacency is None
 
 
 @pytest.mark.parametrize("size", [1, 300, 10**9])
@@ -60,7 +54,7 @@ def test_projections_in_chunks(size, monkeypatch):
     weight = randn(3, F)
     with torch.no_grad():
         torch.testing.assert_close(states.project(weight), expected @ weight.t(), rtol=1e-12, atol=1e-12)
-    torch.autograd.grad(states.project(weight).sum(), [states.narrow_BNNt, states.weight_Ft, states.bias_F, weight])
+    torch.autograd.grad(states.project(weight).sum(), [states.channels, states.weight_Ft, states.bias_F, weight])
 
 
 @pytest.mark.parametrize("fast", [True, False])
@@ -73,11 +67,11 @@ def test_decoders_read_them_as_tensors(kind, location, fast, monkeypatch):
     decoder = decode.Decoder(Spec({"p": ("output", location, kind)}), F, node_width=6, edge_width=2 * F).double()
     nodes, channels, weight, bias = randn(B, N, 6), randn(B, N, N, 3), randn(3, F), randn(F)
     states, expected = made()
-    leaves = [nodes, channels, *states.parts(), *decoder.parameters()]
+    leaves = [nodes, channels, states.channels, states.weight_Ft, states.bias_F, *decoder.parameters()]
     found = []
     for shown in (states, expected):
-        edges = Edges(channels, EdgeMap(weight, bias))
-        value = decoder.decode(Stage.OUTPUT, nodes, edges, shown, randn(B, F))["p"]
+        edges = AffineFeatures(channels, weight, bias)
+        value = decoder.decode(Stage.OUTPUT, DecoderInputs(nodes, edges, shown, randn(B, F)))["p"]
         gradients = torch.autograd.grad(value.sin().sum(), leaves, allow_unused=True)
         found.append([value, *(g for g in gradients if g is not None)])
     for one, other in zip(*found, strict=True):
@@ -88,7 +82,7 @@ def test_a_state_of_triplets_is_as_wide_as_triplets():
     processor = processors.build("triplet_gmpnn", 16, triplet_features=3).double()
     nodes, graph = randn(2, 4, 16), randn(2, 16)
 
-    step = Step(nodes, graph, Dense(Edges(randn(2, 4, 4, 2), EdgeMap(randn(2, 16), randn(16))), 4))
+    step = Step(nodes, graph, Dense(AffineFeatures(randn(2, 4, 4, 2), randn(2, 16), randn(16)), 4))
     before = processor.initial_state(2, 4, nodes)
     after = processor(step, before)
     assert after[1].shape == (2, 4, 4, 3)

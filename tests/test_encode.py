@@ -5,7 +5,8 @@ import pytest
 import torch
 from naive import F64
 
-from nar.model.encoder import EdgeMap, Edges, Encoder, channels, dense
+from nar.model.encoder import Encoder, channels, dense
+from nar.nn.affine import AffineFeatures
 from nar.nn.layers import linear
 from nar.traces.spec import Location, Probe, Spec, Stage
 
@@ -22,14 +23,13 @@ def encoder(spec, features=3, **options):
 
 def features(made, stage, values, nodes=N):
     """Node, edge and graph features of one stage's probes alone, through the channels, as the rollout makes them."""
-    found = made.encode(stage, values, nodes, adjacency=True)
-    parts = {Location.NODE: found.nodes, Location.EDGE: found.edges, Location.GRAPH: found.graph}
+    parts, adjacency = made.encode(stage, values, nodes, adjacency=True)
     result = {}
     for location, raw in parts.items():
         weight, bias = made.weights(location, stage)
         result[location] = None if raw is None else raw @ weight + bias
         assert (raw is None) == (len(weight) == 0)
-    return result, found.adjacency
+    return result, adjacency
 
 
 @pytest.mark.parametrize("stage", [Stage.INPUT, Stage.HINT])
@@ -105,17 +105,14 @@ def test_contributions_are_summed_over_probes_and_stages():
     made, batch = encoder(dict(spec)), naive.random_batch([2, 2])
     values = {n: v[0] for n, v in batch.hints.items()}
     expected = naive.encode(made, dict(batch.inputs) | values, 2, N, 3)
-    first = made.encode(Stage.INPUT, batch.inputs, N, adjacency=True)
-    second = made.encode(Stage.HINT, values, N, adjacency=True)
-    for one, other, place, wanted in (
-        (first.nodes, second.nodes, Location.NODE, expected[0]),
-        (first.edges, second.edges, Location.EDGE, expected[1]),
-        (first.graph, second.graph, Location.GRAPH, expected[2]),
-    ):
+    first, links = made.encode(Stage.INPUT, batch.inputs, N, adjacency=True)
+    second, more = made.encode(Stage.HINT, values, N, adjacency=True)
+    for place, wanted in zip((Location.NODE, Location.EDGE, Location.GRAPH), expected[:3], strict=True):
         weight, bias = made.weights(place)
-        torch.testing.assert_close(torch.cat([one, other], -1) @ weight + bias, wanted, rtol=1e-12, atol=1e-12)
-    assert (first.adjacency | second.adjacency | torch.eye(N, dtype=torch.bool)).equal(expected[3])
-    assert made.encode(Stage.INPUT, batch.inputs, N, adjacency=False).adjacency is None
+        raw = torch.cat([first[place], second[place]], -1)
+        torch.testing.assert_close(raw @ weight + bias, wanted, rtol=1e-12, atol=1e-12)
+    assert (links | more | torch.eye(N, dtype=torch.bool)).equal(expected[3])
+    assert made.encode(Stage.INPUT, batch.inputs, N, adjacency=False)[1] is None
 
 
 def test_without_hints_nothing_is_made_for_them():
@@ -171,7 +168,7 @@ def test_projection_equals_linear_of_built_features(width):
     leaves = [channels_BNNK, weight, bias, *layer.parameters()]
     results = []
     for built in (False, True):
-        edges = Edges(channels_BNNK, EdgeMap(weight, bias))
+        edges = AffineFeatures(channels_BNNK, weight, bias)
         value = layer(channels_BNNK @ weight + bias) if built else edges.project(layer)
         results.append((value, *torch.autograd.grad(value.sin().sum(), leaves)))
     for one, other in zip(*results, strict=True):
@@ -179,21 +176,21 @@ def test_projection_equals_linear_of_built_features(width):
 
 
 def test_projection_by_the_first_columns_turned_and_of_some_graphs():
-    edges = Edges(torch.randn(3, N, N, 2, dtype=F64), EdgeMap(torch.randn(2, 4, dtype=F64), torch.randn(4, dtype=F64)))
+    edges = AffineFeatures(torch.randn(3, N, N, 2, dtype=F64), torch.randn(2, 4, dtype=F64), torch.randn(4, dtype=F64))
     wide, other = torch.nn.Linear(9, 3).double(), torch.nn.Linear(4, 3).double()
-    features = edges.channels_BNNK @ edges.map.weight_KF + edges.map.bias_F
+    features = edges.channels @ edges.weight_CF + edges.bias_F
     expected = features @ wide.weight[:, :4].t() + wide.bias
     torch.testing.assert_close(edges.project(wide, columns=4), expected)
     torch.testing.assert_close(edges.project(other), other(features))  # each layer has its own composition
     torch.testing.assert_close(edges.reverse().project(wide, columns=4), expected.transpose(1, 2))
-    torch.testing.assert_close(edges.rows(slice(1, 3)).project(wide, columns=4), expected[1:3])
+    torch.testing.assert_close(edges.with_channels(edges.channels[1:3]).project(wide, columns=4), expected[1:3])
 
 
 # Adjacency
 
 
 def links(spec, stage, values, nodes):
-    return encoder(spec).encode(stage, values, nodes, adjacency=True).adjacency
+    return encoder(spec).encode(stage, values, nodes, adjacency=True)[1]
 
 
 def test_pointers_and_edge_masks_link_both_ways_and_nothing_else_does():

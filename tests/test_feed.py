@@ -41,7 +41,7 @@ def test_what_making_an_item_raises_is_raised_where_it_is_taken():
 
 def test_every_batch_of_an_item_is_handled():
     item = next(items(1, []))
-    double = each([item[0] * 2, item[0]], lambda batch: batch.of(lambda tensor: tensor + 0))
+    double = each([item[0] * 2, item[0]], lambda batch: batch.map(lambda tensor: tensor + 0))
     assert [len(batches) for batches in double] == [2, 1]
     assert double[0][0] is not item[0][0] and torch.equal(double[0][0].inputs["A"], item[0][0].inputs["A"])
     hints, copied = item[0][0].hints, double[1][0].hints

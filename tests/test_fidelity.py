@@ -22,6 +22,7 @@ from nar.model.objectives.losses import losses, total_loss
 from nar.model.objectives.metrics import merge_permutations, tally
 from nar.model.postprocess import hard
 from nar.model.reasoner import Reasoner
+from nar.model.schedule import SortedLengths
 from nar.traces.spec import Probe, Spec, Stage, Type
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -74,7 +75,7 @@ def golden_batch(algorithm: str) -> Batch:
         inputs={n: v[order] for n, v in values[Stage.INPUT].items()},
         hints={n: v[:, order] for n, v in values[Stage.HINT].items()},
         outputs={n: v[order] for n, v in values[Stage.OUTPUT].items()},
-        lengths=data["lengths"][order].tolist(),
+        schedule=SortedLengths(data["lengths"][order].tolist()),
         order=order.tolist(),
     )
 

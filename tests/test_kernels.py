@@ -9,10 +9,11 @@ from nar import datasets
 from nar.kernels.cpu import edge_pointers, fused, ranges
 from nar.model import decoder as decode
 from nar.model.batch import draw
-from nar.model.encoder import EdgeMap, Edges
+from nar.model.decoder_inputs import DecoderInputs
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
 from nar.nn import neighbourhood, reductions
+from nar.nn.affine import AffineFeatures
 from nar.nn.layers import MessageMLP
 from nar.nn.neighbourhood import Dense, Neighbourhood
 from nar.traces.spec import Spec, Stage
@@ -102,7 +103,7 @@ def pooling(graphs, nodes, features, width, dtype, masked, layout):
     leaves = [channels, senders, receivers, weight, bias, graph, *edge.parameters(), *message.parameters()]
 
     def run(method):
-        hood = Dense(Edges(channels, EdgeMap(weight, bias)), nodes, mask)
+        hood = Dense(AffineFeatures(channels, weight, bias), nodes, mask)
         return method(hood, senders, receivers, edge, graph, message)
 
     return run, leaves
@@ -261,8 +262,8 @@ def test_edge_pointers_are_decoded_in_chunks(monkeypatch):
 
     def go(size):
         monkeypatch.setattr(decode, "EDGE_POINTER_CHUNK_BYTES", size)
-        edges = Edges(channels, EdgeMap(weight, bias))
-        return decoder.decode(Stage.OUTPUT, nodes, edges, None, randn(2, 4))["p"]
+        edges = AffineFeatures(channels, weight, bias)
+        return decoder.decode(Stage.OUTPUT, DecoderInputs(nodes, edges, None, randn(2, 4)))["p"]
 
     for size in (1, 4000):
         both_ways(lambda s=size: go(s), lambda: go(2**30), leaves, 1e-12)

@@ -17,6 +17,7 @@ from nar.model.objectives.probe_loss import probe_loss
 from nar.model.postprocess import feed_back
 from nar.model.reasoner import Reasoner
 from nar.model.rollout import Rollout
+from nar.model.schedule import SortedLengths
 from nar.traces.spec import Probe, Spec
 
 LN2 = math.log(2)
@@ -94,8 +95,9 @@ def two_samples():
         "c": tensor([[0, 0], [0, 1], [-1, 0], [1, 0], [1, 0]]).to(torch.int8),
     }
     batch = Batch(
-        "made_up", spec, 2, {"x": torch.zeros(2, 2)}, hints, {"y": tensor([[1.0, 0.0], [0.0, 3.0]])}, [5, 2], [0, 1]
-    )
+        "made_up", spec, 2, {"x": torch.zeros(2, 2)}, hints, {"y": tensor([[1.0, 0.0], [0.0, 3.0]])},
+        SortedLengths([5, 2]), [0, 1],
+    )  # fmt: skip
     predictions = []
     for s in range(4):
         live = 2 if s == 0 else 1

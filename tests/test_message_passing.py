@@ -13,7 +13,7 @@ from nar.datasets import get
 from nar.model.batch import draw
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
-from nar.nn.neighbourhood import Alone, Dense
+from nar.nn.neighbourhood import Dense, SelfLoops
 from nar.nn.processor import Step
 from nar.nn.recurrent import LSTMAggregator
 from nar.processors import message_passing
@@ -155,6 +155,6 @@ def test_what_cannot_be_a_layer():
             MessagePassing(F, layer=layer)
     with pytest.raises(ValueError, match=r"GATv2Conv gives \(12, 12\) for 3 graphs of 4 nodes; a row of 6 features"):
         apply(made(layer=lambda inputs, outputs, edges: pyg.GATv2Conv(inputs, outputs, heads=2)), *data())
-    with pytest.raises(ValueError, match="runs over a Dense neighbourhood, got Alone"):
+    with pytest.raises(ValueError, match="runs over a Dense neighbourhood, got SelfLoops"):
         x, e, g, _, hidden = data()
-        made(layer=pyg.GCNConv)(Step(x, g, Alone(built(e), N)), hidden)
+        made(layer=pyg.GCNConv)(Step(x, g, SelfLoops(built(e), N)), hidden)

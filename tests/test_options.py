@@ -15,13 +15,14 @@ from nar.kernels.cpu import ranges
 from nar.model import checkpoint
 from nar.model import decoder as decode
 from nar.model.batch import draw
-from nar.model.decoder import Decoder
-from nar.model.encoder import EdgeMap, Edges
+from nar.model.decoder import Decoder, DecoderOptions
+from nar.model.decoder_inputs import DecoderInputs
 from nar.model.objectives.losses import total_loss
 from nar.model.options import edge_pointers
 from nar.model.postprocess import feed_back
 from nar.model.reasoner import Reasoner
 from nar.nn import units
+from nar.nn.affine import AffineFeatures
 from nar.traces.spec import Location, Probe, Spec, Stage, Type
 from nar.training.loop import train
 
@@ -46,8 +47,9 @@ def shaken(module, scale=1.0):
     return module
 
 
-def decoder(spec, edge_width=F, **options):
-    return shaken(Decoder(Spec(spec), F, node_width=WIDTH, edge_width=edge_width, **options).double())
+def decoder(spec, edge_width=F, hints_are_fed=True, **options):
+    sizes = {"node_width": WIDTH, "edge_width": edge_width, "hints_are_fed": hints_are_fed}
+    return shaken(Decoder(Spec(spec), F, options=DecoderOptions(**options), **sizes).double())
 
 
 def views(states):
@@ -66,9 +68,9 @@ def same(ours, expected, leaves):
 
 def reasoner(kind, features=4, spec=None, scale=0.3, **options):
     torch.manual_seed(7)
-    if options.get("reconstruction", "none") != "none":
-        options["reconstruction_processor"] = processors.build(kind, features)
-    made = Reasoner({"everything": spec or naive.everything()}, processors.build(kind, features), **options)
+    made = Reasoner.from_settings(
+        {"everything": spec or naive.everything()}, lambda: processors.build(kind, features), **options
+    )
     return shaken(made.double().eval(), scale)
 
 
@@ -99,7 +101,7 @@ def test_the_additive_head_literally(location, states):
     made = decoder({"p": ("output", location, "pointer")}, F + 3 if states else F, pointer_head="additive")
     d, e, edge_states, g = views(states)
     eps = e if edge_states is None else torch.cat([e, edge_states], -1)
-    ours = made.decode(Stage.OUTPUT, d, built(e), edge_states, g)["p"]
+    ours = made.decode(Stage.OUTPUT, DecoderInputs(d, built(e), edge_states, g))["p"]
     *maps, weigh = made.maps["p"]
     rows = []
     for i, j in itertools.product(range(N), range(N)):
@@ -128,11 +130,11 @@ def test_the_compiled_path_is_taken_by_the_standard_head_only(monkeypatch):
     for options, count in (({}, 1), ({"log_n_scale": True}, 1), ({"pointer_head": "additive"}, 0)):
         used.clear()
         made = decoder(spec, **options)
-        compiled = made.decode(Stage.OUTPUT, d, built(e), None, g)["p"]
+        compiled = made.decode(Stage.OUTPUT, DecoderInputs(d, built(e), None, g))["p"]
         assert len(used) == count
         with monkeypatch.context() as patch:
             patch.setattr(ranges, "usable", lambda *tensors: False)
-            plain = made.decode(Stage.OUTPUT, d, built(e), None, g)["p"]
+            plain = made.decode(Stage.OUTPUT, DecoderInputs(d, built(e), None, g))["p"]
         assert len(used) == count
         same(compiled, plain, [d, e, *made.parameters()])
 
@@ -140,9 +142,9 @@ def test_the_compiled_path_is_taken_by_the_standard_head_only(monkeypatch):
 def test_edge_pointers_of_the_additive_head_are_made_in_chunks(monkeypatch):
     made = decoder({"p": ("output", "edge", "pointer")}, pointer_head="additive")
     d, e, _, g = views(False)
-    whole = made.decode(Stage.OUTPUT, d, built(e), None, g)["p"]
+    whole = made.decode(Stage.OUTPUT, DecoderInputs(d, built(e), None, g))["p"]
     monkeypatch.setattr(decode, "EDGE_POINTER_CHUNK_BYTES", 1)
-    torch.testing.assert_close(made.decode(Stage.OUTPUT, d, built(e), None, g)["p"], whole)
+    torch.testing.assert_close(made.decode(Stage.OUTPUT, DecoderInputs(d, built(e), None, g))["p"], whole)
 
 
 # Scaling by log n, comparison units
@@ -164,7 +166,7 @@ def test_scaling_and_comparing_literally(location, kind):
     chooses = kind in ("pointer", "mask_one", "permutation_pointer")
     assert len(scaled.scales) == chooses
     expected = literal * (scaled.scales["p"].scale * math.log(N)) if chooses else literal
-    ours = scaled.decode(Stage.OUTPUT, d, built(e), None, g)["p"]
+    ours = scaled.decode(Stage.OUTPUT, DecoderInputs(d, built(e), None, g))["p"]
     torch.testing.assert_close(ours, naive.log_sinkhorn(expected, 10) if permutation else expected)
 
     has = location != "graph" and (location, kind) != ("edge", "pointer")
@@ -176,7 +178,7 @@ def test_scaling_and_comparing_literally(location, kind):
         added = torch.stack(each, 1).unflatten(1, (N, N) if pairs else (N,))
         expected = literal + (added if kind == "categorical" else added.squeeze(-1))
         assert (added.flatten(1) - added.flatten(1)[:, :1]).abs().max() > 0.1
-    ours = compared.decode(Stage.OUTPUT, d, built(e), None, g)["p"]
+    ours = compared.decode(Stage.OUTPUT, DecoderInputs(d, built(e), None, g))["p"]
     torch.testing.assert_close(ours, naive.log_sinkhorn(expected, 10) if permutation else expected)
 
 
@@ -184,7 +186,7 @@ def test_pointers_off_the_graph_stay_below_scaled_ones():
     links = torch.eye(N, dtype=torch.bool).roll(1, 0) | torch.eye(N, dtype=torch.bool)
     made = decoder({"p": ("output", "node", "pointer")}, log_n_scale=True, comparison_units=2)
     d, e, _, g = views(False)
-    found = made.decode(Stage.OUTPUT, d, built(e), None, g, adjacency=links.expand(B, N, N))["p"]
+    found = made.decode(Stage.OUTPUT, DecoderInputs(d, built(e), None, g, adjacency=links.expand(B, N, N)))["p"]
     for b in range(B):
         assert found[b][~links].max() < found[b][links].min()
 
@@ -202,8 +204,8 @@ def test_looking_up_literally():
     made = shaken(edge_pointers.LookUp(channels_c, channels_k, F, width=4).double())
     raw, e_raw = (torch.randn(B, *s, dtype=F64, requires_grad=True) for s in ((N, channels_c), (N, N, channels_k)))
     x, p = torch.randn(B, N, F, dtype=F64, requires_grad=True), soft_pointers()
-    edges = Edges(e_raw, EdgeMap(torch.randn(channels_k, F, dtype=F64), torch.randn(F, dtype=F64)))
-    e = edges.features()
+    edges = AffineFeatures(e_raw, torch.randn(channels_k, F, dtype=F64), torch.randn(F, dtype=F64))
+    e = edges.dense()
     weight, bias = made.weights()
     ours = made(p, raw, x, edges) @ weight + bias
     t1, t2, t3 = made.nodes
@@ -233,10 +235,10 @@ def test_triplet_scores_and_copies_literally(states, held):
     d, e, edge_states, g = views(states)
     eps = e if edge_states is None else torch.cat([e, edge_states], -1)
     p, marks = soft_pointers(), [torch.softmax(torch.randn(B, N, dtype=F64), -1) for _ in range(2)]
-    values = {"Pi_h": p, "k": marks[0], "at": marks[1]} if held else None
+    values = {"Pi_h": p, "k": marks[0], "at": marks[1]} if held else {}
     leaves = [t for t in (d, e, edge_states) if t is not None]
     for name, stage in (("Pi_h", Stage.HINT), ("Pi", Stage.OUTPUT), ("other", Stage.OUTPUT)):
-        ours = made.decode(stage, d, built(e), edge_states, g, held=values)[name]
+        ours = made.decode(stage, DecoderInputs(d, built(e), edge_states, g, hints=values))[name]
         unit, holds = made.triplets[name], held and name != "other"  # no hint is called other_h
         (t1, t2, t3), (t4, t5, t6) = unit.nodes, unit.edges
         rows = []
@@ -268,8 +270,8 @@ def test_copying_is_the_rule_of_floyd_and_warshall():
     p = torch.nn.functional.one_hot(index, N).to(F64)
     mark = torch.nn.functional.one_hot(torch.tensor([2, 0]), N).to(F64)
     d = torch.randn(B, N, WIDTH, dtype=F64)
-    edges = tuple(torch.randn(B, N, N, 8, dtype=F64) for _ in range(3))
-    found = unit(d, edges, torch.zeros(B, N, N, 2, dtype=F64), p, [mark])
+    edges = AffineFeatures.of(torch.randn(B, N, N, F, dtype=F64))
+    found = unit(DecoderInputs(d, edges, None, torch.zeros(B, F, dtype=F64)), p, [mark])
     for b, k in ((0, 2), (1, 0)):
         for i in range(N):
             assert found[b, i].argmax(-1).equal(index[b, k])
@@ -325,14 +327,14 @@ def test_what_a_pair_points_to_reaches_it(feedback):
             if feedback == "soft":
                 pointers = torch.nn.functional.one_hot(pointers.long(), N).to(F64)
             hints = {"Pi_h": pointers, "D": batch.hints["D"][0]}
-            inputs = encoder.encode(Stage.INPUT, batch.inputs, N, adjacency=False)
-            found = encoder.encode(Stage.HINT, hints, N, adjacency=False)
-            plain = EdgeMap(*encoder.weights(Location.EDGE))
-            edges = Edges(torch.cat([inputs.edges, found.edges], -1), plain)
+            inputs = encoder.encode(Stage.INPUT, batch.inputs, N, adjacency=False)[0]
+            found = encoder.encode(Stage.HINT, hints, N, adjacency=False)[0]
+            plain = encoder.weights(Location.EDGE)
+            edges = AffineFeatures(torch.cat([inputs[Location.EDGE], found[Location.EDGE]], -1), *plain)
             if repair:
-                x = inputs.nodes @ encoder.weights(Location.NODE)[0] + encoder.weights(Location.NODE)[1]
-                edges = encoder.look_up(hints, inputs.nodes, x, edges, encoder.with_look_ups(plain))
-            features.append(edges.features()[0, 0, 1])
+                nodes = AffineFeatures(inputs[Location.NODE], *encoder.weights(Location.NODE))
+                edges = encoder.look_up(hints, nodes, edges, encoder.with_look_ups(*plain))
+            features.append(edges.dense()[0, 0, 1])
         differ = (features[0] - features[1]).abs().max() > 1e-6
         assert differ == repair
 
@@ -349,7 +351,7 @@ EVERYTHING_ON = {
 @pytest.mark.parametrize("kind", ["mpnn", "triplet_gmpnn", "pgn_mask"])
 @pytest.mark.parametrize("name", [*EVERYTHING_ON, "all"])
 def test_nodes_may_be_renamed_and_samples_do_not_see_each_other(kind, name, monkeypatch):
-    monkeypatch.setattr("nar.model.rollout.GRANULE", 1)
+    monkeypatch.setattr("nar.model.schedule.GRANULE", 1)
     options = EVERYTHING_ON if name == "all" else {name: EVERYTHING_ON[name]}
     model = reasoner(kind, 8, POINTING, **options)
     batch, order = naive.random_batch([4, 3, 2], nodes=5, spec=POINTING), torch.tensor([3, 0, 4, 1, 2])
@@ -451,14 +453,18 @@ def test_settings_that_would_be_ignored():
     scalar = Spec(
         {"a": ("input", "node", "scalar"), "b": ("hint", "node", "pointer"), "c": ("output", "graph", "scalar")}
     )
+
+    def build(**options):
+        return Reasoner.from_settings({"x": scalar}, lambda: processors.build("mpnn", 4), **options)
+
     for options, message in (
         ({"pointer_head": "additive"}, "pointer_head has no effect: x has no pointers of nodes or pairs"),
         ({"log_n_scale": True}, "log_n_scale has no effect: x has no outputs or hints that choose a node"),
         ({"comparison_units": 2}, "comparison_units has no effect: x has no outputs or hints of nodes or pairs"),
     ):
         with pytest.raises(ValueError, match=message):  # the pointer is a hint that is not decoded
-            Reasoner({"x": scalar}, processors.build("mpnn", 4), hint_mode="none", **options)
-        Reasoner({"x": scalar}, processors.build("mpnn", 4), **options)
+            build(hint_mode="none", **options)
+        build(**options)
     with pytest.raises(ValueError, match="--comparison-units must be 0 or more; got -1"):
         Config(comparison_units=-1)
     with pytest.raises(ValueError, match="--reconstruction must be left away with --hint-mode none"):

@@ -149,7 +149,7 @@ def test_hints_have_no_loss_only_where_no_process_has_any():
 
     def told(*traces):
         share = Ranks(1, 2).share(collate(traces, algorithm))
-        assert share.told(0) == 0
+        assert share.schedule.num_with_hint(0) == 0
         return set(losses(share, model(share)))
 
     assert told(alone, alone) == {"pi"}

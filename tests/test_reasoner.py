@@ -21,7 +21,11 @@ SOME = ["mpnn", "gatv2", "deepsets", "triplet_gpgn_mask"]
 def reasoner(kind, features=4, spec=None, **options):
     torch.manual_seed(7)
     spec = spec or naive.everything()
-    made = Reasoner({"everything": spec}, processors.build(kind, features), **options).double().eval()
+    made = (
+        Reasoner.from_settings({"everything": spec}, lambda: processors.build(kind, features), **options)
+        .double()
+        .eval()
+    )
     with torch.no_grad():  # biases of zero would hide a bias that is forgotten or added twice
         for parameter in made.parameters():
             if parameter.dim() == 1:
@@ -70,7 +74,7 @@ def test_values_and_gradients_equal_the_literal_rollout(kind):
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_without_gradients_the_rollout_is_the_same(kind, monkeypatch):
-    monkeypatch.setattr("nar.model.rollout.GRANULE", 1)  # and with every sample dropped as soon as it ends
+    monkeypatch.setattr("nar.model.schedule.GRANULE", 1)  # and with every sample dropped as soon as it ends
     model, batch = reasoner(kind), naive.random_batch(LENGTHS)
     with torch.no_grad():
         assert_same(model(batch), naive.rollout(model, batch))
@@ -168,7 +172,7 @@ def test_the_state_changes_from_step_to_step(kind):
     rollout = model(batch, keep_states=True)
     assert len(rollout.states) == batch.steps
     hidden = [state[0] if isinstance(state, tuple) else state for state in rollout.states]
-    assert all(len(h) >= batch.live(s) for s, h in enumerate(hidden))
+    assert all(len(h) >= batch.schedule.num_running(s) for s, h in enumerate(hidden))
     changes = [(after[:2] - before[:2]).abs().amax((1, 2)) for before, after in itertools.pairwise(hidden)]
     if kind not in DECIDING:  # decided states may stay as they are
         assert all(change.max() > 1e-4 and change.min() > 1e-6 for change in changes)
@@ -203,13 +207,13 @@ def test_full_teacher_forcing_feeds_true_hints_unrounded(kind):
 
 @pytest.mark.parametrize("feedback", ["soft", "hard"])
 def test_teacher_forcing_is_drawn_per_sample_and_step(feedback, monkeypatch):
-    monkeypatch.setattr("nar.model.rollout.GRANULE", 1)  # one draw per live sample
+    monkeypatch.setattr("nar.model.schedule.GRANULE", 1)  # one draw per live sample
     model, batch = reasoner("mpnn", hint_feedback=feedback).train(), naive.random_batch([6, 6, 5, 4, 2])
     generator = torch.Generator().manual_seed(11)
     forced = [torch.zeros(len(batch), dtype=torch.bool)]
     for s in range(1, batch.steps):
         row = torch.zeros(len(batch), dtype=torch.bool)
-        row[: batch.live(s)] = torch.rand(batch.live(s), generator=generator) < 0.5
+        row[: batch.schedule.num_running(s)] = torch.rand(batch.schedule.num_running(s), generator=generator) < 0.5
         forced.append(row)
     drawn = torch.stack(forced[1:])
     assert drawn.any() and not drawn.all() and (drawn != drawn[:1]).any() and (drawn != drawn[:, :1]).any()

@@ -14,6 +14,7 @@ from nar.model.batch import draw
 from nar.model.objectives.losses import total_loss
 from nar.model.options import reconstruction
 from nar.model.reasoner import Reasoner
+from nar.nn.affine import materialize
 from nar.nn.processor import Step
 from nar.traces.spec import Probe, Spec, Type
 
@@ -23,8 +24,9 @@ KINDS = ["mpnn", "triplet_gmpnn", "pgn_mask"]
 
 def reasoner(kind, features=4, spec=None, **options):
     torch.manual_seed(7)
-    options = {"reconstruction": "plain", "reconstruction_processor": processors.build(kind, features)} | options
-    made = Reasoner({"everything": spec or naive.everything()}, processors.build(kind, features), **options).double()
+    options = {"reconstruction": "plain"} | options
+    specs = {"everything": spec or naive.everything()}
+    made = Reasoner.from_settings(specs, lambda: processors.build(kind, features), **options).double()
     with torch.no_grad():
         for parameter in made.parameters():
             if parameter.dim() == 1:
@@ -94,7 +96,7 @@ def literal(model, batch, masks=()):
                     full = naive.expand(spec[name], value, nodes)
                     if name in masks[s]:
                         mask = torch.zeros(full.shape, dtype=torch.bool)
-                        mask[: batch.live(s)] = masks[s][name].unflatten(0, (copies, -1))[c]
+                        mask[: batch.schedule.num_running(s)] = masks[s][name].unflatten(0, (copies, -1))[c]
                         full = full.masked_fill(mask, 0.0)
                     hidden[name] = full
                 seen_x, seen_e, _, _, inner = encoded(hidden)
@@ -106,6 +108,7 @@ def literal(model, batch, masks=()):
             after = second.processor(inner, state)
             fresh = after[0] if isinstance(after, tuple) else after
             pairs = second.processor.readout(inner, state, after).edges
+            pairs = None if pairs is None else materialize(pairs)
             nodes_of.append(fresh)
             pairs_of.append(pairs)
             d = torch.cat([seen_x, fresh], -1)
@@ -129,7 +132,7 @@ def literal(model, batch, masks=()):
         before, state = state, processor(step, state)
         readout = processor.readout(step, before, state)
         d = torch.cat([x, readout.nodes], -1)
-        eps = e if readout.edges is None else torch.cat([e, readout.edges], -1)
+        eps = e if readout.edges is None else torch.cat([e, materialize(readout.edges)], -1)
         decoded = {n: naive.decode_one(p, decoder.maps[n], d, eps, g, bias) for n, p in decoder.probes.items()}
         for b in range(graphs):
             for name in spec.outputs:
@@ -140,7 +143,7 @@ def literal(model, batch, masks=()):
 
 
 def compare(model, batch, monkeypatch, training, masks=()):
-    monkeypatch.setattr("nar.model.rollout.GRANULE", 1)
+    monkeypatch.setattr("nar.model.schedule.GRANULE", 1)
     ours = model.train(training)(batch, gumbel=False)
     outputs, predictions, missed = literal(model, batch, masks)
     for (name, b), value in outputs.items():
@@ -187,7 +190,7 @@ def test_masked_equals_the_literal_rollout_with_gradients(kind, monkeypatch):
         drawn.append(found[1])
         return found
 
-    monkeypatch.setattr("nar.model.rollout.masked_values", watched)
+    monkeypatch.setattr("nar.model.options.reconstruction.masked_values", watched)
     model = reasoner(kind, reconstruction="masked", reconstruction_mask=0.4)
     batch = naive.random_batch([3, 3, 2], nodes=3)
     assert model.reconstruction.copies == 2
@@ -298,7 +301,7 @@ def test_finished_samples_that_stay_in_the_batch_do_not_count(monkeypatch):
     model, batch = reasoner("mpnn").train(), naive.random_batch([4, 2, 2, 2], nodes=3)
     found = []
     for granule in (1, 4):  # dropped at once, and never
-        monkeypatch.setattr("nar.model.rollout.GRANULE", granule)
+        monkeypatch.setattr("nar.model.schedule.GRANULE", granule)
         found.append(model(batch, gumbel=False).penalties["reconstruction"])
     torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-12)
 
@@ -336,8 +339,7 @@ def test_settings_that_would_be_ignored():
         ({"reconstruction": "twice"}, "unknown reconstruction 'twice'; choose one of none, plain, masked"),
         ({"reconstruction": "plain", "hint_mode": "none"}, "needs hints that are fed in: .*, not none"),
         ({"reconstruction": "plain", "hint_mode": "decoded_only"}, "not decoded_only"),
-        ({"reconstruction": "plain", "reconstruction_processor": None}, "needs a reconstruction_processor"),
-        ({"reconstruction": "none"}, "reconstruction_processor has no effect"),
+        ({"reconstruction": "plain", "reconstruct": "plain"}, "no option 'reconstruct'"),
         ({"reconstruction": "plain", "reconstruction_mask": 0.3}, "no effect with plain reconstruction"),
         ({"reconstruction": "masked", "reconstruction_mask": 1.0}, "above 0 and below 1, got 1.0"),
         ({"reconstruction": "plain", "reconstruction_weight": -1.0}, "0 or more, got -1.0"),
@@ -345,7 +347,7 @@ def test_settings_that_would_be_ignored():
         ({"reconstruction": "none", "reconstruction_mask": 0.1}, "mask 0.1 has no effect without reconstruction"),
     ):
         with pytest.raises(ValueError, match=message):
-            Reasoner(spec, build("mpnn", 4), **{"reconstruction_processor": build("mpnn", 4)} | options)
+            Reasoner.from_settings(spec, lambda: build("mpnn", 4), **options)
     edges = Spec({"a": ("input", "edge", "scalar"), "b": ("hint", "edge", "scalar"), "c": ("output", "node", "mask")})
     bare = Spec({"a": ("input", "edge", "scalar"), "c": ("output", "node", "mask")})
     for mode, one, message in (
@@ -353,7 +355,7 @@ def test_settings_that_would_be_ignored():
         ("plain", bare, "has no hint; leave it away"),
     ):
         with pytest.raises(ValueError, match=message):
-            Reasoner({"x": one}, build("mpnn", 4), reconstruction=mode, reconstruction_processor=build("mpnn", 4))
+            Reasoner.from_settings({"x": one}, lambda: build("mpnn", 4), reconstruction=mode)
 
 
 @pytest.mark.parametrize("mode", ["plain", "masked"])

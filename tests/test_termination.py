@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
-import numpy as np
 import pytest
 import torch
 
 from nar import datasets
 from nar.analysis.references import compiled
-from nar.model.batch import collate, draw
+from nar.model.batch import draw
 from nar.model.objectives.halting_loss import geometric, halting_chances, halting_loss
 from nar.model.objectives.losses import losses, total_loss
 from nar.model.objectives.probe_loss import graph_losses, probe_loss
 from nar.model.postprocess import hard
 from nar.model.reasoner import Reasoner
-from nar.model.termination import OpenBatch, unchanged
+from nar.model.schedule import OpenEnd
+from nar.model.termination import unchanged
 
 
 def sample(name, nodes=7, count=6, seed=0):
@@ -57,11 +56,11 @@ def test_outputs_are_those_of_a_rollout_of_as_many_steps(name, termination):
     with torch.no_grad():
         head.nodes.weight.mul_(30)  # so that graphs stop after different numbers of steps
         logits = torch.cat(reasoner(batch).halts)
-        head.graph.bias -= logits.quantile(0.8)
+        head.graph.bias -= logits.quantile(0.8) + 0.1  # no logit is near zero
         found = reasoner(batch, termination=termination, limit=9)
         for b, taken in enumerate(found.taken.tolist()):
             assert 1 <= taken <= 9
-            alone = dataclasses.replace(batch.rows([b]), lengths=[taken + 1])
+            alone = batch.rows([b]).with_lengths([taken + 1])
             expected = reasoner(alone)
             for output, value in expected.outputs.items():
                 torch.testing.assert_close(found.outputs[output][b : b + 1], value, rtol=1e-9, atol=1e-9)
@@ -100,7 +99,7 @@ def test_what_counts_as_unchanged():
 
 
 def test_the_supervised_loss_by_hand():
-    batch = dataclasses.replace(sample("bfs", count=3), lengths=[3, 2, 1])  # last steps 1, 0, 0
+    batch = sample("bfs", count=3).with_lengths([3, 2, 1])  # last steps 1, 0, 0
     halts = [torch.tensor([0.0, 2.0, -1.0]), torch.tensor([3.0])]
     total, count = halting_loss(halts, batch)
 
@@ -187,12 +186,18 @@ def test_refusals(options, termination, complaint):
         built("bfs", halting="supervised").train()(sample("bfs"), termination="learned")
 
 
-def test_samples_keep_their_order_and_the_batch_is_left_as_it_is():
-    bfs = datasets.get("bfs")
-    batch = collate([bfs.run(**bfs.sample(np.random.RandomState(i), 6)) for i in range(4)], bfs)
-    lengths = list(batch.lengths)
-    opened = OpenBatch.of_batch(batch, 3)
-    assert opened.steps == 3 and len(opened) == 4 and opened.order == batch.order
-    assert opened.stop(torch.tensor([True, False, True, False])) is False
-    assert opened.stop(torch.tensor([False, True, False, True])) is True
-    assert opened.taken_B.tolist() == [1, 2, 1, 2] and batch.lengths == lengths
+def test_who_stopped_does_not_run_again_and_all_have_finished_when_no_one_runs():
+    says = iter(torch.tensor([[True, False, True, False], [False, True, False, True]]))
+    schedule = OpenEnd(4, 3, lambda predicted: next(says), torch.device("cpu"))
+    assert schedule.steps == 3 and len(schedule) == schedule.num_running(2) == schedule.num_kept(2) == 4
+    assert schedule.running(0).all()
+    assert schedule.finished({}) is False and schedule.running(1).tolist() == [False, True, False, True]
+    assert schedule.finished({}) is True and schedule.steps_taken.tolist() == [1, 2, 1, 2]
+
+
+def test_rolling_out_with_an_open_end_leaves_the_batch_as_it_is():
+    batch, reasoner = sample("bfs"), built("bfs").eval()
+    schedule, lengths = batch.schedule, list(batch.lengths)
+    with torch.no_grad():
+        first, again = (reasoner(batch, termination="fixed_point", limit=4).taken for _ in range(2))
+    assert batch.schedule is schedule and batch.lengths == lengths and first.equal(again)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nar.kernels.triton import launch
+from nar.kernels.triton import dispatch, launch
 
 ROOT = Path(__file__).parent.parent
 CHECKS = Path(__file__).with_name("triton_checks.py")
@@ -43,7 +43,7 @@ def test_kernels_on_a_gpu():
 
 def test_without_a_gpu_and_without_the_interpreter_nothing_is_taken(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    assert not launch.usable(torch.zeros(2, 3, 8))
+    assert not dispatch.usable(torch.zeros(2, 3, 8))
 
 
 def test_the_dispatch_works_without_triton():
@@ -57,7 +57,7 @@ def test_the_dispatch_works_without_triton():
 
 
 def test_how_a_loop_is_cut_to_fill_the_device(monkeypatch):
-    monkeypatch.setattr(launch, "processors", lambda device: 132)
+    monkeypatch.setattr(launch, "multiprocessors", lambda device: 132)
     device = torch.device("cuda")
     assert launch.splits(32, 64, device) == 4  # 128 blocks of 16 turns
     assert launch.splits(1000, 64, device) == 1

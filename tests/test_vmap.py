@@ -6,8 +6,8 @@ from torch.func import functional_call, stack_module_state
 
 from nar import processors
 from nar.kernels.cpu import fused, ranges
-from nar.model.encoder import EdgeMap, Edges
 from nar.nn import reductions, semiring, units
+from nar.nn.affine import AffineFeatures, materialize
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Step
 from nar.processors.pivotal_attention import pivotal_attention
@@ -132,12 +132,12 @@ class Rolled(torch.nn.Module):
 
     def forward(self):
         nodes, graph, channels, weight, bias, adjacency = self.inputs
-        step = Step(nodes, graph, Dense(Edges(channels, EdgeMap(weight, bias)), nodes.shape[1], adjacency))
+        step = Step(nodes, graph, Dense(AffineFeatures(channels, weight, bias), nodes.shape[1], adjacency))
         before = self.processor.initial_state(len(nodes), nodes.shape[1], nodes.detach())
         for _ in range(2):
             state, before = before, self.processor(step, before)
         shown = self.processor.readout(step, state, before)
-        return shown.nodes.sin().sum() + (0 if shown.edges is None else torch.sin(shown.edges).sum())
+        return shown.nodes.sin().sum() + (0 if shown.edges is None else torch.sin(materialize(shown.edges)).sum())
 
 
 @pytest.mark.parametrize("name", ["mpnn", "triplet_gmpnn", "pgn", "pgn_mask", "gat", "gatv2", "deepsets", "v3"])

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from nar import datasets
-from nar.kernels.triton import launch, max_plus
+from nar.kernels.triton import dispatch, launch, max_plus
 from nar.kernels.triton import messages as triton_messages
 from nar.kernels.triton import pointers as triton_pointers
 from nar.model.batch import draw
-from nar.model.encoder import EdgeMap, Edges
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
 from nar.nn import reductions
+from nar.nn.affine import AffineFeatures
 from nar.nn.layers import MessageMLP
 from nar.nn.neighbourhood import Dense, Neighbourhood
 
@@ -30,7 +30,7 @@ F32 = torch.float32
 def several_blocks(monkeypatch):
     """Enough processors that senders are split among blocks, few enough that blocks walk over several tiles."""
     if DEVICE == "cpu":
-        monkeypatch.setattr(launch, "processors", lambda device: 2)
+        monkeypatch.setattr(launch, "multiprocessors", lambda device: 2)
 
 
 def randn(*shape, dtype=F32):
@@ -274,14 +274,14 @@ def test_second_derivatives_are_refused():
 @pytest.mark.parametrize("how", ["max", "sum"])
 def test_the_dense_neighbourhood_takes_the_kernels(how, monkeypatch):
     calls = []
-    original = launch.message_pool
-    monkeypatch.setattr(launch, "message_pool", lambda *a, **k: calls.append(1) or original(*a, **k))
+    original = dispatch.message_pool
+    monkeypatch.setattr(dispatch, "message_pool", lambda *a, **k: calls.append(1) or original(*a, **k))
     channels, senders, receivers = randn(2, 3, 3, 2), randn(2, 3, 8), randn(2, 3, 8)
     edge, message = torch.nn.Linear(5, 8).to(DEVICE), MessageMLP(8).to(DEVICE)
     weight, bias, graph = randn(2, 5), randn(5), randn(2, 8)
 
     def hood():
-        return Dense(Edges(channels, EdgeMap(weight, bias)), 3)
+        return Dense(AffineFeatures(channels, weight, bias), 3)
 
     leaves = [channels, senders, receivers, weight, bias, graph, *edge.parameters(), *message.parameters()]
     given = (senders, receivers, edge, graph, message, how)
@@ -294,8 +294,8 @@ def test_a_rollout_with_and_without_the_kernels(monkeypatch):
     torch.manual_seed(0)
     reasoner = Reasoner.build("bellman_ford", "triplet_gmpnn", hidden=8).to(DEVICE)
     found = []
-    for usable in (launch.usable, lambda *_: False):
-        monkeypatch.setattr(launch, "usable", usable)
+    for usable in (dispatch.usable, lambda *_: False):
+        monkeypatch.setattr(dispatch, "usable", usable)
         loss = total_loss(batch, reasoner(batch, gumbel=False))
         found.append((loss, *torch.autograd.grad(loss, list(reasoner.parameters()), allow_unused=True)))
     for one, other in zip(*found, strict=True):
@@ -305,14 +305,14 @@ def test_a_rollout_with_and_without_the_kernels(monkeypatch):
 
 def test_what_the_kernels_take():
     x = torch.zeros(2, 3, 8, device=DEVICE)
-    assert launch.usable(x) and launch.usable(x.bfloat16()) == (DEVICE == "cuda")
-    assert not launch.usable(x.double()) and not launch.usable(x.half()) and not launch.usable(x, x.bfloat16())
-    assert not launch.usable(x.to("meta"))
-    assert not launch.usable(torch.zeros(0, 3, 8, device=DEVICE)) and not launch.usable(
+    assert dispatch.usable(x) and dispatch.usable(x.bfloat16()) == (DEVICE == "cuda")
+    assert not dispatch.usable(x.double()) and not dispatch.usable(x.half()) and not dispatch.usable(x, x.bfloat16())
+    assert not dispatch.usable(x.to("meta"))
+    assert not dispatch.usable(torch.zeros(0, 3, 8, device=DEVICE)) and not dispatch.usable(
         torch.zeros(2, 0, 8, device=DEVICE)
     )
-    assert not launch.usable(torch.zeros(1, 1, launch.MOST_FEATURES + 1, device=DEVICE))
-    assert not launch.usable(torch.zeros(1, 1, 1, launch.MOST_CHANNELS + 1, device=DEVICE))
+    assert not dispatch.usable(torch.zeros(1, 1, dispatch.MOST_FEATURES + 1, device=DEVICE))
+    assert not dispatch.usable(torch.zeros(1, 1, 1, dispatch.MOST_CHANNELS + 1, device=DEVICE))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.bfloat16, 3e-2), (F32, 3e-3)])

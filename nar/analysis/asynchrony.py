@@ -26,8 +26,8 @@ from torch import Tensor
 
 from nar.analysis.delivery import asynchronous
 from nar.evaluation.evaluate import evaluate
-from nar.model.encoder import EdgeMap, Edges
 from nar.model.reasoner import Reasoner
+from nar.nn.affine import AffineFeatures
 from nar.nn.message_layer import (
     aggregate,
     all_messages,
@@ -91,10 +91,7 @@ def _random(processor: Any, graphs: int, nodes: int) -> tuple[Step, Tensor]:
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64).to(like)
 
-    edges = Edges(
-        draw(graphs, nodes, nodes, features),
-        EdgeMap(torch.eye(features).to(like), torch.zeros(features).to(like)),
-    )
+    edges = AffineFeatures.of(draw(graphs, nodes, nodes, features))
     step = Step(draw(graphs, nodes, features), draw(graphs, features), Dense(edges, nodes))
     return step, draw(graphs, nodes, features)
 

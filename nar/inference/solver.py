@@ -235,7 +235,8 @@ def _with_steps(batch: Batch, steps: int | None) -> Batch:
             return RunLengthArray(value.values, value.index[moments_TB, samples_B])
         return value[moments_TB, samples_B]
 
-    return dataclasses.replace(batch, hints={n: cut(value) for n, value in batch.hints.items()}, lengths=lengths)
+    hints = {n: cut(value) for n, value in batch.hints.items()}
+    return dataclasses.replace(batch.with_lengths(lengths), hints=hints)
 
 
 def _prediction(

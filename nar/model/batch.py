@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nar.model.schedule import Schedule, SortedLengths
 from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Probe, Spec, Stage, Type
 from nar.traces.trace import is_run_length
@@ -31,7 +32,7 @@ PRED_AS_INPUT = ("pred_h", "pred")  # the hint that becomes an input, and the in
 
 @dataclasses.dataclass
 class Batch:
-    """Inputs [B, ...], hints [T, B, ...], outputs [B, ...] in compact form; `lengths` are in falling order.
+    """Inputs [B, ...], hints [T, B, ...], outputs [B, ...] in compact form, and their schedule.
 
     Hints on edges are RunLengthArrays (nar/traces/run_length.py): every matrix once, and per moment and sample which of
     them holds.
@@ -43,39 +44,28 @@ class Batch:
     inputs: dict[str, Tensor]
     hints: dict[str, Any]
     outputs: dict[str, Tensor]
-    # hint snapshots per sample, the initial one included; Python ints: never read back from a device
-    lengths: list[int]
+    schedule: Schedule  # who takes which step
     order: list[int]  # order[b] is the place in the given traces of sample b
     # what this is a share of, where several processes compute one batch; it stays on the CPU
     whole: Batch | None = dataclasses.field(default=None, kw_only=True, repr=False)
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self.schedule)
 
     @property
     def steps(self) -> int:
         """Rollout steps of the longest sample."""
-        return max(1, self.lengths[0] - 1)
+        return self.schedule.steps
 
-    def live(self, step: int) -> int:
-        """How many samples (always the first ones) still take `step`; everyone takes step 0."""
-        return len(self) if step == 0 else sum(length > step + 1 for length in self.lengths)
+    @property
+    def lengths(self) -> list[int]:
+        """Hint snapshots per sample, the initial one included, in falling order; of sorted lengths only."""
+        assert isinstance(self.schedule, SortedLengths)
+        return self.schedule.lengths
 
-    def told(self, step: int) -> int:
-        """How many samples (the first ones) have hints of the moment after `step`: none of those with one snapshot."""
-        return sum(length > step + 1 for length in self.lengths)
-
-    def running(self, step: int, device: torch.device) -> Tensor:
-        """Which samples [B] take `step`."""
-        return torch.arange(len(self), device=device) < self.live(step)
-
-    def ends(self, step: int, device: torch.device) -> Tensor:
-        """Which samples [B] have `step` as their last one."""
-        return torch.tensor([max(0, length - 2) == step for length in self.lengths], device=device)
-
-    def counting(self) -> Tensor | None:
-        """Which predicted hints count, step after step; None: all that there are."""
-        return None
+    def with_lengths(self, lengths: Sequence[int]) -> Batch:
+        """The same samples with other lengths, in falling order."""
+        return dataclasses.replace(self, schedule=SortedLengths(lengths))
 
     def rows(self, which: Sequence[int]) -> Batch:
         """The batch of some of the samples, in rising order."""
@@ -92,39 +82,40 @@ class Batch:
             inputs={name: value[index] for name, value in self.inputs.items()},
             hints={name: cut(value) for name, value in self.hints.items()},
             outputs={name: value[index] for name, value in self.outputs.items()},
-            lengths=lengths,
+            schedule=SortedLengths(lengths),
             order=[self.order[b] for b in which],
         )
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""
-        return self.of(lambda value: value.to(device, non_blocking=non_blocking))
+        return self.map(lambda value: value.to(device, non_blocking=non_blocking))
 
     def pinned(self) -> Batch:
         """The same batch in memory that a GPU can copy from while it computes."""
-        return self.of(lambda value: value.pin_memory())
+        return self.map(lambda value: value.pin_memory())
 
     def used_on(self, stream: torch.cuda.Stream) -> Batch:
         """Tell the allocator that a stream other than the one it was made on reads this batch."""
 
-        def tell(value: Tensor) -> Tensor:
+        def record(value: Tensor) -> Tensor:
             value.record_stream(stream)
             return value
 
-        return self.of(tell)
+        return self.map(record)
 
-    def of(self, make: Callable[[Tensor], Tensor]) -> Batch:
-        """The batch whose every tensor is made of this one's."""
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with every tensor changed."""
 
-        def made(data: dict[str, Any]) -> dict[str, Any]:
+        def changed(data: dict[str, Any]) -> dict[str, Any]:
             return {
-                name: RunLengthArray(make(value.values), make(value.index))
+                name: RunLengthArray(change(value.values), change(value.index))
                 if isinstance(value, RunLengthArray)
-                else make(value)
+                else change(value)
                 for name, value in data.items()
             }
 
-        return dataclasses.replace(self, inputs=made(self.inputs), hints=made(self.hints), outputs=made(self.outputs))
+        parts = {part: changed(getattr(self, part)) for part in ("inputs", "hints", "outputs")}
+        return dataclasses.replace(self, **parts)
 
 
 def training_spec(algorithm: Any) -> Spec:
@@ -208,7 +199,7 @@ def collate(traces: Sequence[Any], algorithm: Any, *, random_pos: np.random.Rand
         inputs=tensors(data[Stage.INPUT]),
         hints=tensors(data[Stage.HINT]),
         outputs=tensors(data[Stage.OUTPUT]),
-        lengths=lengths,
+        schedule=SortedLengths(lengths),
         order=order,
     )
 

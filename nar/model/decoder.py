@@ -30,24 +30,57 @@ Shapes: B graphs, N nodes, F features, R width of d.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from nar.kernels.cpu import edge_pointers, fused, ranges
-from nar.kernels.triton import launch
-from nar.model.encoder import Edges
+from nar.kernels.triton import dispatch
+from nar.model.decoder_inputs import DecoderInputs
 from nar.model.options.edge_pointers import TripletScores, held_by, is_edge_pointer, marks
 from nar.model.postprocess import SINKHORN_STEPS, Noise, log_sinkhorn
 from nar.nn import units
+from nar.nn.affine import joint_linear, materialize
 from nar.nn.edge_states import EdgeStates
-from nar.nn.layers import Factored, built, columns_from, linear, stacked
-from nar.nn.processor import Readout
+from nar.nn.layers import linear
 from nar.traces.spec import POINTERS, Location, Probe, Spec, Stage, Type
 
 POINTER_HEADS = ("max", "additive")
 EDGE_POINTER_CHUNK_BYTES = 64 * 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderOptions:
+    """The options of the module's docstring; ValueError for one that does not exist."""
+
+    pointer_head: str = "max"
+    log_n_scale: bool = False
+    comparison_units: int = 0
+    edge_pointer_repair: bool = False
+
+    def __post_init__(self) -> None:
+        if self.pointer_head not in POINTER_HEADS:
+            raise ValueError(f"unknown pointer_head {self.pointer_head!r}; choose one of {', '.join(POINTER_HEADS)}")
+        if self.comparison_units < 0:
+            raise ValueError(f"comparison_units must be 0 or more, got {self.comparison_units}")
+
+    def check(self, specs: Mapping[str, Spec], stages: Sequence[Stage]) -> None:
+        """ValueError where an option has no effect on what is decoded: on any probe of these stages."""
+        probes = [probe for spec in specs.values() for probe in spec.values()]
+        decoded = [probe for probe in probes if probe.stage in stages]
+        for name, used, missing in (
+            ("pointer_head", map(has_pointer_head, decoded), "pointers of nodes or pairs"),
+            ("log_n_scale", map(chooses_node, decoded), "outputs or hints that choose a node"),
+            ("comparison_units", map(compares, decoded), "outputs or hints of nodes or pairs"),
+            ("edge_pointer_repair", map(is_edge_pointer, probes), "edge pointers"),
+        ):
+            if getattr(self, name) != getattr(STANDARD, name) and not any(used):
+                raise ValueError(f"{name} has no effect: {', '.join(specs)} has no {missing}; leave it away")
+
+
+STANDARD = DecoderOptions()
 
 
 class Decoder(nn.Module):
@@ -60,11 +93,8 @@ class Decoder(nn.Module):
         *,
         node_width: int,
         edge_width: int,
+        options: DecoderOptions = STANDARD,
         decode_hints: bool = True,
-        pointer_head: str = "max",
-        log_n_scale: bool = False,
-        comparison_units: int = 0,
-        edge_pointer_repair: bool = False,
         hints_are_fed: bool = True,
     ) -> None:
         """`features`: hidden size; `node_width`: width of d; `edge_width`: width of eps (features, or more).
@@ -72,10 +102,7 @@ class Decoder(nn.Module):
         `hints_are_fed`: `decode` is given the hints that were encoded, which the repair of edge pointers reads.
         """
         super().__init__()
-        if pointer_head not in POINTER_HEADS:
-            raise ValueError(f"unknown pointer_head {pointer_head!r}; choose one of {', '.join(POINTER_HEADS)}")
-        self.features = features
-        self.pointer_head = pointer_head
+        self.features, self.pointer_head = features, options.pointer_head
         stages = (Stage.OUTPUT, Stage.HINT) if decode_hints else (Stage.OUTPUT,)
         self.probes = {name: p for name, p in spec.items() if p.stage in stages}
         self.maps = nn.ModuleDict()
@@ -96,15 +123,15 @@ class Decoder(nn.Module):
             self.maps[name] = nn.ModuleList(linear(*size) for size in sizes)
         self.scales, self.comparisons, self.triplets = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         for name, probe in self.probes.items():
-            if log_n_scale and chooses_node(probe):
+            if options.log_n_scale and chooses_node(probe):
                 self.scales[name] = units.LogScale()
-            if comparison_units and compares(probe):
+            if options.comparison_units and compares(probe):
                 width = probe.classes or 1
-                self.comparisons[name] = units.Comparison(node_width, node_width, width, units=comparison_units)
+                self.comparisons[name] = units.Comparison(node_width, node_width, width, units=options.comparison_units)
         self.holders = {name: held_by(name, spec) for name in self.probes} if hints_are_fed else {}
         self.marks = marks(spec)
         for name, probe in self.probes.items():
-            if edge_pointer_repair and is_edge_pointer(probe):
+            if options.edge_pointer_repair and is_edge_pointer(probe):
                 held = self.holders.get(name) is not None
                 self.triplets[name] = TripletScores(node_width, edge_width, held=held, marks=len(self.marks))
 
@@ -116,24 +143,8 @@ class Decoder(nn.Module):
         holders = {holder for name in self.triplets if (holder := self.holders.get(name)) is not None}
         return [*sorted(holders), *self.marks] if holders else []
 
-    def decode(
-        self,
-        stage: Stage,
-        nodes: Tensor | Factored,
-        edges: Edges,
-        edge_states: Tensor | EdgeStates | None,
-        graph_BF: Tensor,
-        *,
-        adjacency: Tensor | None = None,
-        noise: Noise = False,
-        held: Mapping[str, Tensor] | None = None,
-    ) -> dict[str, Tensor]:
-        """Logits and values of one stage's probes.
-
-        `nodes`: d [B, N, R]; `edge_states` [B, N, N, *]: the processor's, or None; `adjacency` [B, N, N]: off it,
-        pointers and edge masks fall below everything else; `noise`: Gumbel noise on permutations; `held`: the hints of
-        `reads`, densely.
-        """
+    def decode(self, stage: Stage, inputs: DecoderInputs, noise: Noise = False) -> dict[str, Tensor]:
+        """Logits and values of one stage's probes; `noise`: Gumbel noise on permutations."""
         found = {}
         probes = self.stage(stage)
         if not probes:
@@ -141,73 +152,55 @@ class Decoder(nn.Module):
         maps_of = {name: list(self.maps[name]) for name in probes}  # type: ignore[arg-type]
         of_nodes = {name: _node_maps(probe, maps_of[name]) for name, probe in probes.items()}
         together = [layer for layers in of_nodes.values() for layer in layers]
-        values = iter(stacked(together, nodes)) if together else iter(())
+        values = iter(joint_linear(together, inputs.nodes, inputs.edges.weights)) if together else iter(())
+        by_location = {Location.NODE: self._node, Location.EDGE: self._edge, Location.GRAPH: self._graph}
         for name, probe in probes.items():
-            maps = maps_of[name]
             own = [next(values) for _ in of_nodes[name]]
-            if probe.location is Location.NODE:
-                logits = self._node(probe, maps, own, edges, edge_states)
-            elif probe.location is Location.EDGE:
-                logits = self._edge(probe, maps, own, edges, edge_states)
-            else:
-                logits = self._graph(probe, maps, own, built(nodes), graph_BF)
+            logits = by_location[probe.location](probe, maps_of[name], own, inputs)
             if name in self.triplets:
-                logits = logits + self._triplet_scores(name, built(nodes), edges, edge_states, held or {})
+                held = inputs.hints[holder] if (holder := self.holders.get(name)) is not None else None
+                marked = [inputs.hints[mark] for mark in self.marks if mark in inputs.hints]
+                logits = logits + self.triplets[name](inputs, held, marked)
             if name in self.comparisons:
-                logits = logits + self._compared(name, probe, built(nodes))
+                logits = logits + self._compared(name, probe, materialize(inputs.nodes))
             if name in self.scales:
-                logits = self.scales[name](logits, edges.channels_BNNK.shape[1])
-            if adjacency is not None and _masked(probe):
+                logits = self.scales[name](logits, inputs.edges.channels.shape[1])
+            if inputs.adjacency is not None and _masked(probe):
                 lowest = logits.flatten(1).amin(1).view(-1, *[1] * (logits.dim() - 1))
-                logits = torch.where(adjacency, logits, torch.clamp(lowest - 1.0, max=-1.0))
+                logits = torch.where(inputs.adjacency, logits, torch.clamp(lowest - 1.0, max=-1.0))
             if probe.type is Type.PERMUTATION_POINTER:
                 logits = log_sinkhorn(logits, SINKHORN_STEPS, noise=noise)
             found[name] = logits
         return found
 
-    def _project_edges(self, layer: nn.Linear, edges: Edges, edge_states: Tensor | EdgeStates | None) -> Tensor:
-        projected = edges.project(layer, columns=self.features)
-        if edge_states is None:
-            return projected
-        weight = columns_from(layer, self.features)
-        if isinstance(edge_states, EdgeStates):
-            return projected + edge_states.project(weight)
-        return projected + torch.nn.functional.linear(edge_states, weight)
-
-    def _node(
-        self, probe: Probe, maps, own: list[Tensor], edges: Edges, edge_states: Tensor | EdgeStates | None
-    ) -> Tensor:
+    def _node(self, probe: Probe, maps: list[nn.Linear], own: list[Tensor], inputs: DecoderInputs) -> Tensor:
         if probe.type not in POINTERS:
             return own[0] if probe.type is Type.CATEGORICAL else own[0].squeeze(-1)
         own_BNF, other_BNF = own
         edge, weigh = maps[2:]
+        edges, states = inputs.edges, inputs.edge_states
         if self.pointer_head == "additive":
-            sums = self._project_edges(edge, edges, edge_states) + other_BNF.unsqueeze(2) + own_BNF.unsqueeze(1)
+            sums = inputs.project_edges(edge) + other_BNF.unsqueeze(2) + own_BNF.unsqueeze(1)
             return weigh(torch.tanh(sums)).squeeze(-1).transpose(1, 2)
-        on_gpu = launch.usable(own_BNF, edges.channels_BNNK)
-        if on_gpu or ranges.usable(own_BNF, edges.channels_BNNK):
-            weight_KF, bias_F = edges.map.then(edge, columns=self.features)
-            of_states, states, opened = columns_from(edge, self.features), None, None
-            if isinstance(edge_states, EdgeStates) and not on_gpu:
-                opened = (*edge_states.parts(), of_states)
-            elif isinstance(edge_states, EdgeStates):
-                states = edge_states.project(of_states)
-            elif edge_states is not None:
-                states = torch.nn.functional.linear(edge_states, of_states)
-            given = (edges.channels_BNNK, weight_KF, states, own_BNF, other_BNF + bias_F, weigh.weight.flatten())
-            scores_BNN = launch.pointer_scores(*given) if on_gpu else fused.pointer_scores(*given, opened)
+        on_gpu = dispatch.usable(own_BNF, edges.channels)
+        if on_gpu or ranges.usable(own_BNF, edges.channels):
+            weight_FK, bias_F = edges.compose([edge], columns=edges.width)
+            opened, projected = None, None
+            if isinstance(states, EdgeStates) and not on_gpu:
+                opened = (states.channels, states.weight_Ft, states.bias_F, inputs.states_weight(edge))
+            elif states is not None:
+                projected = inputs.project_states(edge)
+            given = (edges.channels, weight_FK.t(), projected, own_BNF, other_BNF + bias_F, weigh.weight.flatten())
+            scores_BNN = dispatch.pointer_scores(*given) if on_gpu else fused.pointer_scores(*given, opened)
             return scores_BNN + weigh.bias
         # laid out [b, j, i]: the edge features that pointer i -> j reads are those of the edge j -> i
-        gap = self._project_edges(edge, edges, edge_states)
-        gap = gap + other_BNF.unsqueeze(2) - own_BNF.unsqueeze(1)
+        gap = inputs.project_edges(edge) + other_BNF.unsqueeze(2) - own_BNF.unsqueeze(1)
         scores_BNN = weigh(torch.relu(gap)).squeeze(-1)
         return scores_BNN.transpose(1, 2) + torch.matmul(own_BNF, weigh.weight.flatten()).unsqueeze(-1)
 
-    def _edge(
-        self, probe: Probe, maps, own: list[Tensor], edges: Edges, edge_states: Tensor | EdgeStates | None
-    ) -> Tensor:
+    def _edge(self, probe: Probe, maps: list[nn.Linear], own: list[Tensor], inputs: DecoderInputs) -> Tensor:
         pair = own[0].unsqueeze(2) + own[1].unsqueeze(1)
-        pair = pair + self._project_edges(maps[2], edges, edge_states)
+        pair = pair + inputs.project_edges(maps[2])
         if probe.type not in POINTERS:
             return pair if probe.type is Type.CATEGORICAL else pair.squeeze(-1)
         target_BNF, weigh = own[2], maps[4]
@@ -226,22 +219,6 @@ class Decoder(nn.Module):
         ]
         return torch.cat(scores, dim=-1) + torch.matmul(pair, weigh.weight.flatten()).unsqueeze(-1)
 
-    def _triplet_scores(
-        self,
-        name: str,
-        nodes_BNR: Tensor,
-        edges: Edges,
-        edge_states: Tensor | EdgeStates | None,
-        held: Mapping[str, Tensor],
-    ) -> Tensor:
-        module: TripletScores = self.triplets[name]  # type: ignore[assignment]
-        of_edges = tuple(self._project_edges(layer, edges, edge_states) for layer in module.edges)  # type: ignore[arg-type]
-        of_pair, value = None, None
-        if module.copy is not None:
-            of_pair = self._project_edges(module.copy[2], edges, edge_states)  # type: ignore[arg-type]
-            value = held[self.holders[name]]  # type: ignore[index]
-        return module(nodes_BNR, of_edges, of_pair, value, [held[mark] for mark in self.marks if mark in held])
-
     def _compared(self, name: str, probe: Probe, nodes_BNR: Tensor) -> Tensor:
         unit: units.Comparison = self.comparisons[name]  # type: ignore[assignment]
         one, other = unit.operands(nodes_BNR, nodes_BNR)
@@ -249,8 +226,8 @@ class Decoder(nn.Module):
         found = unit.compare(one.unsqueeze(2), other.unsqueeze(1)) if pairs else unit.compare(one, other)
         return found if probe.type is Type.CATEGORICAL else found.squeeze(-1)
 
-    def _graph(self, probe: Probe, maps, own: list[Tensor], nodes_BNR: Tensor, graph_BF: Tensor) -> Tensor:
-        value = maps[0](nodes_BNR.amax(1)) + maps[1](graph_BF)
+    def _graph(self, probe: Probe, maps: list[nn.Linear], own: list[Tensor], inputs: DecoderInputs) -> Tensor:
+        value = maps[0](materialize(inputs.nodes).amax(1)) + maps[1](inputs.graph)
         if probe.type in POINTERS:
             return value + own[0].squeeze(-1)
         return value if probe.type is Type.CATEGORICAL else value.squeeze(-1)
@@ -284,10 +261,3 @@ def _masked(probe: Probe) -> bool:
     if probe.location is Location.NODE:
         return probe.type in POINTERS
     return probe.location is Location.EDGE and probe.type in (Type.MASK, Type.MASK_ONE)
-
-
-def node_readout(encoded: Tensor | Factored, readout: Readout) -> Tensor | Factored:
-    """The decoders' d = [x | what the processor shows]."""
-    if isinstance(encoded, Factored):
-        return encoded.beside(readout.nodes)
-    return torch.cat([encoded, readout.nodes], dim=-1)

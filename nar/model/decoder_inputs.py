@@ -1,8 +1,8 @@
-"""What decoders see: the encoded inputs and hints of a step, and what the processor shows of its state after it.
+"""What decoders are given: the encoded inputs and hints of a step, and what the processor shows of its state after it.
 
-Outputs are decoded once per sample, after its last step: until then the rollout keeps every finished sample's view.
+Outputs are decoded once per sample, after its last step: until then the rollout keeps every finished sample's inputs.
 
-Shapes: B graphs.
+Shapes: B graphs, N nodes, F features, R width of d.
 """
 
 from __future__ import annotations
@@ -13,107 +13,89 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
-from nar.model.batch import Batch
-from nar.model.decoder import Decoder, node_readout
-from nar.model.encoder import Edges
-from nar.model.postprocess import Noise
-from nar.nn.layers import Factored
+from nar.model.schedule import Schedule
+from nar.nn.affine import AffineFeatures
+from nar.nn.edge_states import EdgeStates
 from nar.nn.processor import Readout
-from nar.traces.spec import Stage
 
 
 @dataclasses.dataclass
-class View:
-    """Everything that decoders look at: what was encoded, and after `after` what the processor shows of its state."""
+class DecoderInputs:
+    """Everything that decoders look at."""
 
-    nodes: Tensor | Factored
-    edges: Edges
-    edge_states: Tensor | None
-    graph: Tensor
-    adjacency: Tensor | None
-    held: dict[str, Tensor]  # the current hints of Decoder.reads, densely
+    nodes: Tensor | AffineFeatures  # d [B, N, R]: before `with_readout`, what was encoded
+    edges: AffineFeatures  # what was encoded [B, N, N, F]
+    edge_states: Tensor | EdgeStates | None  # the processor's
+    graph: Tensor  # [B, F]
+    adjacency: Tensor | None = None  # [B, N, N]: off it, pointers and edge masks fall below everything else
+    hints: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # the current ones of Decoder.reads, densely
 
-    def after(self, readout: Readout) -> View:
-        return dataclasses.replace(self, nodes=node_readout(self.nodes, readout), edge_states=readout.edges)
+    def with_readout(self, readout: Readout) -> DecoderInputs:
+        """d = [x | what the processor shows], and its edge states."""
+        nodes = self.nodes
+        shown = torch.cat([nodes, readout.nodes], dim=-1) if isinstance(nodes, Tensor) else nodes.concat(readout.nodes)
+        return dataclasses.replace(self, nodes=shown, edge_states=readout.edges)
 
-    def rows(self, which: slice) -> View:
-        if which.start == 0 and which.stop == len(self.graph):
-            return self
-        return View.of(lambda part: part[which], self)
+    def project_edges(self, layer: torch.nn.Linear) -> Tensor:
+        """`layer` of eps = [e | the processor's edge states]."""
+        projected = self.edges.project(layer, columns=self.edges.width)
+        if self.edge_states is None:
+            return projected
+        return projected + self.project_states(layer)
 
-    def clone(self) -> View:
-        return View.of(torch.clone, self)
+    def project_states(self, layer: torch.nn.Linear) -> Tensor:
+        """The part of it that is of the edge states."""
+        weight, states = self.states_weight(layer), self.edge_states
+        return states.project(weight) if isinstance(states, EdgeStates) else linear(states, weight)  # type: ignore[arg-type]
 
-    @staticmethod
-    def of(make: Callable[..., Tensor], *views: View) -> View:
-        """The view whose every part is made of the parts of `views`; all have the same parts."""
+    def states_weight(self, layer: torch.nn.Linear) -> Tensor:
+        """The columns of the layer that are of the edge states."""
+        first = self.edges.width
+        return self.edges.weights.once([layer.weight], lambda: layer.weight[:, first:], first)
 
-        def part(*found: Any) -> Any:
-            return None if found[0] is None else make(*found)
+    def map(self, change: Callable[..., Tensor], *others: DecoderInputs) -> DecoderInputs:
+        """Every part changed, given those of others behind it; features that are unbuilt stay so."""
 
-        nodes = views[0].nodes
-        if isinstance(nodes, Factored):
-            nodes = dataclasses.replace(nodes, channels=part(*(v.nodes.channels for v in views)))  # type: ignore[union-attr]
+        def part(*values: Any) -> Any:
+            first = values[0]
+            if first is None or isinstance(first, Tensor):
+                return None if first is None else change(*values)
+            return first.with_channels(change(*(value.channels for value in values)))
+
+        every = (self, *others)
+        names = ("nodes", "edges", "edge_states", "graph", "adjacency")
+        parts = {name: part(*(getattr(inputs, name) for inputs in every)) for name in names}
+        return DecoderInputs(**parts, hints={name: part(*(i.hints[name] for i in every)) for name in self.hints})
+
+
+class LastInputs:
+    """What the decoders are given of every sample after its own last step."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self._found: list[DecoderInputs] = []
+
+    def add(self, inputs: DecoderInputs, step: int) -> None:
+        """After every step. Of samples that leave, the finished ones are put away, else those that run replaced."""
+        schedule = self.schedule
+        if schedule.samples_leave:
+            stop = schedule.num_running(step)
+            start = schedule.num_running(step + 1) if step + 1 < schedule.steps else 0
+            if start < stop:
+                self._found.append(inputs.map(lambda part: part[start:stop].clone()))  # what they are rows of can go
+        elif not self._found:  # everyone takes the first step
+            self._found = [inputs]
         else:
-            nodes = part(*(v.nodes for v in views))
-        return View(
-            nodes,
-            Edges(part(*(v.edges.channels_BNNK for v in views)), views[0].edges.map),
-            part(*(v.edge_states for v in views)),
-            part(*(v.graph for v in views)),
-            part(*(v.adjacency for v in views)),
-            {name: part(*(v.held[name] for v in views)) for name in views[0].held},
-        )
+            running_B = schedule.running(step, inputs.graph.device)
 
-    def decode(self, decoder: Decoder, stage: Stage, noise: Noise) -> dict[str, Tensor]:
-        return decoder.decode(
-            stage,
-            self.nodes,
-            self.edges,
-            self.edge_states,
-            self.graph,
-            adjacency=self.adjacency,
-            noise=noise,
-            held=self.held,
-        )
+            def latest(new: Tensor, old: Tensor) -> Tensor:
+                return torch.where(running_B.view(-1, *[1] * (new.dim() - 1)), new, old)
 
+            self._found = [inputs.map(latest, self._found[0])]
 
-class FinishedViews:
-    """What decoders see of every sample after its last step, of samples that leave the batch then."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-        self.views: list[View] = []
-
-    def add(self, view: View, s: int) -> None:
-        live = self.batch.live(s)
-        following = self.batch.live(s + 1) if s + 1 < self.batch.steps else 0
-        if following < live:
-            self.views.append(view.rows(slice(following, live)).clone())  # what others are rows of can go
-
-    def joined(self) -> View:
-        """All samples as one batch, in the batch's own order."""
-        views = self.views[::-1]
-        return views[0] if len(views) == 1 else View.of(lambda *parts: torch.cat(parts), *views)
-
-
-class LatestViews:
-    """The same where all samples stay: a sample's view is replaced as long as it runs."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-        self.view: View | None = None
-
-    def add(self, view: View, s: int) -> None:
-        if self.view is None:
-            self.view = view
-            return
-        running_B = self.batch.running(s, view.graph.device)
-        self.view = View.of(
-            lambda new, old: torch.where(running_B.view(-1, *[1] * (new.dim() - 1)), new, old), view, self.view
-        )
-
-    def joined(self) -> View:
-        assert self.view is not None  # everyone takes the first step
-        return self.view
+    def joined(self) -> DecoderInputs:
+        """All samples as one batch, in its own order."""
+        *rest, first = self._found
+        return first.map(lambda *parts: torch.cat(parts), *rest[::-1]) if rest else first

@@ -5,16 +5,14 @@ else goes where it lives (Ibarz et al. 2022; dm-clrs 2.0.3). Contributions are s
 
     nodes_BNF = sum over probes of  channels_BNC @ weight_CF + bias_F,
 
-and likewise for edges, where the raw channels are few (at most six in CLRS-30). Edge features [B, N, N, F] are
-therefore never built: `Edges` keeps channels and weights, and gives any linear map of the features at the price of a
-product with the few channels (exact algebra: (X W + b) M = X (W M) + b M).
+and likewise for edges, where the raw channels are few (at most six in CLRS-30) and features are never built
+(nar/nn/affine.py).
 
 Shapes: B graphs, N nodes, F features, C classes, K edge channels.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Mapping
 
@@ -22,8 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from nar.model.options.edge_pointers import LookUp, is_edge_pointer
+from nar.nn.affine import AffineFeatures
 from nar.nn.layers import linear
 from nar.traces.spec import IGNORED, POINTERS, Location, Probe, Spec, Stage, Type
+
+RawChannels = dict[Location, Tensor | None]  # of every location, [B, (N, (N,)) C]; None: no probe lives there
 
 
 def dense(probe: Probe, value: Tensor, nodes: int, dtype: torch.dtype) -> Tensor:
@@ -65,69 +66,6 @@ def channels(probe: Probe, value: Tensor, nodes: int, dtype: torch.dtype) -> lis
         return [into_target.unsqueeze(-1), from_source.unsqueeze(-1)]
     value = dense(probe, value, nodes, dtype)
     return [value if probe.type is Type.CATEGORICAL else value.unsqueeze(-1)]
-
-
-class EdgeMap:
-    """The affine map from raw edge channels to edge features, and its compositions, made once per rollout."""
-
-    def __init__(self, weight_KF: Tensor, bias_F: Tensor) -> None:
-        self.weight_KF, self.bias_F = weight_KF, bias_F
-        self._composed: dict[object, tuple[Tensor, Tensor]] = {}
-
-    def afresh(self) -> EdgeMap:
-        """The same map without the compositions that were made of it."""
-        return EdgeMap(self.weight_KF, self.bias_F)
-
-    def then(self, layer: nn.Linear, columns: int | None = None) -> tuple[Tensor, Tensor]:
-        """Weight [K, G] and bias [G] of `layer` after this map; `columns`: only the layer's first input columns."""
-        key = (layer, columns)
-        if key not in self._composed:
-            weight = layer.weight if columns is None else layer.weight[:, :columns]
-            bias = weight @ self.bias_F
-            self._composed[key] = self.weight_KF @ weight.t(), bias if layer.bias is None else bias + layer.bias
-        return self._composed[key]
-
-
-@dataclasses.dataclass
-class Edges:
-    """Encoded edge features in factored form, channels_BNNK @ weight_KF + bias_F; [:, a, b] is the edge a -> b."""
-
-    channels_BNNK: Tensor
-    map: EdgeMap
-
-    def project(self, layer: nn.Linear, columns: int | None = None) -> Tensor:
-        """`layer(features_BNNF)`, without the features."""
-        weight, bias = self.map.then(layer, columns)
-        return torch.nn.functional.linear(self.channels_BNNK, weight.t(), bias)
-
-    def reverse(self) -> Edges:
-        """The same edges seen from the other end: [:, a, b] is edge b -> a."""
-        return Edges(self.channels_BNNK.transpose(1, 2), self.map)
-
-    def rows(self, rows: slice) -> Edges:
-        """The edges of some of the graphs."""
-        return Edges(self.channels_BNNK[rows], self.map)
-
-    def features(self) -> Tensor:
-        """The features themselves, [B, N, N, F]: large; `project` does without them."""
-        return torch.nn.functional.linear(self.channels_BNNK, self.map.weight_KF.t(), self.map.bias_F)
-
-
-@dataclasses.dataclass
-class Encoded:
-    """What one set of probes contributes: raw channels per location (None where there are none) and the adjacency."""
-
-    nodes: Tensor | None
-    edges: Tensor | None
-    graph: Tensor | None
-    adjacency: Tensor | None  # bool [B, N, N], symmetric; without self-loops unless the probes have them
-
-    def rows(self, rows: slice) -> Encoded:
-        """The same for some of the graphs."""
-        parts = (self.nodes, self.edges, self.graph, self.adjacency)
-        if all(part is None or rows == slice(0, len(part)) for part in parts):
-            return self
-        return Encoded(*(None if part is None else part[rows] for part in parts))
 
 
 class Encoder(nn.Module):
@@ -193,8 +131,13 @@ class Encoder(nn.Module):
         # one by one: the sum of a stack would give all biases one gradient tensor, which clipping scales once for each
         return weight, functools.reduce(torch.add, [layer.bias for layer in layers])
 
-    def encode(self, stage: Stage, values: Mapping[str, Tensor], nodes: int, *, adjacency: bool) -> Encoded:
-        """Raw channels of the probes of one stage; `values` are compact or soft. `adjacency`: build it too."""
+    def encode(
+        self, stage: Stage, values: Mapping[str, Tensor], nodes: int, *, adjacency: bool
+    ) -> tuple[RawChannels, Tensor | None]:
+        """Raw channels of the probes of one stage; `values` are compact or soft.
+
+        `adjacency`: with it, bool [B, N, N], symmetric, without self-loops unless the probes have them.
+        """
         dtype = next(self.parameters()).dtype
         parts: dict[Location, list[Tensor]] = {location: [] for location in Location}
         linked: Tensor | None = None
@@ -204,29 +147,27 @@ class Encoder(nn.Module):
             if adjacency:
                 links = _links(probe, found[0])
                 linked = links if linked is None else linked if links is None else linked | links
-        joined = {key: torch.cat(value, dim=-1) if value else None for key, value in parts.items()}
-        return Encoded(joined[Location.NODE], joined[Location.EDGE], joined[Location.GRAPH], linked)
+        return {key: torch.cat(value, dim=-1) if value else None for key, value in parts.items()}, linked
 
-    def with_look_ups(self, plain: EdgeMap) -> EdgeMap:
-        """The map of the edges that `look_up` gives; the same where there is nothing to look up."""
+    def with_look_ups(self, weight_KF: Tensor, bias_F: Tensor) -> tuple[Tensor, Tensor]:
+        """The map of the channels of `look_up`, from that of the edges' own; the same without edge pointer repair."""
         if not self.look_ups:
-            return plain
+            return weight_KF, bias_F
         weights, biases = zip(*(module.weights() for module in self.look_ups.values()), strict=True)  # type: ignore[operator]
-        return EdgeMap(torch.cat([plain.weight_KF, *weights]), functools.reduce(torch.add, biases, plain.bias_F))
+        return torch.cat([weight_KF, *weights]), functools.reduce(torch.add, biases, bias_F)
 
     def look_up(
-        self, pointers: Mapping[str, Tensor], raw_BNC: Tensor, x_BNF: Tensor, edges: Edges, after: EdgeMap
-    ) -> Edges:
+        self, values: Mapping[str, Tensor], nodes: AffineFeatures, edges: AffineFeatures, after: tuple[Tensor, Tensor]
+    ) -> AffineFeatures:
         """The edges, and what their edge pointers point to.
 
-        `pointers`: inputs and current hints; `raw_BNC`, `x_BNF`: the nodes before and after encoding; `after`: the map
-        that `with_look_ups` gave.
+        `values`: of inputs and current hints; `after`: the map that `with_look_ups` gave.
         """
-        found = [edges.channels_BNNK]
+        found, x_BNF = [edges.channels], nodes.dense()
         for name, module in self.look_ups.items():
-            pointer_BNNN = dense(self.probes[name], pointers[name], x_BNF.shape[1], x_BNF.dtype)
-            found.append(module(pointer_BNNN, raw_BNC, x_BNF, edges))
-        return Edges(torch.cat(found, dim=-1), after)
+            pointer_BNNN = dense(self.probes[name], values[name], x_BNF.shape[1], x_BNF.dtype)
+            found.append(module(pointer_BNNN, nodes.channels, x_BNF, edges))
+        return AffineFeatures(torch.cat(found, dim=-1), *after, edges.weights)
 
 
 def _links(probe: Probe, channels_BNN1: Tensor) -> Tensor | None:

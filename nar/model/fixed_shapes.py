@@ -1,68 +1,25 @@
 """Batches of fixed shape: what several seeds at once, and kernels recorded once, need.
 
-In a Batch the number of steps and the samples that still run are known to the program, which drops the finished ones.
+Elsewhere the number of steps and the samples that still run are known to the program, which drops the finished ones.
 Where one program stands for many batches (the same kernels for several seeds, a CUDA graph for all later batches), no
-step may depend on them: here all samples stay to the end, and what is said after a sample's last step counts nowhere.
-Outputs, losses and gradients are those of the Batch, up to rounding.
+step may depend on them: here batches have a FixedShape schedule (schedule.py), and everything is padded to it. Outputs,
+losses and gradients are those of the plain batch, up to rounding.
 
 Shapes: S seeds, B graphs, N nodes, T moments, R runs of a hint on edges (nar/traces/run_length.py).
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from nar.model.batch import Batch
+from nar.model.schedule import FixedShape
 from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Spec, Stage, Type
-
-
-@dataclasses.dataclass
-class FixedBatch(Batch):
-    """A Batch whose lengths are numbers on the device, `lengths_B`; `lengths` and `order` are empty.
-
-    `noise`: uniform numbers for the permutations that are decoded, in the order in which that happens.
-    """
-
-    lengths_B: Tensor
-    moments: int  # hint snapshots that there is room for
-    noise: list[Tensor]
-
-    def __len__(self) -> int:
-        return self.lengths_B.shape[0]
-
-    @property
-    def steps(self) -> int:
-        return max(1, self.moments - 1)
-
-    def live(self, step: int) -> int:
-        return len(self)
-
-    def told(self, step: int) -> int:
-        return len(self) if step + 1 < self.moments else 0
-
-    def running(self, step: int, device: torch.device | None = None) -> Tensor:
-        return self.lengths_B > (step + 1 if step else 0)  # everyone takes the first one
-
-    def ends(self, step: int, device: torch.device | None = None) -> Tensor:
-        return (self.lengths_B - 2).clamp(min=0) == step
-
-    def counting(self) -> Tensor | None:
-        if self.moments == 1:  # there are no hints to predict
-            return None
-        return torch.cat([self.lengths_B > step + 1 for step in range(self.moments - 1)])
-
-    def uniform(self, logits: Tensor) -> Tensor:
-        """The next of the `noise`."""
-        if not self.noise:
-            raise ValueError("a permutation is decoded for which no noise was drawn")
-        self.noise, found = self.noise[1:], self.noise[0]
-        return found
 
 
 def tensors(batches: Sequence[Batch], moments: int, runs: int, noise: Sequence[Sequence[Tensor]]) -> dict[str, Any]:
@@ -89,13 +46,24 @@ def tensors(batches: Sequence[Batch], moments: int, runs: int, noise: Sequence[S
     }
 
 
-def batch_of(data: dict[str, Any], algorithm: str, spec: Spec, nodes: int, moments: int) -> FixedBatch:
-    """The FixedBatch of one seed's data (without the axis of seeds)."""
+def batch_of(data: dict[str, Any], algorithm: str, spec: Spec, nodes: int, moments: int) -> Batch:
+    """The batch of one seed's data (without the axis of seeds), all samples staying to the end."""
     hints = {n: RunLengthArray(v["values"], v["index"]) if isinstance(v, dict) else v for n, v in data["hints"].items()}
-    return FixedBatch(
-        algorithm, spec, nodes, data["inputs"], hints, data["outputs"], [], [], data["lengths"], moments,
-        list(data["noise"]),
-    )  # fmt: skip
+    schedule = FixedShape(data["lengths"], moments)
+    return Batch(algorithm, spec, nodes, data["inputs"], hints, data["outputs"], schedule, [])
+
+
+def replayed(noise: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
+    """The noise of a rollout, given: uniform numbers for the permutations, in the order in which they are decoded."""
+    remaining = iter(noise)
+
+    def following(logits: Tensor) -> Tensor:
+        found = next(remaining, None)
+        if found is None:
+            raise ValueError("a permutation is decoded for which no noise was drawn")
+        return found
+
+    return following
 
 
 def most_runs(batch: Batch) -> int:
@@ -103,10 +71,10 @@ def most_runs(batch: Batch) -> int:
     return max((len(value.values) for value in batch.hints.values() if isinstance(value, RunLengthArray)), default=0)
 
 
-def uniform_numbers(batch: Batch, moments: int, kept: Sequence[int], dtype: torch.dtype) -> list[Tensor]:
+def uniform_numbers(batch: Batch, moments: int, dtype: torch.dtype) -> list[Tensor]:
     """The noise of a rollout of `batch`, drawn from PyTorch's generator as that rollout would, in the same order.
 
-    `kept`: how many samples that rollout keeps at each step; the rest, and steps after its last, get one half.
+    Samples that the rollout does not keep at a step, and steps after its last, get one half.
     """
     device = next(iter(batch.inputs.values())).device
 
@@ -115,7 +83,8 @@ def uniform_numbers(batch: Batch, moments: int, kept: Sequence[int], dtype: torc
         return torch.cat([drawn, drawn.new_full((len(batch) - rows, *drawn.shape[1:]), 0.5)])
 
     permutations = list(_permutations(batch.spec, Stage.HINT))
-    found = [draw(kept[s] if s < len(kept) else 0) for s in range(max(1, moments - 1)) for _ in permutations]
+    steps, kept = max(1, moments - 1), batch.schedule.num_kept
+    found = [draw(kept(s) if s < batch.steps else 0) for s in range(steps) for _ in permutations]
     return found + [draw(len(batch)) for _ in _permutations(batch.spec, Stage.OUTPUT)]
 
 

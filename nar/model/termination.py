@@ -12,16 +12,18 @@ Shapes: B graphs, N nodes, F features, R width of what decoders see of a node.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nar.lookup import suggest
-from nar.model.batch import Batch
+from nar.model.decoder_inputs import DecoderInputs
 from nar.model.objectives.metrics import merge_permutations
+from nar.model.postprocess import feed_back
+from nar.model.rollout import Rollout, RolloutExtension
+from nar.nn.affine import materialize
 from nar.nn.layers import linear
 from nar.traces.spec import Spec, Type
 
@@ -54,43 +56,36 @@ class Halting(nn.Module):
         return (self.nodes(nodes_BNR.amax(1)) + self.graph(graph_BF)).squeeze(-1)
 
 
-@dataclasses.dataclass
-class OpenBatch(Batch):
-    """A Batch whose rollout finds its end by itself: all samples stay, and `running_B` says which still count."""
+class HaltingRecord(RolloutExtension):
+    """What the halting head says after every step, and where `decode` is given, the outputs that a graph would have."""
 
-    limit: int
-    running_B: Tensor
-    taken_B: Tensor  # steps so far
+    def __init__(self, head: Halting, decode: Callable[[DecoderInputs], dict[str, Tensor]] | None = None) -> None:
+        self.head, self.decode = head, decode
+        self.logits: list[Tensor] = []
+        self.outputs: list[dict[str, Tensor]] = []
 
-    @classmethod
-    def of_batch(cls, batch: Batch, limit: int | None = None) -> OpenBatch:
-        """`limit`: steps after which everyone has stopped."""
-        device = next(iter(batch.inputs.values())).device
-        return cls(
-            **{field.name: getattr(batch, field.name) for field in dataclasses.fields(Batch)},
-            limit=ROOM * batch.steps if limit is None else limit,
-            running_B=torch.ones(len(batch), dtype=torch.bool, device=device),
-            taken_B=torch.zeros(len(batch), dtype=torch.long, device=device),
-        )
+    def after_step(self, inputs: DecoderInputs) -> None:
+        self.logits.append(self.head(materialize(inputs.nodes), inputs.graph))
+        if self.decode is not None:
+            self.outputs.append(self.decode(inputs))
 
-    @property
-    def steps(self) -> int:
-        return self.limit
+    def finish(self, rollout: Rollout) -> None:
+        rollout.halts, rollout.step_outputs = self.logits, self.outputs
 
-    def live(self, step: int) -> int:
-        return len(self)
+    def says_stop(self, predicted: Mapping[str, Tensor]) -> Tensor:
+        """Which graphs [B] are done: the rule of an OpenEnd."""
+        return self.logits[-1] > 0
 
-    def told(self, step: int) -> int:
-        return len(self)
 
-    def running(self, step: int, device: torch.device | None = None) -> Tensor:
-        return self.running_B
+class FixedPoint:
+    """The rule of an OpenEnd by which graphs stop when no decided hint changes; `hints` [T, B, ...]: the true ones."""
 
-    def stop(self, stops_B: Tensor) -> bool:
-        """After a step: who stops now. True where no one is left."""
-        self.taken_B = self.taken_B + self.running_B
-        self.running_B = self.running_B & ~stops_B
-        return not bool(self.running_B.any())
+    def __init__(self, spec: Spec, hints: Mapping[str, Tensor]) -> None:
+        self.spec, self.decided = spec, {name: value[0] for name, value in hints.items()}
+
+    def __call__(self, predicted: Mapping[str, Tensor]) -> Tensor:
+        before, self.decided = self.decided, feed_back(self.spec, predicted, how="hard")
+        return unchanged(self.spec, before, self.decided)
 
 
 def unchanged(spec: Spec, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Tensor:

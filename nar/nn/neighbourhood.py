@@ -8,9 +8,9 @@ broadcast against each other, combines them as it likes, and reduces them to one
 
 `hood.pool(...)` does the same for the one hot combination (additive parts, message MLP, reduction) without keeping the
 parts where it need not. Two layouts stand side by side: `Dense`, all ordered pairs of nodes as broadcast views, and
-`Alone`, every node with itself as its only neighbour. A sparse one needs the same methods over an edge list.
+`SelfLoops`, every node with itself as its only neighbour. A sparse one needs the same methods over an edge list.
 
-Shapes: B graphs, N nodes, F features, H heads. Messages are [B, sender, receiver, F] in Dense and [B, N, F] in Alone.
+Shapes: B graphs, N nodes, F features, H heads. Messages are [B, sender, receiver, F] in Dense, [B, N, F] in SelfLoops.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from nar.kernels.cpu import fused, ranges
-from nar.kernels.triton import launch
-from nar.model.encoder import Edges
+from nar.kernels.triton import dispatch
+from nar.nn.affine import AffineFeatures
 from nar.nn.layers import MessageMLP
 from nar.nn.reductions import REDUCTIONS
 
@@ -107,8 +107,8 @@ class Neighbourhood(abc.ABC):
 class Dense(Neighbourhood):
     """All ordered pairs. `adjacency_BNN` [b, sender, receiver] masks pairs out; None: the complete graph."""
 
-    def __init__(self, edges: Edges, nodes: int, adjacency_BNN: Tensor | None = None) -> None:
-        self._edges, self.nodes, self.adjacency_BNN = edges, nodes, adjacency_BNN
+    def __init__(self, edges: AffineFeatures, nodes: int, adjacency_BNN: Tensor | None = None) -> None:
+        self.edge_features, self.nodes, self.adjacency_BNN = edges, nodes, adjacency_BNN
 
     def senders(self, x_BNF: Tensor) -> Tensor:
         return x_BNF.unsqueeze(2)
@@ -117,7 +117,7 @@ class Dense(Neighbourhood):
         return x_BNF.unsqueeze(1)
 
     def edges(self, layer: nn.Linear) -> Tensor:
-        return self._edges.project(layer)
+        return self.edge_features.project(layer)
 
     def graph(self, x_BF: Tensor) -> Tensor:
         return x_BF[:, None, None]
@@ -138,14 +138,14 @@ class Dense(Neighbourhood):
         return torch.einsum("bsrh,bshv->brhv", weights_BSRH, values_BSHV).flatten(2)
 
     def pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how="max"):
-        given = (senders_BNF, self._edges.channels_BNNK)
-        on_gpu = how in ("max", "sum") and launch.usable(*given)
+        given = (senders_BNF, self.edge_features.channels)
+        on_gpu = how in ("max", "sum") and dispatch.usable(*given)
         if type(message) is MessageMLP and (on_gpu or (how == "max" and ranges.usable(*given))):
-            weight_KF, bias_F = self._edges.map.then(edge)
-            pool = functools.partial(launch.message_pool, how=str(how)) if on_gpu else fused.message_pool
+            weight_FK, bias_F = self.edge_features.compose([edge])
+            pool = functools.partial(dispatch.message_pool, how=str(how)) if on_gpu else fused.message_pool
             return pool(
-                self._edges.channels_BNNK,
-                weight_KF,
+                self.edge_features.channels,
+                weight_FK.t(),
                 senders_BNF + (graph_BF + bias_F).unsqueeze(1),
                 receivers_BNF,
                 (message.first.weight, message.first.bias),
@@ -156,12 +156,12 @@ class Dense(Neighbourhood):
         if torch.is_grad_enabled() or size <= CHUNK_BYTES:
             return super().pool(senders_BNF, receivers_BNF, edge, graph_BF, message, how)
         step = max(1, self.nodes * CHUNK_BYTES // size)
-        channels, adjacency = self._edges.channels_BNNK, self.adjacency_BNN
+        channels, adjacency = self.edge_features.channels, self.adjacency_BNN
         senders = (senders_BNF + graph_BF.unsqueeze(1)).unsqueeze(2)
         pooled = []
         for start in range(0, self.nodes, step):
             columns = slice(start, start + step)
-            part = Edges(channels[:, :, columns], self._edges.map).project(edge)
+            part = self.edge_features.with_channels(channels[:, :, columns]).project(edge)
             part += senders
             part += receivers_BNF[:, None, columns]
             mask = None if adjacency is None else adjacency[:, :, columns]
@@ -170,21 +170,21 @@ class Dense(Neighbourhood):
 
     def reverse(self) -> Dense:
         adjacency = None if self.adjacency_BNN is None else self.adjacency_BNN.transpose(1, 2)
-        return Dense(self._edges.reverse(), self.nodes, adjacency)
+        return Dense(self.edge_features.reverse(), self.nodes, adjacency)
 
     def complete(self) -> Dense:
-        return Dense(self._edges, self.nodes)
+        return Dense(self.edge_features, self.nodes)
 
-    def alone(self) -> Alone:
-        return Alone(self._edges, self.nodes)
+    def alone(self) -> SelfLoops:
+        return SelfLoops(self.edge_features, self.nodes)
 
 
-class Alone(Neighbourhood):
+class SelfLoops(Neighbourhood):
     """Every node with itself: a graph network over it is a network on sets. Message parts are [B, N, F]."""
 
-    def __init__(self, edges: Edges, nodes: int) -> None:
+    def __init__(self, edges: AffineFeatures, nodes: int) -> None:
         self._all, self.nodes = edges, nodes
-        self._edges = Edges(edges.channels_BNNK.diagonal(dim1=1, dim2=2).transpose(1, 2), edges.map)
+        self.edge_features = edges.with_channels(edges.channels.diagonal(dim1=1, dim2=2).transpose(1, 2))
 
     def senders(self, x_BNF: Tensor) -> Tensor:
         return x_BNF
@@ -193,7 +193,7 @@ class Alone(Neighbourhood):
         return x_BNF
 
     def edges(self, layer: nn.Linear) -> Tensor:
-        return self._edges.project(layer)
+        return self.edge_features.project(layer)
 
     def graph(self, x_BF: Tensor) -> Tensor:
         return x_BF.unsqueeze(1)
@@ -206,11 +206,11 @@ class Alone(Neighbourhood):
     def attend(self, logits: Tensor, values_BNF: Tensor) -> Tensor:
         return values_BNF
 
-    def reverse(self) -> Alone:
+    def reverse(self) -> SelfLoops:
         return self
 
     def complete(self) -> Dense:
         return Dense(self._all, self.nodes)
 
-    def alone(self) -> Alone:
+    def alone(self) -> SelfLoops:
         return self

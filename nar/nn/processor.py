@@ -27,8 +27,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nar.nn.affine import NOT_KEPT, AffineFeatures, ComposedWeights
 from nar.nn.edge_states import EdgeStates
-from nar.nn.layers import Factored
 from nar.nn.neighbourhood import Neighbourhood
 
 
@@ -63,17 +63,18 @@ class Step:
     hood: Neighbourhood
     notes: Notes = dataclasses.field(default_factory=Notes)
     progress: float = 1.0  # share of the training that is done, for schedules; 1 in evaluation
-    factored: Factored | None = None  # the nodes' features, unbuilt, as long as `nodes` are these
+    features: AffineFeatures | None = None  # the nodes' features as channels, as long as `nodes` are these
+    weights: ComposedWeights = NOT_KEPT  # joined weights, kept for the rollout
 
-    def beside(self, *states: Tensor) -> Tensor | Factored:
-        """z = [x | states], as `stacked` of layers.py takes it.
+    def concat(self, *states: Tensor) -> Tensor | AffineFeatures:
+        """z = [x | states], as `joint_linear` of affine.py takes it.
 
-        `a, b = stacked([self.a, self.b], step.beside(state))` are two maps of it. It need not be built for them, which
-        makes that faster than `torch.cat([step.nodes, state], -1)`.
+        `a, b = joint_linear([self.a, self.b], step.concat(state))` are two maps of it. It need not be built for them,
+        which makes that faster than `torch.cat([step.nodes, state], -1)`.
         """
-        if self.factored is None or self.factored.features is not self.nodes:
+        if self.features is None or self.features.dense() is not self.nodes:
             return torch.cat([self.nodes, *states], dim=-1)
-        return self.factored.beside(*states)
+        return self.features.concat(*states)
 
 
 @dataclasses.dataclass
@@ -126,5 +127,7 @@ def rows(state: Any, which: slice) -> Any:
         return None
     if isinstance(state, tuple):
         return tuple(rows(part, which) for part in state)
+    if isinstance(state, dict):
+        return {name: rows(part, which) for name, part in state.items()}
     # a slice of everything is an operation as well, whose gradient is a copy
     return state if which == slice(0, len(state)) else state[which]

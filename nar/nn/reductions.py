@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nar.kernels.cpu import ranges
-from nar.kernels.triton import launch
+from nar.kernels.triton import dispatch
 from nar.kernels.vmap_rules import Operation, folded
 
 MASKED = -1e6  # what dm-clrs puts in the place of a message from a node that is no neighbour
@@ -49,8 +49,8 @@ def max_plus(left_BNNF: Tensor, right_BNNF: Tensor) -> Tensor:
     A matrix product in the semiring (max, +); the maximum that a triplet message takes over its third node separates
     into it (Dudzik and Velickovic 2022). The gradient of a tie goes to the first maximum.
     """
-    if launch.usable(left_BNNF, right_BNNF):
-        return launch.max_plus(left_BNNF, right_BNNF)
+    if dispatch.usable(left_BNNF, right_BNNF):
+        return dispatch.max_plus(left_BNNF, right_BNNF)
     keep = torch.is_grad_enabled()  # within an autograd function it never is
     return _MaxPlus.apply(left_BNNF, right_BNNF, keep)[0]  # type: ignore[index]
 

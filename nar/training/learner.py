@@ -26,7 +26,6 @@ from nar.model import fixed_shapes
 from nar.model.batch import Batch
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
-from nar.model.rollout import GRANULE
 from nar.traces.spec import Spec
 from nar.training import distributed
 from nar.training.adam import Adam
@@ -149,7 +148,7 @@ class Stacked(Learner):
         dtype = next(iter(self.parameters.values())).dtype
         for config, batch in zip(self.configs, batches, strict=True):
             torch.manual_seed(mix(config.seed, step, 0, task))
-            noise.append(fixed_shapes.uniform_numbers(batch, moments, kept(batch), dtype))
+            noise.append(fixed_shapes.uniform_numbers(batch, moments, dtype))
         data = fixed_shapes.tensors(batches, moments, runs, noise)
         return data | {"progress": torch.full((len(batches),), progress, dtype=dtype, device=data["lengths"].device)}
 
@@ -158,7 +157,7 @@ class Stacked(Learner):
 
         def loss_of(parameters: dict[str, Tensor], constants: dict[str, Tensor], data: dict[str, Any]) -> Tensor:
             batch = fixed_shapes.batch_of(data, algorithm, spec, nodes, moments)
-            options = {"progress": data["progress"]}
+            options = {"progress": data["progress"], "gumbel": fixed_shapes.replayed(data["noise"])}
             rollout = functional_call(self.template, parameters | constants, (batch,), options)
             if rollout.penalties:
                 raise NotStackable(f"{type(self.template.processor).__name__} adds penalties to the loss")
@@ -208,14 +207,6 @@ class NotStackable(ValueError):
     """Why several seeds of these settings cannot be computed together."""
 
 
-def kept(batch: Batch) -> list[int]:
-    """How many samples a rollout of the batch keeps at each step (see nar/model/rollout.py)."""
-    found = [len(batch)]
-    for s in range(1, batch.steps):
-        found.append(min(found[-1], -(-batch.live(s) // GRANULE) * GRANULE))
-    return found
-
-
 def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str | None:
     """What keeps seeds from being stacked: draws of the processor's own, penalties, operations that cannot be mapped.
 
@@ -235,13 +226,14 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
         gradients = torch.autograd.grad(loss, list(first.values()), allow_unused=True)
         moments = batch.lengths[0] + 1
         torch.manual_seed(0)
-        noise = fixed_shapes.uniform_numbers(batch, moments, kept(batch), loss.dtype)
+        noise = fixed_shapes.uniform_numbers(batch, moments, loss.dtype)
         data = fixed_shapes.tensors([batch] * 2, moments, fixed_shapes.most_runs(batch) + 1, [noise] * 2)
         pair = {n: torch.stack([p.detach()] * 2).requires_grad_() for n, p in first.items()}
 
         def loss_of(parameters: dict[str, Tensor], data: dict[str, Any]) -> Tensor:
             one = fixed_shapes.batch_of(data, batch.algorithm, batch.spec, batch.nodes, moments)
-            rollout = functional_call(reasoner, parameters, (one,), {"progress": 0.5})
+            options = {"progress": 0.5, "gumbel": fixed_shapes.replayed(data["noise"])}
+            rollout = functional_call(reasoner, parameters, (one,), options)
             if rollout.penalties:
                 raise NotStackable("the processor adds penalties to the loss")
             return total_loss(one, rollout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
 
@@ -41,7 +40,7 @@ def _counted(reasoner: Reasoner, batch: Batch, moments: int) -> int:
     reasoner.train()
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            rollout = reasoner(dataclasses.replace(batch, lengths=[min(moments, length) for length in batch.lengths]))
+            rollout = reasoner(batch.with_lengths([min(moments, length) for length in batch.lengths]))
     reasoner.train(mode)
     del rollout
     return sum(size for place, size in storages.items() if place not in own)

@@ -27,7 +27,7 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from nar.model.encoder import EdgeMap, Edges
+from nar.nn.affine import AffineFeatures
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Processor, Step
 
@@ -50,9 +50,9 @@ def work(processor: Processor, nodes: int, *, fake: bool = True) -> int:
             processor._apply(lambda t: torch.empty(t.shape, dtype=t.dtype, device="meta"))
         nodes_BNF = torch.ones(1, nodes, features, device=device)
         channels_BNNK = torch.ones(1, nodes, nodes, CHANNELS, device=device)
-        edge_map = EdgeMap(torch.ones(CHANNELS, features, device=device), torch.ones(features, device=device))
+        edge_map = torch.ones(CHANNELS, features, device=device), torch.ones(features, device=device)
         adjacency = torch.ones(1, nodes, nodes, dtype=torch.bool, device=device) if processor.uses_adjacency else None
-        hood = Dense(Edges(channels_BNNK, edge_map), nodes, adjacency)
+        hood = Dense(AffineFeatures(channels_BNNK, *edge_map), nodes, adjacency)
         step = Step(nodes_BNF, torch.ones(1, features, device=device), hood)
         before = processor.initial_state(1, nodes, nodes_BNF)
         with _Counter() as counter:

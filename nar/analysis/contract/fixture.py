@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from nar.analysis.contract.outcome import EXACT, Failed
-from nar.model.encoder import EdgeMap, Edges
 from nar.nn import neighbourhood
-from nar.nn.neighbourhood import Alone, Dense, Neighbourhood
+from nar.nn.affine import AffineFeatures, materialize
+from nar.nn.neighbourhood import Dense, Neighbourhood, SelfLoops
 from nar.nn.processor import Processor, Readout, Step
 
 FEATURES = 16  # divisible by what heads there may be
@@ -39,7 +39,7 @@ class Inputs:
         features = self.nodes.shape[-1]
         generator = torch.Generator().manual_seed(9)
         weight = torch.randn(K, features, generator=generator, dtype=torch.float64).to(self.nodes)
-        edges = Edges(self.channels, EdgeMap(weight, weight.sum(0) / 2))
+        edges = AffineFeatures(self.channels, weight, weight.sum(0) / 2)
         hood = layout(edges, self.nodes.shape[1], self.adjacency if follow else None)
         return Step(self.nodes, self.graph, hood)
 
@@ -104,7 +104,8 @@ class Result:
 
     def visible(self) -> list[Tensor]:
         """Hidden state and readout: what has nodes for its axes."""
-        return [self.hidden, self.readout.nodes, *([] if self.readout.edges is None else [self.readout.edges])]  # type: ignore[list-item]
+        edges = self.readout.edges
+        return [self.hidden, self.readout.nodes, *([] if edges is None else [materialize(edges)])]
 
     def all_tensors(self) -> list[Tensor]:
         """Parts of a state that are there, and the readout."""
@@ -161,19 +162,19 @@ class UnfusedDense(Dense):
 
     def reverse(self) -> Dense:
         turned = super().reverse()
-        return type(self)(turned._edges, turned.nodes, turned.adjacency_BNN)
+        return type(self)(turned.edge_features, turned.nodes, turned.adjacency_BNN)
 
     def complete(self) -> Dense:
-        return type(self)(self._edges, self.nodes)
+        return type(self)(self.edge_features, self.nodes)
 
-    def alone(self) -> Alone:
-        return _UnfusedAlone(self._edges, self.nodes, type(self))
+    def alone(self) -> SelfLoops:
+        return _UnfusedSelfLoops(self.edge_features, self.nodes, type(self))
 
 
-class _UnfusedAlone(Alone):
+class _UnfusedSelfLoops(SelfLoops):
     pool = Neighbourhood.pool
 
-    def __init__(self, edges: Edges, nodes: int, layout: type[Dense]) -> None:
+    def __init__(self, edges: AffineFeatures, nodes: int, layout: type[Dense]) -> None:
         super().__init__(edges, nodes)
         self._layout = layout
 

@@ -34,7 +34,7 @@ class Watching(Dense):
     """A neighbourhood that writes down who is listened to, one [B, S, R] per reduction."""
 
     def __init__(self, hood: Dense, seen: list[Tensor]) -> None:
-        super().__init__(hood._edges, hood.nodes, hood.adjacency_BNN)
+        super().__init__(hood.edge_features, hood.nodes, hood.adjacency_BNN)
         self.seen = seen
 
     def reduce(self, messages, how):

@@ -82,7 +82,7 @@ def _run(name: str, table: tuple, rows: int, columns: int, graphs: int, like: Te
         for block_r, block_c, warps in table
     )
 
-    def run(sizes: launch.Config) -> None:
+    def run(sizes: launch.BlockSizes) -> None:
         start((triton.cdiv(columns, sizes["BLOCK_C"]), triton.cdiv(rows, sizes["BLOCK_R"]), graphs), sizes)
 
     launch.launch(name, (*like.shape, rows, like.dtype), candidates, run)

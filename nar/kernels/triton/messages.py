@@ -42,7 +42,9 @@ def _tiles(graphs: int, nodes: int, rows: int) -> tuple[int, int, int]:
     return block_b, block_j, -(-graphs // block_b) * -(-nodes // block_j)
 
 
-def _candidates(table: tuple[tuple[int, int, int], ...], graphs: int, nodes: int, features: int) -> list[launch.Config]:
+def _candidates(
+    table: tuple[tuple[int, int, int], ...], graphs: int, nodes: int, features: int
+) -> list[launch.BlockSizes]:
     """The table's block sizes, cut down to the problem."""
     block_f = max(16, triton.next_power_of_2(features))
     most = max(16, triton.next_power_of_2(graphs) * triton.next_power_of_2(nodes))
@@ -53,11 +55,11 @@ def _candidates(table: tuple[tuple[int, int, int], ...], graphs: int, nodes: int
 
 
 def _plan(
-    config: launch.Config, graphs: int, nodes: int, blocks_per_tile: int, like: Tensor, *, start: int = 3
+    config: launch.BlockSizes, graphs: int, nodes: int, blocks_per_tile: int, like: Tensor, *, start: int = 3
 ) -> tuple[int, int, int, dict]:
     """Tiles, blocks that share them, parts of the senders, and the kernel's block sizes."""
     block_b, block_j, tiles = _tiles(graphs, nodes, config["rows"])
-    workers = min(tiles, max(1, 4 * launch.processors(like.device) // blocks_per_tile))
+    workers = min(tiles, max(1, 4 * launch.multiprocessors(like.device) // blocks_per_tile))
     parts = launch.splits(workers * blocks_per_tile, nodes, like.device, start=start)
     sizes = {name: value for name, value in config.items() if name != "rows"}
     return tiles, workers, parts, {**sizes, "BLOCK_B": block_b, "BLOCK_J": block_j}
@@ -88,7 +90,7 @@ class _Messages(Operation):
         given = (channels, edge, senders, receivers, weight1, bias1)
         sizes = (graphs, nodes)
 
-        def maximum(config: launch.Config) -> None:
+        def maximum(config: launch.BlockSizes) -> None:
             tiles, workers, parts, blocks = _plan(config, graphs, nodes, groups, senders)
             stages = 3 if blocks["BLOCK_H"] == constants["BLOCK_F"] else 1  # slices of weights fill the memory once
             best = pooled if parts == 1 else senders.new_empty(parts, *senders.shape)
@@ -102,7 +104,7 @@ class _Messages(Operation):
                     best, chosen, pooled, where, pooled.numel(), PARTS=parts, KEEP=keep, BLOCK=1024
                 )
 
-        def total(config: launch.Config) -> None:
+        def total(config: launch.BlockSizes) -> None:
             slices = -(-features // config["BLOCK_H"])
             tiles, workers, parts, blocks = _plan(config, graphs, nodes, groups * slices, senders)
             sums = senders.new_empty(parts, *senders.shape, dtype=_sums(senders))
@@ -152,7 +154,7 @@ class _MessagesBackward(Operation):
         last = weight1 if weight2 is None else weight2.contiguous()
         width = channels.shape[-1]
 
-        def run(config: launch.Config) -> list[Tensor]:
+        def run(config: launch.BlockSizes) -> list[Tensor]:
             slices = -(-features // config["BLOCK_H"])
             tiles, workers, parts, blocks = _plan(config, graphs, nodes, groups * slices, senders, start=5)
             across = -(-nodes // blocks["BLOCK_J"])

@@ -131,14 +131,14 @@ def scores_backward_kernel(
         tl.store(GWe + slot * K * F + k[:, None] * F + column[None, :], grad_we_KF, (k < K)[:, None] & inside[None, :])
 
 
-def _plan(config: launch.Config, own: Tensor) -> tuple[int, int, launch.Config]:
+def _plan(sizes: launch.BlockSizes, own: Tensor) -> tuple[int, int, launch.BlockSizes]:
     """Tiles of all graphs, parts of the loop over j, and the kernel's block sizes."""
     groups, graphs, nodes, _ = own.shape
-    tiles = graphs * -(-nodes // config["BLOCK_I"])
-    return tiles, launch.splits(tiles * groups, nodes, own.device), config
+    tiles = graphs * -(-nodes // sizes["BLOCK_I"])
+    return tiles, launch.splits(tiles * groups, nodes, own.device), sizes
 
 
-def _candidates(table: tuple[tuple[int, int], ...], nodes: int) -> list[launch.Config]:
+def _candidates(table: tuple[tuple[int, int], ...], nodes: int) -> list[launch.BlockSizes]:
     most = triton.next_power_of_2(nodes)
     return launch.distinct({"BLOCK_I": max(16, min(block, most)), "num_warps": warps} for block, warps in table)
 
@@ -165,8 +165,8 @@ class _PointerScores(Operation):
         edge_states, e_stride = launch.grouped(states) if states is not None else (own, 0)
         scores = own.new_empty(groups, graphs, nodes, nodes)
 
-        def run(config: launch.Config) -> None:
-            tiles, parts, blocks = _plan(config, own)
+        def run(sizes: launch.BlockSizes) -> None:
+            tiles, parts, blocks = _plan(sizes, own)
             scores_kernel[(tiles, parts, groups)](
                 channels, edge, edge_states, own, other, weigh, scores, x_stride, e_stride, graphs, nodes,
                 -(-nodes // parts), **constants, **blocks,
@@ -207,8 +207,8 @@ class _PointerScoresBackward(Operation):
         of_channels = torch.empty(channels.shape, dtype=channels.dtype, device=own.device)
         of_states = own.new_empty(groups, *([0] if states is None else states.shape[1:]))
 
-        def run(config: launch.Config) -> list[Tensor]:
-            tiles, parts, blocks = _plan(config, own)
+        def run(sizes: launch.BlockSizes) -> list[Tensor]:
+            tiles, parts, blocks = _plan(sizes, own)
             of_own = own.new_empty(parts, *own.shape, dtype=sums)
             of_other = own.new_empty(tiles // graphs, *own.shape, dtype=sums)
             of_edge = own.new_empty(tiles, parts, groups, width, features, dtype=sums)

@@ -27,8 +27,8 @@ def halting_loss(halts: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
     """
     sums, counts = [], []
     for s, logits in enumerate(halts):
-        live = batch.live(s)
-        ends, running = (when(s, logits.device)[:live].to(logits.dtype) for when in (batch.ends, batch.running))
+        schedule, live = batch.schedule, batch.schedule.num_running(s)
+        ends, running = (when(s, logits.device)[:live].to(logits.dtype) for when in (schedule.ends, schedule.running))
         losses = binary_cross_entropy_with_logits(logits[:live], ends, reduction="none")
         sums.append((losses * running).sum())
         counts.append(running.sum())
@@ -43,14 +43,14 @@ def ponder_losses(
     `halts`, `outputs`: logits of halting [live] and decoded outputs [live, ...] after each step.
     """
     steps_B = torch.tensor([max(1, length - 1) for length in batch.lengths], device=halts[0].device)
-    logits_SB = torch.stack([pad(h[: batch.live(s)], (0, len(batch) - batch.live(s))) for s, h in enumerate(halts)])
+    lives = [batch.schedule.num_running(s) for s in range(len(halts))]
+    logits_SB = torch.stack([pad(h[:live], (0, len(batch) - live)) for h, live in zip(halts, lives, strict=True)])
     chances_SB = halting_chances(logits_SB, steps_B)
     count = chances_SB.new_tensor(len(batch))
     found = {}
     for name in outputs[0]:
         expected = []
-        for s, decoded in enumerate(outputs):
-            live = batch.live(s)
+        for s, (decoded, live) in enumerate(zip(outputs, lives, strict=True)):
             losses = graph_losses(batch.spec[name], decoded[name][:live], batch.outputs[name][:live])
             expected.append((chances_SB[s, :live] * losses).sum())
         found[name] = torch.stack(expected).sum(), count

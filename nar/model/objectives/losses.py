@@ -27,7 +27,8 @@ def losses(batch: Batch, rollout: Rollout) -> dict[str, Tensor]:
     for name in rollout.hints[0] if rollout.hints else ():
         predicted = torch.cat([step[name] for step in rollout.hints])
         truth = [batch.hints[name][s + 1, : len(step[name])] for s, step in enumerate(rollout.hints) if len(step[name])]
-        sums[name] = probe_sums(spec[name], predicted, torch.cat(truth) if truth else predicted, batch.counting())
+        counting = batch.schedule.counting()
+        sums[name] = probe_sums(spec[name], predicted, torch.cat(truth) if truth else predicted, counting)
     if rollout.step_outputs:
         sums |= ponder_losses(rollout.halts, rollout.step_outputs, batch)
     elif rollout.halts:
@@ -37,7 +38,7 @@ def losses(batch: Batch, rollout: Rollout) -> dict[str, Tensor]:
     else:
         counts = _counts(batch.whole, rollout)
         found = {name: total / max(counts[name], 1) for name, (total, _) in sums.items()}
-    if not whole.told(0):  # no sample has a second snapshot: then hints have no loss, rather than one of zero
+    if whole.schedule.num_with_hint(0) == 0:  # without a second snapshot hints have no loss, rather than one of zero
         found = {name: value for name, value in found.items() if name in (*rollout.outputs, "halting")}
     share = len(batch) / len(whole)
     return found | {f"penalty {name}": value * share for name, value in rollout.penalties.items()}
@@ -52,10 +53,10 @@ def _counts(whole: Batch, rollout: Rollout) -> dict[str, int]:
     """Over how many entries the losses of a batch are averaged, of which `rollout` is that of a share."""
     spec = whole.spec
     found = {name: int(entries_each(spec[name], whole.outputs[name], 1).sum()) for name in rollout.outputs}
-    told_TB = torch.arange(whole.lengths[0]).unsqueeze(1) < torch.tensor(whole.lengths)
-    told_TB[0] = False  # the first moment is given
+    known_TB = torch.arange(whole.lengths[0]).unsqueeze(1) < torch.tensor(whole.lengths)
+    known_TB[0] = False  # the first moment is given
     for name in rollout.hints[0] if rollout.hints else ():
-        found[name] = int(entries_each(spec[name], whole.hints[name], 2)[told_TB].sum())
+        found[name] = int(entries_each(spec[name], whole.hints[name], 2)[known_TB].sum())
     if rollout.step_outputs:
         return found | dict.fromkeys((*rollout.step_outputs[0], "halting"), len(whole))
-    return found | {"halting": sum(whole.live(s) for s in range(whole.steps))}
+    return found | {"halting": sum(whole.schedule.num_running(s) for s in range(whole.steps))}

@@ -27,16 +27,14 @@ Shapes: B graphs, N nodes, F features, R width of d, K edge channels, C node cha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from nar.nn.layers import linear, stacked
+from nar.model.decoder_inputs import DecoderInputs
+from nar.nn.affine import AffineFeatures, joint_linear, materialize
+from nar.nn.layers import linear
 from nar.traces.spec import Location, Probe, Stage, Type
-
-if TYPE_CHECKING:
-    from nar.model.encoder import Edges
 
 WIDTH = 8  # t
 CHUNK_BYTES = 64 * 2**20
@@ -90,20 +88,20 @@ class LookUp(nn.Module):
         """From this module's channels to edge features: weight [C + 2 K + t, F] and bias [F]."""
         return torch.cat([self.fetch.weight, self.out.weight], dim=1).t(), self.fetch.bias + self.out.bias
 
-    def forward(self, pointer_BNNN: Tensor, raw_BNC: Tensor, x_BNF: Tensor, edges: Edges) -> Tensor:
+    def forward(self, pointer_BNNN: Tensor, raw_BNC: Tensor, x_BNF: Tensor, edges: AffineFeatures) -> Tensor:
         """Channels [B, N, N, C + 2 K + t]; `raw_BNC`: the nodes' raw channels, `edges`: without this module's own."""
-        e_BNNK = edges.channels_BNNK
+        e_BNNK = edges.channels
         fetched = [
             torch.einsum("bijk,bkc->bijc", pointer_BNNN, raw_BNC),
             torch.einsum("bijk,bikc->bijc", pointer_BNNN, e_BNNK),
             torch.einsum("bijk,bkjc->bijc", pointer_BNNN, e_BNNK),
         ]
-        third, first, second = stacked(self.nodes, x_BNF)  # type: ignore[arg-type]
+        third, first, second = joint_linear(self.nodes, x_BNF, edges.weights)  # type: ignore[arg-type]
         best = best_triplet(third, *self._pairs(edges), pointer_BNNN, self.pointer)
         rest = first.unsqueeze(2) + second.unsqueeze(1) + edges.project(self.edges[2])  # type: ignore[arg-type]
         return torch.cat([*fetched, torch.relu(best + rest)], dim=-1)
 
-    def _pairs(self, edges: Edges) -> tuple[Tensor, Tensor]:
+    def _pairs(self, edges: AffineFeatures) -> tuple[Tensor, Tensor]:
         return edges.project(self.edges[0]), edges.project(self.edges[1])  # type: ignore[arg-type]
 
 
@@ -133,16 +131,13 @@ class TripletScores(nn.Module):
         sizes = (node_width, node_width, edge_width)
         self.copy = nn.ModuleList(_zero(linear(size, copies)) for size in sizes) if held else None  # c, c'
 
-    def forward(
-        self, d_BNR: Tensor, edge: tuple[Tensor, ...], of_pair: Tensor | None, held: Tensor | None, marked: list[Tensor]
-    ) -> Tensor:
-        """What is added to the scores [B, i, j, k].
-
-        `edge`: t4, t5 and t6 of the edges, `of_pair`: the edges' part of c, c' (nar.model.decoder knows how to take
-        maps of edges); `held` [B, N, N, N] and `marked` [B, N]: P and the marks, as probabilities.
-        """
-        ik, kj, ij = edge
-        third, first, second = stacked(self.nodes, d_BNR)  # type: ignore[arg-type]
+    def forward(self, inputs: DecoderInputs, held: Tensor | None, marked: list[Tensor]) -> Tensor:
+        """What is added to the scores [B, i, j, k]; `held` [B, N, N, N] and `marked` [B, N]: P and the marks, as
+        probabilities."""
+        d_BNR = materialize(inputs.nodes)
+        ik, kj, ij = (inputs.project_edges(layer) for layer in self.edges)  # type: ignore[arg-type]
+        of_pair = inputs.project_edges(self.copy[2]) if self.copy is not None else None  # type: ignore[arg-type]
+        third, first, second = joint_linear(self.nodes, d_BNR, inputs.edges.weights)  # type: ignore[arg-type]
         of_ij = first.unsqueeze(2) + second.unsqueeze(1) + ij
         of_kj = (kj + third.unsqueeze(2)).transpose(1, 2)  # [B, j, k, t]
         found = []

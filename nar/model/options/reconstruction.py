@@ -37,24 +37,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from nar.model.decoder import Decoder
-from nar.model.encoder import Edges, dense
+from nar.model.batch import Batch
+from nar.model.decoder import STANDARD, Decoder, DecoderOptions
+from nar.model.decoder_inputs import DecoderInputs
+from nar.model.encoder import dense
 from nar.model.postprocess import Noise
-from nar.nn.layers import linear, stacked
+from nar.model.rollout import Rollout, RolloutExtension
+from nar.model.step_encoder import StepEncoder
+from nar.nn.affine import NOT_KEPT, AffineFeatures, ComposedWeights, joint_linear, materialize
+from nar.nn.layers import linear, module_key
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Notes, Processor, Readout, Step
 from nar.traces.spec import Location, Probe, Spec, Stage, Type
-
-if TYPE_CHECKING:
-    from nar.model.batch import Batch
-    from nar.model.decoder_inputs import View
-    from nar.model.rollout import _Run
 
 MODES = ("none", "plain", "masked")
 WEIGHT = {"plain": 0.1, "masked": 1.0}
@@ -74,111 +74,133 @@ class Join(nn.Module):
             [linear(features, features), linear(features, features), linear(features, features, bias=-3.0)]
         )
 
-    def forward(self, old: Tensor, new: Tensor) -> Tensor:
+    def forward(self, old: Tensor, new: Tensor, weights: ComposedWeights = NOT_KEPT) -> Tensor:
         new = self.bring(new)
-        skip, of_old = stacked([self.skip, self.gate[0]], old)  # type: ignore[list-item]
+        skip, of_old = joint_linear([self.skip, self.gate[0]], old, weights)  # type: ignore[list-item]
         gate = torch.sigmoid(self.gate[2](torch.relu(of_old + self.gate[1](new))))
         return old + gate * (skip + new - old)
 
 
+@dataclasses.dataclass(frozen=True)
+class ReconstructionOptions:
+    """`processor`: the second one; `weight`, `mask` (p): None is the paper's. ValueError where they do not fit."""
+
+    processor: Processor
+    masked: bool = False
+    weight: float | None = None
+    mask: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.weight is not None and not 0 <= self.weight < float("inf"):
+            raise ValueError(f"reconstruction_weight must be 0 or more, got {self.weight}")
+        if self.mask is not None and not 0 < self.mask < 1:
+            raise ValueError(f"reconstruction_mask must be above 0 and below 1, got {self.mask}")
+        if self.mask is not None and not self.masked:
+            raise ValueError("reconstruction_mask has no effect with plain reconstruction; leave it away")
+
+
 class Reconstruction(nn.Module):
-    """The second processor, the gates and the second hint decoders; the rollout (nar/model/rollout.py) runs
-    `enrich`."""
+    """The second processor, the gates and the second hint decoders."""
 
     def __init__(
-        self,
-        specs: Mapping[str, Spec],
-        processor: Processor,
-        *,
-        masked: bool = False,
-        weight: float | None = None,
-        mask: float | None = None,
-        **decoder_options: Any,
+        self, specs: Mapping[str, Spec], options: ReconstructionOptions, decoder: DecoderOptions = STANDARD
     ) -> None:
-        """`processor`: the second one; `weight`, `mask` (p): None is the paper's. `decoder_options`: see Decoder."""
         super().__init__()
-        self.masked = masked
-        self.weight = WEIGHT["masked" if masked else "plain"] if weight is None else weight
-        self.mask = MASK if mask is None else mask
-        if not 0 <= self.weight < float("inf"):
-            raise ValueError(f"reconstruction_weight must be 0 or more, got {weight}")
-        if not 0 < self.mask < 1:
-            raise ValueError(f"reconstruction_mask must be above 0 and below 1, got {mask}")
-        if mask is not None and not masked:
-            raise ValueError("reconstruction_mask has no effect with plain reconstruction; leave it away")
+        self.masked = options.masked
+        self.weight = WEIGHT["masked" if self.masked else "plain"] if options.weight is None else options.weight
+        self.mask = MASK if options.mask is None else options.mask
+        self.processor = processor = options.processor
         features = processor.features
-        self.processor = processor
         self.copies = min(int(1 / self.mask), COPIES)
         self.join_nodes = Join(features, features)
         self.join_edges = Join(features, processor.edge_readout) if processor.edge_readout else None
         self.decoders = nn.ModuleDict()
         for name, spec in specs.items():
-            hints = Spec({n: p for n, p in spec.hints.items() if not masked or p.location is Location.NODE})
+            hints = Spec({n: p for n, p in spec.hints.items() if not self.masked or p.location is Location.NODE})
             if not hints:
-                kind = "hint on nodes" if masked else "hint"
+                kind = "hint on nodes" if self.masked else "hint"
                 raise ValueError(f"reconstruction has nothing to reconstruct: {name} has no {kind}; leave it away")
-            self.decoders[name.replace(".", "/")] = Decoder(
+            self.decoders[module_key(name)] = Decoder(
                 hints, features, node_width=2 * features, edge_width=features + processor.edge_readout,
-                **decoder_options,
+                options=dataclasses.replace(decoder, edge_pointer_repair=False),
             )  # fmt: skip
 
     def decoder(self, algorithm: str) -> Decoder:
-        return self.decoders[algorithm.replace(".", "/")]  # type: ignore[return-value]
+        return self.decoders[module_key(algorithm)]  # type: ignore[return-value]
 
-    def enrich(
+    def begin(
+        self, batch: Batch, encoder: StepEncoder, noise: Noise, generator: torch.Generator | None
+    ) -> RolloutExtension:
+        """Its part in one rollout, whose encoder, noise and generator are given."""
+        return _Reconstructing(self, batch, encoder, noise, generator)
+
+
+class _Reconstructing(RolloutExtension):
+    """Puts y* in the place of y at every step and, in training, sums what is missed of the hints."""
+
+    def __init__(
         self,
+        network: Reconstruction,
         batch: Batch,
-        run: _Run,
-        step: Step,
-        view: View,
-        state: Any,
-        hints: Mapping[str, Tensor],
-        live: int,
-        misses: Misses,
-        *,
+        encoder: StepEncoder,
         noise: Noise,
         generator: torch.Generator | None,
-    ) -> tuple[Step, View]:
-        """`step` and `view` (what processor and decoders are given) with y* in the place of y.
+    ) -> None:
+        self.network, self.batch, self.encoder = network, batch, encoder
+        self.noise, self.generator, self.misses = noise, generator, Misses()
 
-        In training, what is missed of the `hints` of the first `live` graphs is added to `misses`. `noise` and
-        `generator` are the rollout's.
-        """
-        inner, seen, masks, copies = step, view, {}, 1
+    def before_step(
+        self, s: int, step: Step, inputs: DecoderInputs, state: Any, hints: Mapping[str, Tensor]
+    ) -> tuple[Step, DecoderInputs]:
+        network, nodes = self.network, self.batch.nodes
+        copies = network.copies if network.masked and network.training else 1
+        inner, seen, masks = step, inputs, {}
         adjacency = step.hood.adjacency_BNN  # type: ignore[attr-defined]
-        masking = self.masked and self.training
-        if masking:
-            copies = self.copies
-            nodes, edges, graph, masks = run.masked(hints, len(step.nodes), copies, self.mask, generator)
-            hood = Dense(edges, run.nodes, repeated(adjacency, copies))
-            inner = dataclasses.replace(step, nodes=nodes, graph=graph, hood=hood)
-            links = repeated(view.adjacency, copies)
-            seen = dataclasses.replace(view, nodes=nodes, edges=edges, graph=graph, adjacency=links, held={})
+        if network.masked and network.training:
+            values, masks = self._masked(hints, len(step.nodes))
+            features, edges, graph = self.encoder.encode(values, copies * len(step.nodes))
+            x, hood = features.dense(), Dense(edges, nodes, repeated(adjacency, copies))
+            inner = dataclasses.replace(step, nodes=x, graph=graph, hood=hood)
+            seen = DecoderInputs(x, edges, None, graph, repeated(inputs.adjacency, copies))
             state = repeated(state, copies)
         inner = dataclasses.replace(inner, notes=Notes())  # its measures would mix with the first processor's
-        after = self.processor(inner, state)
+        after = network.processor(inner, state)
         fresh = after[0] if isinstance(after, tuple) else after
-        pairs = self.processor.readout(inner, state, after).edges
-        for name, values in inner.notes.penalties.items():
-            for value in values:
-                run.notes.penalty(f"second {name}", value)
-        if self.training and self.weight > 0:
-            decoded = seen.after(Readout(fresh, pairs)).decode(self.decoder(batch.algorithm), Stage.HINT, noise)
+        pairs = network.processor.readout(inner, state, after).edges
+        for name, penalties in inner.notes.penalties.items():
+            for value in penalties:
+                step.notes.penalty(f"second {name}", value)
+        if network.training and network.weight > 0:
+            decoder = network.decoder(self.batch.algorithm)
+            decoded = decoder.decode(Stage.HINT, seen.with_readout(Readout(fresh, pairs)), self.noise)
+            live = self.batch.schedule.num_running(s)
             for name, value in decoded.items():
-                target = dense(batch.spec[name], hints[name], run.nodes, step.nodes.dtype)
+                target = dense(self.batch.spec[name], hints[name], nodes, step.nodes.dtype)
                 # finished samples that are still in the batch do not count
                 value, target, mask = (
                     None if part is None else part.unflatten(0, (copies, -1))[:, :live].flatten(0, 1)
                     for part in (value, repeated(target, copies), masks.get(name))
                 )
-                misses.add(name, batch.spec[name], value, target, mask)  # type: ignore[arg-type]
-        if masking:
-            fresh, pairs = averaged(fresh, copies), None if pairs is None else averaged(pairs, copies)  # type: ignore[arg-type]
-        nodes, edges = self.join_nodes(step.nodes, fresh), view.edges
-        if self.join_edges is not None:
-            edges = Edges(self.join_edges(edges.features(), pairs), run.built)
-        step = dataclasses.replace(step, nodes=nodes, hood=Dense(edges, run.nodes, adjacency))
-        return step, dataclasses.replace(view, nodes=nodes, edges=edges)
+                self.misses.add(name, self.batch.spec[name], value, target, mask)  # type: ignore[arg-type]
+        x = network.join_nodes(step.nodes, averaged(fresh, copies), step.weights)
+        edges = inputs.edges
+        if network.join_edges is not None:
+            joined = network.join_edges(edges.dense(), averaged(materialize(pairs), copies), step.weights)
+            edges = AffineFeatures.of(joined, step.weights)
+        step = dataclasses.replace(step, nodes=x, hood=Dense(edges, nodes, adjacency))
+        return step, dataclasses.replace(inputs, nodes=x, edges=edges)
+
+    def _masked(self, hints: Mapping[str, Tensor], graphs: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        values = {name: value[:graphs] for name, value in self.batch.inputs.items()} | dict(hints)
+        network, reference = self.network, self.encoder.reference
+        return masked_values(
+            self.encoder.encoder.probes, values, network.copies, network.mask, self.batch.nodes, reference.dtype,
+            self.generator,
+        )  # fmt: skip
+
+    def finish(self, rollout: Rollout) -> None:
+        if (missed := self.misses.total()) is not None:
+            rollout.penalties["reconstruction"] = self.network.weight * missed
 
 
 def masked_values(
@@ -246,13 +268,13 @@ def misses(probe: Probe, predicted: Tensor, target: Tensor) -> tuple[Tensor, Ten
 
 def averaged(value: Tensor, copies: int) -> Tensor:
     """The mean over copies of what was computed for them along the batch."""
-    return value.unflatten(0, (copies, -1)).mean(0)
+    return value if copies == 1 else value.unflatten(0, (copies, -1)).mean(0)
 
 
 def repeated(state: Any, copies: int) -> Any:
     """A processor's state once per copy."""
-    if state is None:
-        return None
+    if state is None or copies == 1:
+        return state
     if isinstance(state, tuple):
         return tuple(repeated(part, copies) for part in state)
     return state.repeat(copies, *[1] * (state.dim() - 1))

@@ -1,0 +1,161 @@
+"""The rollout: one step of the algorithm after the other, predicted hints encoded again.
+
+Step s is given the hints of moment s and predicts those of moment s + 1; who takes it is said by the batch's schedule
+(schedule.py). The first step gets the true initial hints; every later one gets the predictions of the step before,
+softly (probabilities, gradients flow), hard (indices, no gradient) or straight through (decided values, gradients of
+the probabilities), or while training, with probability `teacher_forcing` per sample and step, the true hints. The
+outputs of a sample are those of its last step. These are the semantics of dm-clrs 2.0.3 (which knows soft and hard),
+whose number of steps, too, is an oracle: it comes from the trace.
+
+How it is computed is nar's own: samples leave the batch after their last step, outputs are decoded once per sample
+instead of at every step, constant inputs are turned into channels once, weights that act on encoded features are
+composed with the encoders once. With `recompute`, only what passes from step to step is kept for the backward pass,
+which computes the rest of a step again.
+
+Shapes: B graphs, N nodes, T moments, F features; L live graphs of a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import dropout
+from torch.utils.checkpoint import checkpoint
+
+from nar.lookup import suggest
+from nar.model.batch import Batch
+from nar.model.decoder_inputs import DecoderInputs, LastInputs
+from nar.model.encoder import dense
+from nar.model.network import Network
+from nar.model.postprocess import Noise, feed_back
+from nar.model.rollout import Rollout, RolloutExtension, RolloutOptions
+from nar.model.schedule import OpenEnd, Schedule
+from nar.model.step_encoder import StepEncoder
+from nar.model.termination import ROOM, FixedPoint, HaltingRecord, check_termination
+from nar.nn.processor import Notes, Step, rows
+from nar.traces.spec import Stage
+
+
+def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout:
+    """Every sample's outputs after its last step, and the hints that were predicted on the way."""
+    if batch.algorithm not in network.specs:
+        raise ValueError(suggest("algorithm", batch.algorithm, network.specs, "this reasoner was not built for it"))
+    training, fed = network.training, network.hint_mode == "encoded_decoded"
+    encoder, decoder = network.coders(batch.algorithm)
+    feedback, forcing = network.hint_feedback, options.teacher_forcing if training else 0.0
+    if feedback == "hard_on_eval":
+        feedback = "soft" if training else "hard"
+    noise: Noise = training and (options.generator or True if options.gumbel is True else options.gumbel)
+    # draws from a generator of the caller's would not be the same again
+    recompute = options.recompute and torch.is_grad_enabled() and options.generator is None
+    recompute = recompute and network.reconstruction is None
+    steps = StepEncoder(
+        encoder, network.processor, batch, reads=decoder.reads(), progress=options.progress if training else 1.0,
+        keep=not recompute,
+    )  # fmt: skip
+
+    def output(inputs: DecoderInputs) -> dict[str, Tensor]:
+        return decoder.decode(Stage.OUTPUT, inputs, noise)
+
+    schedule, halting = _schedule(network, batch, options, output)
+    extensions: list[RolloutExtension] = [halting] if halting is not None else []
+    if network.reconstruction is not None:
+        extensions.append(network.reconstruction.begin(batch, steps, noise, options.generator))
+
+    def advance(
+        s: int, state: Any, hints: Mapping[str, Tensor], kept: int
+    ) -> tuple[Any, DecoderInputs, dict[str, Tensor], Notes]:
+        """The state after step s, what decoders are given, the predicted hints, and what the processor noted."""
+        step, inputs = steps.step(hints, kept)
+        for extension in extensions:
+            step, inputs = extension.before_step(s, step, inputs, state, hints)
+        after = _process(network, step, state)
+        inputs = inputs.with_readout(network.processor.readout(step, state, after))
+        return after, inputs, decoder.decode(Stage.HINT, inputs, noise), step.notes
+
+    state = network.processor.initial_state(len(batch), batch.nodes, steps.reference)
+    hints = {name: value[0] for name, value in batch.hints.items()}
+    predicted: dict[str, Tensor] = {}
+    notes, last_inputs, rollout = Notes(), LastInputs(schedule), Rollout({}, [], [] if options.keep_states else None)
+    for s in range(schedule.steps):
+        kept = schedule.num_kept(s) if s > 0 else len(batch)
+        if s > 0:
+            state = rows(state, slice(0, kept))
+            if fed:
+                hints = feed_back(batch.spec, rows(predicted, slice(0, kept)), how=feedback)
+                if forcing > 0:
+                    hints = _force(batch, s, hints, forcing, options.generator, steps.reference.dtype)
+        if recompute:
+            state, inputs, predicted, noted = checkpoint(advance, s, state, hints, kept, use_reentrant=False)  # type: ignore[misc]
+        else:
+            state, inputs, predicted, noted = advance(s, state, hints, kept)
+        notes.add(noted)
+        last_inputs.add(inputs, s)
+        if network.hint_mode != "none":
+            known = rows(predicted, slice(0, schedule.num_with_hint(s)))
+            rollout.hints.append(feed_back(batch.spec, known, how="hard") if options.decide_hints else known)
+        if rollout.states is not None:
+            rollout.states.append(state)
+        for extension in extensions:
+            extension.after_step(inputs)
+        if schedule.finished(predicted):
+            break
+    rollout.outputs = output(last_inputs.joined())
+    rollout.penalties = {name: torch.stack(values).mean() for name, values in notes.penalties.items()}
+    rollout.measures, rollout.taken = notes.measures, schedule.steps_taken
+    for extension in extensions:
+        extension.finish(rollout)
+    return rollout
+
+
+def _schedule(
+    network: Network, batch: Batch, options: RolloutOptions, decode: Any
+) -> tuple[Schedule, HaltingRecord | None]:
+    """Who takes which step, and what listens to the halting head, where somebody asks it."""
+    head, termination = network.halting_head(batch.algorithm), options.termination
+    if termination != "oracle":
+        check_termination(termination, network, head)
+    ponders = network.halting == "ponder" and network.training
+    record = None
+    # with pondering the head is not told the end, and in evaluation it is asked only where it decides
+    if head is not None and (ponders or network.halting == "supervised" or termination == "learned"):
+        record = HaltingRecord(head, decode if ponders else None)
+    if termination == "oracle":
+        return batch.schedule, record
+    rule = record.says_stop if termination == "learned" and record is not None else FixedPoint(batch.spec, batch.hints)
+    limit = ROOM * batch.steps if options.limit is None else options.limit
+    return OpenEnd(len(batch), limit, rule, next(iter(batch.inputs.values())).device), record
+
+
+def _process(network: Network, step: Step, state: Any) -> Any:
+    for _ in range(network.message_passing_steps):
+        state = network.processor(step, state)
+    if network.dropout and network.training:
+        hidden, *rest = state if isinstance(state, tuple) else (state,)
+        hidden = dropout(hidden, network.dropout)
+        state = (hidden, *rest) if isinstance(state, tuple) else hidden
+    return state
+
+
+def _force(
+    batch: Batch,
+    s: int,
+    hints: Mapping[str, Tensor],
+    probability: float,
+    generator: torch.Generator | None,
+    dtype: torch.dtype,
+) -> dict[str, Tensor]:
+    """True hints of moment s for a random choice of samples, predictions for the others."""
+    some = next(iter(hints.values()))
+    live = len(some)
+    draw = torch.rand(live, generator=generator).to(some.device) < probability
+    forced = {}
+    for name, predicted in hints.items():
+        probe = batch.spec[name]
+        truth = dense(probe, batch.hints[name][s, :live], batch.nodes, dtype)
+        chosen = draw.view(-1, *[1] * (truth.dim() - 1))
+        forced[name] = torch.where(chosen, truth, dense(probe, predicted, batch.nodes, dtype))
+    return forced
