@@ -19,24 +19,12 @@ class Report:
 
 def run(argv: list[str]) -> None:
     """Reads result files alone: no model is loaded, and runs may come from other machines."""
-<<<<<<< HEAD
     paths, settings = console.parse_named(
         Report, argv, "nar report", "The report of runs, from their result files: nar report RUNS... [--out DIR]",
         "run directories or folders of them: nar report runs --out report", several=True,
     )  # fmt: skip
-    from nar.reports import report, study_report
-    from nar.results import study
-=======
-    count = next((i for i, word in enumerate(argv) if word.startswith("-")), len(argv))
-    paths, rest = argv[:count], argv[count:]
-    if not paths and not {"-h", "--help"} & set(argv):
-        raise ValueError("nar report takes run directories or folders of them: nar report runs --out report")
-    settings = console.parse(
-        Report, rest, "nar report", "The report of runs, from their result files: nar report RUNS... [--out DIR]"
-    )
     from nar.reports import report
     from nar.results import comparability, study
->>>>>>> 77a92e1 (Reports written once: sections as plain data, for one run and for many, for the page and for Markdown)
 
     found = study.read(paths)
     if settings.out is None and len(found.runs) > 1:
