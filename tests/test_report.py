@@ -119,7 +119,9 @@ def test_scores_of_one_run():
     (costs,) = [row for row in rows["Cost"] if row["n"] == "64"]
     assert costs["seconds"] == "1.94" and costs["ms per graph"] == "60.6"
     (about,) = rows["Every run"]
-    assert about["parameters"] == "414,468" and about["time"] == "1 h 2 min" and about["commit"] == "abc1234"
+    assert about["parameters"] == "414,468" and about["time"] == "1 h 2 min"
+    (origin,) = rows["Origin of every run"]
+    assert (origin["commit"], origin["directory"]) == ("abc1234", "bellman_ford-triplet_gmpnn-seed42")
     assert about["selected"] == "9,350" and about["validation (%)"] == "99.51"
     same, *_ = rows["Published scores"]
     assert (same["method"], same["score (%)"], same["seeds"]) == ("Triplet-GMPNN", "97.39 ± 0.19", "10")

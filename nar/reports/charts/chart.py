@@ -20,6 +20,7 @@ from nar.results.statistics import interval
 WIDTH, HEIGHT = 340, 220  # units of the view box
 LEFT, RIGHT, TOP, BOTTOM = 40, 12, 22, 38  # around the plot
 LETTER = 6.2  # units, about the width of one character of the tick labels
+LANE = 9  # units between the lanes of a row
 LONGEST = 160  # points of a line; longer ones are thinned out evenly
 
 Point = tuple[float, float]
@@ -61,7 +62,7 @@ class Chart:
     def of_rows(cls, x: Axis, rows: Axis, lanes: int) -> Chart:
         """A chart with a row for each tick of y and so many lanes in it; as high, and left as free, as these need."""
         left = min(150, max(LEFT, round(LETTER * max(len(name) for _, name in rows.ticks)) + 12))
-        return cls(x, rows, height=70 + (16 + 9 * lanes) * len(rows.ticks), left=left)
+        return cls(x, rows, height=70 + (16 + LANE * lanes) * len(rows.ticks), left=left)
 
     def line(
         self,
@@ -243,6 +244,11 @@ def _thinned(points: Iterable[Any]) -> list[Any]:
     return [points[round(k * (len(points) - 1) / (LONGEST - 1))] for k in range(LONGEST)]
 
 
-def aside(place: int, count: int, apart: float = 5.0) -> float:
+def aside(place: int, count: int) -> float:
     """How far to move one of several series at the same places, so that they do not cover each other."""
-    return (place - (count - 1) / 2) * min(apart, 24 / count)
+    return (place - (count - 1) / 2) * min(5.0, 24 / count)
+
+
+def lane(place: int, count: int) -> float:
+    """How far below the middle of a row a lane lies."""
+    return (place - (count - 1) / 2) * LANE

@@ -8,7 +8,7 @@ from typing import Any
 from nar.evaluation.axes import described
 from nar.reports.blocks import Figure, Section, Table
 from nar.reports.charts.axis import linear_axis, log_axis, row_axis, score_axis
-from nar.reports.charts.chart import Chart, Panel, aside
+from nar.reports.charts.chart import Chart, Panel, aside, lane
 from nar.reports.charts.shapes import Style
 from nar.reports.context import ReportContext, portions
 from nar.reports.number_format import known, number, score_text, seeds_text
@@ -88,7 +88,7 @@ def _row_panel(
             if found and found[0] is not None and (seeds := found[0].by_seed("score")):
                 mean = chart.mean(
                     k, seeds, context.styles[label], f"{label}, {name}", factor=factor,
-                    shift=aside(place, len(labels), 8.0), sideways=True,
+                    shift=lane(place, len(labels)), sideways=True,
                 )  # fmt: skip
                 told.append(f"{name} {number(mean)}")
         chart.sentences.append(f"{label}: {', '.join(told)}.")

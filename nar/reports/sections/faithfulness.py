@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from nar.reports import faithfulness_means
 from nar.reports.blocks import Details, Figure, Paragraph, Preformatted, Section, Span, Table, Text
 from nar.reports.charts.axis import Axis, row_axis
-from nar.reports.charts.chart import Chart, Panel, aside
+from nar.reports.charts.chart import Chart, Panel, lane
 from nar.reports.charts.shapes import CHANCE, CHANCE_SWATCH, Style, swatch
 from nar.reports.context import ReportContext, portions
 from nar.reports.faithfulness_means import MEASURES, Measured
@@ -111,7 +111,7 @@ def _panel(
     # the hollow ones first, so that filled ones lie on top
     for one in sorted(members, key=lambda one: one.kind in ("trained", "compiled")):
         style = context.styles[one.label] if one.label else _REFERENCE
-        shift, told = aside(lanes.index(one.label), len(lanes), 9.0), []
+        shift, told = lane(lanes.index(one.label), len(lanes)), []
         for k, (name, path) in enumerate(rows.items()):
             if _drawn(one, path):
                 mean = chart.mean(

@@ -33,6 +33,7 @@ def section(context: ReportContext) -> Section:
         _runs_table(runs),
         Heading("Versions"),
         _values_table("Versions", "made with", runs, lambda run: run.results.get("provenance") or {}),
+        Details("The versions of every run", [_origins_table(runs)]),
         Heading("Commands"),
         Preformatted(commands),
         Heading("Test data"),
@@ -81,9 +82,8 @@ def _within_training(run: StoredRun) -> bool:
 def _runs_table(runs: Sequence[StoredRun]) -> Table:
     """One row per run."""
     rows: list[tuple[Text, ...]] = []
-    above = os.path.commonpath([run.path.absolute().parent for run in runs])  # so that reports move with their runs
     for run in runs:
-        made, where = run.results["run"], run.results["provenance"]
+        made = run.results["run"]
         steps = f"{made['steps']:,}" + f" of {made['steps_planned']:,}" * (made["steps"] < made["steps_planned"])
         selected = f"{made['best_step']:,}" if made.get("best_validation") is not None else NOTHING
         validation = percent(made.get("best_validation"))
@@ -94,15 +94,28 @@ def _runs_table(runs: Sequence[StoredRun]) -> Table:
             steps + " (interrupted)" * made["interrupted"], selected, validation, duration(made["train_seconds"]),
             _sizes({name: ", ".join(map(str, made["train_sizes"].get(name, ()))) for name in run.algorithms}),
             _sizes({name: str(made["validation_size"].get(name, NOTHING)) for name in run.algorithms}),
-            str(where.get("device", NOTHING)), str(where.get("nar", NOTHING)), str(where.get("commit") or "not known"),
-            str(where.get("torch", NOTHING)), str(where.get("date", NOTHING)),
-            Span(os.path.relpath(run.path, above), "code"),
         ))  # fmt: skip
     header = (
         "algorithm", "network", "seed", "parameters", "steps", "selected", "validation (%)", "time", "n trained on",
-        "n validated", "device", "nar", "commit", "torch", "date", "directory",
+        "n validated",
     )  # fmt: skip
-    return Table("Every run", header, rows, (0, 1, 10, 11, 12, 13, 14, 15))
+    return Table("Every run", header, rows, (0, 1, 8))
+
+
+def _origins_table(runs: Sequence[StoredRun]) -> Table:
+    """Where, when and by what code each run was made."""
+    above = os.path.commonpath([run.path.absolute().parent for run in runs])  # so that reports move with their runs
+    names = ("device", "nar", "commit", "torch", "date")
+    rows = [
+        (
+            run.title, run.label, str(run.seed), *(str(run.results["provenance"].get(n) or "not known") for n in names),
+            Span(os.path.relpath(run.path, above), "code"),
+        )
+        for run in runs
+    ]  # fmt: skip
+    return Table(
+        "Origin of every run", ("algorithm", "network", "seed", *names, "directory"), rows, (0, 1, *range(3, 9))
+    )
 
 
 def _sizes(by_algorithm: Mapping[str, str]) -> str:
