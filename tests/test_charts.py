@@ -131,11 +131,10 @@ def drawn(panel, classes):
 
 
 def test_lines_have_gaps_and_become_dotted_where_few_graphs_are_left():
-    one = chart.Chart(axes.Axis("step", 1, 5, []), axes.Axis("score (%)", 0, 100, []))
-    style = shapes.named_style(0)
     points = [(0.5, 0.5, 0.5), (math.nan,) * 3, (0.5, 0.25, 0.75), (1.0, 1.0, 1.0), (1.0, 1.0, 1.0)]
-    assert rollout.draw(one, style, points, [8, 8, 8, 3, 2], lambda value: 100 * value)
-    panel = one.panel("hint")
+    series = ("n = 8", shapes.named_style(0), points, [8, 8, 8, 3, 2])
+    panel = rollout.rollout_panel([series], axes.Axis("score (%)", 0, 100, []), "hint", "", 100.0)
+    assert rollout.dotted_legend({"": [panel]}) and "50% at 1, 50% at 3, 100% at 4, 100% at 5." in panel.alternative
     band, dotted, solid = (s for s in panel.shapes if s.classes in ("c0 band", "c0 line"))
     assert (dotted.dash, solid.dash) == (shapes.DOTTED, None)
     assert solid.path.count("M") == 2 and dotted.path.count("M") == 1

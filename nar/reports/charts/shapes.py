@@ -74,7 +74,6 @@ def swatch(style: Style, kind: str = "line") -> list[Shape]:
     return [*line, Shape(marker(style.marker, 14, 7, 3.4), classes)]
 
 
-DOTTED_SWATCH = [Shape("M0 7H28", "plain line", DOTTED)]
 CHANCE_SWATCH = [Shape("M14 0V14", "plain line", CHANCE)]
 MARK_SWATCH = [Shape("M14 1.5l5.5 5.5l-5.5 5.5l-5.5 -5.5z", "plain mark")]
 SHADE_SWATCH = [Shape("M0 1H28V13H0z", "shade")]

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from nar.reports.blocks import Figure, Section, Table
 from nar.reports.charts.axis import log_axis, percent_axis
-from nar.reports.charts.chart import Chart, Panel
-from nar.reports.charts.rollout import Spread, draw, spread, steps_axis
-from nar.reports.charts.shapes import DOTTED_SWATCH, Style
+from nar.reports.charts.chart import Panel
+from nar.reports.charts.rollout import Series, Spread, dotted_legend, rollout_panel, spread
 from nar.reports.context import ReportContext, SizeStyles
 from nar.reports.number_format import NOTHING, known, number, percent
 from nar.results.schema import ERROR_METRICS
 from nar.results.study import SeedGroup
 
 _MOST_PANELS = 36  # of one figure; of larger studies, panels compare labels at one size and take all hints together
-
-Line = tuple[str, Style, list[Spread], list[int]]  # name, looks, score and number of running graphs at every step
 
 
 def section(context: ReportContext) -> Section | None:
@@ -27,7 +23,7 @@ def section(context: ReportContext) -> Section | None:
         return None
     names = [(a, label, name) for a, label in context.pairs() for name in _hint_names(context.plain(a, label))]
     detailed = len(names) <= _MOST_PANELS
-    groups, legend, few = (_each_hint if detailed else _all_hints)(context, names, recorded)
+    groups = _each_hint(context, names, recorded) if detailed else _all_hints(context, recorded)
     errors = detailed and any(
         _metric([group], name) in ERROR_METRICS for group in recorded for name in _hint_names([group])
     )
@@ -43,14 +39,16 @@ def section(context: ReportContext) -> Section | None:
         else "With so many runs, the mean over all hints that have a percentage, at one size of each algorithm.",
         "The numbers below are means over steps, weighted by the graphs still running.",
     )
-    legend = legend + [("fewer than half of the graphs still running", DOTTED_SWATCH)] * few
+    legend = (SizeStyles(recorded).legend() if detailed else context.legend()) + dotted_legend(groups)
     figure = Figure("hints", list(groups.items()), " ".join(filter(None, sentences)), legend, [_hint_table(context)])
     return Section("hints", "Along the rollout", [figure])
 
 
-def _each_hint(context: ReportContext, names: Sequence[tuple[str, str, str]], recorded: Sequence[SeedGroup]):
-    """A panel for each hint of each algorithm and label, a line for each size; its legend; whether lines are dotted."""
-    styles, panels, dotted = SizeStyles(recorded), {}, False
+def _each_hint(
+    context: ReportContext, names: Sequence[tuple[str, str, str]], recorded: Sequence[SeedGroup]
+) -> dict[str, list[Panel]]:
+    """A panel for each hint of each algorithm and label, a line for each size."""
+    styles, panels = SizeStyles(recorded), {}
     bounds = [
         low
         for group in recorded
@@ -62,25 +60,21 @@ def _each_hint(context: ReportContext, names: Sequence[tuple[str, str, str]], re
         groups = [group for group in context.plain(algorithm, label) if name in _hint_names([group])]
         lines = [(f"n = {group.size}", styles[group.size], *_along(group, name)) for group in groups]
         of = f"{algorithm}: {label}"
-        panel, few = _panel(name, of, lines, _metric(groups, name), bounds)
-        panels.setdefault(of, []).append(panel)
-        dotted |= few
-    return panels, styles.legend(), dotted
+        panels.setdefault(of, []).append(_panel(name, of, lines, _metric(groups, name), bounds))
+    return panels
 
 
-def _all_hints(context: ReportContext, _: Sequence[tuple[str, str, str]], recorded: Sequence[SeedGroup]):
-    """The same with a panel for each algorithm, and in it a line for each label: the mean over all percentages."""
-    panels, dotted = [], False
+def _all_hints(context: ReportContext, recorded: Sequence[SeedGroup]) -> dict[str, list[Panel]]:
+    """A panel for each algorithm, and in it a line for each label: the mean over all percentages."""
+    panels = []
     for algorithm in context.algorithms:
         size = context.headline(algorithm)
         groups = [group for group in recorded if (group.algorithm, group.size) == (algorithm, size)]
         lines = [(group.label, context.styles[group.label], *_mean_of_hints(group)) for group in groups]
         if lines := [line for line in lines if line[2]]:
             bounds = [mean for line in lines for mean, *_ in line[2]]
-            panel, few = _panel(f"{algorithm}, n = {size}", "", lines, "accuracy", bounds)
-            panels.append(panel)
-            dotted |= few
-    return {"": panels}, context.legend(), dotted
+            panels.append(_panel(f"{algorithm}, n = {size}", "", lines, "accuracy", bounds))
+    return {"": panels}
 
 
 def _hint_names(groups: Sequence[SeedGroup]) -> list[str]:
@@ -109,23 +103,16 @@ def _mean_of_hints(group: SeedGroup) -> tuple[list[Spread], list[int]]:
     return spread(by_seed), _along(group, names[0])[1] if names else []
 
 
-def _panel(title: str, of: str, lines: Sequence[Line], metric: str, bounds: Sequence[float]) -> tuple[Panel, bool]:
-    """One panel of lines against step; True where some of them are dotted."""
-    shown = [value for _, _, points, _ in lines for triple in points for value in triple if known(value)]
-    floor, factor, unit = -math.inf, 100.0, "%"
-    if metric in ERROR_METRICS:  # where to draw an error of exactly 0 on a log axis: below the smallest other value
-        floor, factor, unit = min((value for value in shown if value > 0), default=1e-8) / 3, 1.0, ""
-        y = log_axis("mean squared error (log scale)", [max(value, floor) for value in shown])
-    else:
+def _panel(title: str, of: str, lines: Sequence[Series], metric: str, bounds: Sequence[float]) -> Panel:
+    """One panel of lines against step; `bounds`: the shares that all percent axes have room for."""
+    if metric not in ERROR_METRICS:
         y = percent_axis("F1 (%)" if metric == "f1" else "accuracy (%)", bounds)
-    chart = Chart(steps_axis([len(points) for _, _, points, _ in lines]), y)
-    few = False
-    for name, style, points, running in lines:
-        few |= draw(
-            chart, style, points, running, lambda value: max(factor * value, floor) if known(value) else math.nan
-        )
-        chart.tell(name, [(k + 1, factor * mean) for k, (mean, _, _) in enumerate(points)], unit)
-    return chart.panel(title, of), few
+        return rollout_panel(lines, y, title, of, 100.0)
+    shown = [value for _, _, points, _ in lines for triple in points for value in triple if known(value)]
+    # where to draw an error of exactly 0 on a log axis: below the smallest other value
+    floor = min((value for value in shown if value > 0), default=1e-8) / 3
+    y = log_axis("mean squared error (log scale)", [max(value, floor) for value in shown])
+    return rollout_panel(lines, y, title, of, floor=floor)
 
 
 def _hint_table(context: ReportContext) -> Table:

@@ -21,7 +21,7 @@ def section(context: ReportContext) -> Section | None:
     """Loss and validation against the training step, for everything trained on the same algorithms."""
     groups: dict[str, list[StoredRun]] = {}
     for run in context.study.runs:
-        if _column(run, "loss") or _column(run, "validation_score"):
+        if column(run, "loss") or column(run, "validation_score"):
             groups.setdefault(run.title, []).append(run)
     if not groups:
         return None
@@ -44,22 +44,22 @@ def section(context: ReportContext) -> Section | None:
 
 def _panels(context: ReportContext, runs: Sequence[StoredRun], of: str, part: str) -> list[Panel]:
     """Losses, and validation scores where there are some."""
-    losses = [_medians(_column(run, "loss")) for run in runs]
+    losses = [_medians(column(run, "loss")) for run in runs]
     found = [value for line in losses for _, value in line]
     positive = [value for value in found if value > 0]
     wide = len(positive) > 0.9 * len(found) and max(positive, default=1) > 5 * min(positive, default=1)
     y = log_axis("training loss (log scale)", positive) if wide else linear_axis("training loss", found)
     losses = [[point for point in line if point[1] > 0 or not wide] for line in losses]
-    panels = [_panel(context, runs, losses, y, f"{y.label}{part}", of)]
-    scores = [_column(run, "validation_score") for run in runs]
+    panels = [curves_panel(context, runs, losses, y, f"{y.label}{part}", of)]
+    scores = [column(run, "validation_score") for run in runs]
     if any(scores):
         y = percent_axis("validation score (%)", [value for line in scores for _, value in line])
         in_percent = [[(step, 100 * value) for step, value in line] for line in scores]
-        panels.append(_panel(context, runs, in_percent, y, f"{y.label}{part}", of, "%"))
+        panels.append(curves_panel(context, runs, in_percent, y, f"{y.label}{part}", of, "%"))
     return panels
 
 
-def _panel(
+def curves_panel(
     context: ReportContext, runs: Sequence[StoredRun], lines: Sequence[Sequence[Point]], y: Axis, title: str, of: str,
     unit: str = "",
 ) -> Panel:  # fmt: skip
@@ -80,7 +80,8 @@ def _selected(runs: Sequence[StoredRun]) -> int | None:
     return run["best_step"] if len(runs) == 1 and run["best_validation"] is not None else None
 
 
-def _column(run: StoredRun, name: str) -> list[Point]:
+def column(run: StoredRun, name: str) -> list[Point]:
+    """(step, value) of one column of a run's metrics, where it is known."""
     return [(float(row["step"]), float(row[name])) for row in run.metrics if known(row.get(name))]
 
 
@@ -95,7 +96,7 @@ def _curves_table(context: ReportContext) -> Table:
     """What the curves begin with, and what they reach."""
     rows = []
     for run in context.study.runs:
-        losses, scores = ([value for _, value in _column(run, name)] for name in ("loss", "validation_score"))
+        losses, scores = ([value for _, value in column(run, name)] for name in ("loss", "validation_score"))
         ends = [number(losses[0]), number(losses[-1])] if losses else [NOTHING] * 2
         shares = [percent(scores[0]), percent(max(scores)), percent(scores[-1])] if scores else [NOTHING] * 3
         rows.append((run.title, run.label, str(run.seed), *ends, *shares))
