@@ -4,8 +4,9 @@
     python benchmarks/extrapolation.py runs/bellman_ford-mpnn-seed*
 
 Per algorithm and processor: results.json and metrics.jsonl of every seed (enough for `nar report` to write the seed's
-report again), the report of the lowest seed, a figure over all seeds; and results/README.md, the table over everything
-recorded so far. Runs that were stopped early or that took other sizes or samples than the default are refused.
+report again), the report of the lowest seed, a figure over all seeds (score.svg); and results/README.md, the table over
+everything recorded so far. Runs that were stopped early or that took other sizes or samples than the default are
+refused.
 """
 
 from __future__ import annotations
@@ -20,12 +21,18 @@ from typing import Any
 
 from nar.config import FREE, Config
 from nar.evaluation.protocol import TEST_SIZES
-from nar.reports import figures, report
+from nar.reports import report
+from nar.reports.rendering import html
+from nar.results import study
 from nar.results.comparability import unusual
 from nar.results.published import ibarz2022
 from nar.results.schema import read
 
 ROOT = Path(__file__).resolve().parents[1] / "results"
+NOTE = (
+    "score in percent, n = 64, canonical CLRS-30 test set; mean and the printed +- over seeds (the table does not say "
+    "which kind); memnet, mpnn and pgn reprint the CLRS-30 baselines of Velickovic et al. 2022"
+)
 LOCAL = FREE - {"steps"}  # settings that say where a run was made, not what it was
 
 
@@ -71,7 +78,7 @@ def cell(runs: list[dict[str, Any]], size: int, key: str = "score") -> str:
 
 
 def summary(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
-    sizes, published = TEST_SIZES, ibarz2022()
+    sizes, source = TEST_SIZES, ibarz2022()[0].source
     lines = [
         "# Recorded results",
         "",
@@ -85,16 +92,10 @@ def summary(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
     ]
     for (algorithm, processor), runs in groups.items():
         cells = " | ".join(cell(runs, size) for size in sizes)
-        mark = next(
-            (
-                f"{row['mean']:.2f} ± {row['spread']:.2f} ({row['seeds']} seeds)"
-                for row in published["scores"]
-                if (row["algorithm"], row["processor"]) == (algorithm, processor)
-            ),
-            "",
-        )
+        printed = [f"{s.mean:.2f} ± {s.spread:.2f} ({s.seeds} seeds)" for s in ibarz2022(algorithm, processor)]
+        mark = printed[0] if printed else ""
         lines.append(f"| {algorithm} | [{processor}]({algorithm}-{processor}/) | {cells} | {mark} |")
-    lines += ["", f"Published: {published['source']} ([source]({published['url']})): {published['note']}."]
+    lines += ["", f"Published: {source.name} ([source]({source.url})): {NOTE}."]
     lines += ["", "Whole graphs with every output right, in percent:", ""]
     lines += ["| algorithm | processor | " + " | ".join(f"n = {size}" for size in sizes) + " |"]
     lines += ["|---" * (len(sizes) + 2) + "|"]
@@ -125,7 +126,8 @@ def main() -> None:
     groups = recorded()
     for (algorithm, processor), runs in groups.items():
         folder = ROOT / f"{algorithm}-{processor}"
-        figures.score_against_size(runs, ibarz2022()).savefig(folder / "score.png")
+        (figure,) = [one for one in report.document(study.read(folder)).figures() if one.name == "score"]
+        (folder / "score.svg").write_text(html.figure_file(figure), encoding="utf-8")
         report.write_report(folder / f"seed{runs[0]['run']['seed']}")
     (ROOT / "README.md").write_text(summary(groups))
     print(summary(groups))

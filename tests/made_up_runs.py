@@ -1,10 +1,17 @@
-"""Results of runs that never were, with every kind of number that a report can show; for tests of the report page."""
+"""Results of runs that never were: the one way in which tests of reports build what they report.
 
+`evaluation`, `run` and `write` make results whose every number is given or plain to see; `detailed` and the studies
+below have every kind of number that a report can show.
+"""
+
+import hashlib
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 
+from nar.config import Config
 from nar.results import study
 
 SIZES = (16, 64, 256)
@@ -13,63 +20,94 @@ HINTS = {"pi_h": "accuracy", "d": "mse", "msk": "f1"}
 EVIL = "my.module_with_a_very_long_name_that_never_ends:<b>\"processor\"&'x'"
 
 
-def evaluation(algorithm, size, rng, level, **other):
-    """One evaluation whose score is about `level`, less on larger graphs."""
-    score = float(np.clip(level - 0.04 * math.log2(size / 16) + 0.01 * rng.standard_normal(), 0.0, 1.0))
-    steps = int(3 + 2 * math.log2(size))
-    live = [32] * (steps // 2) + list(range(31, 31 - steps + steps // 2, -1))
-    hints = {}
-    for name, metric in HINTS.items():
-        along = np.clip(score - 0.01 * np.arange(steps) / level + 0.005 * rng.standard_normal(steps), 0.001, 1)
-        values = 0.1 * (1.001 - along) if metric == "mse" else along
-        hints[name] = {"metric": metric, "value": float(values.mean()), "per_step": values.tolist(), "live": live}
-    wrong = [int(step) if step <= steps else None for step in rng.geometric(min(1.0, 1.2 - score), 32)]
+def evaluation(algorithm="bfs", size=64, score=0.5, **other):
+    """One evaluation; `other` replaces what it has."""
+    data = {
+        "set": "clrs30-v1/test" if size == 64 else "nar/test", "generator": "nar 0.1.0", "seed": 3, "length": size,
+        "params": {"p": [0.5]}, "samples": 32, "sha256": graphs(algorithm, size, other.get("setting")),
+    }  # fmt: skip
     return {
         "algorithm": algorithm, "size": size, "setting": {}, "termination": "oracle", "samples": 32, "score": score,
-        "exact": score**8, "valid": min(1.0, score**6), "outputs": {"pi": {"metric": "accuracy", "value": score}},
-        "hints": hints, "steps_mean": steps - 1.5, "steps_max": steps, "first_error": wrong, "measures": {},
-        "seconds": 1e-4 * size**2 * (1 + 0.1 * rng.random()), "peak_memory_mb": 30 + 0.004 * size**2,
-        "data": {
-            "set": "clrs30-v1/test" if size == 64 else "nar/test", "generator": "nar 0.1.0", "seed": 3, "length": size,
-            "params": {"p": [0.5]}, "samples": 32, "sha256": f"{hash_of(algorithm, size, other.get('setting'))}",
-        },
+        "exact": score / 2, "valid": None, "outputs": {"pi": {"metric": "accuracy", "value": score}},
+        "hints": {"pi_h": {"metric": "accuracy", "value": score, "per_step": [1.0, score], "live": [32, 8]}},
+        "steps_mean": 5.5, "steps_max": 7, "measures": {}, "seconds": 0.32, "data": data,
     } | other  # fmt: skip
 
 
-def hash_of(*parts):
-    """The same for the same graphs."""
-    import hashlib
-
+def graphs(*parts):
+    """A hash, the same for the same graphs."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def run(algorithms, processor, seed, level=0.95, evaluations=None, **changed):
-    """(path, results, metrics) as study.collect takes them."""
-    rng = np.random.RandomState(seed + 1000 * len(processor))
+def elsewhere(entry):
+    """The same evaluation on other graphs."""
+    return {**entry, "data": {**entry["data"], "sha256": "c" * 64, "set": "nar/test"}}
+
+
+def run(
+    algorithms="bfs", processor="mpnn", seed=0, scores=(0.9, 0.5), evaluations=None, made=(), of_run=(), **settings
+):
+    """The results.json of a finished run of the protocol; `scores` at n = 16 and 64, unless `evaluations` are given.
+
+    `made` changes its provenance, `settings` its config, `of_run` what else is said of the run.
+    """
     algorithms = [algorithms] if isinstance(algorithms, str) else list(algorithms)
+    config = Config().to_dict() | {"algo": algorithms, "processor": processor, "seed": seed} | settings
     if evaluations is None:
-        evaluations = [evaluation(name, size, rng, level) for name in algorithms for size in SIZES]
-    made = {
+        evaluations = [evaluation(a, n, x) for a in algorithms for n, x in zip((16, 64), scores, strict=True)]
+    about = {
         "algorithms": algorithms, "processor": processor, "seed": seed, "parameters": 414468, "processes": 1,
-        "steps": 10000, "steps_planned": 10000, "interrupted": False, "best_step": 9350, "best_validation": 0.9951,
-        "validation": dict.fromkeys(algorithms, 0.9951), "train_seconds": 3725.4, "left_out": {},
-        "train_sizes": {name: [4, 7, 11, 13, 16] for name in algorithms},
-        "validation_size": dict.fromkeys(algorithms, 16),
+        "steps": config["steps"], "steps_planned": config["steps"], "interrupted": False, "best_step": 9350,
+        "best_validation": 0.9951, "validation": dict.fromkeys(algorithms, 0.9951), "train_seconds": 3725.4,
+        "train_sizes": {name: config["train_sizes"] or [4, 7, 11, 13, 16] for name in algorithms},
+        "validation_size": dict.fromkeys(algorithms, 16), "left_out": {},
     }  # fmt: skip
-    metrics = [
-        {"step": 50 * k, "loss": 3.0 / k + 0.05 * rng.random(), "validation_score": 1 - 0.4 / k, "gate": 0.5 - 0.1 / k}
-        for k in range(1, 201)
-    ]
-    results = {
-        "schema": 2, "run": made | changed, "config": {"algo": algorithms, "processor": processor, "seed": seed},
+    provenance = {
+        "nar": "0.1.0", "commit": "abc1234", "torch": "2.13.0", "numpy": "2.4.6", "python": "3.11.7", "device": "cpu",
+        "threads": 1, "date": "2026-11-20",
+    }  # fmt: skip
+    return {
+        "schema": 2, "run": about | dict(of_run), "config": config,
         "command": f"nar train --algo {' '.join(algorithms)} --processor {processor} --seed {seed}",
-        "provenance": {
-            "nar": "0.1.0", "commit": "abc1234", "torch": "2.13.0", "numpy": "2.4.6", "python": "3.11.7",
-            "device": "cpu", "threads": 1, "date": "2026-11-20",
-        },
-        "evaluations": evaluations,
+        "provenance": provenance | dict(made), "evaluations": evaluations,
     }  # fmt: skip
-    return Path(f"runs/{'+'.join(algorithms)}-{processor}-seed{seed}"), results, metrics
+
+
+def three_seeds():
+    """Two networks; seeds in no order, and one network without seed 1."""
+    mpnn = [run("bfs", "mpnn", seed, scores) for seed, scores in ((2, (0.9, 0.4)), (0, (0.9, 0.6)), (1, (0.6, 0.5)))]
+    return [*mpnn, run("bfs", "triplet_gmpnn", 2, (1.0, 0.8)), run("bfs", "triplet_gmpnn", 0, (0.8, 0.7))]
+
+
+METRICS = [
+    {"step": 50 * k, "loss": 3.0 / k + 0.05 * math.cos(k * k), "validation_score": 1 - 0.4 / k, "gate": 0.5 - 0.1 / k}
+    for k in range(1, 201)
+]
+
+
+def place(results):
+    """The directory of a run."""
+    about = results["run"]
+    return Path(f"runs/{'+'.join(about['algorithms'])}-{about['processor']}-seed{about['seed']}")
+
+
+def collect(*runs, metrics=METRICS, measured=()):
+    """The study of these results, each in a directory of its own; `measured`: of each of the first ones."""
+    paths = [place(one) if [place(other) for other in runs].count(place(one)) == 1 else Path(f"runs/{k}")
+             for k, one in enumerate(runs)]  # fmt: skip
+    told = dict(zip(paths, measured, strict=False))
+    return study.collect([(path, one, metrics) for path, one in zip(paths, runs, strict=True)], faithfulness=told)
+
+
+def write(folder, results, metrics=METRICS, faithfulness=None):
+    """The files of a run; returns its directory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(results))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in metrics))
+    if faithfulness is not None:
+        text = faithfulness if isinstance(faithfulness, str) else json.dumps(faithfulness)
+        (folder / "faithfulness.json").write_text(text)
+    return folder
 
 
 def measured_row(algorithm, kind, level, sources=True):
@@ -107,15 +145,43 @@ def measured(algorithms, level=0.9, sources=True, **changed):
     } | changed  # fmt: skip
 
 
+def detailed(algorithm, size, rng, level, **other):
+    """An evaluation with everything that can be recorded, whose score is about `level`, less on larger graphs."""
+    score = float(np.clip(level - 0.04 * math.log2(size / 16) + 0.01 * rng.standard_normal(), 0.0, 1.0))
+    steps = int(3 + 2 * math.log2(size))
+    live = [32] * (steps // 2) + list(range(31, 31 - steps + steps // 2, -1))
+    hints = {}
+    for name, metric in HINTS.items():
+        along = np.clip(score - 0.01 * np.arange(steps) / level + 0.005 * rng.standard_normal(steps), 0.001, 1)
+        values = 0.1 * (1.001 - along) if metric == "mse" else along
+        hints[name] = {"metric": metric, "value": float(values.mean()), "per_step": values.tolist(), "live": live}
+    wrong = [int(step) if step <= steps else None for step in rng.geometric(min(1.0, 1.2 - score), 32)]
+    more = {
+        "exact": score**8, "valid": min(1.0, score**6), "hints": hints, "steps_mean": steps - 1.5, "steps_max": steps,
+        "first_error": wrong, "seconds": 1e-4 * size**2 * (1 + 0.1 * rng.random()),
+        "peak_memory_mb": 30 + 0.004 * size**2,
+    }  # fmt: skip
+    return evaluation(algorithm, size, score, **(more | other))
+
+
+def detailed_run(algorithms="bfs", processor="mpnn", seed=0, level=0.95, **changed):
+    """A run with these evaluations at all SIZES."""
+    rng = np.random.RandomState(seed + 1000 * len(processor))
+    names = [algorithms] if isinstance(algorithms, str) else algorithms
+    return run(
+        algorithms, processor, seed, evaluations=[detailed(a, n, rng, level) for a in names for n in SIZES], **changed
+    )
+
+
 def everything(seeds=range(3)):
-    """A study with all that a page can show: settings, terminations, measures, faithfulness, hostile names, a
+    """A study with all that a report can show: settings, terminations, measures, faithfulness, hostile names, a
     generalist."""
-    runs, told = [], {}
+    runs, told = [], []
     for processor, level in (("mpnn", 0.93), ("triplet_gmpnn", 0.97), (EVIL, 0.7)):
         for seed in seeds:
             for algorithm in ("bellman_ford", "bfs"):
                 rng = np.random.RandomState(seed)
-                entries = [evaluation(algorithm, size, rng, level) for size in SIZES]
+                entries = [detailed(algorithm, size, rng, level) for size in SIZES]
                 for entry in entries:
                     entry["measures"] = {"gate": (0.3 + 0.1 * rng.random(12)).tolist()}
                 for key, choices in (
@@ -124,43 +190,41 @@ def everything(seeds=range(3)):
                     ("scale", (0.001, 1.0, 1000.0)),
                     ("weights", ("ties",)),
                 ):
-                    entries += [evaluation(algorithm, 64, rng, level - 0.2, setting={key: v}) for v in choices]
+                    entries += [detailed(algorithm, 64, rng, level - 0.2, setting={key: v}) for v in choices]
                 for end in ("fixed_point", "learned"):
                     taken = {"mean": 9.0 + rng.random(), "max": 15}
                     for size in SIZES:
-                        entries.append(
-                            evaluation(algorithm, size, rng, level - 0.1, termination=end, steps_taken=taken)
-                        )
+                        entries.append(detailed(algorithm, size, rng, level - 0.1, termination=end, steps_taken=taken))
                 runs.append(run(algorithm, processor, seed, evaluations=entries))
-                told[runs[-1][0]] = measured([algorithm], level - 0.05 * seed, sources=processor != EVIL)
-    runs += [run(("bellman_ford", "bfs", "dijkstra"), "mpnn", seed, 0.9) for seed in seeds]
-    return study.collect(runs, faithfulness=told)
+                told.append(measured([algorithm], level - 0.05 * seed, sources=processor != EVIL))
+    runs += [detailed_run(("bellman_ford", "bfs", "dijkstra"), "mpnn", seed, 0.9) for seed in seeds]
+    return collect(*runs, measured=told)
 
 
 def bare(**changed):
     """One run, one seed, no hints, no interval."""
-    path, results, metrics = run("bfs", "mpnn", 7, **changed)
+    results = detailed_run("bfs", "mpnn", 7, **changed)
     for entry in results["evaluations"]:
         entry["hints"], entry["first_error"], entry["valid"] = {}, None, None
-    return study.collect([(path, results, metrics)])
+    return collect(results)
 
 
 def broken():
     """Numbers that are not there: NaN, null, no evaluations, an interruption, no metrics."""
-    path, results, _ = run("bfs", "mpnn", 0, interrupted=True, steps=120, best_validation=None, best_step=None)
+    results = detailed_run(of_run={"interrupted": True, "steps": 120, "best_validation": None, "best_step": None})
     first, second, third = results["evaluations"]
     first["score"], first["exact"] = math.nan, None
     second["hints"]["pi_h"]["per_step"][1] = None
     second["hints"]["d"]["per_step"] = [math.nan] * 3
     second["seconds"] = 0.0
     third["outputs"]["d"] = {"metric": "mse", "value": 0.1}  # an error in the score
-    empty = run("dijkstra", "gat", 0, evaluations=[], validation={}, validation_size={})
-    return study.collect([(path, results, []), (empty[0], empty[1], [{"step": 1, "loss": math.nan}])])
+    empty = run("dijkstra", "gat", evaluations=[], of_run={"validation": {}, "validation_size": {}})
+    return study.collect([(place(results), results, []), (place(empty), empty, [{"step": 1, "loss": math.nan}])])
 
 
 def large(algorithms=30, networks=10):
-    """Hundreds of cells."""
-    return study.collect([
-        run(f"algorithm_{a}", f"network_{k}", seed, 0.99 - 0.05 * k - 0.01 * a)
+    """Hundreds of seed groups."""
+    return collect(*(
+        detailed_run(f"algorithm_{a}", f"network_{k}", seed, 0.99 - 0.05 * k - 0.01 * a)
         for a in range(algorithms) for k in range(networks) for seed in range(2)
-    ])  # fmt: skip
+    ))  # fmt: skip

@@ -7,9 +7,9 @@ import zlib
 
 import pytest
 from browser import CHROMIUM, Browser
-from made_up_runs import everything, run
+from made_up_runs import METRICS, everything, run
 
-from nar.reports.html import page
+from nar.reports import report as reports
 from nar.results import study
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -73,12 +73,12 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    return page.write(everything(), tmp_path_factory.mktemp("report"))
+    return reports.write(everything(), tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture(scope="module")
 def recorded(request, tmp_path_factory):
-    return page.write(study.read(request.config.rootpath / "results"), tmp_path_factory.mktemp("recorded"))
+    return reports.write(study.read(request.config.rootpath / "results"), tmp_path_factory.mktemp("recorded"))
 
 
 @pytest.mark.parametrize("name", ["report", "recorded"])
@@ -161,8 +161,7 @@ def test_a_picture_of_a_rollout_loads_nothing_and_runs_nothing(browser, tmp_path
         '<script>parent.document.title = "changed"</script>'
         '<image href="https://example.org/x.png" width="9" height="9"/><rect width="900" height="90" fill="red"/></svg>'
     )
-    _, results, metrics = run("bfs", "mpnn", 0)
-    path = page.write(study.collect([(tmp_path, results, metrics)]), tmp_path)
+    path = reports.write(study.collect([(tmp_path, run(), METRICS)]), tmp_path)
     browser.open(path, 360)
     assert browser.run("document.title") == "bfs with mpnn - extrapolation report"
     assert browser.run("document.querySelector('img').complete && document.querySelector('img').naturalWidth") == 900

@@ -243,8 +243,8 @@ def test_the_command(runs, tmp_path, capsys):
         assert (left["size"], left["small"], left["samples"], left["best_step"]) == (8, 6, 4, 2)
         page, text = ((run / name).read_text() for name in ("report.html", "report.md"))
         score = f"{100 * kept[index]['score']:.2f}"
-        assert 'id="faithfulness"' in page and f"| mpnn | 8 | 6 | {score}% |" in text
-        assert "| compiled reference | 8 | 6 | 100.00% | 100.00% | 100.00% | 100.00% | 100.00% | 100.00%, ch" in text
+        assert 'id="faithfulness"' in page and f"| mpnn | 1 | 8 | 6 | 4 | {score} |" in text
+        assert "| compiled reference | – | 8 | 6 | 4 | 100.00 | 100.00 |" in text
     # a second call replaces it; a checkpoint file has no directory to leave anything in
     assert cli.main(["faithfulness", runs[0], "--size", "6", "--small", "5", "--samples", "2"]) == 0
     assert json.loads((Path(runs[0]) / "faithfulness.json").read_text())["size"] == 6

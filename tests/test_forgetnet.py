@@ -258,5 +258,5 @@ def test_a_run_keeps_the_gate_by_step_and_by_training(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [2, 4] and all(0 < row["gate"] < 1 for row in rows)
     text = (tmp_path / "run" / "report.md").read_text()
-    assert "## Measures" in text and "](measures_bfs.png)" in text
-    assert (tmp_path / "run" / "measures_bfs.png").read_bytes()[:4] == b"\x89PNG"
+    assert "## Inside the processor" in text and "](measures.svg)" in text
+    assert "<svg" in (tmp_path / "run" / "measures.svg").read_text()

@@ -26,7 +26,7 @@ TINY = {
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch):
     monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.html")
-    monkeypatch.setattr("nar.reports.study_report.write", lambda study, folder: folder / "report.html")
+    monkeypatch.setattr("nar.reports.report.write", lambda study, folder: folder / "report.html")
 
 
 def test_a_generalist_learns_every_algorithm_with_one_processor(tmp_path):

@@ -37,7 +37,7 @@ def test_wheel_holds_the_tree_and_nothing_else(wheel):
         f"{target}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, target in FOLDERS.items()
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in {".py", ".json", ".toml", ".css", ".html", ".md"} or path.name == "py.typed"
+        if path.suffix in {".py", ".json", ".toml", ".css", ".html", ".svg", ".md"} or path.name == "py.typed"
     }
     assert {"nar/py.typed", "nar/model/rollout.py", "nar/datasets/bellman_ford.py"} <= expected
     assert {"nar/results/published.json", "nar/processors/mpnn.py"} <= expected

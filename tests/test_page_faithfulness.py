@@ -1,18 +1,12 @@
 """The report page on what `nar faithfulness` measured: values, baselines, and nothing where nothing is there."""
 
-from made_up_runs import measured, measured_row, run
-from test_page import parse
-
-from nar.reports.html import page
-from nar.results import study
+from made_up_runs import collect, measured, measured_row, run
+from test_page import document, parse
 
 
 def told(*contents, **changed):
     """The page of runs of mpnn on bfs, one seed each, of which these things were measured."""
-    runs = [run("bfs", "mpnn", seed, **changed) for seed in range(len(contents))]
-    return page.document(
-        study.collect(runs, faithfulness=dict(zip([path for path, *_ in runs], contents, strict=True)))
-    )
+    return document(collect(*(run(seed=seed, **changed) for seed in range(len(contents))), measured=contents))
 
 
 def test_faithfulness_is_shown_over_seeds_beside_its_baselines():

@@ -1,508 +1,443 @@
-"""The report of a run, from a results.json whose every number is written out here."""
+"""What reports say, of one run and of many: the numbers of their tables, figures and text, and what terminals print."""
 
 import copy
-import itertools
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
-import numpy as np
 import pytest
+from made_up_runs import (
+    EVIL,
+    METRICS,
+    collect,
+    elsewhere,
+    evaluation,
+    everything,
+    measured,
+    run,
+    three_seeds,
+    write,
+)
 
-from nar.reports import figures, report, report_figures
-from nar.results import comparability, published, schema
+from nar.cli import main as cli
+from nar.reports import report
+from nar.reports.blocks import Details, Shaded, Span, Table
+from nar.results import comparability, published, schema, study
 
-SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+RESULTS = Path(__file__).parent.parent / "results"
 
 
-def evaluation(size, samples, score, exact, valid, data_set, per_step, live):
+def plain(text):
+    """A cell without what makes it stand out."""
+    if isinstance(text, Shaded | Span):
+        return plain(text.text)
+    return text if isinstance(text, str) else "".join(map(plain, text))
+
+
+def tables_of(blocks):
+    for block in blocks:
+        if isinstance(block, Table):
+            yield block
+        yield from tables_of(block.blocks if isinstance(block, Details) else getattr(block, "numbers", ()))
+
+
+def tables(found, against=None):
+    """The rows of all tables of a report, by the tables' names, as dicts by column."""
+    made = report.document(found, against)
+    blocks = [*made.glance, *(block for section in made.sections for block in section.blocks)]
     return {
-        "algorithm": "bellman_ford",
-        "size": size,
-        "setting": {},
-        "termination": "oracle",
-        "samples": samples,
-        "score": score,
-        "exact": exact,
-        "valid": valid,
-        "outputs": {"pi": {"metric": "accuracy", "value": score}},
-        "hints": {
-            "pi_h": {"metric": "accuracy", "value": 0.875, "per_step": [0.9, 0.85, 0.8][: len(live)], "live": live},
-            "d": {"metric": "mse", "value": 0.0123, "per_step": per_step, "live": live},
-        },
-        "steps_mean": 5.125,
-        "steps_max": 7,
-        "measures": {},
-        "seconds": 1.94,
-        "data": {
-            "set": data_set,
-            "generator": "nar 0.1.0",
-            "seed": 3,
-            "length": size,
-            "params": {"p": 0.5},
-            "samples": samples,
-            "sha256": SHA,
-        },
+        table.name: [dict(zip(table.header, map(plain, row), strict=True)) for row in table.rows]
+        for table in tables_of(blocks)
     }
 
 
-RESULTS = {
-    "schema": 2,
-    "run": {
-        "algorithms": ["bellman_ford"],
-        "processor": "triplet_gmpnn",
-        "seed": 42,
-        "parameters": 524604,
-        "steps": 10000,
-        "steps_planned": 10000,
-        "interrupted": False,
-        "best_step": 9350,
-        "processes": 1,
-        "best_validation": 0.9951,
-        "validation": {"bellman_ford": 0.9951},
-        "train_seconds": 3725.4,
-        "train_sizes": {"bellman_ford": [4, 7, 11, 13, 16]},
-        "validation_size": {"bellman_ford": 16},
-        "left_out": {},
-    },
-    "config": {"algo": ["bellman_ford"], "batch_size": 32},
-    "command": "python train.py --algo bellman_ford",
-    "provenance": {
-        "nar": "0.1.0",
-        "commit": "abc1234",
-        "torch": "2.13.0",
-        "numpy": "2.4.6",
-        "python": "3.11.7",
-        "device": "cpu",
-        "date": "2026-11-20",
-    },
-    "evaluations": [
-        evaluation(16, 128, 0.9985, 0.97, 1.0, "fresh", [0.01, 0.02], [128, 60]),
-        evaluation(64, 32, 0.9744, 0.3125, None, "clrs30-v1/test", [0.0, 0.04, 0.5], [32, 32, 30]),
-    ],
-}
-METRICS = [
-    {"step": 0, "loss": 4.0, "train_size": 4, "seconds": 0.1, "validation_score": 0.1, "validation_loss": 3.0},
-    {"step": 50, "loss": 2.0, "train_size": 4, "seconds": 3.1, "validation_score": 0.6, "validation_loss": 1.0},
-    {"step": 100, "loss": 0.5, "train_size": 4, "seconds": 6.1, "validation_score": 0.5, "validation_loss": 1.1},
-]
+def sections(found):
+    return {section.id: section for section in report.document(found).sections}
 
 
-def changed(**run):
-    found = copy.deepcopy(RESULTS)
-    found["run"].update(run)
-    return found
+SCORES = "Scores of every algorithm, label and size"
 
 
-def older(found):
-    """The same as schema 1 had it."""
-    found = copy.deepcopy(found)
-    run, (algorithm,) = found["run"], found["run"].pop("algorithms")
-    run |= {"algorithm": algorithm, "train_sizes": run["train_sizes"][algorithm]}
-    run |= {"validation_size": run["validation_size"][algorithm]}
-    for name in ("processes", "validation", "left_out"):
-        del run[name]
-    found["config"]["algo"] = algorithm
-    for e in found["evaluations"]:
-        for name in ("setting", "termination", "measures"):
-            del e[name]
-    return {**found, "schema": 1}
-
-
-@pytest.fixture
-def run_dir(tmp_path):
-    (tmp_path / "results.json").write_text(json.dumps(RESULTS))
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in METRICS))
-    return tmp_path
-
-
-def written(run_dir):
-    """The Markdown of the report, made anew."""
-    return report.write_report(run_dir).with_name("report.md").read_text()
+def one_run(seed=42):
+    """A run of two sizes, the larger one without a valid share."""
+    small = evaluation("bellman_ford", 16, 0.9985, exact=0.97, valid=1.0, samples=128)
+    large = evaluation("bellman_ford", 64, 0.9744, exact=0.3125, seconds=1.94)
+    for entry, errors in ((small, [0.01, 0.02]), (large, [0.04, 0.5])):
+        hint = {"metric": "mse", "value": 0.0123, "per_step": errors, "live": [32, 31]}
+        entry["hints"] = {"pi_h": {**entry["hints"]["pi_h"], "value": 0.875}, "d": hint}
+    return run("bellman_ford", "triplet_gmpnn", seed, evaluations=[small, large])
 
 
 def generalist():
     """Two algorithms, trained on and scored at different sizes."""
-    found = changed(
-        algorithms=["bellman_ford", "bfs"],
-        validation={"bellman_ford": 0.9902, "bfs": 1.0},
-        train_sizes={"bellman_ford": [4, 16], "bfs": [4, 8]},
-        validation_size={"bellman_ford": 16, "bfs": 8},
+    of_run = {
+        "validation": {"bellman_ford": 0.9902, "bfs": 1.0}, "train_sizes": {"bellman_ford": [4, 16], "bfs": [4, 8]},
+        "validation_size": {"bellman_ford": 16, "bfs": 8},
+    }  # fmt: skip
+    entries = [evaluation("bellman_ford", 16, 0.9985), evaluation("bfs", 64, 0.9744)]
+    return run(("bellman_ford", "bfs"), "triplet_gmpnn", evaluations=entries, of_run=of_run)
+
+
+# Numbers
+
+
+def test_every_table_and_figure_is_in_the_page_and_in_markdown(tmp_path):
+    found = everything()
+    page = report.write(found, tmp_path)
+    made, markdown = report.document(found), (tmp_path / "report.md").read_text()
+    shown = list(tables_of([*made.glance, *(block for section in made.sections for block in section.blocks)]))
+    assert len(shown) > 15
+    for table in shown:
+        for row in table.rows:
+            cells = [plain(cell).replace("<", "&lt;").replace("|", "\\|") for cell in row]
+            assert re.search(r"\| \W*" + re.escape(cells[-2]), markdown), (table.name, cells)
+        assert f'aria-label="{table.name}"' in page.read_text()
+    for figure in made.figures():
+        panels = [panel for _, group in figure.shown() for panel in group]
+        assert f"]({figure.name}.svg)" in markdown
+        file = ElementTree.parse(tmp_path / f"{figure.name}.svg")
+        named = [e.get("aria-label") for e in file.iter("{http://www.w3.org/2000/svg}svg") if e.get("role") == "img"]
+        assert named == [panel.alternative for panel in panels]
+
+
+def test_scores_of_one_run():
+    rows = tables(collect(one_run()))
+    first, second = rows[SCORES]
+    assert (first["n"], first["extrapolation"], first["graphs"]) == ("16", "1x", "128")
+    assert (second["n"], second["extrapolation"], second["graphs"], second["steps (mean/most)"]) == (
+        "64",
+        "4x",
+        "32",
+        "5.5/7",
     )
-    found["config"]["algo"] = ["bellman_ford", "bfs"]
-    found["evaluations"][1]["algorithm"] = "bfs"
-    return found
+    assert (second["score (%)"], second["exact (%)"], second["valid (%)"]) == ("97.44", "31.25", "–")
+    hints = {row["hint"]: row for row in rows["Mean over steps of every hint"]}
+    assert (hints["d"]["metric"], hints["d"]["n = 64"], hints["pi_h"]["n = 16"]) == ("mse", "0.0123", "87.50")
+    (costs,) = [row for row in rows["Cost"] if row["n"] == "64"]
+    assert costs["seconds"] == "1.94" and costs["ms per graph"] == "60.6"
+    (about,) = rows["Every run"]
+    assert about["parameters"] == "414,468" and about["time"] == "1 h 2 min"
+    (origin,) = rows["Origin of every run"]
+    assert (origin["commit"], origin["directory"]) == ("abc1234", "bellman_ford-triplet_gmpnn-seed42")
+    assert about["selected"] == "9,350" and about["validation (%)"] == "99.51"
+    same, *_ = rows["Published scores"]
+    assert (same["method"], same["score (%)"], same["seeds"]) == ("Triplet-GMPNN", "97.39 ± 0.19", "10")
+    assert len(rows["Published scores"]) + len(rows["Other published scores"]) == len(published.scores("bellman_ford"))
 
 
-def test_report_and_figures_are_written(run_dir):
-    path = report.write_report(run_dir)
-    assert path == run_dir / "report.html" and path.is_file()
-    text = (run_dir / "report.md").read_text()
-    for name in ("score.png", "hints_bellman_ford.png", "training.png"):
-        assert f"]({name})" in text
-        assert (run_dir / name).read_bytes()[:4] == b"\x89PNG"
-    before = {p.name: p.read_bytes() for p in run_dir.iterdir()}
-    report.write_report(run_dir)
-    assert before == {p.name: p.read_bytes() for p in run_dir.iterdir()}  # making it again changes nothing
+def test_means_intervals_and_every_seed():
+    rows = {(row["network"], row["n"]): row for row in tables(collect(*three_seeds()))[SCORES]}
+    assert rows["mpnn", "16"]["score (%)"] == "80.00 [60.00, 90.00]"
+    assert rows["mpnn", "16"]["every seed"] == "90.00, 60.00, 90.00"
+    assert rows["triplet_gmpnn", "64"]["score (%)"] == "75.00 [70.00, 80.00]"
+    assert rows["triplet_gmpnn", "64"]["seeds"] == "0, 2"
 
 
-def test_results_row_and_provenance():
-    text = report.text(RESULTS)
-    row = "| bellman_ford | 64 | 4x | 97.44% | 31.25% | - | 32 | 5.1/7 | 1.94 | clrs30-v1/test `9f86d08188` |"
-    assert row in text.splitlines()
-    assert "| `d` | mse | 0.0123 | 0.0123 |" in text
-    assert "| `pi_h` | accuracy | 87.50% | 87.50% |" in text
-    assert "those of step 9,350" in text and "(99.51%)" in text
-    assert "python train.py --algo bellman_ford" in text
-    assert "| training time | 1 h 2 min |" in text
-    assert "97.39% ± 0.19 over 10 seeds" in text
-    assert "**Note.**" not in text
-    assert "No larger graph had any part in the choice." in text
-    assert "That is larger than any graph trained on." in report.text(changed(validation_size={"bellman_ford": 20}))
+def test_selection_is_told_with_its_exceptions():
+    def text(*runs):
+        return plain(sections(collect(*runs))["made"].blocks[1].text)
+
+    assert "nothing here is a maximum" in text(run())
+    assert "No graph larger than those trained on had any part in the choice." in text(run())
+    never = run(processor="gat", evaluations=[], of_run={"best_validation": None, "best_step": None})
+    assert "Never validated, the weights are the last ones: bfs with gat." in text(run(), never)
+    larger = run(processor="gat", of_run={"validation_size": {"bfs": 20}})
+    assert "Chosen on larger graphs than any trained on: bfs with gat, val size 20." in text(run(), larger)
 
 
-def test_alt_text_holds_the_numbers(run_dir):
-    text = written(run_dir)
-    assert "n = 16: 99.85% and 97.00%; n = 64: 97.44% and 31.25%](score.png)" in text
-    assert "from 4 to 0.5; best validation score 99.51% at step 9,350](training.png)" in text
+def test_networks_are_compared_on_the_seeds_that_both_have():
+    name, found = "Differences between labels", collect(*three_seeds())
+    small, large = tables(found)[name]
+    # seeds 0 and 2: 0.9 - 0.8 and 0.9 - 1.0; 0.6 - 0.7 and 0.4 - 0.8
+    assert (small["difference"], small["points"], small["p"]) == (
+        "mpnn minus triplet_gmpnn",
+        "0.00 [-10.00, 10.00]",
+        "1",
+    )
+    assert (large["points"], large["every seed"]) == ("-25.00 [-40.00, -10.00]", "-10.00, -40.00")
+    assert (large["seeds"], large["p"]) == ("0, 2", "0.5")
+    _, other = tables(found, "mpnn")[name]
+    assert (other["difference"], other["points"]) == ("triplet_gmpnn minus mpnn", "25.00 [10.00, 40.00]")
+    assert name not in tables(collect(run()))
+    assert name not in tables(collect(run(), run(processor="gat", evaluations=[elsewhere(evaluation(score=0.0))])))
 
 
-def test_table_prints_one_row_per_evaluation():
-    lines = report.table(RESULTS).splitlines()
+def test_every_algorithm_at_one_size_and_their_mean():
+    dfs = [run("dfs", "mpnn", 0, (0.5, 0.2)), run("dfs", "mpnn", 2, (0.5, 0.0))]
+    far = elsewhere(evaluation("dfs", 16, 0.7))
+    dfs.append(run("dfs", "triplet_gmpnn", 0, evaluations=[far, {**far, "size": 32}]))
+    rows = tables(collect(*three_seeds(), *dfs))["Mean node score at the size in the first column"]
+    bfs, other, mean = rows
+    assert (bfs["algorithm"], bfs["mpnn"], bfs["triplet_gmpnn"]) == (
+        "bfs n = 64",
+        "50.00 [40.0, 60.0]",
+        "75.00 [70.0, 80.0]",
+    )
+    assert bfs["published"] == "mpnn 99.89, triplet_gmpnn 99.73"
+    assert (other["algorithm"], other["mpnn"]) == ("dfs n = 16", "50.00 [50.0, 50.0]")  # the largest that both have
+    # seeds 0 and 2 of mpnn: (0.6 + 0.5) / 2 and (0.4 + 0.5) / 2; seed 1 has no dfs
+    assert (mean["mpnn"], mean["triplet_gmpnn"]) == ("50.00 [45.0, 55.0]", "70.00")
+    assert "heat-map" not in sections(collect(*three_seeds()))
+
+
+def test_a_generalist_is_reported_by_algorithm():
+    rows = tables(collect(generalist()))
+    assert [(r["algorithm"], r["n"], r["extrapolation"]) for r in rows[SCORES]] == [
+        ("bellman_ford", "16", "1x"),
+        ("bfs", "64", "8x"),
+    ]
+    (about,) = rows["Every run"]
+    assert about["n trained on"] == "bellman_ford 4, 16; bfs 4, 8" and about["n validated"] == "bellman_ford 16; bfs 8"
+    assert about["validation (%)"] == "99.51 (bellman_ford 99.02, bfs 100.00)"
+    assert {score["algorithm"] for score in rows["Published scores"]} == {"bfs"}  # at 64, the canonical set's size
+
+
+def test_terminations_settings_and_first_errors_have_sections():
+    found = one_run()
+    assert not {"termination", "settings", "errors", "measures"} & sections(collect(found)).keys()
+    large = found["evaluations"][1]
+    stopped = {**large, "termination": "fixed_point", "score": 0.5, "steps_taken": {"mean": 9.5, "max": 12}}
+    found["evaluations"] += [stopped, {**large, "setting": {"family": "grid"}, "score": 0.25}]
+    found["evaluations"][0] |= {"first_error": [None, 2, 5, None]}
+    rows = tables(collect(found))
+    ended = [tuple(row.values())[2:] for row in rows["Termination"] if row["n"] == "64"]
+    assert ended == [
+        ("64", "oracle", "97.44", "31.25", "5.5", "5.5"),
+        ("64", "fixed point", "50.00", "31.25", "5.5", "9.5"),
+    ]
+    own, grid = rows["Scores on other distributions"]
+    assert (own["setting"], own["score (%)"], grid["setting"], grid["score (%)"]) == (
+        "own",
+        "97.44",
+        "family grid",
+        "25.00",
+    )
+    (errors,) = rows["First errors"]
+    assert (errors["never wrong (%)"], errors["rollouts"]) == ("50.00", "4")
+    assert (errors["median first error"], errors["earliest"], errors["latest"]) == ("2", "step 2 (1 of them)", "step 5")
+    assert [row["score (%)"] for row in rows[SCORES]] == ["99.85", "97.44"]  # own distribution, oracle
+
+
+def test_measures_are_shown_by_step_and_over_the_training():
+    found = one_run()
+    for entry, steps in zip(found["evaluations"], ([0.5, 0.25], [0.125, 0.375, 0.25]), strict=True):
+        entry["measures"] = {"gate": steps}
+    gates = [{"step": 50 * k, "gate": gate} for k, gate in enumerate((0.5, 0.75, 0.0625))]
+    made = collect(found, metrics=gates)
+    assert [(row["n"], row["mean over steps"]) for row in tables(made)["Measures"]] == [("16", "0.375"), ("64", "0.25")]
+    ((_, (rollout, training)),) = sections(made)["measures"].blocks[0].groups
+    assert "n = 64: 0.125 at 1, 0.375 at 2, 0.25 at 3." in rollout.alternative
+    assert "0.5 at 0, 0.75 at 50, 0.0625 at 100." in training.alternative
+
+
+def test_errors_are_not_shares():
+    score = {"score": 0.02, "outputs": {"x": {"metric": "mse", "value": 0.02}}}
+    found = collect(run(evaluations=[evaluation(**score)]), run(seed=1, evaluations=[evaluation(**score)]))
+    (row,) = tables(found)[SCORES]
+    assert (row["score (%)"], row["every seed"]) == ("0.02 [0.02, 0.02] (error)", "0.02, 0.02")
+    assert report.study_table(found).splitlines()[-1] == "mpnn  0.02 [0.02, 0.02]"
+
+
+def test_what_was_measured_of_faithfulness(tmp_path):
+    runs = [run(seed=0), run(seed=1)]
+    rows = tables(collect(*runs, measured=[measured(["bfs"])]))["Faithfulness"]
+    (ours,) = [row for row in rows if row["network"] == "mpnn"]
+    names = ("score (%)", "hints (%)", "acting (%)", "ignored (%)", "followed (%)", "sources (%)", "chance (%)")
+    assert [ours[name] for name in names] == ["90.00", "85.38", "81.00", "76.84", "72.90", "69.16", "12.50"]
+    assert "faithfulness" not in sections(collect(*runs))
+    # measures that are not there, and numbers that are not finite, as probes of a constant hint are
+    odd = measured(["bfs"])["rows"][0] | {"external": {}, "interventions": {"ignored": None}, "sources": None}
+    odd["probes"]["d"]["value"] = float("nan")
+    one = write(tmp_path / "run", run(), faithfulness=measured(["bfs"], rows=[odd]))
+    assert cli.main(["report", str(one)]) == 0 and study.read(one).left_out == []
+
+
+# Files
+
+
+def test_writing_again_changes_nothing_and_needs_neither_torch_nor_matplotlib(tmp_path):
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); "
+        "import made_up_runs as m; from nar.reports import report; "
+        f"report.write(m.everything(), {str(tmp_path / 'other')!r}); "
+        "print('torch' in sys.modules, 'matplotlib' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+    report.write(everything(), tmp_path / "one")
+    first, second = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "other")
+    )
+    assert first == second  # whatever the hashes of strings
+    assert {"report.html", "report.md", "scores.csv", "summary.csv", "score.svg", "training.svg"} <= first.keys()
+
+
+def test_hostile_names_are_no_markup_of_markdown_or_figures(tmp_path):
+    report.write(collect(run(processor=EVIL), run(processor="a|b [c](d)")), tmp_path)
+    text = re.sub(r"(?s)```.*?```|`[^`]*`", "", (tmp_path / "report.md").read_text())  # in code, nothing is markup
+    assert "<b>" not in text and "a\\|b" in text and "[c](d)" not in text.split("](score.svg)")[0].split("![")[1]
+    assert EVIL in "".join(ElementTree.parse(tmp_path / "score.svg").getroot().itertext())
+
+
+def test_a_run_without_evaluations_still_gives_a_report(tmp_path):
+    of_run = {"left_out": {"bfs": [256]}, "interrupted": True, "steps": 700}
+    results = run(evaluations=[], of_run=of_run, eval_sizes=[16, 256])
+    report.write_report(write(tmp_path, results))
+    text = (tmp_path / "report.md").read_text()
+    assert "Interrupted at step 700 of 10,000" in text and "Not evaluated at n = 16, 256" in text
+    assert "](score.svg)" not in text and "](training.svg)" in text
+    assert len(report.table(results).splitlines()) == 5  # title, header, three warnings
+    assert report.study_table(collect(results)) == ""
+
+
+def test_an_algorithm_that_is_not_to_be_found_here_is_reported(tmp_path):
+    folder = write(tmp_path, run("not_here:mine"))
+    report.write_report(folder)
+    assert "# not_here:mine with mpnn" in (folder / "report.md").read_text()
+    assert comparability.unusual({"algo": ["not_here:mine"], "train_sizes": [4], "hidden": 8}) == {"hidden": 8}
+    assert comparability.unusual({"algo": ["bfs"], "train_sizes": [4, 7, 11, 13, 16], "val_size": 16}) == {}
+    assert comparability.unusual({"algo": ["bfs"], "train_sizes": [4]}) == {"train_sizes": [4]}
+
+
+def test_metrics_of_a_resumed_and_killed_run(tmp_path):
+    rows = [{"step": step, "loss": loss} for step, loss in ((0, 4.0), (50, 2.0), (100, 0.5), (50, 1.5))]
+    write(tmp_path, run(), rows)
+    with open(tmp_path / "metrics.jsonl", "a") as file:
+        file.write('{"step": 150, "lo')
+    assert [(row["step"], row["loss"]) for row in schema.read_metrics(tmp_path)] == [(0, 4.0), (50, 1.5), (100, 0.5)]
+
+
+def test_unreadable_files_are_named(tmp_path):
+    write(tmp_path, run())
+    (tmp_path / "metrics.jsonl").write_text('{"step": 0, "loss": 1.0}\nnonsense\n{"step": 1, "loss": 1.0}\n')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2"):
+        schema.read_metrics(tmp_path)
+    (tmp_path / "results.json").write_text('{"schema": 1, "run"')
+    with pytest.raises(ValueError, match=r"results\.json is not the results of a run"):
+        schema.read(tmp_path)
+    (tmp_path / "results.json").write_text(json.dumps({**run(), "schema": 3}))
+    with pytest.raises(ValueError, match="has schema 3, this version of nar reads 2"):
+        schema.read(tmp_path)
+    (tmp_path / "results.json").unlink()
+    with pytest.raises(ValueError, match=r"no results\.json in"):
+        schema.read(tmp_path)
+    with pytest.raises(ValueError, match=r"no run in .*: a run directory holds results\.json"):
+        report.write_report(tmp_path)
+
+
+def test_results_of_schema_1_are_read_as_schema_2():
+    newest = run()
+    older = copy.deepcopy(newest)
+    about = older["run"]
+    (algorithm,) = about.pop("algorithms")
+    about |= {"algorithm": algorithm} | {name: about[name][algorithm] for name in ("train_sizes", "validation_size")}
+    for name in ("processes", "validation", "left_out"):
+        del about[name]
+    older["config"]["algo"] = algorithm
+    for entry in older["evaluations"]:
+        for name in ("setting", "termination", "measures", "valid"):
+            del entry[name]
+    older["schema"], before = 1, copy.deepcopy(older)
+    assert schema.upgraded(older) == newest == schema.upgraded(newest) and older != newest
+    assert older["run"] == before["run"] and older["evaluations"] == before["evaluations"]
+    assert report.document(collect(newest)).sections  # of both, since they are equal
+
+
+def test_recorded_results_are_read():
+    found = study.read(RESULTS)
+    assert len(found.runs) >= 12
+    for one in found.runs:
+        (algorithm,) = one.algorithms
+        assert one.results["config"]["algo"] == [algorithm] == list(one.results["run"]["validation"])
+        assert one.results["run"]["train_sizes"] == {algorithm: [4, 7, 11, 13, 16]}
+        assert {(e["termination"], *e["setting"]) for e in one.results["evaluations"]} == {("oracle",)}
+        assert not any("Not evaluated" in warning for warning in comparability.of_run(one.results))
+
+
+# What terminals print
+
+
+def test_the_table_of_a_run_has_one_row_per_evaluation():
+    lines = report.table(one_run()).splitlines()
+    assert lines[0].startswith("bellman_ford with triplet_gmpnn, seed 42: 414,468 parameters, 10,000 steps, best")
     assert lines[1].split() == ["size", "graphs", "score", "exact", "valid", "steps", "seconds", "data"]
-    assert lines[2].split() == ["16", "128", "99.85%", "97.00%", "100.00%", "5.1/7", "1.94", "fresh"]
-    assert lines[3].split() == ["64", "32", "97.44%", "31.25%", "-", "5.1/7", "1.94", "clrs30-v1/test"]
+    assert lines[2].split() == ["16", "128", "99.85%", "97.00%", "100.00%", "5.5/7", "0.32", "nar/test"]
+    assert lines[3].split() == ["64", "32", "97.44%", "31.25%", "-", "5.5/7", "1.94", "clrs30-v1/test"]
     assert len(lines) == 4
-    assert (
-        len({line.index(cell) + len(cell) for line, cell in zip(lines[1:], ("score", "99.85%", "97.44%"), strict=True)})
-        == 1
-    )
-
-
-def test_table_names_the_algorithm_where_there_are_several():
-    lines = report.table(generalist()).splitlines()
-    assert lines[0].startswith("bellman_ford+bfs with triplet_gmpnn, seed 42: 524,604 parameters")
-    assert [line.split()[0] for line in lines[1:4]] == ["algorithm", "bellman_ford", "bfs"]
+    ends = {line.index(cell) + len(cell) for line, cell in zip(lines[1:], ("score", "99.85%", "97.44%"), strict=True)}
+    assert len(ends) == 1
+    several = report.table(generalist()).splitlines()
+    assert [line.split()[0] for line in several[1:4]] == ["algorithm", "bellman_ford", "bfs"]
 
 
 @pytest.mark.parametrize(
-    ("run", "expected"),
+    ("of_run", "expected"),
     [
         ({"interrupted": True, "steps": 700}, "Interrupted at step 700 of 10,000"),
         ({"steps": 500, "steps_planned": 500}, "Trained for 500 steps, the published protocol for 10,000"),
         ({"best_validation": None, "best_step": None}, "Never validated"),
     ],
 )
-def test_warnings(run, expected):
-    found = changed(**run)
-    assert any(expected in warning for warning in comparability.of_run(found))
-    assert expected in report.text(found) and expected in report.table(found)
+def test_warnings_of_a_run(of_run, expected):
+    found = run(of_run=of_run)
+    assert any(expected in warning for warning in comparability.of_run(found)) and expected in report.table(found)
+    assert any(expected in note for note in report.document(collect(found)).notes)
 
 
-def test_no_warning_without_cause_and_one_for_few_graphs():
-    assert comparability.of_run(RESULTS) == []
-    found = copy.deepcopy(RESULTS)
-    found["evaluations"][1]["samples"] = 31
-    assert comparability.of_run(found) == ["Fewer than 32 graphs at n = 64: expect differences by chance."]
+def test_no_warning_without_cause():
+    assert comparability.of_run(run()) == []
+    (warning,) = comparability.of_run(run(evaluations=[evaluation(samples=31)]))
+    assert "32 graphs at n = 64" in warning
+    (warning,) = comparability.of_run(run(eval_sizes=[16, 64, 256]))
+    assert "n = 256: the evaluation was interrupted" in warning
+    (warning,) = comparability.of_run(run(of_run={"left_out": {"bfs": [256]}}))
+    assert "n = 256: too long for a CPU" in warning
 
 
-def test_an_evaluation_cut_short_still_gives_a_report(run_dir):
-    found = {**copy.deepcopy(RESULTS), "config": {"eval_sizes": [16, 64, 256]}}
-    assert comparability.of_run(found) == ["Not evaluated at n = 256: the evaluation was interrupted."]
-    found["run"]["left_out"] = {"bellman_ford": [256]}
-    assert comparability.of_run(found) == ["Not evaluated at n = 256: too long for a CPU."]
-    found["evaluations"] = []
-    (run_dir / "results.json").write_text(json.dumps(found))
-    text = written(run_dir)
-    assert "Not evaluated at n = 16, 64, 256" in text and "](score.png)" not in text and "](training.png)" in text
-    assert len(report.table(found).splitlines()) == 3  # title, header, warning
+@pytest.fixture
+def folder(tmp_path):
+    for index, one in enumerate(three_seeds()):
+        write(tmp_path / "runs" / str(index), one, METRICS[:3])
+    return tmp_path / "runs"
 
 
-def test_metrics_of_a_resumed_and_killed_run(run_dir):
-    with open(run_dir / "metrics.jsonl", "a") as file:
-        file.write('{"step": 50, "loss": 1.5}\n{"step": 150, "lo')
-    rows = schema.read_metrics(run_dir)
-    assert [(row["step"], row["loss"]) for row in rows] == [(0, 4.0), (50, 1.5), (100, 0.5)]
+def test_nar_report_of_many_runs(folder, tmp_path, capsys):
+    assert cli.main(["report", str(folder), "--out", str(tmp_path / "report")]) == 0
+    out = capsys.readouterr().out
+    assert "mpnn            80.00% [60.00, 90.00]  50.00% [40.00, 60.00]" in out.splitlines()
+    assert out.endswith(f"report: {tmp_path}/report/report.html\n") and "2 seeds are few" not in out
+    written = {path.name: path.read_bytes() for path in (tmp_path / "report").iterdir()}
+    runs = [str(path) for path in sorted(folder.iterdir(), reverse=True)]
+    assert cli.main(["report", *runs, "--out", str(tmp_path / "again"), "--against", "triplet_gmpnn"]) == 0
+    assert written == {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()}
 
 
-def test_unreadable_files_are_named(run_dir):
-    (run_dir / "metrics.jsonl").write_text('{"step": 0, "loss": 1.0}\nnonsense\n{"step": 1, "loss": 1.0}\n')
-    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2"):
-        schema.read_metrics(run_dir)
-    (run_dir / "results.json").write_text('{"schema": 1, "run"')
-    with pytest.raises(ValueError, match=r"results\.json is not the results of a run"):
-        schema.read(run_dir)
-    (run_dir / "results.json").write_text(json.dumps({**RESULTS, "schema": 3}))
-    with pytest.raises(ValueError, match="has schema 3, this version of nar reads 2"):
-        schema.read(run_dir)
-    (run_dir / "results.json").unlink()
-    with pytest.raises(ValueError, match=r"no results\.json in"):
-        report.write_report(run_dir)
+def test_nar_report_of_one_run_goes_into_its_directory(folder, capsys):
+    assert cli.main(["report", str(folder / "0")]) == 0
+    assert capsys.readouterr().out == f"report: {folder}/0/report.html\n"
+    assert {"report.html", "report.md", "score.svg"} <= {path.name for path in (folder / "0").iterdir()}
 
 
-def test_results_of_schema_1_are_read_as_schema_2(run_dir):
-    (run_dir / "results.json").write_text(json.dumps(older(RESULTS)))
-    assert schema.read(run_dir) == RESULTS
-    assert schema.upgraded(RESULTS) == RESULTS
-    before = copy.deepcopy(older(RESULTS))
-    assert report.text(before) == report.text(RESULTS) and before == older(RESULTS)
-
-
-def test_recorded_results_are_read():
-    recorded = sorted((Path(__file__).parent.parent / "results").glob("*/seed*"))
-    assert len(recorded) >= 12
-    for run_dir in recorded:
-        found = schema.read(run_dir)
-        (algorithm,) = found["run"]["algorithms"]
-        assert found["config"]["algo"] == [algorithm] == list(found["run"]["validation"])
-        assert found["run"]["train_sizes"] == {algorithm: [4, 7, 11, 13, 16]}
-        assert {(e["termination"], *e["setting"]) for e in found["evaluations"]} == {("oracle",)}
-        assert "Not evaluated" not in report.text(found)
-
-
-def test_a_generalist_is_reported_by_algorithm(run_dir):
-    (run_dir / "results.json").write_text(json.dumps(generalist()))
-    text = written(run_dir)
-    assert text.startswith("# bellman_ford+bfs with triplet_gmpnn\n")
-    assert "Trained on graphs of 4, 16 nodes (bellman_ford); 4, 8 nodes (bfs)." in text
-    assert "| bellman_ford | 16 | 1x |" in text and "| bfs | 64 | 8x |" in text
-    assert "graphs of size 8, 16 (99.51%, mean over algorithms). No larger" in text
-    assert "Validation of each algorithm at that step: bellman_ford 99.02%, bfs 100.00%." in text
-    assert "Trained on 2 algorithms together" in text
-    assert "Published for bellman_ford with triplet_gmpnn" in text and "Published for bfs with triplet_gmpnn" in text
-    assert {"hints_bellman_ford.png", "hints_bfs.png"} <= {path.name for path in run_dir.iterdir()}
-
-
-def test_an_algorithm_that_is_not_to_be_found_here_is_reported(run_dir):
-    found = json.loads(json.dumps(RESULTS).replace('"bellman_ford"', '"not_here:my_algorithm"'))
-    (run_dir / "results.json").write_text(json.dumps(found))
-    text = written(run_dir)
-    assert "# not_here:my_algorithm with triplet_gmpnn" in text and "**Note.**" not in text
-    assert comparability.unusual({"algo": ["not_here:mine"], "train_sizes": [4], "hidden": 8}) == {"hidden": 8}
-    assert comparability.unusual({"algo": ["bfs"], "train_sizes": [4, 7, 11, 13, 16], "val_size": 16}) == {}
-    assert comparability.unusual({"algo": ["bfs"], "train_sizes": [4]}) == {"train_sizes": [4]}
-    assert (run_dir / "hints_not_here.my_algorithm.png").is_file()
-    assert "not_here:my_algorithm with triplet_gmpnn" in report.table(found)
-
-
-def test_terminations_settings_and_first_errors_have_sections():
-    found = copy.deepcopy(RESULTS)
-    assert not {"## Termination", "## Other distributions", "## Where errors begin"} & set(
-        report.text(found).splitlines()
-    )
-    stopped = {
-        **found["evaluations"][1],
-        "termination": "fixed_point",
-        "score": 0.5,
-        "steps_taken": {"mean": 9.5, "max": 12},
-    }
-    grid = {**found["evaluations"][1], "setting": {"family": "grid"}, "score": 0.25}
-    found["evaluations"] += [stopped, grid]
-    found["evaluations"][0]["first_error"] = [None, 2, 5, None]
-    text = report.text(found)
-    assert "| bellman_ford | 64 | fixed_point | 4x | 50.00% | 31.25% | - | 32 | 9.5/12 |" in text
-    assert "| triplet_gmpnn | 64 | fixed_point | 50.00% | 31.25% | 9.5 | 5.1 |" in text
-    lines = text.splitlines()
-    own = lines.index("| triplet_gmpnn | 64 | own | 97.44% | 31.25% | - | 32 |")
-    assert lines[own + 1] == "| triplet_gmpnn | 64 | family grid | 25.00% | 31.25% | - | 32 |"
-    assert "| triplet_gmpnn | 16 | 50.00% | 3.5 (from 2 to 5) | 5.1 |" in text
-    assert "n = 64: 25.00%" not in report_figures._score_alt(
-        report._plain(found)
-    )  # figures and hints: own distribution, oracle
-    assert "| `d` | mse | 0.0123 | 0.0123 |" in text
-
-
-def lines_of(axis):
-    return {(line.get_color(), line.get_linestyle()): line.get_xydata().tolist() for line in axis.lines}
-
-
-def test_score_figure_draws_the_numbers():
-    figure = figures.score_against_size([RESULTS], published.ibarz2022())
-    (axis,) = figure.axes
-    curves = lines_of(axis)
-    np.testing.assert_allclose(curves[figures.BLUE, "-"], [[16, 99.85], [64, 97.44]])
-    np.testing.assert_allclose(curves[figures.ORANGE, "-"], [[16, 97.0], [64, 31.25]])
-    assert axis.containers[0].lines[0].get_xydata().tolist() == [[64, 97.39]]  # the published mark
-    shade = axis.patches[0].get_extents().transformed(axis.transData.inverted())
-    assert (round(shade.x0, 6), round(shade.x1, 6)) == (4, 16)
-    assert axis.get_xscale() == "log" and axis.xaxis.get_transform().base == 2
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["16\n(128)", "64\n(32)"]
-
-
-def test_published_mark_only_for_what_was_published():
-    known = published.ibarz2022()
-    assert len(known["scores"]) == 120
-    assert not figures.score_against_size([changed(processor="gat")], known).axes[0].containers
-    only_16 = {**RESULTS, "evaluations": RESULTS["evaluations"][:1]}
-    assert not figures.score_against_size([only_16], known).axes[0].containers
-
-
-def test_every_seed_is_drawn_and_the_mean():
-    runs = []
-    for seed, score in enumerate((0.9, 0.6, 0.3)):
-        run = changed(seed=seed)
-        run["evaluations"][1]["score"] = score
-        runs.append(run)
-    (axis,) = figures.score_against_size(runs).axes
-    blue = [line.get_ydata().tolist() for line in axis.lines if line.get_color() == figures.BLUE]
-    np.testing.assert_allclose(blue, [[99.85, 90], [99.85, 60], [99.85, 30], [99.85, 60]])
-    panels = figures.score_against_size([RESULTS, changed(processor="mpnn")]).axes
-    assert [axis.get_title(loc="left") for axis in panels] == ["bellman_ford, triplet_gmpnn", "bellman_ford, mpnn"]
-
-
-def test_hint_figure_keeps_errors_apart_from_accuracies():
-    pi_h, d = figures.hints_against_step(RESULTS["evaluations"]).axes
-    assert pi_h.get_ylabel() == "accuracy (%)" and pi_h.get_yscale() == "linear"
-    assert d.get_ylabel() == "error (MSE)" and d.get_yscale() == "log"
-    by_size = {line.get_color(): line.get_xydata().tolist() for line in d.lines if line.get_linestyle() == "-"}
-    assert by_size[figures.BLUE] == [[1, 0.01]]  # at step 2 only 60 of 128 graphs are left: dotted from there
-    dotted = [line.get_xydata().tolist() for line in d.lines if line.get_linestyle() != "-"]
-    assert dotted == [[[1, 0.01], [2, 0.02]]]
-    assert by_size[figures.ORANGE] == [[1, 0.001], [2, 0.04], [3, 0.5]]  # no error at all: a decade below the least
-    np.testing.assert_allclose([y for line in pi_h.lines[:1] for y in line.get_ydata()], [90, 85])
-
-
-def test_hint_figure_of_runs_that_end_at_once():
-    ended = evaluation(16, 32, 1.0, 1.0, 1.0, "fresh", [], [])
-    for axis in figures.hints_against_step([ended]).axes:
-        assert [len(line.get_xdata()) for line in axis.lines] == [0]
-
-
-def test_training_figure_marks_the_selected_step():
-    loss, validation = figures.training(METRICS, best_step=50).axes
-    assert loss.lines[0].get_xydata().tolist() == [[0, 4.0], [50, 2.0], [100, 0.5]]
-    assert validation.lines[0].get_xydata().tolist() == [[0, 10.0], [50, 60.0], [100, 50.0]]
-    assert [axis.lines[-1].get_xdata()[0] for axis in (loss, validation)] == [50, 50]
-    (only,) = figures.training([{"step": 0, "loss": 1.0}]).axes
-    assert only.get_ylabel() == "training loss"
-
-
-def measured(gate=([0.5, 0.25], [0.125, 0.375, 0.25])):
-    """The found and metrics of a processor with a measure."""
-    found = copy.deepcopy(RESULTS)
-    for e, steps in zip(found["evaluations"], gate, strict=True):
-        e["measures"] = {"gate": steps}
-    return found, [row | {"gate": value} for row, value in zip(METRICS, (0.5, 0.75, 0.0625), strict=True)]
-
-
-def test_measures_have_a_section_and_a_figure(run_dir):
-    assert "easures" not in written(run_dir)  # a processor without any
-    found, metrics = measured()
-    for e in found["evaluations"][:1]:
-        e["measures"]["depth"] = [2.0, 4.0]
-    (run_dir / "results.json").write_text(json.dumps(found))
-    (run_dir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in metrics))
-    text = written(run_dir)
-    section = text.split("## Measures")[1].split("## How it was made")[0]
-    assert "| `gate` | 0.375 | 0.25 |" in section and "| `depth` | 3 | - |" in section
-    alt = "gate, mean over steps, n = 16: 0.375, n = 64: 0.25; over the training from 0.5 to 0.0625. depth"
-    assert alt in section and "n = 64: -](measures_bellman_ford.png)" in section
-    assert text.count("](measures_bellman_ford.png)") == 1
-    assert (run_dir / "measures_bellman_ford.png").read_bytes()[:4] == b"\x89PNG"
-
-
-def test_measure_figure_draws_the_numbers():
-    found, metrics = measured()
-    rollout, trained = figures.measures(found["evaluations"], metrics, 50).axes
-    by_size = {line.get_color(): line.get_xydata().tolist() for line in rollout.lines if line.get_linestyle() == "-"}
-    assert by_size[figures.BLUE] == [[1, 0.5]]  # at step 2 only 60 of 128 graphs are left
-    assert by_size[figures.ORANGE] == [[1, 0.125], [2, 0.375], [3, 0.25]]
-    assert [[1, 0.5], [2, 0.25]] in [line.get_xydata().tolist() for line in rollout.lines]
-    assert trained.lines[0].get_xydata().tolist() == [[0, 0.5], [50, 0.75], [100, 0.0625]]
-    assert trained.lines[1].get_xdata()[0] == 50
-    low, high = rollout.get_ylim()
-    assert (low, high) == trained.get_ylim() and -0.05 < low < 0 and 0.75 < high < 0.85
-    assert len(figures.measures(found["evaluations"]).axes) == 1  # without metrics
-    assert figures.measures(measured(([-0.5, 0.0], [0.0, 0.0, 0.0]))[0]["evaluations"]).axes[0].get_ylim()[0] < -0.5
-
-
-def test_measures_of_a_run_without_hints():
-    found, _ = measured()
-    for e in found["evaluations"]:
-        e["hints"] = {}
-    (axis,) = figures.measures(found["evaluations"]).axes
-    assert next(line.get_xydata().tolist() for line in axis.lines) == [[1, 0.5], [2, 0.25]]
-
-
-def crowded():
-    """Runs that are hard to draw: sizes close together, many hints, long rollouts, zeros and gaps."""
-    found = changed()
-    for size in (80, 128, 256):
-        found["evaluations"].append(evaluation(size, 1000, 0.05, 0.0, 0.0, "fresh", [1e-9, 3.0], [1000, 4]))
-    long = [0.99, None, *([0.5] * 3000)]
-    for e in found["evaluations"]:
-        for index in range(7):
-            hint = {
-                "metric": "f1",
-                "value": 0.5,
-                "per_step": long[: 4 * e["size"]],
-                "live": [32] * len(long[: 4 * e["size"]]),
-            }
-            e["hints"][f"mark_{index}"] = hint
-        e["measures"] = {"gate": [0.3] * 4 * e["size"], "depth": [-3.0, 1e4]}
-    return found
-
-
-def all_figures():
-    yield figures.score_against_size([RESULTS], published.ibarz2022())
-    yield figures.score_against_size([crowded()], published.ibarz2022())
-    yield figures.score_against_size(
-        [changed(seed=1), changed(seed=2), changed(processor="pgn")], published.ibarz2022()
-    )
-    yield figures.hints_against_step(RESULTS["evaluations"])
-    yield figures.hints_against_step(crowded()["evaluations"])
-    yield figures.measures(measured()[0]["evaluations"], measured()[1], 50)
-    yield figures.measures(crowded()["evaluations"])
-    yield figures.training(METRICS, 50)
-    yield figures.training(
-        [{"step": s, "loss": 10.0 ** (-s / 2000), "validation_score": s / 1e4} for s in range(0, 10001, 50)], 9350
-    )
-    yield figures.training([{"step": 0, "loss": float("nan")}, {"step": 1, "loss": 0.0}])
-
-
-def texts(figure):
-    """Every piece of text that is drawn; ticks outside the limits of their axis exist but are not drawn."""
-    yield from figure.texts
-    yield from (text for legend in figure.legends for text in legend.get_texts())
-    for axes in figure.axes:
-        yield axes._left_title
-        for axis in (axes.xaxis, axes.yaxis):
-            yield axis.label
-            low, high = sorted(axis.get_view_interval())
-            for place, label in zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True):
-                if low <= place <= high:
-                    yield label
-
-
-@pytest.mark.parametrize("figure", list(all_figures()))
-def test_no_text_overlaps_and_no_legend_covers_data(figure):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.transforms import Bbox
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    width, height = canvas.get_width_height()
-    boxes = []
-    for text in texts(figure):
-        content, box = text.get_text(), text.get_window_extent()
-        if content.strip():
-            lines = content.split("\n")
-            blank = next(i for i, line in enumerate(lines) if line)  # a label moved down begins with empty lines
-            boxes.append((content, Bbox.from_extents(box.x0, box.y0, box.x1, box.y1 - box.height * blank / len(lines))))
-    assert len(boxes) > 6
-    for name, box in boxes:
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, f"{name!r} is cut off"
-    for (one, a), (other, b) in itertools.combinations(boxes, 2):
-        assert not a.padded(-1).overlaps(b), f"{one!r} overlaps {other!r}"
-    assert min(text.get_fontsize() for text in texts(figure)) >= 9
-    (legend,) = figure.legends
-    for axes in figure.axes:
-        assert not legend.get_window_extent().overlaps(axes.get_window_extent())
-
-
-def test_reports_need_no_torch():
-    loaded = "print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
-    code = f"import sys, nar.reports.report, nar.reports.figures, nar.reports.study_report; {loaded}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], "nar report takes run directories or folders of them"),
+        (["{}"], "these are 5 runs: name a directory for their report, --out report"),
+        (["{}/absent"], "absent is not a folder"),
+        (["{}", "--ot", "x"], "unknown flag '--ot'; did you mean '--out'?"),
+        (
+            ["{}", "--out", "{}/../report", "--against", "triplet"],
+            "unknown label 'triplet'; did you mean 'triplet_gmpnn'?",
+        ),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(folder, argv, expected, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["report", *(word.format(folder) for word in argv)])
+    assert stop.value.code == 2
+    message = capsys.readouterr().err
+    assert expected in message and message.count("\n") == 1
+    assert not (folder.parent / "report").exists()

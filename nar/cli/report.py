@@ -23,8 +23,8 @@ def run(argv: list[str]) -> None:
         Report, argv, "nar report", "The report of runs, from their result files: nar report RUNS... [--out DIR]",
         "run directories or folders of them: nar report runs --out report", several=True,
     )  # fmt: skip
-    from nar.reports import report, study_report
-    from nar.results import study
+    from nar.reports import report
+    from nar.results import comparability, study
 
     found = study.read(paths)
     if settings.out is None and len(found.runs) > 1:
@@ -32,6 +32,6 @@ def run(argv: list[str]) -> None:
     if settings.out is None:
         print(f"report: {report.write_report(found.runs[0].path)}")
         return
-    path = study_report.write(found, settings.out, settings.against)
-    parts = [study_report.table(found), "\n".join(found.warnings()), f"report: {path}"]
+    path = report.write(found, settings.out, settings.against)
+    parts = [report.study_table(found), "\n".join(comparability.of_study(found)), f"report: {path}"]
     print("\n\n".join(part for part in parts if part))

@@ -1,5 +1,5 @@
-"""Reports, made from the files of runs alone: Markdown, CSV, and one self-contained page.
+"""Reports of finished runs, made from what `nar.results` reads: no model, no torch, no matplotlib.
 
-A report of one run and a report of many are the same report. Neither PyTorch nor a checkpoint is ever loaded.
-Imports: nar.results, nar.evaluation (settings only), nar.traces.drawing (colours).
+report.py is the door: it gathers the sections of sections/ (what is said and shown, as the plain data of blocks.py)
+into a document, and rendering/ writes that document as a page and as Markdown. charts/ turns numbers into panels.
 """

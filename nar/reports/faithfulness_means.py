@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from nar.results.faithfulness_file import KINDS
 from nar.results.statistics import Interval, interval
-from nar.results.study import Study
+from nar.results.study import Study, numbers_at
 
 MEASURES = {  # as readers see them: where they are in a row
     "score": ("score",),
@@ -55,14 +54,7 @@ class Measured:
 
     def values(self, *path: str) -> list[float]:
         """A number of every row that has it."""
-        found = []
-        for row in self.rows:
-            value: Any = row
-            for name in path:
-                value = value.get(name) if isinstance(value, Mapping) else None
-            if isinstance(value, int | float) and math.isfinite(value):
-                found.append(float(value))
-        return found
+        return list(numbers_at(dict(enumerate(self.rows)), *path).values())
 
     def interval(self, *path: str) -> Interval | None:
         """Mean and interval; None where no row has this number."""

@@ -1,277 +1,142 @@
-"""The report of a finished run: report.md, its figures and report.html, made from results.json and metrics.jsonl alone.
+"""Reports: report.html, report.md with its figures, and tables for other programs, made from result files alone.
 
-Reports can be made again at any time and anywhere: no model is loaded and no torch is imported. `table` is the short
-form that training prints at its end. The report of several runs is study_report.py's.
+One run is a study of one run: whatever is said of many is said of one, by the same sections. Reports can be made again
+at any time and anywhere: no model is loaded and no torch is imported. Means are over seeds, with an interval, and every
+seed stands beside them; nothing is ever a maximum. `table` and `study_table` are the short forms that terminals show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from nar.reports import markdown, report_figures, study_sections
-from nar.reports.html import page
-from nar.results import comparability, published, schema, study
+from nar.lookup import suggest
+from nar.reports import csv_tables
+from nar.reports.blocks import Document
+from nar.reports.context import ReportContext
+from nar.reports.number_format import percent, text_table, with_interval
+from nar.reports.rendering import html, markdown
+from nar.reports.sections import (
+    comparisons,
+    cost,
+    distributions,
+    errors,
+    faithfulness,
+    heat_map,
+    hints,
+    measures,
+    provenance,
+    score,
+    summary,
+    termination,
+    training,
+)
+from nar.results import comparability, schema, study
 from nar.results.schema import Evaluation, Results
 from nar.results.study import Study
-from nar.text_format import duration
+from nar.text_format import counted, duration, listed
+
+_SECTIONS = (
+    score.section, heat_map.section, comparisons.section, hints.section, errors.section, faithfulness.section,
+    termination.section, distributions.section, measures.section, provenance.examples, cost.section, training.section,
+    provenance.section,
+)  # fmt: skip
 
 
 def write_report(run_dir: str | Path) -> Path:
-    """Writes report.md, its figures and report.html into `run_dir`, from the files there; returns the path to show."""
-    run_dir = Path(run_dir)
-    alone = study.read_one(run_dir)
-    (run,) = alone.runs
-    drawn = report_figures.draw(run_dir, _plain(run.results), run.metrics)
-    (run_dir / "report.md").write_text(text(run.results, drawn, run.faithfulness), encoding="utf-8")
-    return page.write(alone, run_dir)
+    """Writes report.html, report.md and its figures into a run's directory, from the files there; returns the page."""
+    return _write(study.read(run_dir), Path(run_dir))
+
+
+def write(found: Study, out_dir: str | Path, against: str | None = None) -> Path:
+    """Writes the report of a study into `out_dir`, with scores.csv and summary.csv; returns the page.
+
+    `against`: the label with which the others are compared; ValueError where there is none of this name.
+    """
+    if against is not None and against not in found.labels():
+        raise ValueError(suggest("label", against, found.labels(), "the labels are those of the report's tables"))
+    out_dir = Path(out_dir)
+    page = _write(found, out_dir, against)
+    (out_dir / "scores.csv").write_text(csv_tables.scores(found), encoding="utf-8", newline="")
+    (out_dir / "summary.csv").write_text(csv_tables.summary(found), encoding="utf-8", newline="")
+    return page
+
+
+def _write(found: Study, out_dir: Path, against: str | None = None) -> Path:
+    made = document(found, against)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    for figure in made.figures():
+        (out_dir / f"{figure.name}.svg").write_text(html.figure_file(figure), encoding="utf-8")
+    (out_dir / "report.md").write_text(markdown.text(made, out_dir), encoding="utf-8")
+    (out_dir / "report.html").write_text(html.page(made), encoding="utf-8")
+    return out_dir / "report.html"
+
+
+def document(found: Study, against: str | None = None) -> Document:
+    """The whole report as data; `against`: the label that others are compared with, else context.REFERENCE."""
+    context = ReportContext(found, against)
+    sections = [made for section in _SECTIONS if (made := section(context)) is not None]
+    versions = listed(sorted({str(run.results["provenance"].get("nar")) for run in found.runs}))
+    files = counted(len(found.runs), "result file")
+    footer = f"Made by nar report from {files} of nar {versions}."
+    notes = comparability.of_study(found)
+    return Document(
+        summary.title(context), summary.answer(context), notes, score.at_a_glance(context), sections, footer
+    )
+
+
+def study_table(found: Study) -> str:
+    """Mean scores in plain text, for a terminal."""
+    context = ReportContext(found)
+    tables = []
+    for algorithm in context.algorithms:
+        sizes = context.sizes(algorithm)
+        rows = [("", *(f"n = {size}" for size in sizes))]
+        for label in context.labels_of(algorithm):
+            groups = [context.at(algorithm, label, size) for size in sizes]
+            rows.append((label, *(
+                "-" if group is None else with_interval(group.interval("score"), group.is_share(), "%")
+                for group in groups
+            )))  # fmt: skip
+        tables.append(f"{algorithm}\n{text_table(rows, {0})}")
+    return "\n\n".join(tables)
 
 
 def table(found: Results) -> str:
-    """The results of a run in plain text."""
+    """The results of a run in plain text, as training prints them at its end."""
     found = schema.upgraded(found)
     shown = [e for e in found["evaluations"] if not e["setting"]]
-    named = len(schema.by_algorithm(found)) > 1
-    ended = any(e["termination"] != "oracle" for e in shown)
-    rows = [_columns(named, ended, "algorithm", "size", "ended by", "graphs", "score", "exact", "valid", "steps",
-                     "seconds", "data")]  # fmt: skip
-    for e in shown:
-        rows.append(_columns(
-            named, ended, e["algorithm"], str(e["size"]), e["termination"], f"{e['samples']:,}", markdown.score(e),
-            markdown.percent(e["exact"]), markdown.percent(e["valid"]), _steps(e), f"{e['seconds']:,.2f}",
-            e["data"]["set"],
-        ))  # fmt: skip
-    words = {0: named, 1 + named: ended, len(rows[0]) - 1: True}
-    lines = markdown.text_table(rows, {column for column, word in words.items() if word})
-    return "\n".join([_title(found), lines, *comparability.of_run(found)])
-
-
-def text(found: Results, figure_links: Sequence[str] = (), faithfulness: Mapping[str, Any] | None = None) -> str:
-    """The text of report.md; `faithfulness`: what `nar faithfulness` measured of the run."""
-    found = schema.upgraded(found)
-    alone = study.collect([(Path(), found, [])], faithfulness={Path(): faithfulness})
-    run = found["run"]
-    sections = (
-        ("Termination", study_sections.terminations),
-        ("Other distributions", study_sections.settings),
-        ("Where errors begin", study_sections.first_errors),
-        ("Does it execute the algorithm?", study_sections.faithfulness),
-    )
-    parts = [
-        f"# {_name(found)} with {run['processor']}",
-        f"{_title(found)} {_trained_on(found)}",
-        *(f"> **Note.** {warning}" for warning in comparability.of_run(found)),
-        "## Results",
-        _results_table(found),
-        _how_to_read(found),
-        _selection(found),
-        *_published_lines(found),
-        *(link for link in figure_links if link.endswith("(score.png)")),
-        *(part for title, section in sections for part in _section(title, section, alone)),
-        "## Hints",
-        "What the model predicted for the state of the algorithm after every step, from its own predictions of the "
-        "step before, as a mean over steps and graphs. An MSE is an error: lower is better. Lines in the figure are "
-        "dotted where fewer than half of the graphs are still running.",
-        _hint_table(_plain(found)),
-        *(link for link in figure_links if not link.endswith("(score.png)") and "](measures_" not in link),
-        *_measures(_plain(found), [link for link in figure_links if "](measures_" in link]),
-        "## How it was made",
-        f"```\n{found['command']}\n```",
-        markdown.table(["", ""], list(_facts(found))),
-        "Data sets, each made by its generator from the seed alone:",
-        data_table(found["evaluations"]),
-        "<details><summary>Every setting</summary>",
-        markdown.table(["setting", "value"], [(f"`{k}`", f"`{_shown(v)}`") for k, v in found["config"].items()]),
-        "</details>",
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def data_table(evaluations: Sequence[Evaluation]) -> str:
-    """The manifests of the data sets of these evaluations, each once."""
-    rows = []
-    for e in evaluations:
-        data = e["data"]
-        params = ", ".join(f"{k}={v}" for k, v in data["params"].items()) or "defaults"
-        rows.append((
-            data["set"], e["algorithm"], str(data["length"]), f"{data['samples']:,}", str(data["seed"]), params,
-            data["generator"], f"`{data['sha256'][:10]}`",
-        ))  # fmt: skip
-    header = ["set", "algorithm", "n", "graphs", "seed", "parameters", "generator", "sha256"]
-    return markdown.table(header, list(dict.fromkeys(rows)))
-
-
-def _name(found: Results) -> str:
-    return "+".join(found["run"]["algorithms"])
-
-
-def _plain(found: Results) -> dict[str, Any]:
-    """The results without other distributions and without terminations beside the oracle, for tables by size."""
-    own = [e for e in found["evaluations"] if not e["setting"]]
-    oracle = [e for e in own if e["termination"] == "oracle"]
-    return {**found, "evaluations": oracle or [e for e in own if e["termination"] == own[0]["termination"]]}
-
-
-def _title(found: Results) -> str:
+    columns = {
+        "algorithm": [e["algorithm"] for e in shown],
+        "size": [str(e["size"]) for e in shown],
+        "ended by": [e["termination"] for e in shown],
+        "graphs": [f"{e['samples']:,}" for e in shown],
+        "score": [_percent(e["score"]) if schema.is_share(e) else f"{e['score']:.4g}" for e in shown],
+        "exact": [_percent(e["exact"]) for e in shown],
+        "valid": [_percent(e["valid"]) for e in shown],
+        "steps": [_steps(e) for e in shown],
+        "seconds": [f"{e['seconds']:,.2f}" for e in shown],
+        "data": [e["data"]["set"] for e in shown],
+    }
+    if len(schema.by_algorithm(found)) < 2:
+        del columns["algorithm"]
+    if {e["termination"] for e in shown} <= {"oracle"}:
+        del columns["ended by"]
+    words = {place for place, name in enumerate(columns) if name in ("algorithm", "ended by", "data")}
+    lines = text_table([tuple(columns), *zip(*columns.values(), strict=True)], words)
     run = found["run"]
     best = f", best validation at {run['best_step']:,}" if run["best_validation"] is not None else ""
-    return (
-        f"{_name(found)} with {run['processor']}, seed {run['seed']}: {run['parameters']:,} parameters, "
+    title = (
+        f"{'+'.join(run['algorithms'])} with {run['processor']}, seed {run['seed']}: {run['parameters']:,} parameters, "
         f"{run['steps']:,} steps{best}, {duration(run['train_seconds'])} on {found['provenance']['device']}."
     )
+    return "\n".join([title, lines, *comparability.of_run(found)])
 
 
-def _trained_on(found: Results) -> str:
-    sizes = found["run"]["train_sizes"]
-    named = {algorithm: markdown.numbers(values) for algorithm, values in sizes.items()}
-    if len(set(named.values())) == 1:
-        return f"Trained on graphs of {next(iter(named.values()))} nodes."
-    return "Trained on graphs of " + "; ".join(f"{values} nodes ({name})" for name, values in named.items()) + "."
-
-
-def _selection(found: Results) -> str:
-    run = found["run"]
-    if run["best_validation"] is None:
-        return "The weights are the last ones: the run ended before its first validation."
-    sizes = run["validation_size"]
-    within = all(sizes[name] <= max(run["train_sizes"][name]) for name in sizes)
-    several = len(run["algorithms"]) > 1
-    return (
-        f"The weights are those of step {run['best_step']:,}, which had the best score on validation graphs of size "
-        f"{markdown.numbers(sorted(set(sizes.values())))} ({markdown.percent(run['best_validation'])}"
-        + (", mean over algorithms" if several else "") + "). "
-        + ("No larger graph had any part in the choice." if within else "That is larger than any graph trained on.")
-        + _validation_of_each(run)
-    )  # fmt: skip
-
-
-def _validation_of_each(run: Mapping[str, Any]) -> str:
-    if len(run["validation"]) < 2:
-        return ""
-    each = ", ".join(f"{name} {markdown.percent(value)}" for name, value in run["validation"].items())
-    return f" Validation of each algorithm at that step: {each}."
-
-
-def _section(title: str, section: Any, alone: Study) -> list[str]:
-    """A section over all algorithms of the run; nothing where no algorithm has anything to say."""
-    names = sorted({*alone.algorithms(), *alone.runs[0].algorithms})  # measured ones need not have been evaluated
-    several = len(names) > 1
-    found = {algorithm: section(alone, algorithm) for algorithm in names}
-    parts: list[str] = []
-    for algorithm, (introduction, *rest) in ((name, parts) for name, parts in found.items() if parts):
-        parts += [] if parts else [f"## {title}", introduction]
-        parts += [f"### {algorithm}", *rest] if several else rest
-    return parts
-
-
-def _columns(named: bool, ended: bool, algorithm: str, size: str, termination: str, *rest: str) -> tuple[str, ...]:
-    """A row of the tables of results: with the algorithm, with who ended the rollout, where these differ."""
-    return (*([algorithm] * named), size, *([termination] * ended), *rest)
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{percent(share)}%"
 
 
 def _steps(e: Evaluation) -> str:
     """Steps per graph, mean/maximum: those taken, which the oracle makes those needed."""
     taken = e.get("steps_taken") or {"mean": e["steps_mean"], "max": e["steps_max"]}
     return f"{taken['mean']:,.1f}/{taken['max']:,}"
-
-
-def _results_table(found: Results) -> str:
-    rows = []
-    shown = [e for e in found["evaluations"] if not e["setting"]]
-    ended = any(e["termination"] != "oracle" for e in shown)
-    for e in shown:
-        factor = e["size"] / max(found["run"]["train_sizes"][e["algorithm"]])
-        rows.append(_columns(
-            True, ended, e["algorithm"], str(e["size"]), e["termination"], f"{factor:.3g}x", markdown.score(e),
-            markdown.percent(e["exact"]), markdown.percent(e["valid"]), f"{e['samples']:,}", _steps(e),
-            f"{e['seconds']:,.2f}", f"{e['data']['set']} `{e['data']['sha256'][:10]}`",
-        ))  # fmt: skip
-    header = _columns(True, ended, "algorithm", "n", "ended by", "extrapolation", "score", "exact", "valid", "graphs",
-                      "taken" if ended else "steps", "seconds", "data")  # fmt: skip
-    return markdown.table(header, rows)
-
-
-def _how_to_read(found: Results) -> str:
-    valid = any(e["valid"] is not None for e in found["evaluations"])
-    own = any(e["termination"] != "oracle" for e in found["evaluations"])
-    return "\n".join([
-        "How to read it:",
-        "",
-        "- **score** is the node score of CLRS: the mean over the algorithm's outputs, where a pointer counts only if "
-        "its argmax is exactly the right node, and a mask by its F1 over all graphs together;",
-        "- **exact** is the share of graphs in which every output of every node is right;",
-        *(["- **valid** is the share of graphs whose answer is correct if ties may be broken in another way;"] * valid),
-        "- **extrapolation** is n as a multiple of the largest size trained on; up to 1x is in-distribution;",
-        "- **steps** (mean/maximum per graph) come from the trace: the model is told when the algorithm ended (the "
-        "oracle termination of CLRS) and does not stop by itself"
-        + (", except where the table names another termination;" if own else ";"),
-        "- **seconds** is the wall time of the rollouts; **data** names the set and the start of its hash;",
-        "- this is one seed: single runs of one setting can differ by much, and one run gives no interval.",
-    ])  # fmt: skip
-
-
-def _published_lines(found: Results) -> list[str]:
-    """What papers print for the same network, sets and algorithms."""
-    lines = []
-    for algorithm in schema.by_algorithm(found):
-        for row in published.scores(algorithm, found["run"]["processor"], published.CANONICAL):
-            remark = f"; {row.remark}" if row.source.short != "Ibarz et al. 2022" else ""
-            lines.append(
-                f"Published for {algorithm} with {row.processor} on {row.benchmark}: {row} "
-                f"([{row.source.short}]({row.source.url}){remark})."
-            )
-    return lines
-
-
-def _hint_table(found: Results) -> str:
-    tables = []
-    for algorithm, evaluations in schema.by_algorithm(found).items():
-        names = list(dict.fromkeys(name for e in evaluations for name in e["hints"]))
-        rows = []
-        for name in names:
-            metric = next(e["hints"][name]["metric"] for e in evaluations if name in e["hints"])
-            values = [
-                markdown.value(e["hints"][name]["value"], metric) if name in e["hints"] else "-" for e in evaluations
-            ]
-            rows.append((f"`{name}`", metric, *values))
-        if rows:
-            tables.append(markdown.table([algorithm, "metric", *(f"n = {e['size']}" for e in evaluations)], rows))
-    return "\n\n".join(tables) or "This run used no hints."
-
-
-def _measures(found: Results, links: Sequence[str]) -> list[str]:
-    """A section of its own for processors that measure themselves; nothing for the others."""
-    tables = []
-    for algorithm, evaluations in schema.by_algorithm(found).items():
-        names = list(dict.fromkeys(name for e in evaluations for name in e.get("measures", ())))
-        rows = [(f"`{name}`", *(report_figures.mean_measure(e, name) for e in evaluations)) for name in names]
-        if rows:
-            tables.append(markdown.table([algorithm, *(f"n = {e['size']}" for e in evaluations)], rows))
-    if not tables:
-        return []
-    text = (
-        "What the processor says of itself: means over the graphs still running, in the table over all steps, in the "
-        "figure step by step and, on validation graphs, over the training. Lines are dotted where fewer than half of "
-        "the graphs are still running."
-    )
-    return ["## Measures", text, *tables, *links]
-
-
-def _facts(found: Results) -> list[tuple[str, str]]:
-    run, made = found["run"], found["provenance"]
-    return [
-        ("seed", str(run["seed"])),
-        ("parameters", f"{run['parameters']:,}"),
-        ("training steps", f"{run['steps']:,} of {run['steps_planned']:,}"),
-        ("training time", duration(run["train_seconds"])),
-        ("device", made["device"]),
-        ("versions", ", ".join(f"{name} {made[name]}" for name in ("nar", "torch", "numpy", "python") if name in made)),
-        ("commit", f"`{made['commit']}`" if made.get("commit") else "not known"),
-        ("date", made.get("date", "not known")),
-    ]
-
-
-def _shown(value: Any) -> Any:
-    """A setting as people write it: a list of one algorithm is that algorithm."""
-    return value[0] if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str) else value

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nar import datasets
 from nar.config import FREE, Config
 from nar.evaluation import protocol
 from nar.results.schema import Results
-
-if TYPE_CHECKING:
-    from nar.results.study import Run, Study
+from nar.results.study import StoredRun, Study
 
 PROTOCOL_STEPS = 10_000  # training steps of the protocol of Ibarz et al. 2022
 FEW_GRAPHS = 32  # CLRS-30 has so many in each test set, or more
@@ -43,7 +41,7 @@ def of_run(results: Results) -> list[str]:
 
 def of_study(study: Study) -> list[str]:
     """What limits the comparisons of a study; `left_out` comes with it."""
-    found: dict[str, list[Run]] = {}
+    found: dict[str, list[StoredRun]] = {}
     for run in study.runs:
         for warning in of_run(run.results):
             found.setdefault(warning, []).append(run)
@@ -52,14 +50,14 @@ def of_study(study: Study) -> list[str]:
     return [*lines, *_versions(study), *_seeds(study), *study.left_out]
 
 
-def named(runs: Sequence[Run], study: Study) -> str:
+def named(runs: Sequence[StoredRun], study: Study) -> str:
     """Some runs of a study in words: of every label what it is, and its seeds where these are not all."""
     if len(runs) == len(study.runs):
         return "every run"
     seeds: dict[tuple[str, str], list[int]] = {}
     every: dict[tuple[str, str], int] = {}
     for run in study.runs:
-        key = "+".join(run.algorithms), run.label
+        key = run.title, run.label
         every[key] = every.get(key, 0) + 1
         if run in runs:
             seeds.setdefault(key, []).append(run.seed)
@@ -115,7 +113,7 @@ def _versions(study: Study) -> list[str]:
 def _seeds(study: Study) -> list[str]:
     """Labels with fewer seeds than others, and single seeds."""
     counts = {
-        (algorithm, label): max((len(cell.seeds) for cell in study.select(algorithm, label)), default=0)
+        (algorithm, label): max((len(group.seeds) for group in study.select(algorithm, label)), default=0)
         for algorithm in study.algorithms()
         for label in study.labels()
         if study.select(algorithm, label)

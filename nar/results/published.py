@@ -5,7 +5,7 @@
 
 Numbers are comparable with ours only where the benchmark is the set that we evaluated and the protocol is alike: there
 are several incompatible sets called CLRS-30 (docs/reports.md), papers train for other numbers of steps, and some report
-the best of several models. `remark` says what is known of that. The numbers are in nar/published.json.
+the best of several models. `remark` says what is known of that. The numbers are in nar/results/published.json.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import dataclasses
 import functools
 import json
 from pathlib import Path
-from typing import Any
 
 CANONICAL = "clrs30-v1/test"
 
@@ -29,7 +28,7 @@ class Source:
 
 
 @dataclasses.dataclass(frozen=True)
-class Score:
+class PublishedScore:
     """One number of one table, in percent."""
 
     algorithm: str  # or "category:graphs", "overall:30-algorithm mean", ...
@@ -53,7 +52,7 @@ class Score:
 
 def scores(
     algorithm: str | None = None, processor: str | None = None, benchmark: str | None = None, size: int | None = None
-) -> list[Score]:
+) -> list[PublishedScore]:
     """The scores with these values, in the order of the file; None = any."""
     return [
         score
@@ -65,27 +64,22 @@ def scores(
     ]
 
 
-def ibarz2022() -> dict[str, Any]:
-    """Table 2 of Ibarz et al. 2022 as a dict: four networks, thirty algorithms, the protocol of our defaults."""
-    rows = [s for s in scores(benchmark=CANONICAL) if s.source.short == "Ibarz et al. 2022" and ":" not in s.algorithm]
-    names = ("algorithm", "processor", "mean", "spread", "seeds")
-    return {
-        "source": rows[0].source.name,
-        "short": rows[0].source.short,
-        "url": rows[0].source.url,
-        "note": "score in percent, n = 64, canonical CLRS-30 test set; mean and the printed +- over seeds (the table "
-        "does not say which kind); memnet, mpnn and pgn reprint the CLRS-30 baselines of Velickovic et al. 2022",
-        "set": CANONICAL,
-        "scores": [{name: getattr(row, name) for name in names} for row in rows],
-    }
+def ibarz2022(algorithm: str | None = None, processor: str | None = None) -> list[PublishedScore]:
+    """Table 2 of Ibarz et al. 2022: four networks, thirty algorithms, the protocol of our defaults.
+
+    In percent at n = 64 on the canonical test set; the table does not say which kind of spread it prints; memnet, mpnn
+    and pgn reprint the CLRS-30 baselines of Velickovic et al. 2022.
+    """
+    found = scores(algorithm, processor, CANONICAL)
+    return [score for score in found if score.source.short == "Ibarz et al. 2022" and ":" not in score.algorithm]
 
 
 @functools.cache
-def _all() -> tuple[Score, ...]:
+def _all() -> tuple[PublishedScore, ...]:
     content = json.loads(Path(__file__).with_name("published.json").read_text(encoding="utf-8"))
     sources = {key: Source(**fields) for key, fields in content["sources"].items()}
     return tuple(
-        Score(
+        PublishedScore(
             algorithm=algorithm,
             method=series["method"],
             processor=series["processor"],

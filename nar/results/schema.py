@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 SCHEMA = 2  # of results.json
+ERROR_METRICS = frozenset({"mse"})  # lower is better, no upper bound: never on one axis with accuracies
 
 Results = Mapping[str, Any]  # the content of a results.json, schema 2
 Evaluation = Mapping[str, Any]  # one of its evaluations
@@ -89,6 +90,11 @@ def by_algorithm(results: Results) -> dict[str, list[Evaluation]]:
     for e in results["evaluations"]:
         found.setdefault(e["algorithm"], []).append(e)
     return found
+
+
+def is_share(entry: Evaluation) -> bool:
+    """Whether the score is a share of 1, to be written in percent; one that contains an error is not."""
+    return not any(output["metric"] in ERROR_METRICS for output in entry["outputs"].values())
 
 
 def key(entry: Evaluation) -> tuple[str, int, str, str]:

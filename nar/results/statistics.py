@@ -60,10 +60,15 @@ def interval(values: Sequence[float], confidence: float = 0.95, seed: int = 0) -
 
     ValueError for no values.
     """
-    x = np.sort(np.asarray(values, dtype=np.float64))  # sorted, so that resampling does not depend on the order
-    n = len(x)
-    if n == 0:
+    if len(values) == 0:
         raise ValueError("an interval needs at least one value, got none")
+    return _interval(tuple(sorted(map(float, values))), confidence, seed)
+
+
+@functools.lru_cache(maxsize=4096)
+def _interval(values: tuple[float, ...], confidence: float, seed: int) -> Interval:
+    """The same of sorted values, so that resampling does not depend on the order; kept: reports ask repeatedly."""
+    x, n = np.array(values, dtype=np.float64), len(values)
     mean = float(np.clip(math.fsum(x) / n, x[0], x[-1]))  # of equal values, that value and not its neighbour
     if n == 1:
         return Interval(mean, None, None, 1)

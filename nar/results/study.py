@@ -1,33 +1,35 @@
 """Many runs as one study: which of them repeat each other with another seed, and what may be averaged.
 
     study = nar.results.study.read(["runs"])                    # every finished run below the folder
-    for cell in study.select(algorithm="bfs", size=64):
-        print(cell.label, cell.seeds, cell.interval("score"))
+    for group in study.select(algorithm="bfs", size=64):
+        print(group.label, group.seeds, group.interval("score"))
 
 A *label* names what was trained: the processor, and the settings in which runs of the study differ. Runs that differ in
-their seed alone share a label. A *cell* holds what runs of one label scored in one evaluation: the same algorithm,
-size, setting, termination and data, one entry per seed. What cannot be averaged is left out and named in `left_out`;
-what a reader must know about the rest is in `warnings()`. Nothing here depends on the order in which runs are given.
+their seed alone share a label. A *seed group* holds what runs of one label scored in one evaluation: the same
+algorithm, size, setting, termination and data, one entry per seed. What cannot be averaged is left out and named in
+`left_out`; what a reader must know about the rest, comparability.py says. Nothing here depends on the order in which
+runs are given.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nar.results import comparability, faithfulness_file, run_labels, schema
+from nar.results import faithfulness_file, run_labels, schema
 from nar.results.statistics import Interval, interval
 
 _OF_A_RUN = ("results.json", "config.json")  # a directory with one of these is a run's
 
 
 @dataclasses.dataclass
-class Run:
-    """One finished run."""
+class StoredRun:
+    """One finished run, as it was read."""
 
     path: Path
     results: dict[str, Any]  # results.json, schema 2
@@ -43,9 +45,14 @@ class Run:
     def algorithms(self) -> list[str]:
         return self.results["run"]["algorithms"]
 
+    @property
+    def title(self) -> str:
+        """Its algorithms in one word."""
+        return "+".join(self.algorithms)
+
 
 @dataclasses.dataclass
-class Cell:
+class SeedGroup:
     """What the runs of one label scored in one evaluation, seed by seed; `seeds`, `runs`, `entries` in one order."""
 
     algorithm: str
@@ -55,16 +62,15 @@ class Cell:
     termination: str
     seeds: list[int]
     entries: list[dict[str, Any]]
-    runs: list[Run]
+    runs: list[StoredRun]
 
     def by_seed(self, name: str) -> dict[int, float]:
-        """A number of the entries by seed, of those seeds that have it.
+        """A number of the entries by seed, of those seeds that have it and where it is finite.
 
         `name` is a field ("score", "exact", "valid", "seconds", ...) or a path into the entry ("outputs.pi.value",
         "hints.d.value", "steps_taken.mean").
         """
-        found = ((seed, _at(entry, name)) for seed, entry in zip(self.seeds, self.entries, strict=True))
-        return {seed: float(value) for seed, value in found if isinstance(value, int | float)}
+        return numbers_at(dict(zip(self.seeds, self.entries, strict=True)), *name.split("."))
 
     def values(self, name: str) -> list[float]:
         """The same without the seeds, in the order of `seeds`."""
@@ -74,6 +80,10 @@ class Cell:
         """Mean and interval over seeds; None where no seed has this number."""
         values = self.values(name)
         return interval(values) if values else None
+
+    def is_share(self, name: str = "score") -> bool:
+        """Whether this number is a share of 1; scores that contain an error are not."""
+        return name != "score" or all(map(schema.is_share, self.entries))
 
     @property
     def samples(self) -> int:
@@ -90,13 +100,13 @@ class Cell:
 class Study:
     """Runs to be compared."""
 
-    runs: list[Run]
-    cells: list[Cell]
+    runs: list[StoredRun]
+    groups: list[SeedGroup]
     left_out: list[str]  # what was found and not used, and why; one sentence each
 
     def algorithms(self) -> list[str]:
         """The algorithms evaluated, sorted."""
-        return sorted({cell.algorithm for cell in self.cells})
+        return sorted({group.algorithm for group in self.groups})
 
     def labels(self) -> list[str]:
         """What was trained, sorted."""
@@ -109,21 +119,29 @@ class Study:
         size: int | None = None,
         setting: Mapping[str, Any] | None = None,
         termination: str | None = None,
-    ) -> list[Cell]:
-        """The cells with these values, sorted by algorithm, label, size; None = any, {} = without a setting."""
+    ) -> list[SeedGroup]:
+        """The groups with these values, sorted by algorithm, label, size; None = any, {} = without a setting."""
         return [
-            cell
-            for cell in self.cells
-            if algorithm in (None, cell.algorithm)
-            and label in (None, cell.label)
-            and size in (None, cell.size)
-            and (setting is None or dict(setting) == cell.setting)
-            and termination in (None, cell.termination)
+            group
+            for group in self.groups
+            if algorithm in (None, group.algorithm)
+            and label in (None, group.label)
+            and size in (None, group.size)
+            and (setting is None or dict(setting) == group.setting)
+            and termination in (None, group.termination)
         ]
 
-    def warnings(self) -> list[str]:
-        """What a reader must know before believing the numbers, one sentence each."""
-        return comparability.of_study(self)
+
+def numbers_at(rows: Mapping[Any, Mapping[str, Any]], *path: str) -> dict[Any, float]:
+    """The number at a path of names in each of these rows, of those that have one and where it is finite."""
+    found = {}
+    for key, row in rows.items():
+        value: Any = row
+        for name in path:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        if isinstance(value, int | float) and math.isfinite(value):
+            found[key] = float(value)
+    return found
 
 
 def read(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Study:
@@ -131,89 +149,78 @@ def read(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> St
 
     A path is a run directory, or a folder that holds run directories at any depth. Below a folder, runs that have not
     finished and files that cannot be read are left out and named; a run that is given by its own path must be readable.
+    What `nar faithfulness` left in the run directories is read as well; where it cannot be used, the run stays without.
     """
-    found: dict[Path, tuple[Path, dict[str, Any], list[dict[str, Any]]]] = {}  # by where it is, however it was named
-    left_out: list[str] = []
+    found: dict[Path, Path] = {}  # as it was named first, by where it is
+    read_runs: dict[Path, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+    measured, left_out = {}, []
     for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
         given = Path(path)
         if not given.is_dir():
             raise ValueError(f"{given} is not a folder; give run directories (runs/NAME) or a folder of them (runs)")
-        if (given / "results.json").is_file() or (given / "config.json").is_file():
-            found.setdefault(given.resolve(), _run(given))
-            continue
-        directories = sorted({file.parent for name in _OF_A_RUN for file in given.rglob(name)})
+        is_run = any((given / name).is_file() for name in _OF_A_RUN)
+        directories = [given] if is_run else sorted({file.parent for name in _OF_A_RUN for file in given.rglob(name)})
         if not directories:
-            raise ValueError(f"no run in {given}: a run directory holds schema.json (nar train makes one)")
+            raise ValueError(f"no run in {given}: a run directory holds results.json (nar train makes one)")
         for directory in directories:
+            if directory.resolve() in found:
+                continue
             try:
-                found.setdefault(directory.resolve(), _run(directory))
+                read_runs[directory] = schema.read(directory), schema.read_metrics(directory)
+                found[directory.resolve()] = directory
             except ValueError as error:
+                if is_run:
+                    raise
                 left_out.append(f"{directory}: {error}")
     if not found:
         raise ValueError("no finished run: " + "; ".join(left_out))
-    return _collected([found[place] for place in sorted(found)], left_out)
-
-
-def read_one(run_dir: str | os.PathLike[str]) -> Study:
-    """The study of one run, by its directory."""
-    return _collected([_run(Path(run_dir))])
-
-
-def _run(path: Path) -> tuple[Path, dict[str, Any], list[dict[str, Any]]]:
-    return path, schema.read(path), schema.read_metrics(path)
-
-
-def _collected(
-    runs: Sequence[tuple[Path, dict[str, Any], list[dict[str, Any]]]], left_out: Sequence[str] = ()
-) -> Study:
-    """With what `nar faithfulness` left in the run directories; where that cannot be used, the run stays without it."""
-    measured, unused = {}, []
-    for path, content, _ in runs:
+    runs = [(found[place], *read_runs[found[place]]) for place in sorted(found)]
+    for directory, results, _ in runs:
         try:
-            measured[path] = faithfulness_file.read(path, content["run"].get("best_step"))
+            measured[directory] = faithfulness_file.read(directory, results["run"].get("best_step"))
         except ValueError as error:
-            unused.append(str(error))
-    return collect(runs, [*left_out, *unused], measured)
+            left_out.append(str(error))
+    return collect(runs, left_out, measured)
 
 
 def collect(
-    runs: Sequence[tuple[Path, Mapping[str, Any], list[dict[str, Any]]]],
+    runs: Iterable[tuple[Path, Mapping[str, Any], list[dict[str, Any]]]],
     left_out: Sequence[str] = (),
     faithfulness: Mapping[Path, Mapping[str, Any] | None] | None = None,
 ) -> Study:
     """The study of runs given as (path, results, metrics), and what was measured of some of them, by path."""
     upgraded = [(path, schema.upgraded(content), metrics) for path, content, metrics in runs]
-    names = run_labels.of_runs([content for _, content, _ in upgraded])
+    labels = run_labels.of_runs([content for _, content, _ in upgraded])
     measured = faithfulness or {}
-    made = [
-        Run(path, content, rows, name, measured.get(path))
-        for (path, content, rows), name in zip(upgraded, names, strict=True)
+    stored = [
+        StoredRun(path, content, rows, label, measured.get(path))
+        for (path, content, rows), label in zip(upgraded, labels, strict=True)
     ]
-    made.sort(key=lambda run: (run.algorithms, run.label, run.seed, str(run.path)))
-    cells, unused = _cells(made)
-    return Study(made, cells, [*left_out, *unused])
+    stored.sort(key=lambda run: (run.algorithms, run.label, run.seed, str(run.path)))
+    groups, unused = _grouped(stored)
+    return Study(stored, groups, [*left_out, *unused])
 
 
-def _cells(runs: Sequence[Run]) -> tuple[list[Cell], list[str]]:
+def _grouped(runs: Sequence[StoredRun]) -> tuple[list[SeedGroup], list[str]]:
     """The evaluations of all runs, those of one label side by side; and what could not be put beside the others."""
     # evaluations that may be averaged but for their data, by data: {key: {hash: {seed: (run, entry)}}}
-    groups: dict[tuple, dict[str, dict[int, tuple[Run, dict[str, Any]]]]] = {}
+    found: dict[tuple, dict[str, dict[int, tuple[StoredRun, dict[str, Any]]]]] = {}
     left_out = []
     for run in runs:
         for entry in run.results["evaluations"]:
-            setting = json.dumps(entry["setting"], sort_keys=True)
-            key = (entry["algorithm"], run.label, entry["size"], setting, entry["termination"])
-            seeds = groups.setdefault(key, {}).setdefault(_hash(entry), {})
+            algorithm, size, setting, termination = schema.key(entry)
+            data = (entry.get("data") or {}).get("sha256") or "unknown"  # what tells data sets apart
+            seeds = found.setdefault((algorithm, run.label, size, setting, termination), {}).setdefault(data, {})
             if run.seed in seeds and seeds[run.seed][0] is not run:
                 left_out.append(
-                    f"{run.path}: seed {run.seed} of {run.label} on {entry['algorithm']} at n = {entry['size']} "
+                    f"{run.path}: seed {run.seed} of {run.label} on {algorithm} at n = {size} "
                     f"is there already, in {seeds[run.seed][0].path}"
                 )
             else:
                 seeds[run.seed] = (run, entry)  # of a run evaluated twice on the same data, the later one
 
-    cells = []
-    for key, by_data in sorted(groups.items()):
+    groups = []
+    for key, by_data in sorted(found.items()):
         algorithm, label, size, setting, termination = key
         chosen = max(by_data, key=lambda data: _preference(data, by_data[data]))
         for data in sorted(by_data.keys() - {chosen}):
@@ -222,28 +229,14 @@ def _cells(runs: Sequence[Run]) -> tuple[list[Cell], list[str]]:
                 f"{label} on {algorithm} at n = {size}: seeds {seeds} were scored on other data ({data[:10]}) than "
                 f"seeds {', '.join(map(str, sorted(by_data[chosen])))} ({chosen[:10]}) and are not averaged with them"
             )
-        members = [by_data[chosen][seed] for seed in sorted(by_data[chosen])]
-        runs_of, entries = [run for run, _ in members], [entry for _, entry in members]
-        seeds_of = [run.seed for run in runs_of]
-        cells.append(Cell(algorithm, label, size, json.loads(setting), termination, seeds_of, entries, runs_of))
-    return cells, left_out
+        seeds, members = zip(*sorted(by_data[chosen].items()), strict=True)
+        own, entries = map(list, zip(*members, strict=True))
+        groups.append(SeedGroup(algorithm, label, size, json.loads(setting), termination, list(seeds), entries, own))
+    return groups, left_out
 
 
-def _hash(entry: Mapping[str, Any]) -> str:
-    """What tells data sets apart: the hash of their content."""
-    return (entry.get("data") or {}).get("sha256") or "unknown"
-
-
-def _preference(data: str, seeds: Mapping[int, tuple[Run, Mapping[str, Any]]]) -> tuple:
-    """Which of several data sets a cell keeps: that of most seeds, then the canonical one, then the largest."""
+def _preference(data: str, seeds: Mapping[int, tuple[StoredRun, Mapping[str, Any]]]) -> tuple:
+    """Which of several data sets a group keeps: that of most seeds, then the canonical one, then the largest."""
     entry = next(iter(seeds.values()))[1]
     canonical = str((entry.get("data") or {}).get("set", "")).startswith("clrs30-v1")
     return len(seeds), canonical, entry["samples"], data
-
-
-def _at(entry: Mapping[str, Any], name: str) -> Any:
-    """The value at a path of names with dots; None where there is none."""
-    value: Any = entry
-    for part in name.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value

@@ -87,12 +87,12 @@ def train_seeds(config: Config, *, command: str = "") -> list[dict[str, Any]]:
             results = run.results(command, chosen, stacked=list(config.seeds) if stacked and several else None)
             found.append(_evaluate(run, results, by_default, interrupted, tell))
     if len(found) > 1:
-        from nar.reports import study_report
+        from nar.reports import report
         from nar.results import study
 
         name = f"{config.title}-{config.processor}-seeds".replace(":", ".")
         folder = Path("runs") / name if config.out is None else Path(config.out)
-        path = study_report.write(study.read([run.directory for run in runs if run.metrics]), folder)
+        path = report.write(study.read([run.directory for run in runs if run.metrics]), folder)
         print(f"report of all seeds: {path}")
     return found
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nar.reports.figures import BLACK
+from nar.traces.drawing.palette import BLACK
 from nar.traces.drawing.panels import ARROWS, CHANGED, Moment, Panels, label, styles, write_number
 from nar.traces.drawing.text import linked_list, list_hint
 from nar.traces.spec import Location

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nar.reports.figures import BLACK, GREEN, ORANGE, YELLOW
 from nar.traces.drawing.layout import nodes_in_a_box
+from nar.traces.drawing.palette import BLACK, GREEN, ORANGE, YELLOW
 from nar.traces.drawing.panels import CHANGED, GREY, Moment, Panels, base, styles, write_number
 from nar.traces.drawing.text import number
 from nar.traces.spec import POINTERS, Location, Type

@@ -1,7 +1,7 @@
 """What the panels of a trace's picture (figure.py) have in common: which probe is drawn by which mark.
 
 The kinds are graph_panels.py, box_panels.py and table_panels.py. Each says how large a panel is, draws one
-moment on axes whose unit is the inch, and explains its marks. Colours are those of nar/reports/figures, which
+moment on axes whose unit is the inch, and explains its marks. Colours are those of palette.py, which
 colour-blind readers tell apart; what they mean is also written or has a shape. Nothing here may import torch.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nar.reports.figures import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW
+from nar.traces.drawing.palette import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW
 from nar.traces.drawing.text import number
 from nar.traces.spec import IGNORED, POINTERS, Location, Probe, Type
 from nar.traces.trace import Trace

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nar.reports.figures import BLACK, SKY
 from nar.traces.drawing.graph_panels import GraphPanels
+from nar.traces.drawing.palette import BLACK, SKY
 from nar.traces.drawing.panels import CHANGED, GREY, PALE, Moment, Panels, base, label
 from nar.traces.drawing.text import number
 from nar.traces.spec import POINTERS, Location, Type

@@ -1,0 +1,165 @@
+"""What a report consists of, as plain data: sections/ makes it, rendering/ writes it as a page and as Markdown.
+
+Text is a str, a Span, or a tuple of these; names of users may stand in it as they are, renderers escape them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar, TypeAlias
+
+from nar.reports.charts.chart import Panel
+from nar.reports.charts.shapes import Shape
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """A piece of text that stands out: "strong", "small", "code" or, with `href`, a link."""
+
+    text: str
+    style: str = ""
+    href: str | None = None
+
+
+Text: TypeAlias = "str | Span | tuple[Text, ...]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Paragraph:
+    """`role`: "meta" for what is said in passing."""
+
+    text: Text
+    role: str = ""
+    kind: ClassVar[str] = "paragraph"
+
+
+@dataclasses.dataclass(frozen=True)
+class Heading:
+    """Of a part of a section."""
+
+    text: str
+    kind: ClassVar[str] = "heading"
+
+
+@dataclasses.dataclass(frozen=True)
+class Preformatted:
+    """Command lines."""
+
+    text: str
+    kind: ClassVar[str] = "preformatted"
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """What the colours of a heat map mean: the score at which each shade begins."""
+
+    limits: Sequence[float]
+    kind: ClassVar[str] = "scale"
+
+
+@dataclasses.dataclass(frozen=True)
+class Shaded:
+    """A field of a heat map; `shade` counts from 0, None is no colour."""
+
+    text: Text
+    shade: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """The first column heads the rows. `name`: what a screen reader calls it; `words`: the columns that are text."""
+
+    name: str
+    header: Sequence[Text]
+    rows: Sequence[Sequence[Text | Shaded]]
+    words: Sequence[int] = (0,)
+    kind: ClassVar[str] = "table"
+
+    @property
+    def is_heat_map(self) -> bool:
+        return any(isinstance(field, Shaded) for row in self.rows for field in row)
+
+
+@dataclasses.dataclass(frozen=True)
+class Details:
+    """What is folded away until the reader asks for it."""
+
+    summary: str
+    blocks: Sequence[Block]
+    kind: ClassVar[str] = "details"
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture that a run left behind, with what it shows in words."""
+
+    path: Path
+    media_type: str
+    alternative: str
+    caption: str
+    words: str
+    kind: ClassVar[str] = "picture"
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """Panels in groups, each with a heading ("" for none), under one legend and over one caption and its numbers."""
+
+    name: str  # of its file beside report.md, without the ending
+    groups: Sequence[tuple[str, Sequence[Panel]]]
+    caption: Text
+    legend: Sequence[tuple[str, Sequence[Shape]]]
+    numbers: Sequence[Block]  # every number of the figure, in tables
+    points: Sequence[Text] = ()  # of the caption, as a list
+    most: int = 48  # panels that are shown
+    kind: ClassVar[str] = "figure"
+
+    def shown(self) -> list[tuple[str, list[Panel]]]:
+        """The first panels; headings of groups of one go into the titles of their panels."""
+        groups = [(heading, list(panels)) for heading, panels in self.groups if panels]
+        if all(len(panels) == 1 for _, panels in groups):
+            titled = [(f"{heading}: {panel.title}" if heading else panel.title, panel) for heading, (panel,) in groups]
+            groups = [("", [dataclasses.replace(panel, title=title) for title, panel in titled])]
+        found, left = [], self.most
+        for heading, panels in groups:
+            if panels and left > 0:
+                found.append((heading, panels[:left]))
+            left -= len(panels)
+        return found
+
+    @property
+    def cut(self) -> str:
+        """What is said where there are more panels than are shown."""
+        count = sum(len(panels) for _, panels in self.groups)
+        return f" These are the first {self.most} of {count} panels; the table has all." if count > self.most else ""
+
+
+Block = Paragraph | Heading | Preformatted | Scale | Table | Details | Picture | Figure
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """`id`: of its heading, as links name it."""
+
+    id: str
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclasses.dataclass(frozen=True)
+class Document:
+    """A whole report: the answer, what limits it, its main numbers at a glance, then the sections."""
+
+    title: str
+    lead: Text
+    notes: Sequence[str]
+    glance: Sequence[Block]
+    sections: Sequence[Section]
+    footer: str
+
+    def figures(self) -> Iterator[Figure]:
+        """All figures that have panels."""
+        for section in self.sections:
+            yield from (block for block in section.blocks if isinstance(block, Figure) and block.shown())

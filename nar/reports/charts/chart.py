@@ -1,0 +1,254 @@
+"""One panel of a report: axes, lines, bands, dots and marks, as shapes in the units of SVG; no markup yet.
+
+A panel is drawn for a phone, 340 units wide, and shown at about that many pixels on every screen: type keeps its size,
+larger screens have more panels beside each other. Titles and legends are not in it: they wrap. `Chart.panel` says what
+the panel shows in its text alternative.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nar.reports.charts.axis import Axis
+from nar.reports.charts.shapes import DOTTED, Shape, Style, marker
+from nar.reports.number_format import known, number, percent, with_interval
+from nar.results.statistics import interval
+
+WIDTH, HEIGHT = 340, 220  # units of the view box
+LEFT, RIGHT, TOP, BOTTOM = 40, 12, 22, 38  # around the plot
+LETTER = 6.2  # units, about the width of one character of the tick labels
+LANE = 9  # units between the lanes of a row
+LONGEST = 160  # points of a line; longer ones are thinned out evenly
+
+Point = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """A word in a panel; `anchor` as in SVG, `role`: "ticks" or "names" of axes."""
+
+    text: str
+    x: float
+    y: float
+    anchor: str
+    role: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """A finished chart with its title; the view box begins at (0, top)."""
+
+    title: str
+    alternative: str
+    top: int
+    height: int
+    shapes: Sequence[Shape]
+    labels: Sequence[Label]
+    width: int = WIDTH
+
+
+class Chart:
+    """A panel that grows by what is drawn into it; later parts lie above earlier ones."""
+
+    def __init__(self, x: Axis, y: Axis, height: int = HEIGHT, left: int = LEFT) -> None:
+        self.x, self.y, self.height, self.left = x, y, height, left
+        self.shapes: list[Shape] = []
+        self.sentences: list[str] = []  # of the text alternative
+
+    @classmethod
+    def of_rows(cls, x: Axis, rows: Axis, lanes: int) -> Chart:
+        """A chart with a row for each tick of y and so many lanes in it; as high, and left as free, as these need."""
+        left = min(150, max(LEFT, round(LETTER * max(len(name) for _, name in rows.ticks)) + 12))
+        return cls(x, rows, height=70 + (16 + LANE * lanes) * len(rows.ticks), left=left)
+
+    def line(
+        self,
+        points: Iterable[Point],
+        style: Style,
+        *,
+        faint: bool = False,
+        dotted: bool = False,
+        markers: bool = True,
+        shift: float = 0.0,
+    ) -> None:
+        """A line through points, `shift` units to the right; a gap where a value is not known. `faint`: one seed of
+        several."""
+        points = _thinned(points)
+        path, pen = [], "M"
+        for x, y in points:
+            if known(y):
+                path.append(f"{pen}{self._x(x) + shift:.1f} {self._y(y):.1f}")
+            pen = "L" if known(y) else "M"
+        kind = "line faint" if faint else "line"
+        self.shapes.append(Shape("".join(path), f"{style.color} {kind}", DOTTED if dotted else style.dash))
+        if markers and not faint:
+            shown = [point for point in points if known(point[1])]
+            self.dots(shown[:: max(1, math.ceil(len(shown) / 10))], style, shift=(shift, 0.0))
+
+    def band(self, points: Iterable[tuple[float, float, float]], style: Style) -> None:
+        """The area between (x, low, high)."""
+        points = _thinned(p for p in points if known(p[1]) and known(p[2]))
+        if len(points) > 1:
+            border = [(x, high) for x, _, high in points] + [(x, low) for x, low, _ in reversed(points)]
+            path = "L".join(f"{self._x(x):.1f} {self._y(y):.1f}" for x, y in border)
+            self.shapes.append(Shape(f"M{path}Z", f"{style.color} band"))
+
+    def dots(
+        self,
+        points: Iterable[Point],
+        style: Style,
+        *,
+        small: bool = False,
+        hollow: bool = False,
+        shift: Point = (0.0, 0.0),
+        titles: Sequence[str] = (),
+    ) -> None:
+        """A marker at every point; `small`: seeds, `hollow`: baselines. `titles`: what a pointing device is told of
+        each."""
+        for k, (x, y) in enumerate(points):
+            if known(x) and known(y):
+                at = (self._x(x) + shift[0], self._y(y) + shift[1])
+                path = marker(0, *at, 1.7) if small else marker(style.marker, *at, 3.4)
+                classes = f"{style.color} {'seed' if small or hollow else 'dot'}"
+                self.shapes.append(Shape(path, classes, title=titles[k] if titles else ""))
+
+    def mean(
+        self,
+        at: float,
+        seeds: Mapping[Any, float],
+        style: Style,
+        name: str,
+        *,
+        factor: float = 100.0,
+        shift: float = 0.0,
+        sideways: bool = False,
+        rings: bool = True,
+        hollow: bool = False,
+    ) -> float:
+        """The mean of values by seed with its interval as a broad pale bar and, of several, each seed as a ring.
+
+        `sideways`: values lie along x, and `shift` is downwards; `factor`: of the axis, 100 for percent.
+        Returns the mean in the axis's unit.
+        """
+        found, write = interval(list(seeds.values())), percent if factor == 100 else number
+
+        def point(value: float) -> Point:
+            return (factor * value, at) if sideways else (at, factor * value)
+
+        aside = (0.0, shift) if sideways else (shift, 0.0)
+        if found.low is not None and found.high is not None:
+            (x, y), (end_x, end_y) = (
+                (self._x(x) + aside[0], self._y(y) + aside[1]) for x, y in (point(found.low), point(found.high))
+            )
+            end = f"H{end_x:.1f}" if sideways else f"V{end_y:.1f}"
+            self.shapes.append(Shape(f"M{x:.1f} {y:.1f}{end}", f"{style.color} bar"))
+            if rings:
+                titles = [f"{name}, seed {seed}: {write(value)}" for seed, value in seeds.items()]
+                self.dots(map(point, seeds.values()), style, small=True, shift=aside, titles=titles)
+        title = f"{name}: {with_interval(found, factor == 100)}"
+        self.dots([point(found.mean)], style, hollow=hollow, shift=aside, titles=[title])
+        return factor * found.mean
+
+    def means(
+        self, points: Sequence[tuple[float, Mapping[Any, float]]], style: Style, name: str, factor: float, shift: float
+    ) -> None:
+        """A line through the means of values by seed, with their intervals and seeds."""
+        points = [(x, seeds) for x, seeds in points if seeds]
+        line = [(x, factor * interval(list(seeds.values())).mean) for x, seeds in points]
+        self.line(line, style, markers=False, shift=shift)
+        for x, seeds in points:
+            self.mean(x, seeds, style, f"{name} at {number(x)}", factor=factor, shift=shift)
+        self.tell(name, line, "%" if factor == 100 else "")
+
+    def mark(self, x: float, y: float, spread: float | None, title: str, style: Style, shift: float = 0.0) -> None:
+        """A published number: an open diamond with its printed spread."""
+        at, middle = self._x(x) + shift, self._y(y)
+        path = f"M{at:.1f} {middle - 5.5:.1f}l5.5 5.5l-5.5 5.5l-5.5 -5.5z"
+        if spread and known(spread):
+            path += f"M{at:.1f} {self._y(y + spread):.1f}V{self._y(y - spread):.1f}"
+        self.shapes.append(Shape(path, f"{style.color} mark", title=title))
+
+    def shade(self, low: float, high: float) -> None:
+        """The range trained on; widened to be visible where it is a single size."""
+        start, end = self._x(low), self._x(high)
+        if end - start < 6:
+            start, end = start - 3, end + 3
+        path = f"M{start:.1f} {TOP}H{end:.1f}V{self.height - BOTTOM}H{start:.1f}z"
+        self.shapes.insert(0, Shape(path, "shade"))
+
+    def rule(self, x: float, kind: str = "rule") -> None:
+        """A vertical line over the whole height."""
+        self.shapes.append(Shape(f"M{self._x(x):.1f} {TOP}V{self.height - BOTTOM}", kind))
+
+    def tell(self, name: str, points: Iterable[Point], unit: str = "") -> None:
+        """Adds a series to the text alternative: every point of a short one, of a long one begin, end and extremes."""
+        shown = [point for point in points if known(point[1])]
+        if not shown:
+            return
+
+        def said(point: Point) -> str:
+            return f"{number(point[1])}{unit} at {number(point[0])}"
+
+        text = ", ".join(map(said, shown))
+        if len(shown) > 8:
+            low, high = min(shown, key=lambda p: p[1]), max(shown, key=lambda p: p[1])
+            text = f"from {said(shown[0])} to {said(shown[-1])}, lowest {said(low)}, highest {said(high)}"
+        self.sentences.append(f"{name}: {text}.")
+
+    def panel(self, title: str, of: str = "") -> Panel:
+        """The finished panel; `of`: what its text alternative is to begin with, where that stands above a group."""
+        about = f"{of}, {title}" if of else title
+        axes = f"{self.y.label} against {self.x.label}" if self.y.label else self.x.label
+        alternative = f"{about}: {axes}. {' '.join(self.sentences)}".strip()
+        named = bool(self.y.label) and self.y.label not in title  # else the title names the y axis
+        top = 0 if named else TOP - 12
+        shapes = [*self._axis_lines(), *self.shapes]
+        return Panel(title, alternative, top, self.height - top, shapes, list(self._labels(named)))
+
+    def _x(self, value: float) -> float:
+        return self.left + self.x.place(value) * (WIDTH - self.left - RIGHT)
+
+    def _y(self, value: float) -> float:
+        return self.height - BOTTOM - self.y.place(value) * (self.height - TOP - BOTTOM)
+
+    def _axis_lines(self) -> list[Shape]:
+        floor, end = self.height - BOTTOM, WIDTH - RIGHT
+        grid = "".join(f"M{self.left} {self._y(value):.1f}H{end}" for value, _ in self.y.ticks)
+        ticks = "".join(f"M{self._x(value):.1f} {floor}v4" for value, _ in self.x.ticks)
+        return [Shape(grid or f"M{self.left} {floor}", "grid"), Shape(f"M{self.left} {floor}H{end}{ticks}", "axis")]
+
+    def _labels(self, named: bool) -> Iterable[Label]:
+        """Ticks and the names of the axes, that of y if `named`; labels that would touch their left neighbour are left
+        away."""
+        floor, free = self.height - BOTTOM, -math.inf
+        for value, text in self.x.ticks:
+            at, half = self._x(value), LETTER * len(text) / 2
+            if text and at - half > free:
+                at = min(at, WIDTH - half)
+                yield Label(text, round(at, 1), floor + 15, "middle", "ticks")
+                free = at + half + 4
+        for value, text in self.y.ticks:
+            yield Label(text, self.left - 5, round(self._y(value) + 3.5, 1), "end", "ticks")
+        yield Label(self.x.label, (self.left + WIDTH - RIGHT) / 2, self.height - 5, "middle", "names")
+        if named:
+            yield Label(self.y.label, 2, 11, "start", "names")
+
+
+def _thinned(points: Iterable[Any]) -> list[Any]:
+    points = list(points)
+    if len(points) <= LONGEST:
+        return points
+    return [points[round(k * (len(points) - 1) / (LONGEST - 1))] for k in range(LONGEST)]
+
+
+def aside(place: int, count: int) -> float:
+    """How far to move one of several series at the same places, so that they do not cover each other."""
+    return (place - (count - 1) / 2) * min(5.0, 24 / count)
+
+
+def lane(place: int, count: int) -> float:
+    """How far below the middle of a row a lane lies."""
+    return (place - (count - 1) / 2) * LANE

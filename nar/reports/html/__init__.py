@@ -1,1 +1,0 @@
-"""The report as one HTML page without requests: its skeleton, and the parts that sections are made of."""

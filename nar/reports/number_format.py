@@ -1,0 +1,71 @@
+"""Numbers as readers of reports see them; a dash where there is none."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from nar.results.statistics import Interval
+from nar.results.study import SeedGroup
+
+NOTHING = "–"  # where there is no number
+
+
+def known(value: Any) -> bool:
+    """Whether this is a number that can be shown: not None, not NaN, not infinite."""
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def percent(share: float | None, digits: int = 2) -> str:
+    """A share of 1 in percent, without the sign."""
+    return f"{100 * share:.{digits}f}" if share is not None and known(share) else NOTHING
+
+
+def number(value: float | None) -> str:
+    """A number of any magnitude in at most about seven characters."""
+    if value is None or not known(value):
+        return NOTHING
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:,.0f}" if abs(value) >= 1000 or float(value).is_integer() else f"{value:.3g}"
+    return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def with_interval(found: Interval | None, share: bool = True, sign: str = "") -> str:
+    """mean [low, high], or the mean alone without an interval; a `share` in percent, with `sign` after the mean."""
+    write = percent if share else number
+    if found is None or not known(found.mean):
+        return NOTHING
+    mean = write(found.mean) + (sign if share else "")
+    return mean if found.low is None else f"{mean} [{write(found.low)}, {write(found.high)}]"
+
+
+def score_text(group: SeedGroup | None, name: str = "score", brief: bool = False) -> str:
+    """mean [low, high] of a value over seeds, in percent where it is a share; else it is said that it is an error.
+
+    `brief`: the mean alone.
+    """
+    found = group.interval(name) if group is not None else None
+    if group is None or found is None:
+        return NOTHING
+    shown = dataclasses.replace(found, low=None, high=None) if brief else found
+    return with_interval(shown, group.is_share(name)) + ("" if group.is_share(name) else " (error)")
+
+
+def seeds_text(group: SeedGroup, name: str = "score") -> str:
+    """Every seed's value, in the order of the seeds."""
+    write = percent if group.is_share(name) else number
+    return ", ".join(map(write, group.values(name))) or NOTHING
+
+
+def text_table(rows: Sequence[Sequence[str]], left: set[int]) -> str:
+    """A table in plain text, the first row its header; columns in `left` are flush left, the others flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)

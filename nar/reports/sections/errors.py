@@ -1,0 +1,89 @@
+"""Where errors begin: the share of graphs whose rollout has not left the true trace yet, against step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median_low
+
+from nar.reports.blocks import Figure, Section, Table
+from nar.reports.charts.axis import Axis
+from nar.reports.charts.chart import Chart, Panel
+from nar.reports.charts.rollout import steps_axis
+from nar.reports.context import ReportContext, SizeStyles
+from nar.reports.number_format import NOTHING, known, with_interval
+from nar.results.statistics import interval
+from nar.results.study import SeedGroup
+
+
+def section(context: ReportContext) -> Section | None:
+    """The share of graphs whose rollout has not left the true trace yet, against step."""
+    recorded = [group for group in context.groups if _first_errors(group)]
+    if not recorded:
+        return None
+    styles, panels, rows = SizeStyles(recorded), {}, []
+    for algorithm, label in context.pairs():
+        found = [group for group in recorded if (group.algorithm, group.label) == (algorithm, label)]
+        if found:
+            panels.setdefault(algorithm, []).append(_panel(found, styles, label, algorithm))
+            rows += map(_row, found)
+    caption = (
+        "The share of graphs of which every hint has been right so far (numbers aside, which no network hits exactly), "
+        "against step, all seeds together; a graph that ended without an error stays. A steep fall at the start means "
+        "a step that is hard in itself; a long slope, errors that come with length. An answer can still be right after "
+        "an error on the way."
+    )
+    header = ("algorithm", "network", "n", "rollouts", "never wrong (%)", "median first error", "earliest", "latest")
+    numbers = Table("First errors", header, rows, (0, 1))
+    figure = Figure("errors", list(panels.items()), caption, styles.legend(), [numbers])
+    return Section("errors", "Where errors begin", [figure])
+
+
+def _panel(groups: Sequence[SeedGroup], styles: SizeStyles, title: str, algorithm: str) -> Panel:
+    """One line per size."""
+    lengths = [_longest(group) for group in groups]
+    axis = steps_axis(lengths, first=0)
+    y = Axis("graphs still on the trace (%)", 0.0, 100.0, [(float(v), str(v)) for v in range(0, 101, 20)])
+    chart = Chart(axis, y)
+    for group, length in zip(groups, lengths, strict=True):
+        steps, style = _first_errors(group), styles[group.size]
+        stairs = [(max(x, axis.low), 100 * share) for x, share in survival(steps, length)]
+        chart.line(stairs, style, markers=False)
+        chart.dots(stairs[-1:], style)
+        corners = survival(steps, length, corners=False)
+        chart.tell(f"n = {group.size}", [(x, 100 * share) for x, share in corners], "%")
+    return chart.panel(title, algorithm)
+
+
+def _row(group: SeedGroup) -> tuple[str, ...]:
+    steps = _first_errors(group)
+    wrong = [step for step in steps if step is not None]
+    by_seed = [entry["first_error"] for entry in group.entries if entry.get("first_error")]
+    never = with_interval(interval([seed.count(None) / len(seed) for seed in by_seed]))
+    when = [NOTHING] * 3
+    if wrong:
+        earliest = f"step {min(wrong):,} ({wrong.count(min(wrong)):,} of them)"
+        when = [f"{median_low(wrong):,}", earliest, f"step {max(wrong):,}"]
+    return group.algorithm, group.label, str(group.size), f"{len(steps):,}", never, *when
+
+
+def _first_errors(group: SeedGroup) -> list[int | None]:
+    """The first step at which a hint was wrong, of every graph and seed; None = never."""
+    return [step for entry in group.entries for step in entry.get("first_error") or ()]
+
+
+def _longest(group: SeedGroup) -> int:
+    steps = [step for step in _first_errors(group) if step is not None]
+    most = [entry.get("steps_max") for entry in group.entries]
+    return max([1, *steps, *(int(value) for value in most if value is not None and known(value))])
+
+
+def survival(steps: Sequence[int | None], length: int, corners: bool = True) -> list[tuple[float, float]]:
+    """(step, share of graphs without an error up to and with it), from step 0 on; with `corners`, as stairs."""
+    total, left = len(steps), len(steps)
+    points = [(0.0, 1.0)]
+    for step in sorted({step for step in steps if step is not None}):
+        if corners:
+            points.append((float(step), left / total))
+        left -= steps.count(step)
+        points.append((float(step), left / total))
+    return [*points, (float(length), left / total)]

@@ -1,0 +1,74 @@
+"""Score and steps with the oracle that ends rollouts and without it."""
+
+from __future__ import annotations
+
+from nar.reports.blocks import Figure, Section, Table
+from nar.reports.charts.axis import Axis, log_axis, score_axis, size_axis
+from nar.reports.charts.chart import Chart, Panel, aside
+from nar.reports.charts.shapes import Style, named_style, swatch
+from nar.reports.context import ReportContext
+from nar.reports.number_format import number, score_text
+from nar.results.study import SeedGroup
+
+
+def section(context: ReportContext) -> Section | None:
+    """Score and steps with and without the oracle."""
+    own = context.study.select(setting={})
+    ends = sorted({group.termination for group in own}, key=lambda end: (end != "oracle", end))
+    if not set(ends) - {"oracle"}:
+        return None
+    styles = {end: named_style(k) for k, end in enumerate(ends)}
+    panels, rows = [], []
+    for algorithm, label in dict.fromkeys((group.algorithm, group.label) for group in own):
+        groups = [group for group in own if (group.algorithm, group.label) == (algorithm, label)]
+        if {group.termination for group in groups} <= {"oracle"}:
+            continue
+        of = f"{algorithm}: {label}"
+        y, factor = score_axis(groups)
+        title = y.label if factor == 100 else "score"
+        shown = [_panel(groups, styles, y, "score", factor, title, of)]
+        if steps := [value for group in groups if group.values("steps_taken.mean") for value in _steps(group).values()]:
+            needed = [value for group in groups for value in group.values("steps_mean")]
+            y = log_axis("mean steps taken (log scale)", [*steps, *needed])
+            shown.append(_panel(groups, styles, y, "steps", 1.0, y.label, of))
+        panels.append((of, shown))
+        rows += [
+            (
+                algorithm, label, str(group.size), group.termination.replace("_", " "), score_text(group),
+                score_text(group, "exact"), _mean(group.by_seed("steps_mean")), _mean(_steps(group)),
+            )
+            for group in sorted(groups, key=lambda group: (group.size, ends.index(group.termination)))
+        ]  # fmt: skip
+    caption = (
+        "With the oracle of CLRS, the model is told how many steps the algorithm takes; otherwise it ends by itself: "
+        "at a fixed point, when its predictions stop to change, or learned, when it says so. Steps of the oracle are "
+        "the steps needed; steps are means per graph. What a model loses without the oracle is what it did not learn "
+        "about stopping."
+    )
+    header = ("algorithm", "network", "n", "ended by", "score (%)", "exact (%)", "steps needed", "steps taken")
+    legend = [(end.replace("_", " "), swatch(style)) for end, style in styles.items()]
+    figure = Figure("termination", panels, caption, legend, [Table("Termination", header, rows, (0, 1, 3))])
+    return Section("termination", "Who ends the rollout", [figure])
+
+
+def _panel(
+    groups: list[SeedGroup], styles: dict[str, Style], y: Axis, name: str, factor: float, title: str, of: str
+) -> Panel:
+    chart = Chart(size_axis([group.size for group in groups]), y)
+    for place, (end, style) in enumerate(styles.items()):
+        points = [
+            (float(group.size), _steps(group) if name == "steps" else group.by_seed(name))
+            for group in groups
+            if group.termination == end
+        ]
+        chart.means(points, style, end.replace("_", " "), factor, aside(place, len(styles)))
+    return chart.panel(title, of)
+
+
+def _steps(group: SeedGroup) -> dict[int, float]:
+    """Steps taken; the oracle takes those needed."""
+    return group.by_seed("steps_taken.mean") or group.by_seed("steps_mean")
+
+
+def _mean(values: dict[int, float]) -> str:
+    return number(sum(values.values()) / len(values) if values else None)
