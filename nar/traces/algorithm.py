@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nar.traces.record import TraceRecorder
-from nar.traces.spec import POINTERS, Spec, Type
+from nar.traces.spec import Spec, Type
 from nar.traces.trace import Trace, compact_dtype, is_run_length
 
 CATEGORIES = (
@@ -161,8 +161,7 @@ class Algorithm:
             arrays[name] = np.asarray(outputs[name]).astype(np.float64 if probe.type is Type.SCALAR else np.int64)
             if arrays[name].shape != probe.shape(nodes):
                 raise ValueError(f"output {name}: got shape {arrays[name].shape}, required {probe.shape(nodes)}")
-            indexes = probe.type in POINTERS or probe.type is Type.MASK_ONE
-            if indexes and not ((arrays[name] >= 0) & (arrays[name] < nodes)).all():
+            if probe.is_index and not ((arrays[name] >= 0) & (arrays[name] < nodes)).all():
                 return False
         return bool(self.validity(**inputs, **arrays))
 
