@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nar.traces.inputs.options import is_integer
 from nar.traces.record import TraceRecorder
 from nar.traces.spec import Spec, Type
 from nar.traces.trace import Trace, compact_dtype, is_run_length
@@ -98,7 +99,7 @@ class Algorithm:
         """Arguments of `run`, drawn from `rng` exactly as dm-clrs's sampler draws them for `length=n`."""
         if not isinstance(rng, np.random.RandomState):
             raise ValueError(f"rng must be a numpy.random.RandomState (the reference's generator), got {rng!r}")
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < self.min_nodes:
+        if not is_integer(n, self.min_nodes):
             raise ValueError(f"n must be an integer of at least {self.min_nodes} for {self.name}, got {n!r}")
         unknown = params.keys() - self.params.keys()
         if unknown:
