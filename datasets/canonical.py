@@ -23,6 +23,7 @@ import numpy as np
 from nar.datasets import get
 from nar.lookup import suggest
 from nar.traces.algorithm import Algorithm
+from nar.traces.inputs.options import integer
 from nar.traces.trace import Trace
 
 
@@ -97,8 +98,7 @@ def draw(
     algorithm: Algorithm, n: int, samples: int, seed: int, params: dict[str, Any] | None = None
 ) -> Iterator[Trace]:
     """The traces of `fixed_set`, one by one: at 256 nodes a single trace of floyd_warshall takes 185 MB."""
-    if isinstance(samples, bool) or not isinstance(samples, (int, np.integer)) or samples < 1:
-        raise ValueError(f"samples must be a positive integer, got {samples!r}")
+    integer("samples", samples, 1)
     rng = np.random.RandomState(seed)
     return (algorithm.run(**algorithm.sample(rng, n, **(params or {}))) for _ in range(samples))
 

@@ -5,6 +5,7 @@ import numpy as np
 from nar.datasets.dfs import DISCOVER, DONE, FINISH, ROOT, TREE_EDGE, WHITE, advance, reachable
 from nar.traces.algorithm import Algorithm
 from nar.traces.inputs import graphs
+from nar.traces.inputs.options import is_integer
 from nar.traces.record import compiled, record
 from nar.traces.spec import Spec
 
@@ -46,7 +47,7 @@ def sample(rng, n, k=4, p=(0.5,), eps=0.01, family="communities", options=None):
         return other_families(rng, n, p, family, options)
     if options:
         raise ValueError(f"options must be None for the family 'communities': it takes k, p and eps, got {options!r}")
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+    if not is_integer(k, 1):
         raise ValueError(f"k must be an integer of at least 1, the number of communities, got {k!r}")
     if not isinstance(eps, (int, float)) or not 0 <= eps <= 1:
         raise ValueError(f"eps must be a probability in [0, 1], got {eps!r}")

@@ -8,7 +8,7 @@ deadlines, but others may weigh more. With d = (2, 1) and w = (7, 5) both could 
 import numpy as np
 
 from nar.traces.algorithm import Algorithm
-from nar.traces.inputs import arrays
+from nar.traces.inputs import arrays, options
 from nar.traces.record import compiled, record
 from nar.traces.spec import Spec
 
@@ -32,8 +32,7 @@ def sample(rng, n, max_deadline=None, low=0.0, high=1.0):
     """Deadlines from 1 ... max_deadline (None: n), weights from U[low, high)."""
     if max_deadline is None:
         max_deadline = n
-    if isinstance(max_deadline, bool) or not isinstance(max_deadline, (int, np.integer)) or max_deadline < 1:
-        raise ValueError(f"max_deadline must be an integer of at least 1, got {max_deadline!r}")
+    options.integer("max_deadline", max_deadline, 1)
     d = rng.randint(0, high=max_deadline, size=(n,)) + 1
     return {"d": d, "w": arrays.uniform(rng, n, low, high)}
 

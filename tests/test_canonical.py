@@ -109,5 +109,5 @@ def test_unknown_sets(arguments, message):
 
 
 def test_a_set_needs_a_sample():
-    with pytest.raises(ValueError, match="samples must be a positive integer, got 0"):
+    with pytest.raises(ValueError, match="samples must be an integer of at least 1, got 0"):
         fixed_set("bfs", 4, samples=0, seed=0)

@@ -190,7 +190,7 @@ def test_dataset_is_made_once_and_again_for_anything_else(tmp_path, monkeypatch)
     [
         (("minimun", 4, 2), "minimun"),
         (("minimum", 0, 2), "n must be an integer of at least 1"),
-        (("minimum", 4, 0), "samples must be a positive integer"),
+        (("minimum", 4, 0), "samples must be an integer of at least 1"),
         (("minimum", 4, 2, 0, {"p": 1}), "minimum has no sampler parameter"),
     ],
 )

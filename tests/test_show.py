@@ -13,6 +13,7 @@ from nar.cli import main as cli
 from nar.traces.drawing import figure as drawing
 from nar.traces.drawing import layout
 from nar.traces.drawing import text as show
+from nar.traces.linked_list import linked_list
 from nar.traces.spec import Spec
 from nar.traces.trace import Trace
 
@@ -137,9 +138,9 @@ def test_a_step_without_change():
 def test_numbers_and_lists():
     written = [show.number(x) for x in (0, 3.0, -2, 0.5, 0.004, 123.456, 1e9, 2.5e-7)]
     assert written == ["0", "3", "-2", "0.50", "0.004", "123.46", "1e+09", "2e-07"]
-    assert show.linked_list(np.array([2, 1, 1])).tolist() == [1, 2, 0]
+    assert linked_list(np.array([2, 1, 1])).tolist() == [1, 2, 0]
     for other in ([0, 1, 1], [0, 0, 0], [1, 0, 2], [0, 2, 1]):  # two lists, a fork, circles
-        assert show.linked_list(np.array(other)) is None
+        assert linked_list(np.array(other)) is None
     assert show.list_hint(run("insertion_sort", A=[3, 1, 2])) == "pred_h"
     assert show.list_hint(run("insertion_sort", A=[1, 2, 3])) is None  # never changes
     assert show.list_hint(run("minimum", A=[3, 1, 2])) is None
@@ -325,7 +326,7 @@ def test_files(ending, nar, tmp_path):
     code, out, _ = nar("minimum", "--n", 3, "--out", f"a/b.{ending}")
     assert code == 0 and out.splitlines()[-1] == f"figure: a/b.{ending}"
     start = (tmp_path / f"a/b.{ending}").read_bytes()[:5]
-    assert start == {"png": b"\x89PNG\r", "svg": b"<?xml", "pdf": b"%PDF-"}[ending]
+    assert start == {"png": b"\x89PNG\r", "svg": b"<svg ", "pdf": b"%PDF-"}[ending]
     code, out, _ = nar("minimum", "--n", 3, "--no-figure", "--gif", "c.gif")
     assert code == 0 and out.splitlines()[-1] == "animation: c.gif" and (tmp_path / "c.gif").read_bytes()[:3] == b"GIF"
 

@@ -500,7 +500,7 @@ def test_disk_preconditions(name):
     with pytest.raises(ValueError, match="collineararity_eps must not be negative"):
         draw(name, 5, collineararity_eps=-1e-12)
     for bad in (0, 1.5, True):
-        with pytest.raises(ValueError, match="collinearity_resampling_attempts must be a positive integer"):
+        with pytest.raises(ValueError, match="collinearity_resampling_attempts must be an integer of at least 1"):
             draw(name, 5, collinearity_resampling_attempts=bad)
     for how in ({"radius": 0.0}, {"origin_x": 1e20}, {"collineararity_eps": 10.0}):
         with pytest.raises(ValueError, match=r"radius must be large enough .* got none in 20 attempts"):

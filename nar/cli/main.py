@@ -10,17 +10,17 @@ from nar.cli import console
 from nar.lookup import suggest
 from nar.version import __version__
 
-# what can be typed after `nar`: where it is (a function of the other arguments) and what it does
+# what can be typed after `nar`, each the function `main` of nar/cli/NAME.py, and what it does
 COMMANDS = {
-    "train": ("nar.cli.train:main", "train a reasoner, evaluate it at several sizes and write its report"),
-    "sweep": ("nar.cli.sweep:main", "train algorithms x processors x seeds, and compare them in one report"),
-    "list": ("nar.cli.list:main", "the algorithms and processors there are; nar list NAME: the options of one"),
-    "check": ("nar.cli.check:main", "run the contract of processors on your own: nar check my_module:MyProcessor"),
-    "show": ("nar.cli.show:main", "run an algorithm on a small input and see its steps: nar show bfs --n 8"),
-    "evaluate": ("nar.cli.evaluate:main", "saved runs on more sizes, graph families, densities, weights"),
-    "report": ("nar.cli.report:run", "the report of runs, from their files: nar report runs --out report"),
-    "export": ("nar.cli.export:main", "a trained reasoner as safetensors with a JSON card, to share"),
-    "faithfulness": ("nar.cli.faithfulness:main", "do runs execute the algorithm, or only arrive at its answers?"),
+    "train": "train a reasoner, evaluate it at several sizes and write its report",
+    "sweep": "train algorithms x processors x seeds, and compare them in one report",
+    "list": "the algorithms and processors there are; nar list NAME: the options of one",
+    "check": "run the contract of processors on your own: nar check my_module:MyProcessor",
+    "show": "run an algorithm on a small input and see its steps: nar show bfs --n 8",
+    "evaluate": "saved runs on more sizes, graph families, densities, weights",
+    "report": "the report of runs, from their files: nar report runs --out report",
+    "export": "a trained reasoner as safetensors with a JSON card, to share",
+    "faithfulness": "do runs execute the algorithm, or only arrive at its answers?",
 }
 
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         width = max(map(len, COMMANDS)) + 2
-        lines = [f"  {name:<{width}}{about}" for name, (_, about) in COMMANDS.items()]
+        lines = [f"  {name:<{width}}{about}" for name, about in COMMANDS.items()]
         print("\n".join(["usage: nar COMMAND [--help]", "", "commands:", *lines]))
         return 0 if argv else 2
     command, *rest = argv
@@ -44,5 +44,4 @@ def _main(argv: list[str]) -> int:
         return 0
     if command not in COMMANDS:
         console.fail(suggest("command", command, COMMANDS, "nar --help"))
-    module, _, function = COMMANDS[command][0].partition(":")
-    return getattr(importlib.import_module(module), function)(rest) or 0
+    return importlib.import_module(f"nar.cli.{command}").main(rest) or 0

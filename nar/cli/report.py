@@ -17,7 +17,7 @@ class Report:
     """Compare all networks with this one, named as in the tables of the report. By default with triplet_gmpnn."""
 
 
-def run(argv: list[str]) -> None:
+def main(argv: list[str]) -> None:
     """Reads result files alone: no model is loaded, and runs may come from other machines."""
     paths, settings = console.parse_named(
         Report, argv, "nar report", "The report of runs, from their result files: nar report RUNS... [--out DIR]",

@@ -78,11 +78,12 @@ def main(argv: list[str]) -> None:
     print(show.text(trace, settings.steps or None), flush=True)
     stem = f"{name}-n{settings.n}-seed{settings.seed}".replace(":", ".")
     if settings.figure:
-        path = _file(settings.out or f"{stem}.png")
-        drawing.figure(trace).savefig(path)
+        path = settings.out or f"{stem}.png"
+        drawing.save(drawing.figure(trace), path)
         print(f"figure: {path}")
     if settings.gif:
-        path = _file(f"{stem}.gif" if settings.gif == default_gif else settings.gif)
+        path = pathlib.Path(f"{stem}.gif" if settings.gif == default_gif else settings.gif)
+        path.parent.mkdir(parents=True, exist_ok=True)
         drawing.animate(trace, path)
         print(f"animation: {path}")
 
@@ -115,9 +116,3 @@ def _parameter(text: str, algorithm: Algorithm) -> tuple[str, Any]:
     with contextlib.suppress(ValueError, SyntaxError):
         return key, ast.literal_eval(value)
     return key, value
-
-
-def _file(path: str) -> pathlib.Path:
-    file = pathlib.Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return file

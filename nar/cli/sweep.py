@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
-import importlib.util
 import json
 import shlex
 import sys
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nar import device
+from nar.cli import report
 from nar.cli.sweep_settings import Sweep, read
 from nar.config import Config
 from nar.model import checkpoint
@@ -49,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
     if sweep.report and finished:
-        _report(finished, folder / "report")
+        report.main([*(str(run.config.run_dir) for run in finished), "--out", str(folder / "report")])
     return 1 if failures else 0
 
 
@@ -186,13 +185,3 @@ def _only_one(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             raise ValueError(f"another sweep is at work in {folder}; wait for it, or choose another --out") from None
         yield
-
-
-def _report(runs: list[Run], folder: Path) -> None:
-    """The report over all finished runs, as nar report writes it."""
-    from nar.cli.main import COMMANDS
-
-    module, _, function = COMMANDS["report"][0].partition(":")
-    getattr(importlib.import_module(module), function)(
-        [*(str(run.config.run_dir) for run in runs), "--out", str(folder)]
-    )

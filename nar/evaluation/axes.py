@@ -24,6 +24,7 @@ import numpy as np
 from nar.lookup import suggest
 from nar.traces.algorithm import Algorithm
 from nar.traces.inputs import families, weights
+from nar.traces.inputs.options import number
 
 AXES = ("family", "density", "weights", "scale")
 RANDOM = "erdos_renyi"  # the one family that takes p, an edge probability: nar/traces/inputs/graphs.py
@@ -61,11 +62,11 @@ def canonical(setting: Mapping[str, Any] | None) -> dict[str, Any]:
             raise ValueError(suggest("family", str(name), [RANDOM, *families.TABLE], "nar/traces/inputs/families.py"))
         found["family"] = name
     if "density" in found:
-        found["density"] = _number("density", found["density"], 0, 1)
+        found["density"] = number("density", found["density"], 0, 1)
     if "weights" in found and found["weights"] not in _laws():
         raise ValueError(suggest("weights", str(found["weights"]), _laws(), "nar/traces/inputs/weights.py"))
     if "scale" in found:
-        found["scale"] = _number("scale", found["scale"], 1 / weights.LARGEST, weights.LARGEST)
+        found["scale"] = number("scale", found["scale"], 1 / weights.LARGEST, weights.LARGEST)
     if "density" in found and found.get("family", RANDOM) != RANDOM:
         raise ValueError(f"density fits the family {RANDOM} alone, others have their own; got {found['family']!r}")
     return {axis: found[axis] for axis in AXES if axis in found}
@@ -163,13 +164,6 @@ def _undirected(algorithm: Algorithm) -> bool:
 
 def _laws() -> list[str]:
     return ["ties", "uniform", *weights.LAWS]
-
-
-def _number(name: str, value: Any, low: float, high: float) -> float:
-    fine = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not fine or not math.isfinite(value) or not low <= value <= high:
-        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
-    return float(value)
 
 
 def _short(value: Any) -> str:

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from nar.traces.inputs.options import is_integer
 from nar.traces.record import TraceRecorder
-from nar.traces.spec import POINTERS, Spec, Type
+from nar.traces.spec import Spec, Type
 from nar.traces.trace import Trace, compact_dtype, is_run_length
 
 CATEGORIES = (
@@ -98,7 +99,7 @@ class Algorithm:
         """Arguments of `run`, drawn from `rng` exactly as dm-clrs's sampler draws them for `length=n`."""
         if not isinstance(rng, np.random.RandomState):
             raise ValueError(f"rng must be a numpy.random.RandomState (the reference's generator), got {rng!r}")
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < self.min_nodes:
+        if not is_integer(n, self.min_nodes):
             raise ValueError(f"n must be an integer of at least {self.min_nodes} for {self.name}, got {n!r}")
         unknown = params.keys() - self.params.keys()
         if unknown:
@@ -161,8 +162,7 @@ class Algorithm:
             arrays[name] = np.asarray(outputs[name]).astype(np.float64 if probe.type is Type.SCALAR else np.int64)
             if arrays[name].shape != probe.shape(nodes):
                 raise ValueError(f"output {name}: got shape {arrays[name].shape}, required {probe.shape(nodes)}")
-            indexes = probe.type in POINTERS or probe.type is Type.MASK_ONE
-            if indexes and not ((arrays[name] >= 0) & (arrays[name] < nodes)).all():
+            if probe.is_index and not ((arrays[name] >= 0) & (arrays[name] < nodes)).all():
                 return False
         return bool(self.validity(**inputs, **arrays))
 

@@ -27,7 +27,8 @@ numpy only: nothing here may import torch.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -88,14 +89,21 @@ class Probe:
 
     def dense_shape(self, nodes: int) -> tuple[int, ...]:
         """Shape of dm-clrs's form for one sample and one moment (pointers as indices, classes as one-hot rows)."""
-        shape = self.shape(nodes)
-        if self.type is Type.MASK_ONE:
-            return (*shape, nodes)
-        if self.type is Type.PERMUTATION_POINTER:
-            return (*shape, nodes)
-        if self.type is Type.CATEGORICAL:
-            return (*shape, self.classes)
-        return shape
+        width = {Type.MASK_ONE: nodes, Type.PERMUTATION_POINTER: nodes, Type.CATEGORICAL: self.classes}
+        return (*self.shape(nodes), width[self.type]) if self.type in width else self.shape(nodes)
+
+    @property
+    def is_index(self) -> bool:
+        """Are its numbers indices of nodes?"""
+        return self.type in POINTERS or self.type is Type.MASK_ONE
+
+    def limits(self, nodes: int) -> tuple[float, float]:
+        """The smallest and the largest number that the compact form may hold."""
+        if self.type is Type.SCALAR:
+            return -math.inf, math.inf
+        if self.is_index:
+            return 0, nodes - 1
+        return IGNORED, self.classes - 1 if self.type is Type.CATEGORICAL else 1
 
 
 class Spec(Mapping[str, Probe]):
@@ -104,7 +112,7 @@ class Spec(Mapping[str, Probe]):
     Example: `Spec({"key": ("input", "node", "scalar"), "min": ("output", "node", "mask_one")})`.
     """
 
-    def __init__(self, probes: Mapping[str, Probe | tuple]) -> None:
+    def __init__(self, probes: Mapping[str, Probe | Sequence]) -> None:
         self._probes = MappingProxyType({name: p if isinstance(p, Probe) else Probe(*p) for name, p in probes.items()})
 
     def __getitem__(self, name: str) -> Probe:
@@ -128,6 +136,10 @@ class Spec(Mapping[str, Probe]):
     def __repr__(self) -> str:
         rows = ", ".join(f"{name}: {p.stage} {p.location} {p.type}" for name, p in self.items())
         return f"Spec({rows})"
+
+    def to_json(self) -> dict[str, list]:
+        """Every probe's four attributes, as `Spec` takes them back."""
+        return {name: [p.stage, p.location, p.type, p.classes] for name, p in self.items()}
 
     def stage(self, stage: str) -> dict[str, Probe]:
         """The probes of one stage, by name."""

@@ -23,9 +23,7 @@ def index_dtype(nodes: int) -> type:
 def compact_dtype(probe: Probe, nodes: int) -> type:
     if probe.type is Type.SCALAR:
         return np.float64
-    if probe.type in POINTERS or probe.type is Type.MASK_ONE:
-        return index_dtype(nodes)
-    return np.int8
+    return index_dtype(nodes) if probe.is_index else np.int8
 
 
 @dataclasses.dataclass(eq=False, slots=True, repr=False)
@@ -89,14 +87,18 @@ class Trace:
             want = (*leading, *probe.dense_shape(nodes))
             if arrays[name].shape != want:
                 raise ValueError(f"probe {name} of {algorithm}: got shape {arrays[name].shape}, required {want}")
-            values = from_dense(arrays[name], probe, nodes, name)
-            compact[name] = RunLengthArray.of(values) if is_run_length(probe) else values
+            compact[name] = as_stored(from_dense(arrays[name], probe, nodes, name), probe)
         return cls(algorithm, spec, nodes, length, compact)
 
 
 def is_run_length(probe: Probe) -> bool:
     """Is this probe kept as a RunLengthArray?"""
     return probe.stage is Stage.HINT and probe.location is Location.EDGE and probe.type is not Type.MASK_ONE
+
+
+def as_stored(values: np.ndarray, probe: Probe) -> np.ndarray | RunLengthArray:
+    """A probe's compact form as a trace keeps it."""
+    return RunLengthArray.of(values) if is_run_length(probe) else values
 
 
 def to_dense(compact: np.ndarray, probe: Probe, nodes: int) -> np.ndarray:
@@ -119,10 +121,8 @@ def from_dense(dense: np.ndarray, probe: Probe, nodes: int, name: str) -> np.nda
         raise ValueError(f"probe {name}: got NaN or infinity, required finite numbers")
     if probe.type is Type.SCALAR:
         return dense.astype(dtype)
-    if probe.type in POINTERS and probe.type is not Type.PERMUTATION_POINTER:
-        return _whole_numbers(dense, 0, nodes - 1, name).astype(dtype)
-    if probe.type is Type.MASK:
-        return _whole_numbers(dense, -1, 1, name).astype(dtype)
+    if probe.dense_shape(nodes) == probe.shape(nodes):
+        return _whole_numbers(dense, *probe.limits(nodes), name).astype(dtype)
     values = _whole_numbers(dense, -1, 1, name)
     if not (np.abs(values).sum(-1) == 1).all():
         raise ValueError(f"probe {name}: got rows that are not one-hot, required exactly one marked entry per row")
@@ -135,7 +135,7 @@ def from_dense(dense: np.ndarray, probe: Probe, nodes: int, name: str) -> np.nda
     return index.astype(dtype)
 
 
-def _whole_numbers(dense: np.ndarray, low: int, high: int, name: str) -> np.ndarray:
+def _whole_numbers(dense: np.ndarray, low: float, high: float, name: str) -> np.ndarray:
     values = dense.astype(np.int64)
     if (values != dense).any() or (values < low).any() or (values > high).any():
         raise ValueError(

@@ -11,7 +11,8 @@ import numpy as np
 
 from nar.traces.drawing.palette import BLACK
 from nar.traces.drawing.panels import ARROWS, CHANGED, Moment, Panels, label, styles, write_number
-from nar.traces.drawing.text import linked_list, list_hint
+from nar.traces.drawing.text import list_hint
+from nar.traces.linked_list import linked_list
 from nar.traces.spec import Location
 from nar.traces.trace import Trace
 

@@ -178,19 +178,23 @@ class GraphPanels(Panels):
                 )  # fmt: skip
 
     def _nodes(self, axes: Axes, moment: Moment) -> None:
-        from matplotlib.patches import Circle, Wedge
+        from matplotlib.patches import Wedge
 
         rings = self.ring_names(moment)
+        filled = [name for name in (*self.masks, *self.classes) if name in moment.now]
+        new = np.any([moment.changed(name) for name in filled], axis=0) if filled else np.zeros(self.nodes, bool)
+        fills = [self.fills(moment, v) or ["#FFFFFF"] for v in range(self.nodes)]
+        axes.scatter(
+            *self.at.T, s=(144 * self.radius) ** 2, c=[colors[0] if len(colors) == 1 else "none" for colors in fills],
+            edgecolors=[CHANGED if changed else BLACK for changed in new], zorder=5,
+            linewidths=[2.4 if v in rings else 1.7 if changed else 0.8 for v, changed in enumerate(new)],
+        )  # fmt: skip
         for v, (x, y) in enumerate(self.at):
-            fills = self.fills(moment, v) or ["#FFFFFF"]
-            part = 360 / len(fills)
-            for k, color in enumerate(fills):  # a half, a third, ... for each mask
+            part = 360 / len(fills[v])
+            for k, color in enumerate(fills[v] if part < 360 else ()):  # a half, a third, ... for each mask
                 start = 90 + k * part
                 axes.add_artist(Wedge((x, y), self.radius, start, start + part, facecolor=color, lw=0, zorder=4))
-            new = any(moment.changed(name)[v] for name in (*self.masks, *self.classes) if name in moment.now)
-            rim = {"lw": 2.4 if v in rings else 1.7 if new else 0.8, "edgecolor": CHANGED if new else BLACK}
-            axes.add_artist(Circle((x, y), self.radius, fill=False, zorder=5, **rim))
-            write_number(axes, x, y - 0.004, self.names[v], fills, self.font if not self.plane else 6.2)
+            write_number(axes, x, y - 0.004, self.names[v], fills[v], self.font if not self.plane else 6.2)
             if v in rings:
                 names = ", ".join(name for name, _ in rings[v])
                 new = any(new for _, new in rings[v])

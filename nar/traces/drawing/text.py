@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from nar.traces.linked_list import linked_list
 from nar.traces.spec import IGNORED, POINTERS, Location, Probe, Spec, Type
 from nar.traces.trace import Trace
 
@@ -58,21 +59,6 @@ def number(value: float) -> str:
     if 0.001 <= abs(value) < 1000:
         return f"{value:.2f}" if abs(value) >= 0.01 else f"{value:.3f}"
     return f"{value:.1g}"
-
-
-def linked_list(pointer: np.ndarray) -> np.ndarray | None:
-    """The nodes in the order of a list in which each points to the one before it; None where it is not one list."""
-    n = len(pointer)
-    nodes = np.arange(n)
-    first = np.flatnonzero(pointer == nodes)
-    if len(first) != 1 or len(np.unique(pointer[pointer != nodes])) != n - 1:
-        return None
-    successor = np.full(n, -1)
-    successor[pointer[pointer != nodes]] = nodes[pointer != nodes]
-    order = [int(first[0])]
-    while successor[order[-1]] >= 0:
-        order.append(int(successor[order[-1]]))
-    return np.array(order) if len(order) == n else None  # the rest runs in a circle
 
 
 def list_hint(trace: Trace) -> str | None:

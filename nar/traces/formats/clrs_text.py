@@ -33,6 +33,7 @@ import numpy as np
 
 from nar.traces.formats.clrs_text_form import INTEGERS, form_of, implied, printed_as_keys
 from nar.traces.formats.clrs_text_parser import parse
+from nar.traces.linked_list import linked_list
 from nar.traces.spec import Location, Type
 from nar.traces.trace import Trace
 
@@ -80,7 +81,10 @@ def question_and_answer(trace: Trace, hints: bool | str = False, decimals: int |
 
     def show(name: str, values: np.ndarray) -> str:
         if printed_as_keys(name, spec, form):
-            values = compact["key"][_order(values, name)]
+            order = linked_list(values)
+            if order is None:
+                raise ValueError(f"{name} must link all nodes to one list, got {values.tolist()}")
+            values = compact["key"][order]
         elif spec[name].type is Type.CATEGORICAL and spec[name].location is not Location.EDGE and not form.whole:
             values = np.maximum(values, 0)
         return _shown(values.tolist())
@@ -105,16 +109,3 @@ def _shown(values: Any) -> str:
     if not isinstance(values, list):
         return repr(values)
     return f"[{(', ' if values and isinstance(values[0], list) else ' ').join(map(_shown, values))}]"
-
-
-def _order(pointers: np.ndarray, name: str) -> np.ndarray:
-    """Nodes in the order of a list linked by pointers to predecessors; the first points to itself."""
-    nodes = len(pointers)
-    followed = np.zeros(nodes, bool)
-    followed[pointers[pointers != np.arange(nodes)]] = True
-    order = np.full(nodes, np.argmin(followed))
-    for i in range(nodes - 1, 0, -1):
-        order[i - 1] = pointers[order[i]]
-    if len(np.unique(order)) != nodes:
-        raise ValueError(f"{name} must link all nodes to one list, got {pointers.tolist()}")
-    return order

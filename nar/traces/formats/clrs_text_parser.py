@@ -12,9 +12,8 @@ import numpy as np
 
 from nar.traces.formats.clrs_text_form import Form, form_of, implied, printed_as_keys
 from nar.traces.formats.clrs_text_reader import Reader
-from nar.traces.run_length import RunLengthArray
-from nar.traces.spec import IGNORED, POINTERS, Probe, Spec, Type
-from nar.traces.trace import Trace, compact_dtype, is_run_length
+from nar.traces.spec import Spec, Type
+from nar.traces.trace import Trace, as_stored, compact_dtype
 
 
 def parse(text: str, spec: Any = None) -> Trace:
@@ -81,7 +80,7 @@ class _Parser:
         follows = implied(raw, self.spec, self.nodes)
         for name in form.hints:
             values = np.stack([self._meaning(name, m[name], inputs) for m in moments]) if moments else self._none(name)
-            raw[name] = RunLengthArray.of(values) if is_run_length(self.spec[name]) else values
+            raw[name] = as_stored(values, self.spec[name])
         raw = {name: values for name, values in follows.items() if name not in raw} | raw
         spec = Spec({name: probe for name, probe in self.spec.items() if name in raw})
         return Trace(self.algorithm, spec, self.nodes, len(moments), {name: raw[name] for name in spec})
@@ -138,7 +137,7 @@ class _Parser:
         if printed_as_keys(name, self.spec, self.form):
             return self._pointers(values, at, inputs["key"][0]).astype(dtype)
         if probe.type is not Type.SCALAR:
-            low, high = _range(probe, self.nodes)
+            low, high = probe.limits(self.nodes)
             wrong = ((values < low) | (values > high)).reshape(-1)
             if wrong.any():
                 at = self.reader.place_of_number(int(wrong.argmax()), at)
@@ -162,9 +161,3 @@ class _Parser:
     def _none(self, name: str) -> np.ndarray:
         probe = self.spec[name]
         return np.empty((0, *probe.shape(self.nodes)), compact_dtype(probe, self.nodes))
-
-
-def _range(probe: Probe, nodes: int) -> tuple[int, int]:
-    if probe.type in POINTERS or probe.type is Type.MASK_ONE:
-        return 0, nodes - 1
-    return IGNORED, probe.classes - 1 if probe.type is Type.CATEGORICAL else 1

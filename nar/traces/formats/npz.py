@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from nar.traces.run_length import RunLengthArray
-from nar.traces.spec import IGNORED, POINTERS, Probe, Spec, Stage, Type
+from nar.traces.spec import Probe, Spec, Stage
 from nar.traces.trace import Trace, compact_dtype, is_run_length
 
 FORMAT = "nar traces"
@@ -60,7 +60,7 @@ def save(traces: Trace | Sequence[Trace], path: str | os.PathLike, manifest: Map
         "format": FORMAT,
         "version": VERSION,
         "algorithm": first.algorithm,
-        "spec": {name: [p.stage, p.location, p.type, p.classes] for name, p in first.spec.items()},
+        "spec": first.spec.to_json(),
         "manifest": None if manifest is None else dict(manifest),
     }
     try:
@@ -82,7 +82,7 @@ def load(path: str | os.PathLike) -> list[Trace]:
     with _opened(path) as file:
         about = _about(file, path)
         with _damage(path):
-            spec = Spec({name: Probe(*kind) for name, kind in about["spec"].items()})
+            spec = Spec(about["spec"])
             nodes, lengths = (_read(file, key).astype(np.int64).tolist() for key in ("nodes", "lengths"))
             if len(nodes) != len(lengths) or min(nodes, default=0) < 1 or min(lengths) < 0:
                 raise ValueError("nodes or lengths are not those of traces")
@@ -98,7 +98,7 @@ def describe(path: str | os.PathLike) -> dict[str, Any]:
     with _opened(path) as file:
         about = _about(file, path)
         with _damage(path):
-            spec = Spec({name: Probe(*kind) for name, kind in about["spec"].items()})
+            spec = Spec(about["spec"])
             samples = len(_read(file, "nodes"))
     return {**{key: about[key] for key in ("version", "algorithm", "manifest")}, "spec": spec, "samples": samples}
 
@@ -119,13 +119,14 @@ def _unpacked(file: zipfile.ZipFile, name: str, probe: Probe, nodes: list[int], 
     """One probe of every trace."""
     key = f"{probe.stage}/{name}"
     shapes = [probe.shape(n) for n in nodes]
+    kinds = [(compact_dtype(probe, n), *probe.limits(n)) for n in nodes]
     if not is_run_length(probe):
         if probe.stage is Stage.HINT:
             shapes = [(t, *shape) for t, shape in zip(lengths, shapes, strict=True)]
-        return _split(_read(file, key), shapes, [_kind(probe, n) for n in nodes])
+        return _split(_read(file, key), shapes, kinds)
     counts = _read(file, f"{key}/counts").tolist()
     shapes = [(count, *shape) for count, shape in zip(counts, shapes, strict=True)]
-    values = _split(_read(file, f"{key}/values"), shapes, [_kind(probe, n) for n in nodes])
+    values = _split(_read(file, f"{key}/values"), shapes, kinds)
     steps = _split(_read(file, f"{key}/steps"), [(t,) for t in lengths], [(np.int32, -math.inf, math.inf)] * len(nodes))
     index = [np.cumsum(s, dtype=np.int32) for s in steps]
     for i, count in zip(index, counts, strict=True):
@@ -135,15 +136,6 @@ def _unpacked(file: zipfile.ZipFile, name: str, probe: Probe, nodes: list[int], 
 
 
 _Kind = tuple[type, float, float]  # type, lowest and highest number
-
-
-def _kind(probe: Probe, nodes: int) -> _Kind:
-    dtype = compact_dtype(probe, nodes)
-    if probe.type is Type.SCALAR:
-        return dtype, -math.inf, math.inf
-    if probe.type in POINTERS or probe.type is Type.MASK_ONE:
-        return dtype, 0, nodes - 1
-    return dtype, IGNORED, probe.classes - 1 if probe.type is Type.CATEGORICAL else 1
 
 
 def _joined(values: list[Any]) -> np.ndarray:

@@ -32,9 +32,8 @@ from torch_geometric.data import Batch, Data, InMemoryDataset
 from nar import datasets
 from nar.datasets import canonical
 from nar.traces.formats import npz
-from nar.traces.run_length import RunLengthArray
-from nar.traces.spec import POINTERS, Location, Probe, Spec, Stage, Type
-from nar.traces.trace import Trace, compact_dtype, is_run_length
+from nar.traces.spec import Location, Probe, Spec, Stage, Type
+from nar.traces.trace import Trace, as_stored, compact_dtype
 
 
 class TraceData(Data):
@@ -44,7 +43,7 @@ class TraceData(Data):
         probe = self._probe(key)
         if probe is None:
             return super().__inc__(key, value, *args, **kwargs)
-        return self.num_nodes if _is_index(probe) else 0
+        return self.num_nodes if probe.is_index else 0
 
     def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
         return super().__cat_dim__(key, value, *args, **kwargs) if self._probe(key) is None else 0
@@ -70,7 +69,7 @@ def to_data(trace: Trace, *, steps: int | None = None, dtype: torch.dtype = torc
     spec, nodes = trace.spec, trace.nodes
     edges = _edges(trace)
     data = TraceData(edge_index=torch.from_numpy(np.stack(np.nonzero(edges))), num_nodes=nodes)
-    data.algorithm, data.spec = trace.algorithm, _spec_text(spec)
+    data.algorithm, data.spec = trace.algorithm, json.dumps(spec.to_json())
     data.length = torch.tensor([trace.length])
     for name, probe in spec.items():
         if _is_edge_set(name, spec):
@@ -119,8 +118,7 @@ def from_data(data: Data) -> Trace:
             values = np.moveaxis(values.reshape(*shape, values.shape[-1]), -1, 0)[:length]
         else:
             values = values.reshape(shape)
-        values = np.array(values, kind, order="C")
-        compact[name] = RunLengthArray.of(values) if is_run_length(probe) else values
+        compact[name] = as_stored(np.array(values, kind, order="C"), probe)
     return Trace(data.algorithm, spec, nodes, length, compact)
 
 
@@ -155,7 +153,7 @@ class TraceDataset(InMemoryDataset):
         self.algorithm = datasets.get(algorithm)
         arguments = (self.algorithm, n, samples, seed, dict(params or {}))
         about = {**canonical.manifest(*arguments, "", name="pyg"), "version": npz.VERSION}
-        about |= {"algorithm": algorithm, "spec": _spec_text(self.algorithm.spec)}
+        about |= {"algorithm": algorithm, "spec": json.dumps(self.algorithm.spec.to_json())}
         about["code"] = self.algorithm.steps.__qualname__  # carries a hash of its sources: nar/traces/record.py
         key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         self._file = f"{algorithm}-n{n}-{key}.npz"
@@ -174,10 +172,6 @@ class TraceDataset(InMemoryDataset):
     @property
     def processed_file_names(self) -> str:
         return self._file
-
-
-def _is_index(probe: Probe) -> bool:
-    return probe.type in POINTERS or probe.type is Type.MASK_ONE
 
 
 def _is_edge_set(name: str, spec: Spec) -> bool:
@@ -210,10 +204,6 @@ def _numpy(tensor: Tensor) -> np.ndarray:
     return tensor.detach().cpu().numpy()
 
 
-def _spec_text(spec: Spec) -> str:
-    return json.dumps({name: [p.stage, p.location, p.type, p.classes] for name, p in spec.items()})
-
-
 @functools.lru_cache(maxsize=256)
 def _spec(text: str) -> Spec:
-    return Spec({name: Probe(*kind) for name, kind in json.loads(text).items()})
+    return Spec(json.loads(text))

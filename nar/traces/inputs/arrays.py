@@ -13,6 +13,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from nar.traces.linked_list import linked_list
+
 
 def uniform(rng: np.random.RandomState, n: int, low: float, high: float) -> np.ndarray:
     """n numbers from U[low, high)."""
@@ -119,15 +121,8 @@ def sorted_list(A: np.ndarray) -> dict[str, np.ndarray]:
 
 def is_sorted_list(A: np.ndarray, pred: np.ndarray) -> bool:
     """Do the pointers link all elements into one list whose values never decrease? The first points to itself."""
-    n = len(A)
-    first = np.flatnonzero(pred == np.arange(n))
-    if len(first) != 1:
+    order = linked_list(pred)
+    if order is None:
         return False
-    successor = np.full(n, -1)
-    linked = pred != np.arange(n)
-    successor[pred[linked]] = np.flatnonzero(linked)
-    order = [int(first[0])]
-    while successor[order[-1]] >= 0 and len(order) <= n:
-        order.append(int(successor[order[-1]]))
     values = np.asarray(A, dtype=np.float64)[order]
-    return len(order) == n and bool((values[1:] >= values[:-1]).all())
+    return bool((values[1:] >= values[:-1]).all())

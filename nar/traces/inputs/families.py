@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from nar.lookup import suggest
+from nar.traces.inputs.options import flag, from_choices, from_range, integer, number
 
 TRIES = 1000  # draws of a graph that must be connected
 
@@ -50,8 +51,8 @@ def sparse_erdos_renyi(rng, n, c=(1.0, 3.0), connected=True):
 
     With `connected`, drawn again with the same c until it is. SALSA-CLRS (Minder et al. 2023, arXiv:2309.12253).
     """
-    p = min(1.0, _range(rng, "c", c, 0.0, math.inf) * math.log(n) / n)
-    return _until(_flag("connected", connected), lambda: _pairs(rng, n, p), "c")
+    p = min(1.0, from_range(rng, "c", c, 0.0) * math.log(n) / n)
+    return _until(flag("connected", connected), lambda: _pairs(rng, n, p), "c")
 
 
 def barabasi_albert(rng, n, m=2):
@@ -59,7 +60,7 @@ def barabasi_albert(rng, n, m=2):
 
     Starts as a star of m + 1 nodes. A.-L. Barabasi, R. Albert. Emergence of scaling in random networks. Science 1999.
     """
-    m = min(_choice(rng, "m", m, 1), n - 1)
+    m = min(from_choices(rng, "m", m, 1), n - 1)
     A = np.zeros((n, n), dtype=np.int64)
     A[0, 1 : m + 1] = A[1 : m + 1, 0] = 1
     ends = [0] * m + list(range(1, m + 1))  # every node as often as its degree
@@ -80,8 +81,8 @@ def watts_strogatz(rng, n, k=(4, 6, 8), p=(0.05, 0.2), connected=True):
     k is one of several, p drawn from a range, defaults as in SALSA-CLRS; with `connected`, drawn again until it is.
     D. J. Watts, S. H. Strogatz. Collective dynamics of small-world networks. Nature 1998.
     """
-    half = min(_choice(rng, "k", k, 2) // 2, n // 2)
-    p = _range(rng, "p", p, 0.0, 1.0)
+    half = min(from_choices(rng, "k", k, 2) // 2, n // 2)
+    p = from_range(rng, "p", p, 0.0, 1.0)
 
     def ring():
         A = np.zeros((n, n), dtype=np.int64)
@@ -100,7 +101,7 @@ def watts_strogatz(rng, n, k=(4, 6, 8), p=(0.05, 0.2), connected=True):
                     A[u, w] = A[w, u] = 1
         return A
 
-    return _until(_flag("connected", connected), ring, "k")
+    return _until(flag("connected", connected), ring, "k")
 
 
 def random_geometric(rng, n, radius=None):
@@ -111,7 +112,7 @@ def random_geometric(rng, n, radius=None):
     """
     if radius is None:
         radius = math.sqrt(2 * math.log(n) / (math.pi * n))
-    radius = min(_number("radius", radius, 0.0, math.inf), 2.0)  # beyond the square's diagonal, nothing changes
+    radius = min(number("radius", radius, 0.0), 2.0)  # beyond the square's diagonal, nothing changes
     x = rng.uniform(size=(n, 2))
     A = (((x[:, None] - x) ** 2).sum(-1) <= radius**2).astype(np.int64)
     np.fill_diagonal(A, 0)
@@ -133,7 +134,7 @@ def grid(rng, n, rows=None):
 
     `rows` counts them (at most n; fewer where the last would be empty).
     """
-    rows = math.isqrt(n) if rows is None else min(_integer("rows", rows, 1), n)
+    rows = math.isqrt(n) if rows is None else min(integer("rows", rows, 1), n)
     columns = -(-n // rows)
     v = np.arange(n)
     right = v[(v % columns < columns - 1) & (v + 1 < n)]
@@ -172,8 +173,8 @@ def cycle(rng, n):
 def community(rng, n, k=4, p_in=0.7, p_out=0.05):
     """Planted partition: k groups (at most n) of equal size, give or take one; pairs within a group are joined with
     probability p_in, others with p_out. A. Condon, R. M. Karp. Random Structures & Algorithms 18(2), 2001."""
-    k = min(_integer("k", k, 1), n)
-    p_in, p_out = _number("p_in", p_in, 0.0, 1.0), _number("p_out", p_out, 0.0, 1.0)
+    k = min(integer("k", k, 1), n)
+    p_in, p_out = number("p_in", p_in, 0.0, 1.0), number("p_out", p_out, 0.0, 1.0)
     group = np.arange(n) * k // n
     return _pairs(rng, n, np.where(group[:, None] == group, p_in, p_out))
 
@@ -226,46 +227,3 @@ def _until(connected: bool, graph: Callable[[], np.ndarray], option: str) -> np.
         if not connected or is_connected(A):
             return A
     raise ValueError(f"{option} must be larger: none of {TRIES} graphs was connected (or give connected=False)")
-
-
-# Options: one number, or what it is drawn from. JSON turns tuples into lists, so both are taken.
-
-
-def _number(name: str, value: Any, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not low <= value <= high:
-        limits = f"in [{low:g}, {high:g}]" if high < math.inf else f"of at least {low:g}"
-        raise ValueError(f"{name} must be a number {limits}, got {value!r}")
-    if value == math.inf:
-        raise ValueError(f"{name} must be finite, got {value!r}")
-    return float(value)
-
-
-def _integer(name: str, value: Any, low: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
-        raise ValueError(f"{name} must be an integer of at least {low}, got {value!r}")
-    return int(value)
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
-
-
-def _range(rng: np.random.RandomState, name: str, value: Any, low: float, high: float) -> float:
-    """The number, or one drawn from the range (smallest, largest)."""
-    if not isinstance(value, (tuple, list)):
-        return _number(name, value, low, high)
-    if len(value) != 2 or _number(name, value[0], low, high) > _number(name, value[1], low, high):
-        raise ValueError(f"{name} must be a number or a range (smallest, largest), got {value!r}")
-    return rng.uniform(*value)
-
-
-def _choice(rng: np.random.RandomState, name: str, value: Any, low: int) -> int:
-    """The integer, or one of several."""
-    if not isinstance(value, (tuple, list)):
-        return _integer(name, value, low)
-    if not value:
-        raise ValueError(f"{name} must be an integer or several to choose from, got {value!r}")
-    values = [_integer(name, each, low) for each in value]
-    return values[rng.randint(len(values))]

@@ -15,6 +15,7 @@ import numba
 import numpy as np
 
 from nar.traces.inputs import arrays
+from nar.traces.inputs.options import integer
 
 # Of a*b - c*d, each of a..d a rounded difference, relative to |a*b| + |c*d| (Shewchuk, 1997: 3 + 16 eps times 2^-53)
 ROUNDING = 4e-16
@@ -32,9 +33,7 @@ def sample_disk(
 ) -> dict[str, np.ndarray]:
     """n points, uniform over a disk, no three of them on a line (the cross product of each three is at least eps)."""
     _check_numbers(origin_x=origin_x, origin_y=origin_y, radius=radius, collineararity_eps=collineararity_eps)
-    attempts = collinearity_resampling_attempts
-    if isinstance(attempts, bool) or not isinstance(attempts, (int, np.integer)) or attempts < 1:
-        raise ValueError(f"collinearity_resampling_attempts must be a positive integer, got {attempts!r}")
+    attempts = integer("collinearity_resampling_attempts", collinearity_resampling_attempts, 1)
     for _ in range(attempts):
         thetas = rng.uniform(low=0.0, high=2.0 * np.pi, size=(n,))
         rs = radius * np.sqrt(rng.uniform(low=0.0, high=1.0, size=(n,)))

@@ -12,13 +12,14 @@ import numba
 import numpy as np
 
 from nar.traces.inputs import arrays
+from nar.traces.inputs.options import is_integer
 
 CHARACTERS = 4  # classes of the probe `key`
 
 
 def random_string(rng: np.random.RandomState, length: int, chars: int) -> np.ndarray:
     """`length` characters, uniform over the first `chars`."""
-    if not _is_integer(chars) or not 1 <= chars <= CHARACTERS:
+    if not is_integer(chars, 1) or chars > CHARACTERS:
         raise ValueError(f"chars must be an integer from 1 to {CHARACTERS}, got {chars!r}")
     return rng.randint(0, high=chars, size=(length,))
 
@@ -32,7 +33,7 @@ def sample_match(
     """
     if length_needle is None:
         longest = m = max(1, n // 5)
-    elif not _is_integer(length_needle) or length_needle == 0:
+    elif not is_integer(length_needle) or length_needle == 0:
         raise ValueError(f"length_needle must be an integer other than 0, or None, got {length_needle!r}")
     else:
         longest = m = abs(int(length_needle))
@@ -52,7 +53,7 @@ def sample_pair(rng: np.random.RandomState, n: int, length_2: int | None = None,
     if length_2 is None:
         length_2 = n // 2
         n -= length_2
-    elif not _is_integer(length_2) or length_2 < 1:
+    elif not is_integer(length_2, 1):
         raise ValueError(f"length_2 must be a positive integer or None, got {length_2!r}")
     x = random_string(rng, n, chars)
     return {"x": x, "y": random_string(rng, int(length_2), chars)}
@@ -128,7 +129,3 @@ def is_match(T: Any, P: Any, match: np.ndarray) -> bool:
     if s == len(T):
         return int(first_match(T, P)["match"]) == len(T)
     return T[s : s + len(P)] == P
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

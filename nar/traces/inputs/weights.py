@@ -6,14 +6,13 @@ the reference's own and the only one that takes limits. To add one, write its li
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from nar.lookup import suggest
 from nar.traces.inputs.arrays import check_range
+from nar.traces.inputs.options import number
 
 LOW, HIGH = 0.0, 1.0  # of the uniform law, as in dm-clrs
 LARGEST = 1e100  # of scales: far from where products of weights overflow, or vanish and take the edge with them
@@ -44,7 +43,7 @@ def draw(
     if law != "uniform" and (not isinstance(law, str) or law not in LAWS):
         raise ValueError(f"law: {suggest('law of weights', str(law), ['uniform', *LAWS])}")
     check_range(low, high)
-    _check_scale(scale)
+    number("scale", scale, 1 / LARGEST, LARGEST)
     if law == "uniform":
         if symmetric and low < 0:
             raise ValueError(
@@ -60,9 +59,3 @@ def draw(
         if symmetric:
             W = np.triu(W) + np.triu(W, k=1).T
     return W if scale == 1 else W * scale
-
-
-def _check_scale(scale: Any) -> None:
-    fine = isinstance(scale, (int, float, np.integer, np.floating)) and not isinstance(scale, bool)
-    if not fine or not math.isfinite(scale) or not 1 / LARGEST <= scale <= LARGEST:
-        raise ValueError(f"scale must be a number from {1 / LARGEST:g} to {LARGEST:g}, got {scale!r}")
