@@ -1,8 +1,10 @@
 """What every test starts from: one thread, the same seeds, PyTorch's own precision."""
 
+import gc
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tensors of tests are too small for threads to help
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # and where a test has several, they must not spin on busy cores
 
 import numpy as np
 import pytest
@@ -33,6 +35,16 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if not variant(item)]
 
 
+def pytest_collection_finish():
+    """What was imported and collected stays: the garbage collector need not walk through all of it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish():
+    gc.unfreeze()  # some libraries complain about what is left at the end
+
+
 @pytest.fixture(autouse=True)
 def same_start():
     """Seeds and settings that one test could leave changed for the next."""
@@ -45,6 +57,14 @@ def same_start():
     yield
     torch.set_float32_matmul_precision(precision)
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def no_report(monkeypatch):
+    """Runs draw nothing at their end: that takes as long as their training, and has tests of its own."""
+    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.html")
+    monkeypatch.setattr("nar.reports.study_report.write", lambda study, folder: folder / "report.html")
+    monkeypatch.setattr("nar.inference.example.write", lambda *_: None)
 
 
 @pytest.fixture

@@ -40,12 +40,6 @@ def tiny(tmp_path):
     return lambda out="run", **changes: Config(**(TINY | {"out": tmp_path / out} | changes))
 
 
-@pytest.fixture
-def no_report(monkeypatch):
-    """Figures take a second, and have tests of their own."""
-    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.md")
-
-
 def metrics(config):
     return [json.loads(line) for line in (config.run_dir / "metrics.jsonl").read_text().splitlines()]
 
@@ -233,11 +227,9 @@ def test_a_crash_costs_the_steps_since_the_last_checkpoint_only(tiny, no_report,
             raise RuntimeError("power cut")
         return real(algorithm, config, step, **options)
 
-    monkeypatch.setattr(training, "training_batch", crash)
-    with pytest.raises(RuntimeError, match="power cut"):
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power cut"):
+        patch.setattr(training, "training_batch", crash)
         train(broken)
-    monkeypatch.undo()
-    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.md")
     assert checkpoint.load(broken.run_dir / "last.pt")["step"] == 4
     assert [row["step"] for row in metrics(broken)] == [3, 6]
     with open(broken.run_dir / "metrics.jsonl", "a") as file:
