@@ -9,30 +9,37 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # and where a test has seve
 import numpy as np
 import pytest
 
-# Networks that differ from another one in the table by an option: what their options do is tested by itself.
+# Processors that differ from another one in the table by an option: what their options do is tested by itself.
 VARIANTS = set(
     "gat_full gatv2_full gin_full gpgn gpgn_mask lcm_masked memnet_full memnet_masked pgn_mask pna_full rnar_gru "
     "rnar_masked transformer_masked triplet_gpgn triplet_gpgn_mask triplet_pgn triplet_pgn_mask".split()
 )
-OVER_THE_TABLE = {"test_processors.py", "test_reasoner.py", "test_learner.py", "test_check.py", "test_fidelity.py"}
+# One processor of every form of state and readout, with and without history, adjacency, penalties and masked decoders.
+FORMS = {"discrete", "finite_state", "g_forgetnet", "gat", "mpnn", "pgn_mask", "pivotal_attention", "triplet_gmpnn"}
 
 
 def pytest_addoption(parser):
-    parser.addoption("--all", action="store_true", help="also run the tests over all processors on mere variants")
+    parser.addoption("--all", action="store_true", help="run tests over the table of processors on all of it")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "by_form: asks one processor of every form of state and readout (or --all)")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave the variants out of the tests over the table of processors, a third of them, unless `--all` is given."""
+    """Tests over the whole table of processors leave out the variants, a third of them, unless `--all` is given."""
     if config.getoption("--all"):
         return
 
-    def variant(item):
-        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        return item.path.name in OVER_THE_TABLE and VARIANTS & {str(value) for value in values}
+    def asked(item):
+        values = {str(value) for value in item.callspec.params.values()} if hasattr(item, "callspec") else set()
+        if item.get_closest_marker("by_form"):
+            return FORMS & values
+        tables = [mark for mark in item.iter_markers("parametrize") if VARIANTS <= {str(v) for v in mark.args[1]}]
+        return not (tables and VARIANTS & values)
 
-    left_out = [item for item in items if variant(item)]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if not variant(item)]
+    config.hook.pytest_deselected(items=[item for item in items if not asked(item)])
+    items[:] = [item for item in items if asked(item)]
 
 
 def pytest_collection_finish():

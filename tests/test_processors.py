@@ -308,7 +308,7 @@ def test_an_untrained_model_knows_nothing(algorithm):
     """A score far above 1/n without training means that the answer leaks into the input."""
     textbook = datasets.get(algorithm)
     draws = np.random.RandomState(5)
-    traces = [textbook.run(**textbook.sample(draws, 64)) for _ in range(3)]
+    traces = [textbook.run(**textbook.sample(draws, 32)) for _ in range(3)]
     scores = []
     for seed, kind in enumerate(("mpnn", "triplet_gmpnn", "pgn", "gat")):
         torch.manual_seed(seed)
