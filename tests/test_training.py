@@ -82,7 +82,16 @@ def test_a_run_from_settings_to_report(tiny, capsys):
     assert written["schema"] == 2 and written["command"] == "python train.py --algo bfs"
     assert json.loads(json.dumps(found)) == written
     names = {path.name for path in config.run_dir.iterdir()}
-    assert {"config.json", "metrics.jsonl", "best.pt", "last.pt", "results.json", "report.md", "score.png"} <= names
+    assert {
+        "config.json",
+        "metrics.jsonl",
+        "best.pt",
+        "last.pt",
+        "results.json",
+        "report.md",
+        "score.png",
+        "example.svg",
+    } <= names
     assert not [name for name in names if name.endswith(".tmp")]
     assert [(e["size"], e["samples"]) for e in written["evaluations"]] == [(5, 3), (4, 3)]
     run = written["run"]
