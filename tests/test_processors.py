@@ -279,6 +279,7 @@ def dag_batch():
     return draw(datasets.get("dag_shortest_paths"), 6, 4, seed=(1, 2), random_pos=True, p=(0.5,))
 
 
+@pytest.mark.by_form
 @pytest.mark.parametrize("kind", LITERAL)
 def test_every_parameter_of_a_model_learns(kind, dag_batch):
     largest: dict[str, float] = {}
