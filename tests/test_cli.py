@@ -43,11 +43,6 @@ def nar(tmp_path, monkeypatch, capsys):
     return run
 
 
-@pytest.fixture
-def no_report(monkeypatch):
-    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.md")
-
-
 def assert_one_line(found, *parts):
     """Exit code 2 and one line on stderr that begins with the program and holds these parts."""
     code, _, err = found

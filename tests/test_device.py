@@ -31,7 +31,7 @@ def test_it_ends_as_it_began():
         assert not tiny_counts_as_zero()
 
 
-def test_training_evaluation_and_the_threads_of_kernels_work_so(tmp_path, monkeypatch):
+def test_training_evaluation_and_the_threads_of_kernels_work_so(tmp_path, monkeypatch, no_report):
     seen = {}
     step, entry = learner.Alone.step, Reasoner.forward
 

@@ -23,10 +23,7 @@ TINY = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def no_report(monkeypatch):
-    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.html")
-    monkeypatch.setattr("nar.reports.report.write", lambda study, folder: folder / "report.html")
+pytestmark = pytest.mark.usefixtures("no_report")
 
 
 def test_a_generalist_learns_every_algorithm_with_one_processor(tmp_path):

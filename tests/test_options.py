@@ -474,8 +474,7 @@ def test_settings_that_would_be_ignored():
             Reasoner.from_config(Config(**options))
 
 
-def test_settings_go_through_training_checkpoints_and_prediction(tmp_path, monkeypatch):
-    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.html")
+def test_settings_go_through_training_checkpoints_and_prediction(tmp_path, no_report):
     settings = EVERYTHING_ON | {"reconstruction": "masked", "reconstruction_weight": 0.5, "reconstruction_mask": 0.4}
     config = Config(
         algo="floyd_warshall", processor="triplet_gmpnn", hidden=8, triplet_features=2, steps=3, batch_size=2,

@@ -215,7 +215,7 @@ def test_clipping():
             torch.testing.assert_close(one, other.grad)
 
 
-def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):
+def test_two_processes_equal_one_with_the_doubled_batch(tmp_path, no_report):
     words = ["--batch-size", "3", "--out", str(tmp_path / "two")]
     for key, value in SETTINGS.items():
         values = value if isinstance(value, tuple) else (value,)
@@ -239,7 +239,7 @@ def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):
     assert close.double().mean() > 0.99
 
 
-def test_a_run_goes_on_with_as_many_processes(tmp_path):
+def test_a_run_goes_on_with_as_many_processes(tmp_path, no_report):
     """With another number batches would be of another size from there on."""
     config = Config(**SETTINGS, batch_size=6, out=tmp_path / "run", resume=True)
     train(config)

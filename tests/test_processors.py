@@ -279,6 +279,7 @@ def dag_batch():
     return draw(datasets.get("dag_shortest_paths"), 6, 4, seed=(1, 2), random_pos=True, p=(0.5,))
 
 
+@pytest.mark.by_form
 @pytest.mark.parametrize("kind", LITERAL)
 def test_every_parameter_of_a_model_learns(kind, dag_batch):
     largest: dict[str, float] = {}
@@ -308,7 +309,7 @@ def test_an_untrained_model_knows_nothing(algorithm):
     """A score far above 1/n without training means that the answer leaks into the input."""
     textbook = datasets.get(algorithm)
     draws = np.random.RandomState(5)
-    traces = [textbook.run(**textbook.sample(draws, 64)) for _ in range(3)]
+    traces = [textbook.run(**textbook.sample(draws, 32)) for _ in range(3)]
     scores = []
     for seed, kind in enumerate(("mpnn", "triplet_gmpnn", "pgn", "gat")):
         torch.manual_seed(seed)

@@ -76,7 +76,7 @@ def numbered_blocks():
 
 
 @pytest.mark.parametrize("part", list(numbered_blocks()))
-def test_code_runs_as_it_stands(part, workplace, monkeypatch, capsys):
+def test_code_runs_as_it_stands(part, workplace, monkeypatch, capsys, no_report):
     monkeypatch.chdir(workplace)
     torch.manual_seed(0)
     scope = {"__name__": "reader"}
@@ -208,18 +208,20 @@ def test_own_processor_from_the_command_line(page, name, tmp_path):
     tiny = [word for flag, value in zip(flags, values, strict=True) for word in (flag, *value)]
     words = shlex.split(command)
     assert words[:2] == ["nar", "train"]
-    # as the script `nar` does
-    main = "import sys; sys.path.pop(0); from nar.cli.main import main; raise SystemExit(main())"
-    run = {"cwd": tmp_path, "capture_output": True, "text": True}
-    done = subprocess.run([sys.executable, "-c", main, *words[1:], *tiny], **run)
-    assert done.returncode == 0, done.stderr
-    done = subprocess.run([sys.executable, "-c", main, *shlex.split(checked)[1:], "--no-compile"], **run)
-    assert done.returncode == 0 and " hold, 0 fail, " in done.stdout, done.stdout + done.stderr
-    assert (tmp_path / "runs" / f"bellman_ford-my_module.{name}-seed42" / "report.md").is_file()
-    reader = (
+    directory = f"runs/bellman_ford-my_module.{name}-seed42"
+    program = (  # the script `nar`, which has not the current folder on its path, twice; then a reader's own script
+        "import sys; sys.path.pop(0)\n"
+        "from nar.cli.main import main\n"
+        f"assert main({[*words[1:], *tiny]}) == 0\n"
+        f"del sys.modules['my_module']\n"
+        f"assert main({[*shlex.split(checked)[1:], '--no-compile']}) == 0\n"
+        "del sys.modules['my_module']\n"
         "import networkx, nar\n"
-        f"solver = nar.load('runs/bellman_ford-my_module.{name}-seed42')\n"
+        f"solver = nar.load({directory!r})\n"
         "print(type(solver.reasoner.processor).__name__, repr(solver.run(networkx.path_graph(4), source=0)))\n"
     )
-    done = subprocess.run([sys.executable, "-c", reader], **run)
-    assert done.stdout.startswith(f"{name} Prediction(bellman_ford, nodes=4, steps=3, pi: "), done.stderr
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and " hold, 0 fail, " in done.stdout, done.stdout + done.stderr
+    assert (tmp_path / directory / "report.md").is_file()
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith(f"{name} Prediction(bellman_ford, nodes=4, steps=3, pi: "), done.stderr

@@ -55,6 +55,7 @@ def gradients(model, loss):
 DECIDING = ("discrete", "finite_state")
 
 
+@pytest.mark.by_form
 @pytest.mark.parametrize("kind", EVERY)
 def test_values_and_gradients_equal_the_literal_rollout(kind):
     model, batch = reasoner(kind), naive.random_batch(LENGTHS)
@@ -72,6 +73,7 @@ def test_values_and_gradients_equal_the_literal_rollout(kind):
         )
 
 
+@pytest.mark.by_form
 @pytest.mark.parametrize("kind", EVERY)
 def test_without_gradients_the_rollout_is_the_same(kind, monkeypatch):
     monkeypatch.setattr("nar.model.schedule.GRANULE", 1)  # and with every sample dropped as soon as it ends
@@ -114,6 +116,7 @@ def test_short_and_equal_lengths(kind, lengths):
     assert torch.isfinite(total_loss(batch, ours))
 
 
+@pytest.mark.by_form
 @pytest.mark.parametrize("kind", EVERY)
 def test_a_sample_does_not_depend_on_its_batch(kind):
     model, batch = reasoner(kind), naive.random_batch(LENGTHS)
@@ -148,6 +151,7 @@ def test_hints_after_the_end_of_a_sample_do_not_matter(kind):
         assert loss == results[0][1]
 
 
+@pytest.mark.by_form
 @pytest.mark.parametrize("feedback", ["soft", "hard"])
 @pytest.mark.parametrize("kind", EVERY)
 def test_renaming_the_nodes_renames_the_predictions(kind, feedback):
@@ -166,6 +170,7 @@ def test_renaming_the_nodes_renames_the_predictions(kind, feedback):
     assert (worst < 1e-9) == model.processor.permutation_equivariant
 
 
+@pytest.mark.by_form
 @pytest.mark.parametrize("kind", EVERY)
 def test_the_state_changes_from_step_to_step(kind):
     model, batch = reasoner(kind), naive.random_batch([6, 6, 3])
@@ -179,6 +184,7 @@ def test_the_state_changes_from_step_to_step(kind):
     assert model(batch).states is None
 
 
+@pytest.mark.by_form
 @pytest.mark.parametrize("kind", EVERY)
 def test_the_past_matters_where_a_processor_says_so(kind):
     """The second prediction depends on the first hints although the fed-back hints are kept the same."""

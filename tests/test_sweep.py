@@ -67,12 +67,11 @@ class SweepKilled(Accident):
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A folder to sweep in, with the accidents; figures take a second, and have tests of their own."""
+def place(tmp_path, monkeypatch, no_report):
+    """A folder to sweep in, with the accidents."""
     (tmp_path / "accidents.py").write_text(ACCIDENTS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.md")
     return tmp_path
 
 

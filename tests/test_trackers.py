@@ -24,9 +24,8 @@ TINY = {
 
 
 @pytest.fixture
-def tiny(tmp_path, monkeypatch):
-    """Settings of a tiny run in a directory of this test; figures take a second, and have tests of their own."""
-    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.md")
+def tiny(tmp_path, no_report):
+    """Settings of a tiny run in a directory of this test."""
     return lambda out="run", **changes: Config(**(TINY | {"out": tmp_path / out} | changes))
 
 

@@ -40,12 +40,6 @@ def tiny(tmp_path):
     return lambda out="run", **changes: Config(**(TINY | {"out": tmp_path / out} | changes))
 
 
-@pytest.fixture
-def no_report(monkeypatch):
-    """Figures take a second, and have tests of their own."""
-    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.md")
-
-
 def metrics(config):
     return [json.loads(line) for line in (config.run_dir / "metrics.jsonl").read_text().splitlines()]
 
@@ -88,7 +82,16 @@ def test_a_run_from_settings_to_report(tiny, capsys):
     assert written["schema"] == 2 and written["command"] == "python train.py --algo bfs"
     assert json.loads(json.dumps(found)) == written
     names = {path.name for path in config.run_dir.iterdir()}
-    assert {"config.json", "metrics.jsonl", "best.pt", "last.pt", "results.json", "report.md", "score.svg"} <= names
+    assert {
+        "config.json",
+        "metrics.jsonl",
+        "best.pt",
+        "last.pt",
+        "results.json",
+        "report.md",
+        "score.svg",
+        "example.svg",
+    } <= names
     assert not [name for name in names if name.endswith(".tmp")]
     assert [(e["size"], e["samples"]) for e in written["evaluations"]] == [(5, 3), (4, 3)]
     run = written["run"]
@@ -233,11 +236,9 @@ def test_a_crash_costs_the_steps_since_the_last_checkpoint_only(tiny, no_report,
             raise RuntimeError("power cut")
         return real(algorithm, config, step, **options)
 
-    monkeypatch.setattr(training, "training_batch", crash)
-    with pytest.raises(RuntimeError, match="power cut"):
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power cut"):
+        patch.setattr(training, "training_batch", crash)
         train(broken)
-    monkeypatch.undo()
-    monkeypatch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.md")
     assert checkpoint.load(broken.run_dir / "last.pt")["step"] == 4
     assert [row["step"] for row in metrics(broken)] == [3, 6]
     with open(broken.run_dir / "metrics.jsonl", "a") as file:

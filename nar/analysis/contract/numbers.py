@@ -52,6 +52,8 @@ def gradients(fixture: Fixture) -> str:
                 if size != size:
                     raise Failed(f"the gradient of {name} is NaN")
                 largest[name], trained[name] = max(size, largest.get(name, -1.0)), parameter
+        if all(size >= IDLE for size in largest.values()):
+            break
     if not largest:
         return "there are no parameters"
     idle = [name for name, size in largest.items() if size < IDLE]
