@@ -225,3 +225,10 @@ def test_own_processor_from_the_command_line(page, name, tmp_path):
     assert (tmp_path / directory / "report.md").is_file()
     last = done.stdout.splitlines()[-1]
     assert last.startswith(f"{name} Prediction(bellman_ford, nodes=4, steps=3, pi: "), done.stderr
+
+
+def test_the_map_of_folders_is_the_tree():
+    rows = re.findall(r"^\| `([a-z]+/(?:[a-z]+/)?)` \|", text("README.md"), flags=re.M)
+    tree = {f"nar/{path.parent.name}/" for path in (ROOT / "nar").glob("*/__init__.py")}
+    assert {row for row in rows if row.startswith("nar/")} == tree
+    assert all((ROOT / row).is_dir() for row in rows) and len(rows) == len(set(rows))
