@@ -7,8 +7,8 @@ import pytest
 import torch
 from naive import F64, built
 
-from nar.model.decoder import Decoder
-from nar.model.decoder_inputs import DecoderInputs
+from nar.model.coders.decoder import Decoder
+from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.postprocess import feed_back, hard, log_sinkhorn, soft
 from nar.nn.processor import Readout
 from nar.traces.spec import Probe, Spec, Stage

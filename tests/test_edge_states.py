@@ -5,8 +5,8 @@ import torch
 
 from nar import processors
 from nar.kernels.cpu import ranges
-from nar.model import decoder as decode
-from nar.model.decoder_inputs import DecoderInputs
+from nar.model.coders import decoder as decode
+from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.nn import edge_states
 from nar.nn.affine import AffineFeatures
 from nar.nn.edge_states import EdgeStates

@@ -5,7 +5,7 @@ import pytest
 import torch
 from naive import F64
 
-from nar.model.encoder import Encoder, channels, dense
+from nar.model.coders.encoder import Encoder, channels, dense
 from nar.nn.affine import AffineFeatures
 from nar.nn.layers import linear
 from nar.traces.spec import Location, Probe, Spec, Stage

@@ -7,9 +7,9 @@ import torch
 
 from nar import datasets
 from nar.kernels.cpu import edge_pointers, fused, ranges
-from nar.model import decoder as decode
 from nar.model.batch import draw
-from nar.model.decoder_inputs import DecoderInputs
+from nar.model.coders import decoder as decode
+from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
 from nar.nn import neighbourhood, reductions

@@ -13,10 +13,10 @@ from nar import datasets, processors
 from nar.config import Config
 from nar.kernels.cpu import ranges
 from nar.model import checkpoint
-from nar.model import decoder as decode
 from nar.model.batch import draw
-from nar.model.decoder import Decoder, DecoderOptions
-from nar.model.decoder_inputs import DecoderInputs
+from nar.model.coders import decoder as decode
+from nar.model.coders.decoder import Decoder, DecoderOptions
+from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.objectives.losses import total_loss
 from nar.model.options import edge_pointers
 from nar.model.postprocess import feed_back

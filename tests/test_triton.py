@@ -49,7 +49,7 @@ def test_without_a_gpu_and_without_the_interpreter_nothing_is_taken(monkeypatch)
 def test_the_dispatch_works_without_triton():
     code = (
         "import sys; sys.modules['triton'] = None\n"
-        "import torch, nar.nn.neighbourhood, nar.model.decoder, nar.nn.reductions\n"
+        "import torch, nar.nn.neighbourhood, nar.model.coders.decoder, nar.nn.reductions\n"
         "x = torch.zeros(1, 2, 2, 2); print(nar.nn.reductions.max_plus(x, x).shape)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor, nn
 
-from nar.model.decoder import STANDARD, Decoder, DecoderOptions
-from nar.model.encoder import Encoder
+from nar.model.coders.decoder import STANDARD, Decoder, DecoderOptions
+from nar.model.coders.encoder import Encoder
 from nar.model.options.reconstruction import Reconstruction, ReconstructionOptions
 from nar.model.termination import HALTING, Halting
 from nar.nn.layers import module_key

@@ -10,7 +10,7 @@ import torch
 
 from nar.config import Config
 from nar.model.batch import Batch, training_spec
-from nar.model.decoder import DecoderOptions
+from nar.model.coders.decoder import DecoderOptions
 from nar.model.network import Network
 from nar.model.options.reconstruction import MODES, ReconstructionOptions
 from nar.model.rollout import DEFAULTS, Rollout, RolloutOptions

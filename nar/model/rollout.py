@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nar.model.decoder_inputs import DecoderInputs
+from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.postprocess import Noise
 from nar.nn.processor import Step
 

@@ -27,13 +27,13 @@ from torch.utils.checkpoint import checkpoint
 
 from nar.lookup import suggest
 from nar.model.batch import Batch
-from nar.model.decoder_inputs import DecoderInputs, LastInputs
-from nar.model.encoder import dense
+from nar.model.coders.decoder_inputs import DecoderInputs, LastInputs
+from nar.model.coders.encoder import dense
+from nar.model.coders.step_encoder import StepEncoder
 from nar.model.network import Network
 from nar.model.postprocess import Noise, feed_back
 from nar.model.rollout import Rollout, RolloutExtension, RolloutOptions
 from nar.model.schedule import OpenEnd, Schedule
-from nar.model.step_encoder import StepEncoder
 from nar.model.termination import ROOM, FixedPoint, HaltingRecord, check_termination
 from nar.nn.processor import Notes, Step, rows
 from nar.traces.spec import Stage

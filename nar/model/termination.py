@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from nar.lookup import suggest
-from nar.model.decoder_inputs import DecoderInputs
+from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.objectives.metrics import merge_permutations
 from nar.model.postprocess import feed_back
 from nar.model.rollout import Rollout, RolloutExtension

@@ -33,8 +33,8 @@ from torch import nn
 from nar.analysis.references.steps import Passage, Relaxation, Settling
 from nar.lookup import suggest
 from nar.model.batch import training_spec
-from nar.model.decoder import Decoder
-from nar.model.encoder import Encoder, place
+from nar.model.coders.decoder import Decoder
+from nar.model.coders.encoder import Encoder, place
 from nar.model.reasoner import Reasoner
 from nar.traces.spec import POINTERS, Location, Probe, Type
 

@@ -1,6 +1,6 @@
 """Scores of edge pointers on the CPU: w max(a_ij, q_k) for all triples, without the N N N F numbers in between.
 
-What is kept for the gradient is a and q, N N F and N F numbers. The plain twin is in nar/model/decoder.py; tests
+What is kept for the gradient is a and q, N N F and N F numbers. The plain twin is in nar/model/coders/decoder.py; tests
 compare values and gradients.
 
 Cost: B N^3 F maxima in either direction.

@@ -3,8 +3,8 @@
     u[i, j] = X[i, j] We + s_i + r_j        v[i, j] = ReLU(L1 ReLU(u[i, j]))
     max     out_j = max over i of L2 v[i, j]            sum     out_j = sum over i of L2 v[i, j]
 
-X are the few raw edge channels (nar/model/encoder.py). Here the kernels are launched, and made differentiable: forward
-in messages_forward.py, backward in messages_backward.py.
+X are the few raw edge channels (nar/model/coders/encoder.py). Here the kernels are launched, and made differentiable:
+forward in messages_forward.py, backward in messages_backward.py.
 
 Shapes: G stacked models, B graphs, N nodes, F features, K edge channels, H a slice of L1's outputs.
 """

@@ -31,7 +31,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from nar.model.decoder_inputs import DecoderInputs
+from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.nn.affine import AffineFeatures, joint_linear, materialize
 from nar.nn.layers import linear
 from nar.traces.spec import Location, Probe, Stage, Type

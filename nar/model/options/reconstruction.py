@@ -44,12 +44,12 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from nar.model.batch import Batch
-from nar.model.decoder import STANDARD, Decoder, DecoderOptions
-from nar.model.decoder_inputs import DecoderInputs
-from nar.model.encoder import dense
+from nar.model.coders.decoder import STANDARD, Decoder, DecoderOptions
+from nar.model.coders.decoder_inputs import DecoderInputs
+from nar.model.coders.encoder import dense
+from nar.model.coders.step_encoder import StepEncoder
 from nar.model.postprocess import Noise
 from nar.model.rollout import Rollout, RolloutExtension
-from nar.model.step_encoder import StepEncoder
 from nar.nn.affine import NOT_KEPT, AffineFeatures, ComposedWeights, joint_linear, materialize
 from nar.nn.layers import linear, module_key
 from nar.nn.neighbourhood import Dense

@@ -38,7 +38,7 @@ from torch import Tensor, nn
 
 from nar.kernels.cpu import edge_pointers, fused, ranges
 from nar.kernels.triton import dispatch
-from nar.model.decoder_inputs import DecoderInputs
+from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.options.edge_pointers import TripletScores, held_by, is_edge_pointer, marks
 from nar.model.postprocess import SINKHORN_STEPS, Noise, log_sinkhorn
 from nar.nn import units

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from nar.model.batch import Batch
-from nar.model.decoder_inputs import DecoderInputs
-from nar.model.encoder import Encoder, RawChannels, dense
+from nar.model.coders.decoder_inputs import DecoderInputs
+from nar.model.coders.encoder import Encoder, RawChannels, dense
 from nar.nn.affine import AffineFeatures, ComposedWeights
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Processor, Step, rows
