@@ -40,7 +40,7 @@ from nar.nn.message_layer import (
 )  # fmt: skip
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Step
-from nar.reports import markdown
+from nar.text_format import markdown_table
 from nar.traces.algorithm import Algorithm
 from nar.traces.trace import Trace
 
@@ -115,5 +115,5 @@ def report(
             found = evaluate(reasoner, algorithm, traces, validity=False)
         rows.append([f"{probability:.0%}", str(rounds), f"{found.score:.4f}", f"{found.exact / found.samples:.1%}"])
     header = ["messages delivered", "rounds per step", f"score on {algorithm.name}", "graphs all right"]
-    equations = markdown.table(["equation", "largest error"], [(name, f"{v:.2g}") for name, v in residuals.items()])
-    return f"{equations}\n\n{markdown.table(header, rows)}"
+    equations = markdown_table(["equation", "largest error"], [(name, f"{v:.2g}") for name, v in residuals.items()])
+    return f"{equations}\n\n{markdown_table(header, rows)}"

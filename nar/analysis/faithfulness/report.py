@@ -25,7 +25,7 @@ from nar.datasets import canonical
 from nar.evaluation.evaluate import TEST_SEED, evaluate
 from nar.model import checkpoint
 from nar.model.reasoner import Reasoner
-from nar.reports import markdown
+from nar.text_format import markdown_table
 from nar.traces.algorithm import Algorithm
 
 PAIRS = 10  # of seeds of one network that are compared with each other
@@ -167,13 +167,13 @@ def text(report: dict[str, Any]) -> str:
         "\nscore, whole graphs right, right answers (ties broken in any way); hint agreement over all steps, where the"
         f"\nalgorithm acts, first step below {FAITHFUL}; irrelevant edges ignored, relevant ones followed; mass on "
         "valid\nsources (chance in brackets); linear probes, mean over hints.",
-        markdown.table(COLUMNS, [_cells(row) for row in report["rows"]]),
+        markdown_table(COLUMNS, [_cells(row) for row in report["rows"]]),
     ]
     if report["seeds"]:
         measured = ("hints", "acting", "outputs")
         rows = [[row["algorithm"], row["who"], *(_number(row[key]) for key in measured)] for row in report["seeds"]]
         parts += ["Two seeds of one network, agreement with each other:"]
-        parts += [markdown.table(["algorithm", "reasoners", *measured], rows)]
+        parts += [markdown_table(["algorithm", "reasoners", *measured], rows)]
     table = report["table"]
     if table["counts"]:
         parts += [f"Effective: score at least {FAITHFUL}. Faithful: hint agreement at least {FAITHFUL}."]
