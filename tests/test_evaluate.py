@@ -261,6 +261,21 @@ def test_rollouts_that_stop_at_different_steps_are_those_of_each_graph_alone():
     assert whole.measures.keys() == alone[0].measures.keys()
 
 
+def test_a_set_is_the_sum_of_its_parts():
+    algorithm, reasoner = datasets.get("bellman_ford"), leaning("bellman_ford", 0.3)
+    traces = traces_of("bellman_ford", 12, 8)
+    whole, *parts = (evaluate(reasoner, algorithm, some, loss=True) for some in (traces, traces[:3], traces[3:]))
+    found, expected = ((parts[0] + parts[1]).to_dict(), whole.to_dict())
+    for name in ("samples", "exact", "valid", "first_error", "steps_mean", "steps_max", "steps_taken", "outputs"):
+        assert found[name] == expected[name], name
+    for hint, values in expected["hints"].items():
+        assert found["hints"][hint]["live"] == values["live"]
+        assert found["hints"][hint]["per_step"] == pytest.approx(values["per_step"], rel=1e-4)
+    assert (parts[0] + parts[1]).loss == pytest.approx((3 * parts[0].loss + 5 * parts[1].loss) / 8) and whole.score < 1
+    with pytest.raises(ValueError, match="no traces of bellman_ford"):
+        evaluate(reasoner, algorithm, [])
+
+
 # --- entries ---------------------------------------------------------------------------------------------------------
 
 

@@ -99,6 +99,22 @@ def test_loaded_again_it_answers_bit_for_bit(run_dir, exported, roads):
     assert nar.load(last).run(roads, source="d").confidence != expected.confidence
 
 
+def test_what_is_read_says_where_it_is_from(run_dir, exported):
+    """Of runs, checkpoints and exports alike: settings, parameters, their file and the training step."""
+    content = checkpoint.load(run_dir / "last.pt")
+    checkpoint.save(run_dir / "last.pt", {**content, "step": 200})
+    checkpoint.save(run_dir / "best.pt", {**checkpoint.load(run_dir / "best.pt"), "best": {"step": 150}})
+    for path, which, file, step in (
+        (run_dir, "best", run_dir / "best.pt", 150),
+        (run_dir, "last", run_dir / "last.pt", 200),
+        (run_dir / "last.pt", "best", run_dir / "last.pt", 200),
+        (exported, "best", exported / "model.safetensors", 150),
+    ):
+        saved = checkpoint.read(path, which)
+        assert (saved.source, saved.step, saved.config.hidden) == (file, step, 16)
+        assert saved.parameters.keys() == content["model"].keys()
+
+
 def test_the_card(run_dir, exported):
     card = json.loads((exported / "card.json").read_text())
     assert (card["format"], card["version"], card["checkpoint"]) == ("nar reasoner", 1, "best")

@@ -40,6 +40,7 @@ from nar.nn.message_layer import (
 )  # fmt: skip
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Step
+from nar.text_format import markdown_table
 from nar.traces.algorithm import Algorithm
 from nar.traces.trace import Trace
 
@@ -107,12 +108,12 @@ def report(
 ) -> str:
     """Markdown: the four residuals of the processor, and its scores when so many of its messages arrive in time."""
     traces = list(traces)
-    lines = ["| equation | largest error |", "|---|---|"]
-    lines += [f"| {name} | {value:.2g} |" for name, value in asynchrony_residuals(reasoner.processor).items()]
-    lines += ["", f"| messages delivered | rounds per step | score on {algorithm.name} | graphs all right |"]
-    lines += ["|---|---|---|---|"]
+    residuals = asynchrony_residuals(reasoner.processor)
+    rows = []
     for probability in probabilities:
         with asynchronous(reasoner, probability, rounds=rounds, seed=seed):
             found = evaluate(reasoner, algorithm, traces, validity=False)
-        lines.append(f"| {probability:.0%} | {rounds} | {found.score:.4f} | {found.exact / found.samples:.1%} |")
-    return "\n".join(lines)
+        rows.append([f"{probability:.0%}", str(rounds), f"{found.score:.4f}", f"{found.exact / found.samples:.1%}"])
+    header = ["messages delivered", "rounds per step", f"score on {algorithm.name}", "graphs all right"]
+    equations = markdown_table(["equation", "largest error"], [(name, f"{v:.2g}") for name, v in residuals.items()])
+    return f"{equations}\n\n{markdown_table(header, rows)}"

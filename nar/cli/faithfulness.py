@@ -50,7 +50,7 @@ def main(argv: list[str]) -> None:
         out = Path(settings.out)
         out.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.write_json(out, found)
-    leave(found, [run for run in runs if run.is_dir()], shlex.join(["nar", "faithfulness", *argv]))
+    leave(found, [run for run in runs if (run / "best.pt").is_file()], shlex.join(["nar", "faithfulness", *argv]))
 
 
 def leave(found: Mapping[str, Any], runs: Sequence[Path], command: str) -> None:

@@ -159,9 +159,8 @@ def evaluate(
         ready = ((batch, None) for batch in batches)
     found: Evaluation | None = None
     for batch, part in ready:
-        of_batch = _evaluate_batch(
-            reasoner, algorithm, batch, part if validity else None, loss=loss, memory=memory, ending=ending
-        )
+        traces_of_batch = part if validity else None
+        of_batch = _evaluate_batch(reasoner, algorithm, batch, traces_of_batch, loss=loss, memory=memory, **ending)
         found = of_batch if found is None else found + of_batch
     if found is None:
         raise ValueError(f"nothing to evaluate: there are no traces of {algorithm.name}")
@@ -169,15 +168,9 @@ def evaluate(
 
 
 def _evaluate_batch(
-    reasoner: Reasoner,
-    algorithm: Algorithm,
-    batch: Batch,
-    traces: list[Trace] | None,
-    *,
-    loss: bool,
-    memory: bool,
-    ending: Mapping[str, Any],
-) -> Evaluation:
+    reasoner: Reasoner, algorithm: Algorithm, batch: Batch, traces: list[Trace] | None, *, loss: bool, memory: bool,
+    **ending: Any,
+) -> Evaluation:  # fmt: skip
     """One batch scored; `traces`: those that it was collated from, where answers are to be checked."""
     device, spec = reasoner_device(reasoner), reasoner.specs[algorithm.name]
     batch, peak = batch.to(device), PeakMemory(device)

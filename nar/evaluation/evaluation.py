@@ -31,7 +31,7 @@ class Evaluation:
     peak_memory: float | None = None  # during the rollouts, in MB (peak_memory.py); None where not asked for
 
     def __add__(self, other: Evaluation) -> Evaluation:
-        errors = [e.first_errors or [None] * e.samples for e in (self, other)]
+        errors: list[list[int | None]] = [e.first_errors or [None] * e.samples for e in (self, other)]
         peaks = [e.peak_memory for e in (self, other) if e.peak_memory is not None]
         return Evaluation(
             samples=self.samples + other.samples,

@@ -27,7 +27,7 @@ NAMED = 32  # nodes whose names are listed
 
 
 @dataclasses.dataclass
-class Beside(Moment):
+class ModelMoment(Moment):
     """A moment of the model; `before` is the same moment of the algorithm, and what differs is wrong."""
 
     spec: Spec = dataclasses.field(default_factory=lambda: Spec({}))
@@ -90,7 +90,7 @@ def moments(true: Trace, model: Trace, steps: Iterable[int]) -> list[Moment]:
 def wrong_hints(true: Trace, model: Trace, nodes: Sequence[Hashable], step: int) -> str:
     """The decided hints that are wrong at this step, from 1, as in 'pi_h at c'."""
     now = {name: value for name, value in hints_at(model, step).items() if true.spec[name].type is not Type.SCALAR}
-    moment, parts = Beside("", now, hints_at(true, min(step, true.length - 1)), true.spec), []
+    moment, parts = ModelMoment("", now, hints_at(true, min(step, true.length - 1)), true.spec), []
     for name in now:
         if (wrong := moment.changed(name)).any():
             places = [", ".join(str(nodes[v]) for v in index) for index in np.argwhere(wrong)[:3]]
@@ -102,7 +102,7 @@ def wrong_hints(true: Trace, model: Trace, nodes: Sequence[Hashable], step: int)
 def _pair(
     title: str, was: Mapping[str, Any], now: Mapping[str, Any], spec: Spec, near: Mapping[str, float]
 ) -> list[Moment]:
-    model = Beside("", now, was, spec, near)
+    model = ModelMoment("", now, was, spec, near)
     model.title = f"model: {title}, {model.wrong() or 'nothing'} wrong"
     return [Moment(f"algorithm: {title}", was), model]
 

@@ -21,7 +21,7 @@ import torch
 from nar import datasets
 from nar import device as devices
 from nar.config import Config
-from nar.evaluation.evaluate import evaluating, portions
+from nar.evaluation.evaluate import evaluating, portions, reasoner_device
 from nar.inference import arguments
 from nar.inference.node_names import confidence, named, probabilities
 from nar.inference.prediction import Prediction
@@ -60,7 +60,7 @@ class Solver:
 
     def __repr__(self) -> str:
         kind = self.config.processor if self.config else type(self.reasoner.processor).__name__
-        parts = [kind, f"{self.reasoner.parameter_count():,} parameters", str(_device(self.reasoner))]
+        parts = [kind, f"{self.reasoner.parameter_count():,} parameters", str(reasoner_device(self.reasoner))]
         parts += [f"from {self.source}"] * (self.source is not None)
         return f"Solver({', '.join(self.reasoner.specs)}: {', '.join(parts)})"
 
@@ -151,10 +151,6 @@ class _Case:
     nodes: list[Hashable]
 
 
-def _device(reasoner: Reasoner) -> torch.device:
-    return next(reasoner.parameters()).device
-
-
 def _several(graphs: Iterable[Any]) -> list[Any]:
     """A list of graphs; ValueError for one graph, whose nodes or rows would be taken for graphs."""
     if hasattr(graphs, "nodes") or hasattr(graphs, "edge_index") or hasattr(graphs, "toarray"):
@@ -209,7 +205,7 @@ def _answers(
         rest = iter(members)
         for part in portions([cases[i].trace for i in members], reasoner.processor.features):
             batch = collate(part, algorithm)
-            timed = _with_steps(batch, steps).to(_device(reasoner))
+            timed = _with_steps(batch, steps).to(reasoner_device(reasoner))
             ends: dict[str, Any] = {"termination": termination, "limit": steps} if termination != "oracle" else {}
             with evaluating(reasoner):
                 rollout = reasoner(timed, decide_hints=True, **ends)
@@ -251,8 +247,8 @@ def _prediction(
     truth = {name: value[0].numpy() for name, value in actual.items()}
     sure = {name: p[0] for name, p in probabilities(spec, logits, predicted).items()}
     tallies = {name: tally(spec[name], predicted[name], actual[name]) for name in actual}
-    told = rollout.hints[:steps]
-    hints = {name: torch.stack([step[name][b] for step in told]).cpu() for name in (told[0] if told else ())}
+    by_step = rollout.hints[:steps]
+    hints = {name: torch.stack([step[name][b] for step in by_step]).cpu() for name in (by_step[0] if by_step else ())}
     moments_S = torch.arange(1, steps + 1).clamp(max=batch.lengths[b] - 1)
     true_hints = {name: torch.as_tensor(value[moments_S, b]) for name, value in batch.hints.items()}
     return Prediction(

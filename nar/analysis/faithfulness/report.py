@@ -25,6 +25,7 @@ from nar.datasets import canonical
 from nar.evaluation.evaluate import TEST_SEED, evaluate
 from nar.model import checkpoint
 from nar.model.reasoner import Reasoner
+from nar.text_format import markdown_table
 from nar.traces.algorithm import Algorithm
 
 PAIRS = 10  # of seeds of one network that are compared with each other
@@ -161,42 +162,43 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 def text(report: dict[str, Any]) -> str:
     """The report as it is printed: Markdown tables."""
-    lines = [
-        f"{report['samples']} graphs of {report['size']} nodes; interventions on graphs of {report['small']}. Columns:",
-        "score, whole graphs right, right answers (ties broken in any way); hint agreement over all steps, where the",
-        f"algorithm acts, first step below {FAITHFUL}; irrelevant edges ignored, relevant ones followed; mass on valid",
-        "sources (chance in brackets); linear probes, mean over hints.",
-        "",
-        f"| {' | '.join(COLUMNS)} |",
-        "|---" * len(COLUMNS) + "|",
+    parts = [
+        f"{report['samples']} graphs of {report['size']} nodes; interventions on graphs of {report['small']}. Columns:"
+        "\nscore, whole graphs right, right answers (ties broken in any way); hint agreement over all steps, where the"
+        f"\nalgorithm acts, first step below {FAITHFUL}; irrelevant edges ignored, relevant ones followed; mass on "
+        "valid\nsources (chance in brackets); linear probes, mean over hints.",
+        markdown_table(COLUMNS, [_cells(row) for row in report["rows"]]),
     ]
-    for row in report["rows"]:
-        outside, change, inside = row["external"] or {}, row["interventions"] or {}, row["sources"]
-        told = [p["value"] for p in (row["probes"] or {}).values()]
-        cells = [row["algorithm"], row["who"], *(_number(row[key]) for key in ("score", "exact", "valid"))]
-        cells += [_number(outside.get("area")), _number(outside.get("acting"))]
-        cells += ["never" if outside and outside["below"] is None else str(outside.get("below", "-"))]
-        cells += [_number(change.get("ignored")), _number(change.get("followed"))]
-        cells += ["-" if inside is None else f"{inside['mass']:.3f} ({inside['chance']:.3f})"]
-        cells += [_number(float(np.mean(told)) if told else None)]
-        lines.append("| " + " | ".join(cells) + " |")
     if report["seeds"]:
-        lines += ["", "Two seeds of one network, agreement with each other:", ""]
-        lines += ["| algorithm | reasoners | hints | acting | outputs |", "|---" * 5 + "|"]
-        for row in report["seeds"]:
-            cells = [row["algorithm"], row["who"], *(_number(row[key]) for key in ("hints", "acting", "outputs"))]
-            lines.append("| " + " | ".join(cells) + " |")
+        measured = ("hints", "acting", "outputs")
+        rows = [[row["algorithm"], row["who"], *(_number(row[key]) for key in measured)] for row in report["seeds"]]
+        parts += ["Two seeds of one network, agreement with each other:"]
+        parts += [markdown_table(["algorithm", "reasoners", *measured], rows)]
     table = report["table"]
     if table["counts"]:
-        lines += ["", f"Effective: score at least {FAITHFUL}. Faithful: hint agreement at least {FAITHFUL}.", ""]
-        lines += [
-            f"- {name}: " + "; ".join(f"{n} {kind}" for kind, n in of.items()) for name, of in table["counts"].items()
-        ]
+        parts += [f"Effective: score at least {FAITHFUL}. Faithful: hint agreement at least {FAITHFUL}."]
+        counts = {name: "; ".join(f"{n} {kind}" for kind, n in of.items()) for name, of in table["counts"].items()}
+        parts += ["\n".join(f"- {name}: {words}" for name, words in counts.items())]
     if table["spearman"] is not None:
         low, high = table["interval"]
-        lines += ["", f"Spearman's rho of score and hint agreement over {table['runs']} runs: {table['spearman']:.2f}"]
-        lines[-1] += f" (95% bootstrap interval {low:.2f} to {high:.2f})"
-    return "\n".join(lines)
+        parts += [
+            f"Spearman's rho of score and hint agreement over {table['runs']} runs: {table['spearman']:.2f} "
+            f"(95% bootstrap interval {low:.2f} to {high:.2f})"
+        ]
+    return "\n\n".join(parts)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    outside, change, inside = row["external"] or {}, row["interventions"] or {}, row["sources"]
+    probed = [p["value"] for p in (row["probes"] or {}).values()]
+    return [
+        row["algorithm"], row["who"], *(_number(row[key]) for key in ("score", "exact", "valid")),
+        _number(outside.get("area")), _number(outside.get("acting")),
+        "never" if outside and outside["below"] is None else str(outside.get("below", "-")),
+        _number(change.get("ignored")), _number(change.get("followed")),
+        "-" if inside is None else f"{inside['mass']:.3f} ({inside['chance']:.3f})",
+        _number(float(np.mean(probed)) if probed else None),
+    ]  # fmt: skip
 
 
 def _number(value: float | None) -> str:
