@@ -79,7 +79,7 @@ class Table:
 
     @property
     def is_heat_map(self) -> bool:
-        return any(isinstance(field, Shaded) for row in self.rows for field in row)
+        return any(isinstance(field, Shaded) for row in self.rows[:1] for field in row)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from nar.reports.charts.shapes import SHADE_SWATCH, Shape, Style, named_style, ordered_style, swatch
+from nar.reports.charts.shapes import Shape, Style, named_style, ordered_style, swatch
 from nar.results.published import CANONICAL
 from nar.results.study import SeedGroup, StoredRun, Study
 
@@ -87,9 +87,6 @@ class ReportContext:
         """What the series of these labels look like; by default of those with plain groups."""
         shown = {label for _, label in self.pairs()} if labels is None else set(labels)
         return [(label, swatch(self.styles[label], kind)) for label in self.labels if label in shown]
-
-    def shade_legend(self) -> Legend:
-        return [("sizes trained on", SHADE_SWATCH)] if any(map(self.trained, self.algorithms)) else []
 
 
 class SizeStyles(dict[int, Style]):

@@ -117,7 +117,7 @@ def table(found: Results) -> str:
         "seconds": [f"{e['seconds']:,.2f}" for e in shown],
         "data": [e["data"]["set"] for e in shown],
     }
-    if len(schema.by_algorithm(found)) < 2:
+    if len({e["algorithm"] for e in found["evaluations"]}) < 2:
         del columns["algorithm"]
     if {e["termination"] for e in shown} <= {"oracle"}:
         del columns["ended by"]

@@ -46,12 +46,16 @@ class PublishedScore:
 
     def __str__(self) -> str:
         """As in "97.39% ± 0.19 over 10 seeds"."""
-        spread = "" if self.spread is None else f" ± {self.spread:.2f}"
-        return f"{self.mean:.2f}%{spread}" + (f" over {self.seeds} seeds" if self.seeds else "")
+        return f"{self.mean:.2f}%{self.plus_minus}" + (f" over {self.seeds} seeds" if self.seeds else "")
+
+    @property
+    def plus_minus(self) -> str:
+        """As in " ± 0.19"; "" where the source prints none."""
+        return "" if self.spread is None else f" ± {self.spread:.2f}"
 
 
 def scores(
-    algorithm: str | None = None, processor: str | None = None, benchmark: str | None = None, size: int | None = None
+    algorithm: str | None = None, processor: str | None = None, benchmark: str | None = None
 ) -> list[PublishedScore]:
     """The scores with these values, in the order of the file; None = any."""
     return [
@@ -60,7 +64,6 @@ def scores(
         if algorithm in (None, score.algorithm)
         and processor in (None, score.processor)
         and benchmark in (None, score.benchmark)
-        and size in (None, score.size)
     ]
 
 
@@ -78,20 +81,16 @@ def ibarz2022(algorithm: str | None = None, processor: str | None = None) -> lis
 def _all() -> tuple[PublishedScore, ...]:
     content = json.loads(Path(__file__).with_name("published.json").read_text(encoding="utf-8"))
     sources = {key: Source(**fields) for key, fields in content["sources"].items()}
+    shared = ("method", "processor", "size", "metric", "benchmark", "remark")  # by all scores of a series
     return tuple(
         PublishedScore(
             algorithm=algorithm,
-            method=series["method"],
-            processor=series["processor"],
-            size=series["size"],
-            metric=series["metric"],
             mean=mean,
             spread=spread,
             spread_is=series["spread"],
             seeds=own_seeds[0] if own_seeds else series["seeds"],
-            benchmark=series["benchmark"],
-            remark=series["remark"],
             source=sources[series["source"]],
+            **{name: series[name] for name in shared},
         )
         for series in content["series"]
         for algorithm, (mean, spread, *own_seeds) in series["scores"].items()

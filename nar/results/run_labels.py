@@ -36,11 +36,6 @@ def of_runs(runs: Sequence[Results]) -> list[str]:
     return [_label(run, sorted(differing, key=order.index), sets) for run in runs]
 
 
-def compared() -> set[str]:
-    """The settings that can be part of a label."""
-    return set(Config().to_dict()) - _NOT_COMPARED
-
-
 def _settings(run: Results, algorithm: str) -> dict[str, Any]:
     """The settings that make up a label, as they are for this algorithm; those unknown to the run have their default,
     which is what it was trained with."""

@@ -84,14 +84,6 @@ def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:
     return [rows[step] for step in sorted(rows)]
 
 
-def by_algorithm(results: Results) -> dict[str, list[Evaluation]]:
-    """The evaluations of each algorithm, in the order of the file."""
-    found: dict[str, list[Evaluation]] = {}
-    for e in results["evaluations"]:
-        found.setdefault(e["algorithm"], []).append(e)
-    return found
-
-
 def is_share(entry: Evaluation) -> bool:
     """Whether the score is a share of 1, to be written in percent; one that contains an error is not."""
     return not any(output["metric"] in ERROR_METRICS for output in entry["outputs"].values())

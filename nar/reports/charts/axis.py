@@ -58,12 +58,13 @@ def score_axis(groups: Sequence[SeedGroup], name: str = "score", more: Iterable[
     return (log_axis if min(found, default=0) > 0 and max(found) > 20 * min(found) else linear_axis)(label, found), 1.0
 
 
-def size_axis(sizes: Iterable[float], label: str = "nodes n (log scale)") -> Axis:
+def size_axis(sizes: Iterable[float]) -> Axis:
     """A log axis with a tick at every size."""
     sizes = sorted(set(sizes))
     low, high = sizes[0], sizes[-1]
     margin = (high / low) ** 0.04 if high > low else 1.3
-    return Axis(label, low / margin, high * margin, [(size, f"{size:,g}") for size in sizes], log=True)
+    ticks = [(size, f"{size:,g}") for size in sizes]
+    return Axis("nodes n (log scale)", low / margin, high * margin, ticks, log=True)
 
 
 def step_axis(longest: int, label: str, log: bool = False, first: int = 1) -> Axis:

@@ -192,8 +192,9 @@ class Chart:
         def said(point: Point) -> str:
             return f"{number(point[1])}{unit} at {number(point[0])}"
 
-        text = ", ".join(map(said, shown))
-        if len(shown) > 8:
+        if len(shown) <= 8:
+            text = ", ".join(map(said, shown))
+        else:
             low, high = min(shown, key=lambda p: p[1]), max(shown, key=lambda p: p[1])
             text = f"from {said(shown[0])} to {said(shown[-1])}, lowest {said(low)}, highest {said(high)}"
         self.sentences.append(f"{name}: {text}.")

@@ -78,7 +78,8 @@ def _image(alternative: str, target: str) -> str:
 
 def _table(table: Table) -> str:
     lines = [table.header, ["---"] * len(table.header), *table.rows]
-    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+    rows = "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+    return f"*{table.name}*\n\n{rows}"
 
 
 def _cell(cell: Text | Shaded) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nar.reports.blocks import Details, Figure, Paragraph, Section, Span, Table, Text
 from nar.reports.charts.axis import SCORES, score_axis, size_axis
 from nar.reports.charts.chart import Chart, Panel, aside
-from nar.reports.charts.shapes import MARK_SWATCH
+from nar.reports.charts.shapes import MARK_SWATCH, SHADE_SWATCH
 from nar.reports.context import ReportContext, portions, trained_sizes
 from nar.reports.number_format import NOTHING, known, number, score_text, seeds_text
 from nar.results import published
@@ -21,7 +21,9 @@ def section(context: ReportContext) -> Section | None:
         return None
     panels = [(a, [panel for name in SCORES for panel in _panels(context, a, name)]) for a in context.algorithms]
     marked = any(_published(group) for group in context.groups if group.is_share())
-    legend = context.legend() + context.shade_legend() + ([("published score", MARK_SWATCH)] if marked else [])
+    legend = context.legend()
+    legend += [("sizes trained on", SHADE_SWATCH)] * any(map(context.trained, context.algorithms))
+    legend += [("published score", MARK_SWATCH)] * marked
     purpose = "How well the networks execute an algorithm on graphs larger than those that they were trained on."
     same = list(dict.fromkeys(score for group in context.groups for _, score in _published(group)))
     sets = {(group.algorithm, group.data.get("set")) for group in context.groups}
@@ -146,25 +148,14 @@ def at_a_glance(context: ReportContext) -> list[Paragraph | Table]:
 def _published_table(name: str, scores: list[PublishedScore]) -> Table:
     rows: list[tuple[Text, ...]] = []
     for score in scores:
-        source = score.source
-        linked = (source.url or "").startswith("https://")
-        spread = "" if score.spread is None else f" ± {score.spread:.2f}"
+        url = score.source.url or ""
         rows.append((
             score.algorithm, score.method, score.processor or NOTHING, str(score.size or NOTHING),
-            f"{score.mean:.2f}{spread}", score.spread_is or NOTHING, str(score.seeds or NOTHING), score.metric,
-            score.benchmark or "not stated", Span(source.short, href=source.url if linked else None), score.remark,
+            f"{score.mean:.2f}{score.plus_minus}", score.spread_is or NOTHING, str(score.seeds or NOTHING),
+            score.metric, score.benchmark or "not stated",
+            Span(score.source.short, href=url if url.startswith("https://") else None), score.remark,
         ))  # fmt: skip
     header = (
-        "algorithm",
-        "method",
-        "here",
-        "n",
-        "score (%)",
-        "± is",
-        "seeds",
-        "metric",
-        "test set",
-        "source",
-        "remark",
-    )
+        "algorithm", "method", "here", "n", "score (%)", "± is", "seeds", "metric", "test set", "source", "remark",
+    )  # fmt: skip
     return Table(name, header, rows, (0, 1, 2, 5, 7, 8, 9, 10))
