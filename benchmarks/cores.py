@@ -31,7 +31,7 @@ WHOLE = 10_000  # steps of a run of the published protocol
 def measure(task):
     """Wall seconds per step of one run, in this process and those that it starts."""
     from nar.config import Config
-    from nar.training.loop import train
+    from nar.experiments.experiment import train
 
     with tempfile.TemporaryDirectory() as folder:
         run = pathlib.Path(folder) / "run"
