@@ -1,5 +1,6 @@
 """Processes that share the batches of a run on a CPU: the same run, and no trouble when one of them has some."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -196,7 +197,8 @@ def test_a_death_is_noticed_though_its_child_holds_the_connection(tmp_path):
         assert time.perf_counter() - began < 30  # the children live for a minute
     finally:
         for number in (tmp_path / "numbers").read_text().split():
-            os.kill(int(number), signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(number), signal.SIGKILL)
 
 
 def test_who_does_not_come_is_done_without(tmp_path, worth_it, monkeypatch, capfd):

@@ -51,8 +51,11 @@ def spawned(world: int, follow: Callable[[Any, Ranks], None], task: Any) -> Iter
     `follow` must be importable and `task` pickle. It first makes itself ready and then calls `ranks.meet()`: what fails
     before is a NotStarted here, what fails later is raised at the next sum.
     """
+    if dist.is_available() and dist.is_initialized():
+        raise NotStarted("this program has a process group of its own")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nar-")))
+        stack.callback(_disconnect)  # when the followers have gone, for whom it would wait
         followers: list[subprocess.Popen] = []
 
         def watch() -> None:
@@ -71,7 +74,6 @@ def spawned(world: int, follow: Callable[[Any, Ranks], None], task: Any) -> Iter
             raise NotStarted(_described(_failure(followers, folder))) from None
         except Exception as error:
             raise NotStarted(_described(error)) from error
-        stack.callback(dist.destroy_process_group)
         try:
             yield leader
         except Disconnected:
@@ -94,7 +96,8 @@ def _spawn(ranks: Ranks, follow: Callable[[Any, Ranks], None], task: Any) -> Ite
             process.stdin.flush()
         yield process
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # and what it has started, which may hold its connections open
         process.wait()
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
@@ -118,8 +121,12 @@ def serve() -> None:
         report.write_bytes(_pickled(error, traceback.format_exc()))
         report.rename(ranks.folder / f"{ranks.rank}.failed")
     finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+        _disconnect()
+
+
+def _disconnect() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _leave_with_the_leader() -> None:
