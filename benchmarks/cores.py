@@ -1,4 +1,4 @@
-"""What a run gains from several CPU cores: seconds per step of `nar train` with one process and with a crew of them.
+"""What a run gains from several CPU cores: seconds per step of `nar train` with one process and with several.
 
     python benchmarks/cores.py                                     # one core against all, the default run; 4 minutes
     python benchmarks/cores.py --algo bfs --processor mpnn --cores 1 2 4

@@ -132,15 +132,17 @@ class Processes(Workers):
 
     def submit(self, run: SweepJob, command: str) -> Future[Outcome]:
         for future in [future for future in self.busy if future.done()]:
-            executor, line = self.busy.pop(future)
-            if future.exception() is None:
-                self.idle.append((executor, line))
-            else:
+            self.idle.append(self.busy.pop(future))
+        while self.idle:
+            executor, line = self.idle.pop()
+            try:
+                return self._give(run, command, executor, line)
+            except BrokenProcessPool:  # it has died
                 executor.shutdown()
-        if not self.idle:
-            theirs, line = _CONTEXT.Pipe(duplex=False)
-            self.idle.append((ProcessPoolExecutor(1, _CONTEXT, _obey, (theirs,)), line))
-        executor, line = self.idle.pop()
+        theirs, line = _CONTEXT.Pipe(duplex=False)
+        return self._give(run, command, ProcessPoolExecutor(1, _CONTEXT, _obey, (theirs,)), line)
+
+    def _give(self, run: SweepJob, command: str, executor: ProcessPoolExecutor, line: Connection) -> Future[Outcome]:
         future = executor.submit(execute, run, command)
         self.busy[future] = executor, line
         return future
