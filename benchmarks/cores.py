@@ -1,4 +1,4 @@
-"""What a run gains from several CPU cores: seconds per step of `nar train` with one process and with a crew of them.
+"""What a run gains from several CPU cores: seconds per step of `nar train` with one process and with several.
 
     python benchmarks/cores.py                                     # one core against all, the default run; 4 minutes
     python benchmarks/cores.py --algo bfs --processor mpnn --cores 1 2 4
@@ -31,7 +31,7 @@ WHOLE = 10_000  # steps of a run of the published protocol
 def measure(task):
     """Wall seconds per step of one run, in this process and those that it starts."""
     from nar.config import Config
-    from nar.training.loop import train
+    from nar.experiments.experiment import train
 
     with tempfile.TemporaryDirectory() as folder:
         run = pathlib.Path(folder) / "run"

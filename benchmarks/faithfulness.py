@@ -136,7 +136,7 @@ def audits(names):
 
 def trained(names, seeds, folder):
     """Small runs, 300 steps of hidden size 32: enough to differ, minutes on one core."""
-    from nar.training.loop import train
+    from nar.experiments.experiment import train
 
     runs = []
     for name in names:

@@ -38,20 +38,20 @@ def learner(algorithm, processor, hidden, *, seeds=(42,), device="cpu", threads=
     from nar.config import Config
     from nar.model.batch import collate
     from nar.model.reasoner import Reasoner
-    from nar.training.cuda_graphs import Recorded
-    from nar.training.learner import Alone, Stacked, why_not_stackable
+    from nar.training.cuda_graphs import CudaGraphLearner
+    from nar.training.learner import SingleLearner, StackedLearner, why_not_stackable
 
     on = devices.choose(device)
     chosen = devices.prepare(on, threads)
     configs = [Config(algo=(algorithm.name,), processor=processor, hidden=hidden, seed=seed) for seed in seeds]
     reasoners = [Reasoner.from_config(config).to(on).train() for config in configs]
     if on.type == "cpu" and len(seeds) == 1:
-        return Alone(reasoners[0], configs[0]), chosen
+        return SingleLearner(reasoners[0], configs[0]), chosen
     rng, nodes = np.random.RandomState(0), max(4, algorithm.min_nodes, *(algorithm.train_sizes or (0,)))
     traces = [algorithm.run(**algorithm.sample(rng, nodes, **algorithm.train_params)) for _ in range(2)]
     if reason := why_not_stackable(reasoners[0], configs[0], collate(traces, algorithm).to(on)):
-        return Alone(reasoners[0], configs[0]), chosen | {"not_stacked": reason}
-    return (Recorded if on.type == "cuda" else Stacked)(reasoners, configs), chosen
+        return SingleLearner(reasoners[0], configs[0]), chosen | {"not_stacked": reason}
+    return (CudaGraphLearner if on.type == "cuda" else StackedLearner)(reasoners, configs), chosen
 
 
 def trainer(learner):

@@ -31,8 +31,8 @@ def short_run(name: str, seed: int, steps: int, samples: int, more: dict[str, An
     from nar.config import Config
     from nar.evaluation import protocol
     from nar.evaluation.evaluate import evaluate, test_set
+    from nar.experiments.experiment import train
     from nar.model.reasoner import Reasoner
-    from nar.training.loop import train
 
     with tempfile.TemporaryDirectory() as folder:
         config = Config(

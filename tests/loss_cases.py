@@ -12,7 +12,7 @@ from nar import datasets
 from nar.config import Config
 from nar.evaluation.evaluate import evaluate
 from nar.model.reasoner import Reasoner
-from nar.training.learner import Alone, Learner, Stacked
+from nar.training.learner import Learner, SingleLearner, StackedLearner
 from nar.training.tasks import training_batch, validation_set
 
 SMALL = {
@@ -131,9 +131,9 @@ def train(case: Case) -> dict[str, list[float]]:
         reasoners = [Reasoner.from_config(config).train() for config in configs]
         learner: Learner
         if case.stacked:
-            learner = Stacked(reasoners, configs)
+            learner = StackedLearner(reasoners, configs)
         else:
-            learner = Alone(reasoners[0], base, recompute=base.memory == "small")
+            learner = SingleLearner(reasoners[0], base, recompute=base.memory == "small")
         losses = []
         for step in range(case.steps):
             for task, algorithm in enumerate(algorithms):

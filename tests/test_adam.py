@@ -74,11 +74,11 @@ def test_training_loads_neither_the_compiler_nor_torch_geometric():
         "from nar import datasets\n"
         "from nar.model.batch import draw\n"
         "from nar.config import Config\n"
-        "from nar.training.learner import Alone\n"
+        "from nar.training.learner import SingleLearner\n"
         "from nar.model.reasoner import Reasoner\n"
         "config = Config(algo='bfs', processor='triplet_gmpnn', hidden=8)\n"
         "batch = draw(datasets.get('bfs'), 4, 2, seed=(0,), random_pos=True)\n"
-        "Alone(Reasoner.from_config(config).train(), config).step([batch], 0)\n"
+        "SingleLearner(Reasoner.from_config(config).train(), config).step([batch], 0)\n"
         "print(*{'torch._inductor', 'torch._dynamo', 'torch_geometric'} & set(sys.modules))\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout.split() == []

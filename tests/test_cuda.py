@@ -39,7 +39,7 @@ def test_a_rollout_on_a_gpu_equals_one_on_the_cpu(algorithm, kind):
 
 def test_training_runs_on_a_gpu(tmp_path):
     from nar.config import Config
-    from nar.training.loop import train
+    from nar.experiments.experiment import train
 
     config = Config(
         algo="bfs",

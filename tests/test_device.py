@@ -6,10 +6,11 @@ from nar import datasets
 from nar.config import Config
 from nar.device import tiny_numbers_are_zero
 from nar.evaluation import evaluate
+from nar.experiments import experiment
 from nar.kernels.cpu import ranges
 from nar.model.batch import draw
 from nar.model.reasoner import Reasoner
-from nar.training import learner, loop
+from nar.training import learner
 
 
 def tiny_counts_as_zero():
@@ -33,7 +34,7 @@ def test_it_ends_as_it_began():
 
 def test_training_evaluation_and_the_threads_of_kernels_work_so(tmp_path, monkeypatch, no_report):
     seen = {}
-    step, entry = learner.Alone.step, Reasoner.forward
+    step, entry = learner.SingleLearner.step, Reasoner.forward
 
     def watched_step(self, *arguments, **options):
         seen["training"] = tiny_counts_as_zero()
@@ -44,9 +45,9 @@ def test_training_evaluation_and_the_threads_of_kernels_work_so(tmp_path, monkey
             seen["evaluation"] = tiny_counts_as_zero()
         return entry(self, *arguments, **options)
 
-    monkeypatch.setattr(learner.Alone, "step", watched_step)
+    monkeypatch.setattr(learner.SingleLearner, "step", watched_step)
     monkeypatch.setattr(Reasoner, "forward", watched_forward)
-    loop.train(
+    experiment.train(
         Config(
             algo="bfs", processor="mpnn", hidden=8, steps=2, batch_size=2, train_sizes=(4,), val_size=4, val_samples=2,
             eval_sizes=(4,), eval_samples=2, device="cpu", threads=1, out=tmp_path / "run",

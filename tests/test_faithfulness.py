@@ -187,7 +187,7 @@ def test_measure_says_what_evaluation_says():
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     from nar.config import Config
-    from nar.training.loop import train
+    from nar.experiments.experiment import train
 
     folder = tmp_path_factory.mktemp("runs")
     torch.set_num_threads(1)
@@ -213,7 +213,7 @@ def test_the_report_of_two_runs(runs):
 
 def test_every_network_has_an_untrained_one_of_its_own(runs, tmp_path):
     from nar.config import Config
-    from nar.training.loop import train
+    from nar.experiments.experiment import train
 
     wider = Config.from_dict(json.loads((Path(runs[0]) / "config.json").read_text()))
     train(dataclasses.replace(wider, hidden=16, out=tmp_path / "wider"))

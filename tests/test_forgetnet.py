@@ -10,11 +10,11 @@ from naive import F64, built
 
 from nar import processors
 from nar.config import Config
+from nar.experiments.experiment import train
 from nar.model.objectives.losses import losses, total_loss
 from nar.model.reasoner import Reasoner
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Step
-from nar.training.loop import train
 
 B, N, F = 3, 5, 4
 LENGTHS = [5, 3, 2, 2, 1]

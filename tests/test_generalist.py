@@ -10,10 +10,10 @@ import torch
 import nar
 from nar import datasets
 from nar.config import Config
+from nar.experiments.experiment import train, train_seeds
 from nar.model import checkpoint
 from nar.model.reasoner import Reasoner
-from nar.training.learner import Alone
-from nar.training.loop import train, train_seeds
+from nar.training.learner import SingleLearner
 from nar.training.tasks import tasks, training_batch
 
 TINY = {
@@ -47,7 +47,7 @@ def test_a_generalist_learns_every_algorithm_with_one_processor(tmp_path):
 def test_a_step_on_one_algorithm_leaves_the_coders_of_the_other_alone():
     config = Config(algo=("bfs", "dfs"), **TINY)
     reasoner = Reasoner.from_config(config).train()
-    learner = Alone(reasoner, config)
+    learner = SingleLearner(reasoner, config)
     batches = {name: training_batch(datasets.get(name), config, 0) for name in config.algo}
     for step in range(2):  # the second time Adam has a momentum that it could apply
         for index, name in enumerate(config.algo):

@@ -11,8 +11,8 @@ from nar.model import fixed_shapes
 from nar.model.batch import draw
 from nar.model.objectives.losses import losses, total_loss
 from nar.model.reasoner import Reasoner
-from nar.training.cuda_graphs import Recorded, rounded
-from nar.training.learner import Alone, Stacked, why_not_stackable
+from nar.training.cuda_graphs import CudaGraphLearner, rounded
+from nar.training.learner import SingleLearner, StackedLearner, why_not_stackable
 from nar.training.tasks import training_batch
 
 # draws of its own, penalties, kernels of which PyTorch cannot map
@@ -62,10 +62,10 @@ def steps(learner, settings, count, **options):
 )
 def test_stacked_seeds_learn_what_each_learns_alone(algo, processor, changes):
     settings = configs(algo, processor, **changes)
-    together = Stacked([reasoner(config) for config in settings], settings)
+    together = StackedLearner([reasoner(config) for config in settings], settings)
     found = steps(together, settings, 4)
     for row, config in enumerate(settings):
-        alone = Alone(reasoner(config), config)
+        alone = SingleLearner(reasoner(config), config)
         expected = steps(alone, [config], 4)
         torch.testing.assert_close(found[..., row : row + 1], expected, rtol=1e-9, atol=0)
         state, other = alone.reasoner.state_dict(), together.reasoners[row].state_dict()
@@ -77,12 +77,12 @@ def test_stacked_seeds_learn_what_each_learns_alone(algo, processor, changes):
 
 def test_seeds_go_on_alone_from_where_they_were_together():
     settings = configs("bellman_ford", "mpnn")
-    together = Stacked([reasoner(config) for config in settings], settings)
+    together = StackedLearner([reasoner(config) for config in settings], settings)
     steps(together, settings, 2)
     states = together.optimizer_states()
-    alone = Alone(together.reasoners[1], settings[1])
+    alone = SingleLearner(together.reasoners[1], settings[1])
     alone.load_optimizer_states([states[1]])
-    again = Stacked([reasoner(config) for config in settings], settings)
+    again = StackedLearner([reasoner(config) for config in settings], settings)
     for row, one in enumerate(together.reasoners):
         again.reasoners[row].load_state_dict(one.state_dict())
     again.load_optimizer_states(states)
@@ -166,24 +166,24 @@ class Failing(Replayed):
 
 def test_recorded_steps_are_those_of_stacked_ones():
     settings = configs("insertion_sort", "mpnn", seeds=(1, 2))
-    plain = Stacked([reasoner(config) for config in settings], settings)
-    recorded = Recorded([reasoner(config) for config in settings], settings, recorder=Replayed())
+    plain = StackedLearner([reasoner(config) for config in settings], settings)
+    recorded = CudaGraphLearner([reasoner(config) for config in settings], settings, recorder=Replayed())
     torch.testing.assert_close(steps(recorded, settings, 8), steps(plain, settings, 8), rtol=1e-9, atol=0)
     assert len(recorded.graphs) == 2  # one for each size
 
 
 def test_a_schedule_goes_on_in_recorded_steps():
     settings = configs("insertion_sort", "discrete", seeds=(1, 2))
-    plain = Stacked([reasoner(config) for config in settings], settings)
-    recorded = Recorded([reasoner(config) for config in settings], settings, recorder=Replayed())
+    plain = StackedLearner([reasoner(config) for config in settings], settings)
+    recorded = CudaGraphLearner([reasoner(config) for config in settings], settings, recorder=Replayed())
     torch.testing.assert_close(steps(recorded, settings, 8), steps(plain, settings, 8), rtol=1e-9, atol=0)
     assert len(recorded.graphs) == 2
 
 
 def test_a_step_that_cannot_be_recorded_is_computed():
     settings = configs("bfs", "mpnn", seeds=(1, 2))
-    plain = Stacked([reasoner(config) for config in settings], settings)
-    recorded = Recorded([reasoner(config) for config in settings], settings, recorder=Failing())
+    plain = StackedLearner([reasoner(config) for config in settings], settings)
+    recorded = CudaGraphLearner([reasoner(config) for config in settings], settings, recorder=Failing())
     with pytest.warns(UserWarning, match="without CUDA graphs, more slowly: operation not permitted") as told:
         found = steps(recorded, settings, 12)
     assert len(told) == 1 and not recorded.graphs

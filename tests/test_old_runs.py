@@ -12,11 +12,11 @@ from nar import datasets
 from nar.cli import main as cli
 from nar.config import Config
 from nar.evaluation.evaluate import entry
+from nar.experiments.experiment import train
 from nar.inference import export
 from nar.model import checkpoint
 from nar.reports import report
 from nar.results import schema
-from nar.training.loop import train
 
 ANSWERS = json.loads((HERE / "answers.json").read_text())
 TERMINATIONS = [("plain", "fixed_point"), ("options", "fixed_point"), ("options", "learned")]

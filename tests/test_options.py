@@ -11,6 +11,7 @@ from naive import F64, built
 import nar
 from nar import datasets, processors
 from nar.config import Config
+from nar.experiments.experiment import train
 from nar.kernels.cpu import ranges
 from nar.model import checkpoint
 from nar.model.batch import draw
@@ -24,7 +25,6 @@ from nar.model.reasoner import Reasoner
 from nar.nn import units
 from nar.nn.affine import AffineFeatures
 from nar.traces.spec import Location, Probe, Spec, Stage, Type
-from nar.training.loop import train
 
 B, N, F, WIDTH = 2, 4, 5, 6
 LENGTHS = [5, 3, 2, 2, 1]

@@ -15,6 +15,7 @@ import torch
 from nar import datasets
 from nar.config import Config
 from nar.evaluation.evaluate import evaluate
+from nar.experiments.experiment import train
 from nar.model import checkpoint
 from nar.model.batch import collate
 from nar.model.objectives.losses import losses, total_loss
@@ -24,8 +25,7 @@ from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Location, Probe, Stage, Type
 from nar.training.distributed import Ranks
 from nar.training.learner import clip
-from nar.training.loop import train
-from nar.training.run import Run
+from nar.training.run import TrainingRun
 from nar.training.tasks import training_batch
 
 ROOT = Path(__file__).parents[1]
@@ -183,7 +183,7 @@ def test_what_is_validated_has_the_statistics_that_are_saved():
             return values + 3.0  # what the first process hands in
 
     stub = types.SimpleNamespace(ranks=Second(1, 2), reasoner=layer, validation=None)
-    assert Run.score_validation(stub) is None
+    assert TrainingRun.score_validation(stub) is None
     assert layer.running_mean.tolist() == [3.0, 3.0] and layer.running_var.tolist() == [3.0, 3.0]
 
 

@@ -18,7 +18,7 @@ from nar.evaluation.evaluate import test_set as drawn_test_set
 from nar.model.batch import draw
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
-from nar.training.learner import Alone, mix
+from nar.training.learner import SingleLearner, mix
 from nar.training.tasks import TRAINING_STREAM, VALIDATION_SEED, tasks, training_batch, validation_set
 
 DEFAULTS = {
@@ -169,7 +169,7 @@ def test_parameters_and_noise_are_of_the_runs_seed():
 def small(**changes):
     """A learner of the protocol's settings, of a small network in float64, and its first batches."""
     config = Config(algo="bfs", processor="mpnn", hidden=8, batch_size=4, train_sizes=(5, 4), seed=3, **changes)
-    learner = Alone(Reasoner.from_config(config).double().train(), config)
+    learner = SingleLearner(Reasoner.from_config(config).double().train(), config)
     return learner, [training_batch(datasets.get("bfs"), config, step) for step in range(6)]
 
 

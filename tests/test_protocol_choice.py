@@ -12,10 +12,10 @@ import nar
 from nar import datasets
 from nar.config import Config
 from nar.evaluation.evaluate import entry, evaluate
+from nar.experiments.experiment import train
 from nar.model import checkpoint
 from nar.model.reasoner import Reasoner
-from nar.training.learner import Alone
-from nar.training.loop import train
+from nar.training.learner import SingleLearner
 from nar.training.tasks import training_batch
 
 TINY = {
@@ -113,7 +113,7 @@ def test_trained_in_training_mode_on_hints_of_its_own():
     config = Config(**TINY)
     reasoner = Reasoner.from_config(config).train()
     seen = watched(reasoner)
-    Alone(reasoner, config).step([training_batch(datasets.get("bellman_ford"), config, 0)], 0)
+    SingleLearner(reasoner, config).step([training_batch(datasets.get("bellman_ford"), config, 0)], 0)
     ((training, gradients, batch, options),) = seen
     assert training and gradients and len(batch) == 2 and options["teacher_forcing"] == 0
 

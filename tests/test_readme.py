@@ -19,11 +19,11 @@ from nar.cli.evaluate import Evaluate
 from nar.cli.report import Report
 from nar.cli.sweep_settings import Sweep, read
 from nar.config import Config
+from nar.experiments.experiment import train
 from nar.inference import export
 from nar.model.batch import draw, training_spec
 from nar.model.objectives.losses import total_loss
 from nar.nn.neighbourhood import Neighbourhood
-from nar.training.loop import train
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]

@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-import dead_worker
 import pytest
+import sweep_tasks
 import torch
 
 from nar.cli import main as cli
@@ -19,10 +19,10 @@ from nar.cli import sweep as sweep_command
 from nar.cli import sweep_settings
 from nar.cli.sweep_settings import read
 from nar.config import Config
+from nar.experiments.jobs import in_workers
+from nar.experiments.progress import Progress
+from nar.experiments.sweep import NOT_HASHED, Outcome, SweepJob, digest, directory_name, product, progress, state
 from nar.model import checkpoint
-from nar.sweeps.jobs import in_workers
-from nar.sweeps.plan import NOT_HASHED, Outcome, Run, digest, directory_name, product, progress, state
-from nar.sweeps.progress import Progress
 
 TINY = {
     "hidden": "8", "steps": "6", "batch_size": "3", "train_sizes": "4 5", "val_size": "5", "val_samples": "4",
@@ -302,7 +302,7 @@ def test_a_run_that_fails_is_listed_and_the_others_go_on(place, capsys):
 
 def test_an_unreadable_run_is_told_apart(reference, tmp_path):
     config = Config.from_dict(json.loads((directories(reference)[0] / "config.json").read_text()))
-    run = Run(dataclasses.replace(config, out=tmp_path / "run"))
+    run = SweepJob(dataclasses.replace(config, out=tmp_path / "run"))
     (tmp_path / "run").mkdir()
     assert str(state(run)) == "new"
     (tmp_path / "run" / "last.pt").write_bytes(b"no checkpoint")
@@ -315,17 +315,17 @@ def test_an_unreadable_run_is_told_apart(reference, tmp_path):
 def test_a_run_that_was_stopped_while_it_was_evaluated_is_not_finished(reference, tmp_path):
     shutil.copytree(directories(reference)[0], tmp_path / "run")
     config = Config.from_dict(json.loads((tmp_path / "run" / "config.json").read_text()))
-    run = Run(dataclasses.replace(config, out=tmp_path / "run"))
+    run = SweepJob(dataclasses.replace(config, out=tmp_path / "run"))
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert (state(run).kind, state(run).step) == ("finished", 6)
     assert state(run).seconds == results["run"]["train_seconds"] + results["evaluations"][0]["seconds"]
     more = dataclasses.replace(run.config, eval_sizes=(5, 6))
-    assert state(Run(more)).kind == "not evaluated"
-    assert state(Run(dataclasses.replace(run.config, eval_samples=4))).kind == "not evaluated"
-    by_default = Run(dataclasses.replace(run.config, eval_sizes=None))
+    assert state(SweepJob(more)).kind == "not evaluated"
+    assert state(SweepJob(dataclasses.replace(run.config, eval_samples=4))).kind == "not evaluated"
+    by_default = SweepJob(dataclasses.replace(run.config, eval_sizes=None))
     results["run"]["left_out"] = {"bfs": [16, 32, 64, 128, 256]}
     (tmp_path / "run" / "results.json").write_text(json.dumps(results))
-    assert state(by_default).kind == "finished" and state(Run(more)).kind == "not evaluated"
+    assert state(by_default).kind == "finished" and state(SweepJob(more)).kind == "not evaluated"
 
 
 @pytest.mark.parametrize(
@@ -390,18 +390,18 @@ def test_a_worker_that_dies_costs_nothing_but_time(place, reference):
     runs = product(sweep.algos, sweep.processors, [0, 1], base, place / "sweep")
     events = list(in_workers(runs, "", 1))
     assert [event.kind for event in events] == ["started", "died", "started", "ended", "started", "ended"]
-    assert events[1].reason == "its worker process died (exit code -9; out of memory?)"
+    assert events[1].reason == "its worker process died (BrokenProcessPool; out of memory?)"
     assert [event.run for event in events] == [runs[0]] * 4 + [runs[1]] * 2
     assert_same_results(place / "sweep", reference)
 
 
 def test_a_run_whose_workers_always_die_fails_alone(place, monkeypatch):
-    monkeypatch.setattr("nar.sweeps.jobs._serve", dead_worker.serve)
+    monkeypatch.setattr("nar.experiments.jobs.execute", sweep_tasks.die)
     runs = product(["bfs"], ["mpnn"], [0, 1], Config(), place / "sweep")
     events = list(in_workers(runs, "", 1))
     assert [event.kind for event in events] == ["started", "died", "started", "died", "started", "ended"] * 2
     assert [events[k].outcome.kind for k in (5, 11)] == ["failed"] * 2
-    assert events[5].outcome.error == "its worker process died (exit code 3; out of memory?), 3 time(s)"
+    assert events[5].outcome.error == "its worker process died (BrokenProcessPool; out of memory?), 3 time(s)"
 
 
 def test_ctrl_c_reaches_the_workers(place, capsys):

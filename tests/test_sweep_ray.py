@@ -41,7 +41,7 @@ def test_ray_gives_the_same_results_although_a_worker_is_killed(tmp_path, monkey
     argv = [*SWEEP, "--out", "there", "--engine", "ray", "--tracker", "accidents:Killed"]
     assert sweep.main(argv) == 0
     said = capsys.readouterr().err
-    assert said.count("its worker died") == 1 and said.count(": finished after") == 2
+    assert said.count("its worker process died") == 1 and said.count(": finished after") == 2
     assert (tmp_path / "there" / "happened").exists()
     assert set(states(tmp_path / "there").values()) == {"finished"}
     assert_same_results(tmp_path / "there", tmp_path / "here")

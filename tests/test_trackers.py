@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from nar.config import Config
+from nar.experiments.experiment import train
 from nar.results import trackers
 from nar.results.run_directory import Metrics
-from nar.training.loop import train
 
 TINY = {
     "algo": "bfs", "processor": "mpnn", "hidden": 8, "steps": 6, "batch_size": 3, "train_sizes": (4, 5), "val_size": 5,

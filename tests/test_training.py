@@ -20,11 +20,11 @@ import nar
 from nar import datasets
 from nar.config import FREE, Config
 from nar.evaluation import evaluate as evaluation
+from nar.experiments.experiment import train
 from nar.model import checkpoint
 from nar.model.reasoner import Reasoner
 from nar.training import learner, run
 from nar.training import loop as training
-from nar.training.loop import train
 from nar.training.tasks import training_batch, validation_set
 
 TINY = {

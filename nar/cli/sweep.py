@@ -15,10 +15,10 @@ from nar import device
 from nar.cli import report
 from nar.cli.sweep_settings import Sweep, read
 from nar.config import Config
+from nar.experiments.jobs import Event, cores, in_process, in_workers
+from nar.experiments.progress import Progress
+from nar.experiments.sweep import Outcome, State, SweepJob, digest, product, state
 from nar.model import checkpoint
-from nar.sweeps.jobs import Event, cores, in_process, in_workers
-from nar.sweeps.plan import Outcome, Run, State, digest, product, state
-from nar.sweeps.progress import Progress
 from nar.text_format import counted, duration
 
 INTERRUPTED = 130  # exit code, as a shell has it
@@ -71,7 +71,7 @@ def _settled(sweep: Sweep, base: Config) -> tuple[Config, int]:
 
 
 def _carry_out(
-    sweep: Sweep, runs: list[Run], states: dict[str, State], jobs: int, command: str
+    sweep: Sweep, runs: list[SweepJob], states: dict[str, State], jobs: int, command: str
 ) -> tuple[dict[str, str], bool]:
     """Do what is left to do; `states` is kept up to date. Returns the failures, and whether Ctrl-C ended the sweep."""
     folder = sweep.out
@@ -109,9 +109,9 @@ def _carry_out(
     return failures, interrupted or done < len(runs)
 
 
-def _engine(sweep: Sweep, runs: list[Run], jobs: int, command: str) -> Generator[Event]:
+def _engine(sweep: Sweep, runs: list[SweepJob], jobs: int, command: str) -> Generator[Event]:
     if sweep.engine == "ray":
-        from nar.sweeps.ray_cluster import over_ray
+        from nar.experiments.ray_cluster import over_ray
 
         return over_ray(
             runs, command, address=sweep.ray_address, cpus=sweep.cpus_per_run, gpus=sweep.gpus_per_run, at_once=jobs
@@ -119,7 +119,7 @@ def _engine(sweep: Sweep, runs: list[Run], jobs: int, command: str) -> Generator
     return in_workers(runs, command, jobs) if jobs > 1 else in_process(runs, command)
 
 
-def _entry(run: Run, found: State, error: str | None) -> dict[str, Any]:
+def _entry(run: SweepJob, found: State, error: str | None) -> dict[str, Any]:
     """What sweep.json says about a run."""
     config = run.config
     entry = {"name": run.name, "algorithms": list(config.algo), "processor": config.processor, "seed": config.seed}
@@ -137,7 +137,7 @@ def _failed_before(folder: Path) -> dict[str, str]:
         return {}
 
 
-def table(runs: Sequence[Run], states: dict[str, State], failed: dict[str, str], jobs: int) -> str:
+def table(runs: Sequence[SweepJob], states: dict[str, State], failed: dict[str, str], jobs: int) -> str:
     """What a sweep would do: its runs, what has become of them, and the cost of those that are left.
 
     The cost of a run is known when one that differs in its seed only has been finished here.

@@ -15,7 +15,7 @@ def main(argv: list[str]) -> None:
     config = console.parse(
         Config, argv, "nar train", "Train a reasoner, evaluate it at several sizes, write its report."
     )
-    from nar.training.loop import train_seeds
+    from nar.experiments.experiment import train_seeds
 
     door = ["python", "train.py"] if sys.argv[0].endswith("train.py") else ["nar", "train"]
     train_seeds(config, command=shlex.join([*door, *argv]))

@@ -17,7 +17,7 @@ from torch import Tensor
 from nar.config import Config
 from nar.model.batch import Batch
 from nar.model.reasoner import Reasoner
-from nar.training.learner import Stacked
+from nar.training.learner import StackedLearner
 
 WARM_UPS = 2  # steps of a new shape that are computed without a graph, in which libraries choose their kernels
 GRAPHS = 64  # shapes that are recorded at most
@@ -25,7 +25,7 @@ GRAPHS = 64  # shapes that are recorded at most
 Compute = Callable[[], Tensor]
 
 
-class Recorder(Protocol):
+class GraphRecorder(Protocol):
     """Computes steps and records them."""
 
     def warm_up(self, step: Compute) -> Tensor:
@@ -37,7 +37,7 @@ class Recorder(Protocol):
         ...
 
 
-class CudaGraphs:
+class CudaGraphRecorder:
     """The recorder for GPUs. All graphs share their memory: no two run at once, and results are copied out at once."""
 
     def __init__(self, device: torch.device) -> None:
@@ -55,7 +55,7 @@ class CudaGraphs:
 
     def record(self, step: Compute) -> tuple[Callable[[], None], Tensor]:
         graph = torch.cuda.CUDAGraph()
-        # thread_local: the feed's thread allocates and copies meanwhile
+        # thread_local: the prefetcher's thread allocates and copies meanwhile
         with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
             result = step()
         return graph.replay, result
@@ -69,14 +69,14 @@ def rounded(number: int) -> int:
     return power * 3 // 4 if number <= power * 3 // 4 else power
 
 
-class Recorded(Stacked):
-    """Stacked, or a single run, with every step that has the shape of an earlier one replayed from a CUDA graph."""
+class CudaGraphLearner(StackedLearner):
+    """Stacked seeds, or a single run: every step that has the shape of an earlier one is replayed from a CUDA graph."""
 
     def __init__(
-        self, reasoners: Sequence[Reasoner], configs: Sequence[Config], *, recorder: Recorder | None = None
+        self, reasoners: Sequence[Reasoner], configs: Sequence[Config], *, recorder: GraphRecorder | None = None
     ) -> None:
         super().__init__(reasoners, configs)
-        self.recorder = recorder or CudaGraphs(next(iter(self.parameters.values())).device)
+        self.recorder = recorder or CudaGraphRecorder(next(iter(self.parameters.values())).device)
         self.seen: dict[tuple, int] = {}
         self.graphs: dict[tuple, tuple[dict[str, Any], Callable[[], None], Tensor]] = {}
         self.usable = True

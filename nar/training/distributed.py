@@ -1,32 +1,51 @@
-"""Several processes, one run: `torchrun --nproc-per-node 2 train.py ...`.
+"""Several processes, one run: the place of a process among them, and what they tell each other.
 
-Every process draws the whole batch, as many times larger as there are processes, and takes its share of it. Losses are
-divided by the numbers of entries in the whole batch, and gradients are summed over all processes: a step is, up to
-rounding, that of one process with the larger batch, whatever the lengths of the samples in the shares. (Averaging the
-processes' own averages would not be: a share with few long samples would weigh as much as one with many.)
+Of torchrun (`torchrun --nproc-per-node 2 train.py ...`) every process draws a batch that is as many times larger as
+there are processes; those that `nar train` spawns on a CPU (shared_batch.py) draw the batch as it is. Each takes its
+share. Losses are divided by the numbers of entries in the whole batch, and gradients are summed over all processes: a
+step is, up to rounding, that of one process with the whole batch, whatever the lengths of the samples in the shares.
+(Averaging the processes' own averages would not be: a share with few long samples would weigh as much as one with
+many.)
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
+import math
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from nar.model.batch import Batch
 
+PATIENCE = datetime.timedelta(seconds=1)  # of silence, after which a process looks whether the others are alive
+FOREVER = datetime.timedelta(days=7)  # others wait while the first process validates or saves, or is suspended
+# what takes time beside the steps of the graphs, in steps of one graph (measured with triplet_gmpnn on a Xeon):
+PER_STEP = 80  # over N: a step, however few its graphs
+PER_GRAPH = 0.4  # a graph, however few its steps: its outputs
+
+
+class Disconnected(ConnectionError):
+    """Another process of the run is gone."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Ranks:
-    """This process's number and how many there are; alone (0 of 1) everything below does nothing."""
+    """This process's number and how many there are; a single one (0 of 1) has nobody to tell anything."""
 
     rank: int = 0
     world: int = 1
+    folder: Path | None = None  # where processes that share the settings' batch meet; None: those of torchrun
+    watch: Callable[[], None] | None = None  # raises Disconnected where another process has ended
 
     @property
     def first(self) -> bool:
@@ -36,34 +55,70 @@ class Ranks:
     @property
     def batches(self) -> int:
         """How many batches of the settings' size all processes compute together."""
-        return self.world
+        return self.world if self.folder is None else 1
 
-    def validation_share(self, draw: Callable[[], list[list[Batch]]]) -> list[list[Batch]] | None:
-        """What this process validates on, of several tasks. Those of torchrun leave it all to the first."""
-        return draw() if self.first else None
+    def meet(self) -> None:
+        """Connect the processes that share a batch; the others say first that they are ready."""
+        assert self.folder is not None
+        if not self.first:
+            (self.folder / f"{self.rank}.ready").touch()
+        place = {"init_method": f"file://{self.folder / 'store'}", "rank": self.rank, "world_size": self.world}
+        with _loopback():
+            dist.init_process_group("gloo", timeout=FOREVER, **place)
 
-    def gathered(self, value: Any) -> list[Any]:
-        """What all processes give that take shares of the validation, in their order."""
-        return [value]
+    def leave(self) -> None:
+        """Part from the other processes, after the last step that is taken together."""
+        if self.world > 1:
+            dist.barrier()
+            dist.destroy_process_group()
 
     def share(self, batch: Batch) -> Batch:
-        """This process's samples of a batch. They are dealt out by length, so that all processes take equally long."""
-        return batch if self.world == 1 else self.cut_out(batch, range(self.rank, len(batch), self.world))
-
-    def cut_out(self, batch: Batch, samples: Sequence[int]) -> Batch:
-        """Some samples of a batch, with the batch that they are a share of."""
+        """This process's samples of a batch, whose graphs are sorted by steps: all shares should take equally long."""
+        if self.world == 1:
+            return batch
+        samples = range(self.rank, len(batch), self.world)  # dealt out like cards
+        if self.folder is not None:
+            steps = [max(1, length - 1) for length in batch.lengths]
+            if cuts := cut(steps, self.world, PER_STEP / batch.nodes, PER_GRAPH):
+                samples = range(*cuts[self.rank : self.rank + 2])
         return dataclasses.replace(batch.rows(samples), whole=batch)
 
-    def sum(self, values: Tensor) -> Tensor:
-        """The sum over all processes."""
-        if self.world > 1:
-            values = values.clone()
-            dist.all_reduce(values)
-        return values
+    def validation_share(self, draw: Callable[[], list[list[Batch]]]) -> list[list[Batch]] | None:
+        """What this process validates on, of several tasks; None: nothing. Of torchrun the first one does it all."""
+        if self.folder is None:
+            return draw() if self.first else None
+        sets = draw()
+        if any(len(batch) < self.world for batches in sets for batch in batches):
+            return sets if self.first else None
+        return [[self.share(batch) for batch in batches] for batches in sets]
 
-    def sum_joined(self, parts: Sequence[Tensor]) -> Tensor:
-        """The sum of vectors that are laid end to end."""
-        return self.sum(torch.cat(list(parts)))
+    def gathered(self, value: Any) -> list[Any]:
+        """In the first process, what all give that take shares of the validation, in their order."""
+        if self.folder is None:
+            return [value]
+        self.sum(torch.zeros(1))  # who is gone is noticed here
+        found = [None] * self.world if self.first else None
+        with _connection():
+            dist.gather_object(value, found)
+        return found or []
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over all processes, the same bits in each of them."""
+        if self.world == 1:
+            return values
+        values = values.detach().clone(memory_format=torch.contiguous_format)
+        with _connection():
+            work = dist.all_reduce(values, async_op=True)
+            assert work is not None
+            while self.watch is not None and not work.is_completed():
+                # a connection says that a process has died, unless one that it has started holds it open
+                try:
+                    work.wait(PATIENCE)
+                except RuntimeError:
+                    if not work.is_completed():
+                        self.watch()
+            work.wait()
+        return values
 
     def any(self, flag: bool, device: torch.device) -> bool:
         """Does one of the processes say yes?"""
@@ -86,7 +141,7 @@ class Ranks:
             return loss, [parameter.grad for parameter in parameters if parameter.grad is not None]
         known = loss.new_tensor([parameter.grad is not None for parameter in parameters])
         parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        summed = self.sum_joined([*(part.flatten() for part in parts), known, loss.view(1)])
+        summed = self.sum(torch.cat([*(part.flatten() for part in parts), known, loss.view(1)]))
         *gradients, known, loss = summed.split([*(part.numel() for part in parts), len(parts), 1])
         counts = known.tolist() if known.device.type == "cpu" else [1.0] * len(parts)
         for parameter, gradient, count in zip(parameters, gradients, counts, strict=True):
@@ -97,28 +152,23 @@ class Ranks:
 
     @contextlib.contextmanager
     def first_alone(self) -> Iterator[None]:
-        """The first process does what follows before all others do: it makes files that they look for."""
-        if self.world > 1 and not self.first:
+        """The first process of torchrun does what follows before all others do: it makes files that they look for."""
+        together = self.world > 1 and self.folder is None  # the others of a shared batch begin when all files are made
+        if together and not self.first:
             dist.barrier()
         yield
-        if self.world > 1 and self.first:
+        if together and self.first:
             dist.barrier()
 
-    def leave(self) -> None:
-        """Part from the other processes, after the last step that is taken together."""
-        if self.world > 1:
-            dist.barrier()
-            dist.destroy_process_group()
 
-
-ALONE = Ranks()
+SINGLE = Ranks()
 
 
 def join(device: torch.device) -> tuple[Ranks, torch.device]:
     """Meet the other processes that torchrun started, if it did; each GPU is given to one of them."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        return Ranks(), device
+        return SINGLE, device
     if device.type == "cuda" and device.index is not None:
         raise ValueError(f"--device {device}: every process of torchrun takes a GPU of its own; leave it away")
     if device.type == "cuda":
@@ -126,3 +176,53 @@ def join(device: torch.device) -> tuple[Ranks, torch.device]:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return Ranks(dist.get_rank(), dist.get_world_size()), device
+
+
+def cut(steps: Sequence[int], world: int, per_step: float, per_graph: float) -> list[int] | None:
+    """Where to cut a batch, whose graphs are sorted by steps, the longest first, for all shares to take equally long.
+
+    A share takes the steps of all its graphs, `per_graph` for each of them, and `per_step` for each step of its
+    longest: it pays that few graphs are long in one share only. None where cards are dealt as well: graphs of equal
+    lengths.
+    """
+    before = np.cumsum([0.0, *(number + per_graph for number in steps)])
+    # of a share from one graph to before another: rows begin it, columns end it; none is empty
+    times = per_step * np.array([*steps, 0.0])[:, None] + before - before[:, None]
+    times[np.tri(len(times), dtype=bool)] = math.inf
+    # by number of shares: for every graph that they may end before, the time of the slowest, and where the last begins
+    slowest, begins = times[0], []
+    for _ in range(world - 1):
+        after = np.maximum(slowest[:, None], times)
+        begins.append(after.argmin(0))
+        slowest = after.min(0)
+    shares = (steps[rank::world] for rank in range(world))
+    dealt = max(per_step * max(share) + sum(share) + per_graph * len(share) for share in shares)
+    if slowest[-1] > dealt - 1e-6:  # of rounding
+        return None
+    cuts = [len(steps)]
+    for row in reversed(begins):
+        cuts.append(int(row[cuts[-1]]))
+    return [0, *reversed(cuts)]
+
+
+@contextlib.contextmanager
+def _connection() -> Iterator[None]:
+    """What the library says of a lost connection is told apart from mistakes."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise Disconnected(f"the connection to another process of this run is lost: {error}") from error
+
+
+@contextlib.contextmanager
+def _loopback() -> Iterator[None]:
+    """Gloo is told to stay on this machine, whatever its name is and where that leads."""
+    variable = "GLOO_SOCKET_IFNAME"
+    before = os.environ.get(variable)
+    os.environ[variable] = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+    try:
+        yield
+    finally:
+        del os.environ[variable]
+        if before is not None:
+            os.environ[variable] = before

@@ -1,7 +1,7 @@
 """Learners: the parameters of one run, or of several seeds stacked, with their optimiser; one call, one training step.
 
-    Alone     one run; finished samples leave the rollout, and several processes may share a batch
-    Stacked   several seeds (or one, on a GPU): parameters [S, ...], data [S, B, ...], and every kernel computes all
+    SingleLearner    one run; finished samples leave the rollout, and several processes may share a batch
+    StackedLearner   several seeds (or one, on a GPU): parameters [S, ...], data [S, B, ...]; a kernel computes all
 
 A seed's losses and parameters are those that it would have alone, up to rounding: gradients of different seeds do not
 meet, each is clipped by its own norm, and noise is drawn from each seed's own stream.
@@ -61,7 +61,7 @@ class Learner(abc.ABC):
         """The reverse."""
 
 
-class Alone(Learner):
+class SingleLearner(Learner):
     """One run, with batches in which finished samples are dropped."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Alone(Learner):
         reasoner: Reasoner,
         config: Config,
         *,
-        ranks: distributed.Ranks = distributed.ALONE,
+        ranks: distributed.Ranks = distributed.SINGLE,
         recompute: bool = False,
     ) -> None:
         self.reasoner, self.config, self.ranks, self.recompute = reasoner, config, ranks, recompute
@@ -112,7 +112,7 @@ def clip(gradients: list[Tensor], limit: float) -> None:
     torch._foreach_mul_(gradients, factor)  # pyright: ignore[reportPrivateImportUsage]
 
 
-class Stacked(Learner):
+class StackedLearner(Learner):
     """Several seeds at once. The reasoners' parameters become rows of stacked ones and follow them."""
 
     def __init__(self, reasoners: Sequence[Reasoner], configs: Sequence[Config]) -> None:

@@ -1,8 +1,14 @@
-"""Batches on their way to the device, and how long the training waits for them."""
+"""Batches drawn ahead of time and on their way to the device, and how long the training waits for them.
+
+What is drawn is a pure function of its number, so that neither the count of worker processes nor the death of one
+changes anything.
+"""
 
 from __future__ import annotations
 
 import queue
+import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -12,86 +18,127 @@ import torch
 
 from nar.model.batch import Batch
 
-AHEAD = 2  # batches that a GPU's feed has on the device beforehand
+AHEAD = 2  # batches that wait on the device, and that each worker process may be ahead
+ATTEMPTS = 3  # workers that may die one after the other before anything more is drawn
 
-Items = list[list[Batch]]  # of one step: by task, of every seed
+StepBatches = list[list[Batch]]  # of one step: by task, of every seed
 
 
-class Feed:
-    """The items of a generator on the device, in order. `waited`: seconds that the taker spent waiting for them.
+class Prefetcher:
+    """`draw(number)` for every number, in order, on the device. `waited`: seconds that the taker spent waiting for it.
 
-    On a GPU a thread takes them from the generator and copies them through pinned memory on a stream of its own, while
-    the steps before are computed. On a CPU they are made when they are asked for.
+    Without `workers`, on a CPU, batches are drawn when they are asked for. Else a thread takes them from the worker
+    processes; on a GPU it copies them through pinned memory on a stream of its own, while the steps before are
+    computed.
     """
 
-    def __init__(self, items: Generator[Items], device: torch.device) -> None:
-        self.items, self.device, self.waited = items, device, 0.0
+    def __init__(self, draw: Callable[[int], StepBatches], numbers: range, device: torch.device, workers: int) -> None:
+        self.batches, self.device, self.waited = drawn(draw, numbers, workers), device, 0.0
         self.thread: threading.Thread | None = None
-        if device.type == "cuda":
+        if device.type == "cuda" or workers:
             self.ready: queue.Queue = queue.Queue(AHEAD)
             self.stop = threading.Event()
-            self.stream = torch.cuda.Stream(device)
+            self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
             self.thread = threading.Thread(target=self._run, daemon=True)
             self.thread.start()
 
-    def __enter__(self) -> Feed:
+    def __enter__(self) -> Prefetcher:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.thread is not None:
             self.stop.set()
             self.thread.join()
-        self.items.close()
+        self.batches.close()
 
-    def next(self) -> Items:
-        """The next item; raises what making it raised."""
+    def next(self) -> StepBatches:
+        """The batches of the next number; raises what drawing them raised."""
         began = time.perf_counter()
         try:
-            return self._take() if self.thread is not None else each(next(self.items), lambda b: b.to(self.device))
+            return self._take() if self.thread is not None else next(self.batches)
         finally:
             self.waited += time.perf_counter() - began
 
-    def _take(self) -> Items:
-        item, copied, error = self.ready.get()
+    def _take(self) -> StepBatches:
+        batches, copied, error = self.ready.get()
         if error is not None:
             raise error
-        stream = torch.cuda.current_stream(self.device)
-        stream.wait_event(copied)
-        each(item, lambda batch: batch.used_on(stream))
-        return item
+        if self.stream is not None:
+            stream = torch.cuda.current_stream(self.device)
+            stream.wait_event(copied)
+            map_batches(batches, lambda batch: batch.used_on(stream))
+        return batches
 
     def _run(self) -> None:
-        for item, error in _until_failure(self.items):
-            copied = None
-            if error is None:
-                try:
+        last = False
+        while not last and not self.stop.is_set():
+            batches = copied = error = None
+            try:
+                batches = next(self.batches)
+                if self.stream is not None:
                     with torch.cuda.stream(self.stream):
-                        item = each(item, lambda batch: batch.pinned().to(self.device, non_blocking=True))
+                        batches = map_batches(batches, lambda b: b.pinned().to(self.device, non_blocking=True))
                         copied = self.stream.record_event()
-                except Exception as failure:  # no memory, above all
-                    item, error = None, failure
+            except StopIteration:
+                return
+            except BaseException as failure:  # to be raised where the batches are asked for
+                error, last = failure, True
             while not self.stop.is_set():
                 try:
-                    self.ready.put((item, copied, error), timeout=0.1)
+                    self.ready.put((batches, copied, error), timeout=0.1)
                     break
                 except queue.Full:
                     continue
-            if self.stop.is_set():
-                return
 
 
-def each(items: Items, do: Callable[[Batch], Batch]) -> Items:
+def map_batches(batches: StepBatches, do: Callable[[Batch], Batch]) -> StepBatches:
     """The same lists of what `do` makes of every batch."""
-    return [[do(batch) for batch in batches] for batches in items]
+    return [[do(batch) for batch in of_seeds] for of_seeds in batches]
 
 
-def _until_failure(items: Generator[Items]) -> Generator[tuple[Any, BaseException | None]]:
-    while True:
+def drawn(draw: Callable[[int], Any], numbers: range, workers: int) -> Generator[Any]:
+    """`draw(number)` for every number, in order: here where `workers` is 0, else by so many processes ahead of time.
+
+    `draw` must pickle. What it raises is raised here, with its traceback in the message. Where a process dies, all
+    start again from the number that is waited for.
+    """
+    done = deaths = 0
+    while done < len(numbers):
+        batches = iter(_loader(draw, numbers[done:], workers))
         try:
-            item = next(items)
-        except StopIteration:
-            return
-        except BaseException as error:  # to be raised where the item is asked for
-            yield None, error
-            return
-        yield item, None
+            for batch in batches:
+                yield batch
+                done, deaths = done + 1, 0
+        except RuntimeError as error:
+            deaths += 1
+            if not str(error).startswith("DataLoader worker"):
+                raise
+            reason = f"a process that draws batches died, waited for at step {numbers[done]} (out of memory?)"
+            if deaths == ATTEMPTS:
+                raise ChildProcessError(
+                    f"{reason}, {deaths} times; --resume goes on from the last checkpoint"
+                ) from error
+            print(f"{reason}; they are drawn again", file=sys.stderr)
+        finally:
+            del batches  # which ends its processes
+
+
+def _loader(draw: Callable[[int], Any], numbers: range, workers: int) -> Any:
+    if workers == 0:
+        return map(draw, numbers)
+    from torch.utils.data import DataLoader
+
+    return DataLoader(
+        numbers,  # type: ignore[arg-type]
+        batch_size=None,
+        collate_fn=draw,  # type: ignore[arg-type]
+        num_workers=min(workers, len(numbers)),
+        prefetch_factor=AHEAD,
+        multiprocessing_context="spawn",  # a fork would copy threads' locks and a CUDA context
+        worker_init_fn=_leave_ctrl_c_to_the_parent,
+        generator=torch.Generator(),  # else it draws from the one that the training seeds
+    )
+
+
+def _leave_ctrl_c_to_the_parent(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""A run on its way: its reasoner, how far it has come, and the files of its directory."""
+"""A training run: its reasoner, how far it has come, and the files of its directory."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from nar.evaluation.evaluation import Evaluation
 from nar.model import checkpoint
 from nar.model.batch import Batch
 from nar.model.reasoner import Reasoner
+from nar.nn.processor import Processor
 from nar.results.run_directory import Metrics, open_run, provenance
 from nar.results.schema import SCHEMA, read
 from nar.text_format import counted
@@ -25,7 +26,7 @@ from nar.training import distributed
 from nar.training.tasks import Task, settled, tasks, validation_set
 
 
-class Run:
+class TrainingRun:
     """One seed of one set of settings. Only the process that `ranks` calls first writes files."""
 
     def __init__(self, config: Config, on: torch.device, ranks: distributed.Ranks) -> None:
@@ -35,7 +36,8 @@ class Run:
         self.on, self.ranks = on, ranks
         self.reasoner = Reasoner.from_config(config)
         if config.init_processor is not None and not (config.resume and (config.run_dir / "last.pt").is_file()):
-            take_processor(self.reasoner, config.init_processor)
+            source = checkpoint.read(config.init_processor).build().processor
+            copy_processor(source, self.reasoner.processor, f"--init-processor {config.init_processor}")
         if config.freeze == "processor":
             self.reasoner.processor.requires_grad_(False)
         self.directory = config.run_dir
@@ -48,7 +50,7 @@ class Run:
         self.best: dict[str, Any] = {"step": -1, "score": -math.inf, "loss": math.inf}
         self.optimizer: dict[str, Any] | None = None  # the state of Adam, while no learner holds it
         self.metrics: Metrics | None = None
-        self.interrupted = False
+        self.trained_with: list[int] = []  # the seeds that were computed together, if they were
         self.logged: list[torch.Tensor] = []  # losses that have not been looked at yet: reading one waits for a GPU
         self.resumed = resumed is not None
         if resumed is not None:
@@ -128,8 +130,8 @@ class Run:
         assert self.metrics is not None
         self.metrics.write(record)
         if (score, -loss) > (self.best["score"], -self.best["loss"]):  # ties: the lower validation loss
-            each = {task.name: f.score for task, f in zip(self.tasks, found, strict=True)}
-            self.best = {"step": self.step, "score": score, "loss": loss, "each": each}
+            by_task = {task.name: f.score for task, f in zip(self.tasks, found, strict=True)}
+            self.best = {"step": self.step, "score": score, "loss": loss, "each": by_task}
             self.save_best()
 
     def save_last(self, optimizer: dict[str, Any]) -> None:
@@ -162,8 +164,8 @@ class Run:
         found = read(self.directory)
         return list(found["evaluations"]) if found["run"]["best_step"] == self.best["step"] else []
 
-    def results(self, command: str, chosen: dict[str, str], *, stacked: list[int] | None = None) -> dict[str, Any]:
-        """results.json without evaluations; `chosen`: how the device was set up, `stacked`: seeds computed together."""
+    def results(self, command: str, setup: dict[str, str]) -> dict[str, Any]:
+        """results.json without evaluations; `setup`: how the device was prepared."""
         config, validated = self.config, math.isfinite(self.best["score"])
         return {
             "schema": SCHEMA,
@@ -182,38 +184,32 @@ class Run:
                 "train_seconds": round(self.seconds, 2),
                 "train_sizes": {task.name: list(task.train_sizes) for task in self.tasks},
                 "validation_size": {task.name: task.val_size for task in self.tasks},
-                **({"trained_with_seeds": stacked} if stacked else {}),
+                **({"trained_with_seeds": self.trained_with} if self.trained_with else {}),
             },
             "config": config.to_dict(),
             "command": command,
-            "provenance": provenance(self.on) | chosen,
+            "provenance": provenance(self.on) | setup,
             "evaluations": [],
         }
 
 
-def take_processor(reasoner: Reasoner, source: Path) -> None:
-    """Start with the processor of another run, export or checkpoint; ValueError where it is another network."""
-    theirs, mine = checkpoint.read(source).build().processor, reasoner.processor
-    if type(theirs) is not type(reasoner.processor):
-        raise ValueError(
-            f"--init-processor {source}: that processor is a {type(theirs).__name__}, this run's a "
-            f"{type(reasoner.processor).__name__}"
-        )
+def copy_processor(source: Processor, target: Processor, what: str) -> None:
+    """Give a processor the parameters of another; ValueError, beginning with `what`, where it is another network."""
+    if type(source) is not type(target):
+        raise ValueError(f"{what}: that processor is a {type(source).__name__}, this run's a {type(target).__name__}")
     try:
-        reasoner.processor.load_state_dict(theirs.state_dict())
+        target.load_state_dict(source.state_dict())
     except RuntimeError as error:
         raise ValueError(
-            f"--init-processor {source}: its parameters have other shapes; --hidden and the processor's options must "
-            "be those of that run"
+            f"{what}: its parameters have other shapes; --hidden and the processor's options must be those of that run"
         ) from error
-    options = [_options(processor) for processor in (mine, theirs)]
-    if options[0] != options[1]:
-        differ = ", ".join(n for n in options[0] if options[0][n] != options[1].get(n))
-        raise ValueError(f"--init-processor {source}: that processor was made with other options ({differ})")
+    theirs, ours = _options(source), _options(target)
+    if differ := [name for name in ours if ours[name] != theirs.get(name)]:
+        raise ValueError(f"{what}: that processor was made with other options ({', '.join(differ)})")
 
 
-def _options(processor: Any) -> dict[str, Any]:
-    """What a processor was told, beside the shapes of its parameters."""
+def _options(processor: Processor) -> dict[str, Any]:
+    """What a processor was made with, beside the shapes of its parameters."""
     plain = (bool, int, float, str, tuple)
     return {
         n: v for n, v in vars(processor).items() if n != "training" and not n.startswith("_") and isinstance(v, plain)

@@ -1,199 +1,41 @@
-"""Processes that share every batch of a run on a CPU: one per core, hired and dismissed by the process that trains.
+"""Processes that share every batch of a run on a CPU: one per core, spawned and stopped by the process that trains.
 
-On graphs of the training sizes single operations are too small to be cut up among threads; a batch is not. Every
-process computes the gradient of its share, as under torchrun (distributed.py), but the batch stays as large as it is.
-What is summed lies in memory that all see, and is added up in the same order everywhere, so that parameters stay equal
-bit for bit without being sent. Who has come how far is told through sockets, which also say when somebody has died.
-
-The others are Python processes of their own, not copies: a script that calls `nar.training.loop` needs no `__main__`
-guard.
+On graphs of the training sizes single operations are too small to be cut up among threads; a batch is not. The process
+that trains leads; every follower computes the gradient of its share and takes the same step (distributed.py). They are
+Python processes of their own, not copies: a script that trains needs no `__main__` guard.
 """
 
 from __future__ import annotations
 
-import abc
 import contextlib
-import dataclasses
-import functools
-import math
-import mmap
 import os
 import pickle
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
+import torch.distributed as dist
 
-from nar.model.batch import Batch
-from nar.training.distributed import Ranks
+from nar.training.distributed import PATIENCE, Disconnected, Ranks
 
-ROOM = 2**22  # bytes of what one process hands in at a time
 AT_MOST = 4  # processes, where their number is not given: the first steps of a share cost the same, however small it is
-WORTH = 300  # steps of a run from which on a crew, which needs seconds to come, is worth the wait
-# what else takes time, in steps of one graph (measured with triplet_gmpnn on a Xeon):
-ALONGSIDE = 80  # over N: a step, however few its graphs
-ONCE = 0.4  # a graph, however few its steps: its outputs
-LOOK = 1.0  # seconds of silence after which the first process looks whether the others are alive
+WORTH = 300  # steps of a run from which on followers, which need seconds to start, are worth the wait
 _START = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
     "from nar.training.shared_batch import serve; serve()"
 )
-_HERE, _FAILED = b".", b"!"
 
 
-class NotCome(Exception):
-    """The other processes could not be started, or could not make themselves ready; says why."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Crew(Ranks, abc.ABC):
-    """This process's place among those of one machine that share a batch."""
-
-    memory: Any = None  # of all processes, twice: who is early may hand in again while others still read
-    turns: list[int] = dataclasses.field(default_factory=lambda: [0])
-
-    @property
-    def batches(self) -> int:
-        return 1
-
-    def validation_share(self, draw: Callable[[], list[list[Batch]]]) -> list[list[Batch]] | None:
-        sets = draw()
-        if any(len(batch) < self.world for batches in sets for batch in batches):
-            return super().validation_share(lambda: sets)
-        return [[self.share(batch) for batch in batches] for batches in sets]
-
-    def gathered(self, value: Any) -> list[Any]:
-        data = pickle.dumps(value)
-        if len(data) > ROOM:
-            raise ValueError(f"too much to be gathered: {len(data):,} bytes")
-        start = self._turn()
-        places = [memoryview(self.memory)[start + rank * ROOM :][:ROOM] for rank in range(self.world)]
-        places[self.rank][: len(data)] = data
-        self.meet()
-        return [pickle.loads(place) for place in places]  # which end where they say
-
-    def share(self, batch: Batch) -> Batch:
-        cuts = cut([max(1, length - 1) for length in batch.lengths], self.world, ALONGSIDE / batch.nodes, ONCE)
-        return super().share(batch) if cuts is None else self.cut_out(batch, range(*cuts[self.rank : self.rank + 2]))
-
-    @abc.abstractmethod
-    def meet(self) -> None:
-        """Wait until all processes have come here."""
-
-    def sum(self, values: Tensor) -> Tensor:
-        flat = values.detach().contiguous().view(-1)
-        parts = flat.split(ROOM // flat.element_size()) if len(flat) else ()
-        found = [self._sum_of_all(part.dtype, len(part), functools.partial(_write, part)) for part in parts]
-        return torch.cat([flat[:0], *found]).view_as(values)
-
-    def sum_joined(self, parts: Sequence[Tensor]) -> Tensor:
-        length, first = sum(part.numel() for part in parts), parts[0]
-        if length * first.element_size() > ROOM:
-            return super().sum_joined(parts)
-        return self._sum_of_all(first.dtype, length, lambda place: torch.cat(list(parts), out=place))
-
-    def _sum_of_all(self, dtype: torch.dtype, length: int, hand_in: Callable[[Tensor], Any]) -> Tensor:
-        """What all processes hand in, which each of them writes to the place that it is given, added up."""
-        start = self._turn()
-        handed_in = [
-            torch.frombuffer(self.memory, dtype=dtype, count=length, offset=start + rank * ROOM)
-            for rank in range(self.world)
-        ]
-        hand_in(handed_in[self.rank])
-        self.meet()
-        summed = handed_in[0] + handed_in[1]
-        for other in handed_in[2:]:
-            summed += other
-        return summed
-
-    def _turn(self) -> int:
-        """Where in the memory that of this meeting begins."""
-        self.turns[0] += 1
-        return (self.turns[0] % 2) * self.world * ROOM
-
-    @contextlib.contextmanager
-    def first_alone(self) -> Iterator[None]:
-        yield  # the crew comes when all files are made
-
-    def leave(self) -> None:
-        pass  # the first process ends the others
-
-
-@dataclasses.dataclass(frozen=True)
-class First(Crew):
-    """The process that trains. At a meeting it raises what one of the others failed with."""
-
-    staff: Sequence[tuple[socket.socket, subprocess.Popen]] = ()
-
-    def meet(self, *, silent: bool = False) -> None:
-        for line, process in self.staff:
-            said, failure = b"", None
-            with contextlib.suppress(ConnectionError, EOFError):
-                said = _heard(line, process)
-                if said == _FAILED:
-                    line.settimeout(None)
-                    with line.makefile("rb") as report:
-                        failure = pickle.load(report)
-            if failure is not None:
-                error, where = failure
-                if not silent:
-                    print(where, file=sys.stderr)
-                raise error
-            if said != _HERE:
-                _missing(process)
-        for line, process in self.staff:
-            try:
-                line.sendall(_HERE)
-            except ConnectionError:  # it came, and died since
-                _missing(process)
-
-
-def _write(part: Tensor, place: Tensor) -> None:
-    place.copy_(part)
-
-
-def _heard(line: socket.socket, process: subprocess.Popen) -> bytes:
-    while True:
-        try:
-            return line.recv(1)
-        except TimeoutError:
-            # the line of a dead process stays open as long as somebody holds it whom that process has started
-            if process.poll() is not None:
-                return b""
-
-
-def _missing(process: subprocess.Popen) -> NoReturn:
-    with contextlib.suppress(subprocess.TimeoutExpired):  # the line closes a moment before the process has ended
-        process.wait(LOOK)
-    raise ChildProcessError(
-        f"a process that shared the batches has died (exit code {process.poll()}; out of memory?); --resume goes on "
-        "from the last checkpoint, with --threads 1 in one process"
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Other(Crew):
-    """One of those that were hired. Where the first process is gone, it goes as well."""
-
-    line: socket.socket | None = None
-
-    def meet(self) -> None:
-        assert self.line is not None
-        try:
-            self.line.sendall(_HERE)
-            answer = self.line.recv(1)
-        except ConnectionError:
-            answer = b""
-        if answer != _HERE:
-            raise SystemExit
+class NotStarted(Exception):
+    """The followers could not be started, or could not make themselves ready; says why."""
 
 
 def size(threads: int, batch: int, *, chosen: bool) -> int:
@@ -202,89 +44,94 @@ def size(threads: int, batch: int, *, chosen: bool) -> int:
     return max(1, min(threads if chosen else min(threads, AT_MOST), batch // 2)) if possible else 1
 
 
-def cut(steps: Sequence[int], world: int, beside: float, once: float) -> list[int] | None:
-    """Where to cut a batch, whose graphs are sorted by steps, the longest first, for all shares to take equally long.
+@contextlib.contextmanager
+def spawned(world: int, follow: Callable[[Any, Ranks], None], task: Any) -> Iterator[Ranks]:
+    """`world` - 1 followers that call `follow(task, ranks)`, until the `with` ends; yields the leader's place.
 
-    A share takes the steps of all its graphs, `once` for each of them, and `beside` for each step of its longest: it
-    pays that few graphs are long in one share only. None where cards are dealt as well: graphs of equal lengths.
+    `follow` must be importable and `task` pickle. It first makes itself ready and then calls `ranks.meet()`: what fails
+    before is a NotStarted here, what fails later is raised at the next sum.
     """
-    before = np.cumsum([0.0, *(number + once for number in steps)])
-    # of a share from one graph to before another: rows begin it, columns end it; none is empty
-    times = beside * np.array([*steps, 0.0])[:, None] + before - before[:, None]
-    times[np.tri(len(times), dtype=bool)] = math.inf
-    # by number of shares: for every graph that they may end before, the time of the slowest, and where the last begins
-    slowest, begins = times[0], []
-    for _ in range(world - 1):
-        after = np.maximum(slowest[:, None], times)
-        begins.append(after.argmin(0))
-        slowest = after.min(0)
-    shares = (steps[rank::world] for rank in range(world))
-    dealt = max(beside * max(share) + sum(share) + once * len(share) for share in shares)
-    if slowest[-1] > dealt - 1e-6:  # of rounding
-        return None
-    cuts = [len(steps)]
-    for row in reversed(begins):
-        cuts.append(int(row[cuts[-1]]))
-    return [0, *reversed(cuts)]
+    if dist.is_available() and dist.is_initialized():
+        raise NotStarted("this program has a process group of its own")
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nar-")))
+        stack.callback(_disconnect)  # when the followers have gone, for whom it would wait
+        followers: list[subprocess.Popen] = []
+
+        def watch() -> None:
+            if any(process.poll() is not None for process in followers):
+                raise Disconnected
+
+        leader = Ranks(0, world, folder, watch)
+        try:
+            for rank in range(1, world):
+                followers.append(stack.enter_context(_spawn(Ranks(rank, world, folder), follow, task)))
+            while not all((folder / f"{rank}.ready").exists() for rank in range(1, world)):
+                watch()
+                time.sleep(0.02)
+            leader.meet()
+        except Disconnected:
+            raise NotStarted(_described(_failure(followers, folder))) from None
+        except Exception as error:
+            raise NotStarted(_described(error)) from error
+        try:
+            yield leader
+        except Disconnected:
+            raise _failure(followers, folder, report=True) from None
 
 
 @contextlib.contextmanager
-def hired(world: int, follow: Callable[[Any, Crew], None], task: Any) -> Iterator[First]:
-    """`world` - 1 further processes that call `follow(task, crew)`, until the `with` ends; yields this one's place.
-
-    `follow` must be importable and `task` pickle. It first makes itself ready and then calls `crew.meet()`: what fails
-    before is a NotCome here, what fails later is raised at the next meeting.
-    """
-    with contextlib.ExitStack() as stack:
-        try:
-            first = _started(world, follow, task, stack)
-            first.meet(silent=True)
-        except Exception as error:
-            raise NotCome(f"{type(error).__name__}: {error}") from error
-        yield first
-
-
-def _started(world: int, follow: Any, task: Any, stack: contextlib.ExitStack) -> First:
-    file = stack.enter_context(_shared())
-    file.truncate(2 * world * ROOM)
-    staff = []
-    for rank in range(1, world):
-        mine, theirs = (stack.enter_context(line) for line in socket.socketpair())
-        given = (file.fileno(), theirs.fileno())
-        # in a group of its own, which Ctrl-C does not reach: the first process ends the run in good order
-        process = subprocess.Popen(
-            [sys.executable, "-c", _START], stdin=subprocess.PIPE, pass_fds=given, process_group=0
-        )
-        stack.callback(_dismiss, process)
-        theirs.close()
-        mine.settimeout(LOOK)
-        staff.append((mine, process))
-        assert process.stdin is not None
-        about = rank, world, *given, torch.get_default_dtype()
-        with contextlib.suppress(BrokenPipeError), process.stdin as desk:  # a death is noticed when all meet
-            for message in ([path or os.getcwd() for path in sys.path], about, (follow, task)):
-                pickle.dump(message, desk)
-    return First(0, world, mmap.mmap(file.fileno(), 0), staff=staff)
+def _spawn(ranks: Ranks, follow: Callable[[Any, Ranks], None], task: Any) -> Iterator[subprocess.Popen]:
+    # in a group of its own, which Ctrl-C does not reach: the leader ends the run in good order
+    process = subprocess.Popen([sys.executable, "-c", _START], stdin=subprocess.PIPE, process_group=0)
+    assert process.stdin is not None
+    try:
+        with contextlib.suppress(BrokenPipeError):  # a death is noticed when all meet
+            for message in (
+                [path or os.getcwd() for path in sys.path],
+                (ranks, torch.get_default_dtype()),
+                (follow, task),
+            ):
+                pickle.dump(message, process.stdin)
+            process.stdin.flush()
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # and what it has started, which may hold its connections open
+        process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
 
 
 def serve() -> None:
-    """The life of the others."""
+    """The life of a follower."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
-    rank, world, memory, line, dtype = pickle.load(sys.stdin.buffer)
-    for held in (memory, line):
-        os.set_inheritable(held, False)
+    ranks, dtype = pickle.load(sys.stdin.buffer)
     torch.set_default_dtype(dtype)
-    crew = Other(rank, world, mmap.mmap(memory, 0), line=socket.socket(fileno=line))
     try:
         follow, task = pickle.load(sys.stdin.buffer)
-        follow(task, crew)
+        threading.Thread(target=_leave_with_the_leader, daemon=True).start()
+        follow(task, ranks)
+    except Disconnected:  # the leader, or another follower, of which the leader says more
+        pass
     except Exception as error:
-        report = _pickled(error, traceback.format_exc())
-        with contextlib.suppress(OSError):  # the first process may have failed of the same
-            assert crew.line is not None
-            crew.line.sendall(_FAILED + report)
+        report = ranks.folder / f"{ranks.rank}.writing"
+        report.write_bytes(_pickled(error, traceback.format_exc()))
+        report.rename(ranks.folder / f"{ranks.rank}.failed")
+    finally:
+        _disconnect()
+
+
+def _disconnect() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _leave_with_the_leader() -> None:
+    os.read(sys.stdin.fileno(), 1)  # nothing is ever written: it ends when the leader does, however that happens
+    os._exit(1)
 
 
 def _pickled(error: Exception, where: str) -> bytes:
@@ -296,13 +143,24 @@ def _pickled(error: Exception, where: str) -> bytes:
     return report
 
 
-def _dismiss(process: subprocess.Popen) -> None:
-    process.kill()
-    process.wait()
+def _failure(followers: Sequence[subprocess.Popen], folder: Path, *, report: bool = False) -> Exception:
+    """Why a follower is gone: what it failed with (`report`: print its traceback), or how it died."""
+    for process in followers:
+        with contextlib.suppress(
+            subprocess.TimeoutExpired
+        ):  # a connection closes a moment before the process has ended
+            process.wait(PATIENCE.total_seconds())
+    for file in sorted(folder.glob("*.failed")):
+        error, where = pickle.loads(file.read_bytes())
+        if report:
+            print(where, file=sys.stderr)
+        return error
+    code = next((process.returncode for process in followers if process.returncode), None)
+    return ChildProcessError(
+        f"a process that shared the batches has died (exit code {code}; out of memory?); --resume goes on from the "
+        "last checkpoint, with --threads 1 in one process"
+    )
 
 
-def _shared() -> Any:
-    """A file that is only memory, where there is such a thing."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("nar"), "r+b")
-    return tempfile.TemporaryFile()
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

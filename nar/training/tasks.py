@@ -54,7 +54,7 @@ def settled(config: Config) -> Config:
 
 
 def training_batch(
-    algorithm: Algorithm, config: Config, step: int, *, ranks: distributed.Ranks = distributed.ALONE
+    algorithm: Algorithm, config: Config, step: int, *, ranks: distributed.Ranks = distributed.SINGLE
 ) -> Batch:
     """The batch of one step, or this process's share of it: a pure function of the settings and the step."""
     sizes = protocol.resolved(config, algorithm).train_sizes or ()

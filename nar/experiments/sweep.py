@@ -28,7 +28,7 @@ NOT_HASHED = FREE - {"steps"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class SweepJob:
     """One run of a sweep: its settings, and what of them to show (`varied`: setting -> value)."""
 
     config: Config
@@ -85,7 +85,7 @@ def product(
     base: Config,
     folder: Path,
     vary: Sequence[tuple[str, Sequence[Any]]] = (),
-) -> list[Run]:
+) -> list[SweepJob]:
     """All runs, seed by seed: a sweep that is stopped early has compared everything with the first seeds.
 
     `algorithms`: bfs+dijkstra is one run that learns both. `names`: processors. `vary`: settings and their values.
@@ -109,7 +109,7 @@ def product(
         config = dataclasses.replace(
             base, algo=tuple(algorithm.split("+")), processor=processor, seed=seed, resume=True, out=None, **varied
         )
-        found.append(Run(dataclasses.replace(config, out=folder / directory_name(config, varied)), varied))
+        found.append(SweepJob(dataclasses.replace(config, out=folder / directory_name(config, varied)), varied))
     return found
 
 
@@ -139,7 +139,7 @@ def _word(value: Any) -> str:
     return "+".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def state(run: Run) -> State:
+def state(run: SweepJob) -> State:
     """How far this run has come."""
     config = run.config
     folder = config.run_dir
@@ -180,7 +180,7 @@ def _evaluated(config: Config, results: Mapping[str, Any]) -> bool:
     )
 
 
-def execute(run: Run, command: str) -> Outcome:
+def execute(run: SweepJob, command: str) -> Outcome:
     """Start the run or go on with it, in this process; what it prints goes to its log.
 
     Never raises: errors are in the outcome, with their traceback in the log, and Ctrl-C interrupts this run.
@@ -189,7 +189,7 @@ def execute(run: Run, command: str) -> Outcome:
     run.log.parent.mkdir(parents=True, exist_ok=True)
     with open(run.log, "a", buffering=1) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
         try:
-            from nar.training.loop import train
+            from nar.experiments.experiment import train
 
             results = train(run.config, command=command)
             finished = state(run).kind == "finished"
@@ -206,7 +206,7 @@ def execute(run: Run, command: str) -> Outcome:
     return Outcome("finished", seconds, validation=results["run"]["best_validation"])
 
 
-def progress(run: Run) -> float:
+def progress(run: SweepJob) -> float:
     """The part of the training steps done, as far as the last validation tells."""
     try:
         *_, last = (run.config.run_dir / "metrics.jsonl").read_text().splitlines()

@@ -1,5 +1,6 @@
 """Processes that share the batches of a run on a CPU: the same run, and no trouble when one of them has some."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -10,15 +11,16 @@ import sys
 import time
 from pathlib import Path
 
-import crew_tasks
 import numpy as np
 import pytest
+import shared_batch_tasks
 import torch
 
 from nar import datasets, processors
 from nar.config import Config
+from nar.experiments import experiment
 from nar.model.batch import collate
-from nar.training import learner, loop, shared_batch
+from nar.training import distributed, learner, shared_batch
 
 pytestmark = pytest.mark.usefixtures("no_report")
 ROOT = Path(__file__).parents[1]
@@ -43,17 +45,17 @@ def test_batches_are_cut_where_all_take_equally_long(world):
 
             slowest = {way: max(time(steps[i:j]) for i, j in itertools.pairwise(way)) for way in ways}
             dealt = max(time(steps[rank::world]) for rank in range(world))
-            found = shared_batch.cut(steps, world, beside, once)
+            found = distributed.cut(steps, world, beside, once)
             if found is None:
                 assert dealt <= min(slowest.values()) + 1e-6
             else:
                 assert slowest[tuple(found)] == pytest.approx(min(slowest.values())) and min(slowest.values()) < dealt
-    assert shared_batch.cut([5] * 8, world, 3.5, 0.4) is None or world == 3  # eight graphs are no thirds
+    assert distributed.cut([5] * 8, world, 3.5, 0.4) is None or world == 3  # eight graphs are no thirds
 
 
 @pytest.fixture
 def worth_it(monkeypatch):
-    """Crews for runs of few steps, too. Threads are the process's own, and set back."""
+    """Followers for runs of few steps, too. Threads are the process's own, and set back."""
     monkeypatch.setattr(shared_batch, "WORTH", 1)
     before = torch.get_num_threads()
     yield
@@ -61,7 +63,7 @@ def worth_it(monkeypatch):
 
 
 def run(out, **changed):
-    return loop.train(dataclasses.replace(SETTINGS, out=out, **changed))
+    return experiment.train(dataclasses.replace(SETTINGS, out=out, **changed))
 
 
 def rows(out):
@@ -69,46 +71,30 @@ def rows(out):
 
 
 @pytest.mark.parametrize("world", [2, 3])
-def test_sums_are_the_same_bits_everywhere_and_in_the_order_of_the_processes(world):
-    rounds = [
-        (1, torch.float32), (5, torch.float64), (shared_batch.ROOM // 4 + 1, torch.float32), (3, torch.int64),
-        (2 * shared_batch.ROOM // 8, torch.float64), (0, torch.float32),
-    ]  # fmt: skip
-    with shared_batch.hired(world, crew_tasks.add, rounds) as ranks:
+def test_sums_are_the_same_bits_everywhere(world):
+    rounds = [(1, torch.float32), (5, torch.float64), (2**20 + 1, torch.float32), (3, torch.int64), (0, torch.float32)]
+    with shared_batch.spawned(world, shared_batch_tasks.add, rounds) as ranks:
         for size, dtype in rounds:
-            expected = crew_tasks.numbers(0, size, dtype)
-            for rank in range(1, world):
-                expected += crew_tasks.numbers(rank, size, dtype)
-            assert torch.equal(ranks.sum(crew_tasks.numbers(0, size, dtype)), expected)
+            found = ranks.sum(shared_batch_tasks.numbers(0, size, dtype))
+            expected = sum(shared_batch_tasks.numbers(rank, size, dtype) for rank in range(world))
+            if world == 2:
+                assert torch.equal(found, expected)
+            torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+            assert all(torch.equal(theirs, found) for theirs in ranks.gathered(found))
 
 
 def test_sums_have_the_shape_of_what_is_summed():
-    with shared_batch.hired(2, crew_tasks.add, [(6, torch.float64)]) as ranks:
-        found = ranks.sum(crew_tasks.numbers(0, 6, torch.float64).view(3, 2).t())  # not contiguous
+    with shared_batch.spawned(2, shared_batch_tasks.add, [(6, torch.float64)]) as ranks:
+        found = ranks.sum(shared_batch_tasks.numbers(0, 6, torch.float64).view(3, 2).t())  # not contiguous
     assert found.shape == (2, 3)
 
 
 @pytest.mark.parametrize("world", [2, 3])
 def test_what_processes_give_is_gathered_in_their_order(world):
     sizes = [1, 100_000, 3, 0]
-    with shared_batch.hired(world, crew_tasks.gather, sizes) as ranks:
+    with shared_batch.spawned(world, shared_batch_tasks.gather, sizes) as ranks:
         for size in sizes:
             assert ranks.gathered([0] * size) == [[rank] * size for rank in range(world)]
-        with pytest.raises(ValueError, match="too much to be gathered"):
-            ranks.gathered(bytes(shared_batch.ROOM))
-
-
-def test_vectors_end_to_end():
-    """Those that fit into the room of a meeting, and those that take several."""
-    sizes = [(3, 5), (1, shared_batch.ROOM // 4 - 1), (7, shared_batch.ROOM // 4 + 2, 1)]
-    with shared_batch.hired(2, crew_tasks.join, sizes) as ranks:
-        for parts in sizes:
-            found = ranks.sum_joined([crew_tasks.numbers(0, part, torch.float32) for part in parts])
-            each = [
-                crew_tasks.numbers(0, part, torch.float32) + crew_tasks.numbers(1, part, torch.float32)
-                for part in parts
-            ]
-            assert torch.equal(found, torch.cat(each))
 
 
 def test_validation_is_shared_where_everyone_gets_a_graph():
@@ -116,7 +102,7 @@ def test_validation_is_shared_where_everyone_gets_a_graph():
     large, small = (
         collate([algorithm.run(**algorithm.sample(rng, 5)) for _ in range(count)], algorithm) for count in (7, 2)
     )
-    places = [shared_batch.First(rank, 3) for rank in range(3)]
+    places = [distributed.Ranks(rank, 3, Path()) for rank in range(3)]
     shares = [place.validation_share(lambda: [[large], [large]]) for place in places]
     assert sorted(b for share in shares for b in share[0][0].order) == sorted(large.order)
     assert all(share[1][0].whole is large for share in shares)
@@ -147,7 +133,7 @@ def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, worth_it):
 
 
 def test_seeds_one_after_the_other(tmp_path, worth_it):
-    found = loop.train_seeds(dataclasses.replace(SETTINGS, out=tmp_path / "both", seeds=(3, 4), steps=4))
+    found = experiment.train_seeds(dataclasses.replace(SETTINGS, out=tmp_path / "both", seeds=(3, 4), steps=4))
     run(tmp_path / "alone", seed=4, steps=4)
     assert [results["run"]["seed"] for results in found] == [3, 4]
     (second,) = [path for path in (tmp_path / "both").iterdir() if path.name.endswith("seed4")]
@@ -166,59 +152,59 @@ def test_who_trains_alone(tmp_path, worth_it, monkeypatch, capsys):
 def test_what_another_process_fails_with_is_raised_here(capfd):
     with (
         pytest.raises(ValueError, match="process 1 does not like this"),
-        shared_batch.hired(2, crew_tasks.fail, None) as ranks,
+        shared_batch.spawned(2, shared_batch_tasks.fail, None) as ranks,
     ):
         ranks.sum(torch.ones(1))
         ranks.sum(torch.ones(1))
-    assert "crew_tasks.py" in capfd.readouterr().err  # where it was
+    assert "shared_batch_tasks.py" in capfd.readouterr().err  # where it was
     with pytest.raises(RuntimeError, match="cannot be sent"):
-        with shared_batch.hired(3, crew_tasks.fail_strangely, None) as ranks:
-            ranks.meet()
+        with shared_batch.spawned(3, shared_batch_tasks.fail_strangely, None) as ranks:
+            ranks.sum(torch.ones(1))
 
 
 def test_a_death_is_noticed():
     with pytest.raises(ChildProcessError, match=r"exit code 3.*--resume goes on"):
-        with shared_batch.hired(2, crew_tasks.die, None) as ranks:
-            ranks.meet()
+        with shared_batch.spawned(2, shared_batch_tasks.die, None) as ranks:
+            ranks.sum(torch.ones(1))
 
 
-def test_a_death_after_coming_to_a_meeting_is_noticed(tmp_path):
+def test_a_death_while_others_are_busy_is_noticed(tmp_path):
     """The usual one: the others wait most of the time, while the first process validates or saves."""
     with pytest.raises(ChildProcessError, match="exit code -9"):
-        with shared_batch.hired(2, crew_tasks.write_number, tmp_path / "number") as ranks:
-            time.sleep(0.5)  # it has come, and waits for the answer
+        with shared_batch.spawned(2, shared_batch_tasks.write_number, tmp_path / "number") as ranks:
+            time.sleep(0.5)  # it has come, and waits for the sum
             os.kill(int((tmp_path / "number").read_text()), signal.SIGKILL)
             time.sleep(0.5)
-            ranks.meet()
-            ranks.meet()
+            ranks.sum(torch.ones(1))
 
 
 def test_a_scheduler_that_signals_every_process_leaves_the_end_to_the_first(tmp_path):
-    with shared_batch.hired(2, crew_tasks.write_number, tmp_path / "number") as ranks:
+    with shared_batch.spawned(2, shared_batch_tasks.write_number, tmp_path / "number") as ranks:
         for number in (signal.SIGTERM, signal.SIGINT):
             os.kill(int((tmp_path / "number").read_text()), number)
         time.sleep(0.5)
-        ranks.meet()
+        ranks.sum(torch.ones(1))
 
 
-def test_a_death_is_noticed_though_its_child_holds_the_line(tmp_path):
+def test_a_death_is_noticed_though_its_child_holds_the_connection(tmp_path):
     began = time.perf_counter()
     try:
         with (
             pytest.raises(ChildProcessError),
-            shared_batch.hired(2, crew_tasks.leave_a_child, tmp_path / "numbers") as ranks,
+            shared_batch.spawned(2, shared_batch_tasks.leave_a_child, tmp_path / "numbers") as ranks,
         ):
-            ranks.meet()
+            ranks.sum(torch.ones(1))
         assert time.perf_counter() - began < 30  # the children live for a minute
     finally:
         for number in (tmp_path / "numbers").read_text().split():
-            os.kill(int(number), signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(number), signal.SIGKILL)
 
 
 def test_who_does_not_come_is_done_without(tmp_path, worth_it, monkeypatch, capfd):
     with (
-        pytest.raises(shared_batch.NotCome, match="ValueError: not today"),
-        shared_batch.hired(2, crew_tasks.unready, None),
+        pytest.raises(shared_batch.NotStarted, match="ValueError: not today"),
+        shared_batch.spawned(2, shared_batch_tasks.unready, None),
     ):
         pytest.fail("nobody is there")
     # a processor that only this process knows, as in a notebook
@@ -249,7 +235,7 @@ def test_all_begin_with_the_parameters_of_the_first(tmp_path, worth_it, monkeypa
 def test_numbers_are_of_the_kind_that_the_first_process_works_with():
     torch.set_default_dtype(torch.float64)
     try:
-        with shared_batch.hired(2, crew_tasks.different_kind, None) as ranks:
+        with shared_batch.spawned(2, shared_batch_tasks.different_kind, None) as ranks:
             assert torch.equal(ranks.sum(torch.ones(3)), torch.full((3,), 2.0))
     finally:
         torch.set_default_dtype(torch.float32)
@@ -283,24 +269,31 @@ def test_ctrl_c_ends_the_run_in_good_order_whenever_it_comes(tmp_path, number, s
 
 
 def test_nobody_stays_behind(tmp_path):
-    with pytest.raises(KeyError), shared_batch.hired(2, crew_tasks.write_number, tmp_path / "number"):
+    with pytest.raises(KeyError), shared_batch.spawned(2, shared_batch_tasks.write_number, tmp_path / "number"):
         raise KeyError("the run ends early")
     number = int((tmp_path / "number").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(number, 0)
 
 
-def test_the_others_leave_when_the_first_dies(tmp_path):
-    """As after kill -9: nobody dismisses them."""
-    with shared_batch.hired(2, crew_tasks.write_number, tmp_path / "number") as ranks:
-        status = f"/proc/{int((tmp_path / 'number').read_text())}/status"
-        ranks.staff[0][0].close()
-        for _ in range(200):
-            if not os.path.exists(status) or "zombie" in open(status).read():
-                break
-            time.sleep(0.05)
-        else:
-            pytest.fail("it is still there")
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see whether a process is alive")
+def test_followers_leave_when_the_leader_is_killed(tmp_path):
+    code = (
+        "import os, pathlib, signal, shared_batch_tasks\nfrom nar.training import shared_batch\n"
+        f"path = pathlib.Path({str(tmp_path / 'number')!r})\n"
+        "with shared_batch.spawned(2, shared_batch_tasks.write_number, path):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    with open(tmp_path / "said", "w") as said:  # a pipe would be waited for as long as a follower lives
+        done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, stdout=said, stderr=said)
+    assert done.returncode == -signal.SIGKILL, (tmp_path / "said").read_text()
+    status = f"/proc/{int((tmp_path / 'number').read_text())}/status"
+    for _ in range(200):
+        if not os.path.exists(status) or "zombie" in open(status).read():
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("it is still there")
 
 
 def test_a_loss_that_is_no_number_is_reported_once(tmp_path, worth_it, capfd):
@@ -311,22 +304,22 @@ def test_a_loss_that_is_no_number_is_reported_once(tmp_path, worth_it, capfd):
 
 def test_own_code_is_found_by_the_others(tmp_path, worth_it, monkeypatch):
     """A processor of the current folder, which the first process has on its path."""
-    (tmp_path / "crew_processor.py").write_text(
+    (tmp_path / "own_processor.py").write_text(
         "from nar.processors.mpnn import MPNN\n\n\nclass Mine(MPNN):\n    pass\n", encoding="utf-8"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    run(tmp_path / "mine", processor="crew_processor:Mine")
+    run(tmp_path / "mine", processor="own_processor:Mine")
     assert len(rows(tmp_path / "mine")) == 3
 
 
 def test_a_step_of_the_first_process_is_a_share_of_the_batch(tmp_path, worth_it, monkeypatch):
     sizes = []
-    step = learner.Alone.step
+    step = learner.SingleLearner.step
 
     def watched(self, batches, *arguments, **options):
         sizes.append(len(batches[0]))
         return step(self, batches, *arguments, **options)
 
-    monkeypatch.setattr(learner.Alone, "step", watched)
+    monkeypatch.setattr(learner.SingleLearner, "step", watched)
     run(tmp_path / "run")
     assert len(sizes) == 6 and all(0 < size < 7 for size in sizes)

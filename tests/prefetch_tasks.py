@@ -1,4 +1,4 @@
-"""What the workers of test_workers.py are given to do: a file of its own, which they import, and soon."""
+"""What is drawn in the processes of test_prefetch.py; they import it by name."""
 
 import os
 import signal

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from tqdm import tqdm
 
-from nar.sweeps.plan import Outcome, Run, progress
+from nar.experiments.sweep import Outcome, SweepJob, progress
 from nar.text_format import counted, duration
 
 STOPPING = "stopping in good order: after the training step, or the test size, under way; Ctrl-C again stops at once"
@@ -21,12 +21,12 @@ STOPPING = "stopping in good order: after the training step, or the test size, u
 class Progress:
     """Counts runs; a run under way counts for the part of its training that is done, which the time left rests on."""
 
-    def __init__(self, runs: Sequence[Run], already: int) -> None:
+    def __init__(self, runs: Sequence[SweepJob], already: int) -> None:
         """`runs` are still to do, `already` are done."""
         self.runs, self.already = runs, already
         self.total = already + len(runs)
         self.ended = 0
-        self.active: dict[str, Run] = {}
+        self.active: dict[str, SweepJob] = {}
         self.before: dict[str, float] = {}  # progress when the run was started here
         self.began = time.perf_counter()
         self.stream = sys.stderr  # while a run is carried out in this process, sys.stderr is its log
@@ -60,15 +60,15 @@ class Progress:
                 self._update()
                 self.bar.close()
 
-    def started(self, run: Run) -> None:
+    def started(self, run: SweepJob) -> None:
         self.active[run.name] = run
         self.before[run.name] = progress(run)
 
-    def died(self, run: Run, reason: str) -> None:
+    def died(self, run: SweepJob, reason: str) -> None:
         self.active.pop(run.name, None)
         self.say(f"{run.name}: {reason}; it is resumed")
 
-    def ends(self, run: Run, outcome: Outcome) -> None:
+    def ends(self, run: SweepJob, outcome: Outcome) -> None:
         self.active.pop(run.name, None)
         self.ended += outcome.kind != "interrupted"
         how = f"{outcome.kind} after {duration(outcome.seconds)}"

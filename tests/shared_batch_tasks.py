@@ -1,4 +1,4 @@
-"""What the other processes of a crew do in tests/test_crew.py; they import it by name."""
+"""What followers do in tests/test_shared_batch.py; they import it by name."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ def add(rounds, ranks):
     """A sum for every (size, dtype): of numbers that depend on the process."""
     ranks.meet()
     for size, dtype in rounds:
-        ranks.sum(numbers(ranks.rank, size, dtype))
+        ranks.gathered(ranks.sum(numbers(ranks.rank, size, dtype)))
 
 
 def numbers(rank, size, dtype):
@@ -43,10 +43,11 @@ def die(_, ranks):
 
 
 def write_number(path, ranks):
-    """Tell the process number, and wait to be dismissed."""
+    """Tell the process number, add something, and wait to be stopped."""
     path.write_text(str(os.getpid()))
     ranks.meet()
-    ranks.meet()
+    ranks.sum(torch.ones(1))
+    time.sleep(60)
 
 
 def leave_a_child(path, ranks):
@@ -71,10 +72,3 @@ def gather(sizes, ranks):
     ranks.meet()
     for size in sizes:
         ranks.gathered([ranks.rank] * size)
-
-
-def join(sizes, ranks):
-    """Add up vectors that are laid end to end."""
-    ranks.meet()
-    for parts in sizes:
-        ranks.sum_joined([numbers(ranks.rank, part, torch.float32) for part in parts])
