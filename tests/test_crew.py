@@ -68,8 +68,8 @@ def rows(out):
     return [json.loads(line) for line in (out / "metrics.jsonl").open()]
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_sums_are_the_same_bits_everywhere_and_in_the_order_of_the_processes(world):
+def test_sums_are_the_same_bits_everywhere_and_in_the_order_of_the_processes():
+    world = 3
     rounds = [
         (1, torch.float32), (5, torch.float64), (shared_batch.ROOM // 4 + 1, torch.float32), (3, torch.int64),
         (2 * shared_batch.ROOM // 8, torch.float64), (0, torch.float32),
@@ -88,9 +88,8 @@ def test_sums_have_the_shape_of_what_is_summed():
     assert found.shape == (2, 3)
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_what_processes_give_is_gathered_in_their_order(world):
-    sizes = [1, 100_000, 3, 0]
+def test_what_processes_give_is_gathered_in_their_order():
+    world, sizes = 3, [1, 100_000, 3, 0]
     with shared_batch.hired(world, crew_tasks.gather, sizes) as ranks:
         for size in sizes:
             assert ranks.gathered([0] * size) == [[rank] * size for rank in range(world)]
