@@ -283,7 +283,7 @@ def test_a_full_disk_costs_nothing_that_was_there(name, how, nar, finished, monk
             if options.get("loss"):
                 for tally in found.outputs.values():
                     tally.counts = (tally.counts[1], tally.counts[1])
-                found.loss = 0.0
+                found.summed_loss = 0.0
             return found
 
         patch.setattr(run, "evaluate", better)

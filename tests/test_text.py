@@ -18,7 +18,7 @@ from nar.traces.trace import Trace
 NAMES = nar.datasets.names()
 RECORDED = [name for name in REFERENCE if name in NAMES]
 GOLDEN = json.loads(pathlib.Path(__file__).with_name("golden").joinpath("text.json").read_text())
-SAMPLES = 102
+SAMPLES = 36
 
 
 def again(trace):
