@@ -95,18 +95,19 @@ def build(name: str, features: int, **options: Any) -> Processor:
     return found(features, **(fixed | options))
 
 
-def accepts(name: str) -> set[str]:
-    """The options that the processor's class takes (those of its base classes too, where it passes them on)."""
+def accepts(name: str) -> dict[str, Any]:
+    """The options that the processor's class takes (those of its base classes too, where it passes them on), with
+    their defaults."""
     found, fixed = find(name)
-    accepted: set[str] = set()
+    accepted: dict[str, Any] = {}
     for cls in found.__mro__:
         if "__init__" not in vars(cls):
             continue
         parameters = inspect.signature(cls.__init__).parameters.values()
-        accepted |= {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+        accepted |= {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in accepted}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
-    return accepted - set(fixed)
+    return {option: default for option, default in accepted.items() if option not in fixed}
 
 
 def options_from(name: str, words: Sequence[str]) -> dict[str, Any]:
@@ -114,12 +115,7 @@ def options_from(name: str, words: Sequence[str]) -> dict[str, Any]:
 
     ValueError where a value is not of the kind of the option's default; an unknown option is left to `build`.
     """
-    defaults: dict[str, Any] = {}
-    for cls in find(name)[0].__mro__:
-        if "__init__" in vars(cls):
-            for p in inspect.signature(cls.__init__).parameters.values():
-                if p.kind is p.KEYWORD_ONLY:
-                    defaults.setdefault(p.name, p.default)
+    defaults = accepts(name)
     found: dict[str, Any] = {}
     for text in words:
         option, equals, word = text.partition("=")

@@ -124,7 +124,7 @@ def test_the_documented_example(tmp_path, monkeypatch):
     text = (message_passing.__doc__ or "").split("processor of your own:\n\n")[1].split("\n\nLayers for")[0]
     (tmp_path / "own_layers.py").write_text(textwrap.dedent(text) + "\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert processors.accepts("own_layers:MyGATProcessor") == {"heads"}
+    assert processors.accepts("own_layers:MyGATProcessor").keys() == {"heads"}
     batch = draw(get("bfs"), 4, 5, seed=(1, 2), random_pos=True)
     torch.manual_seed(0)
     model = Reasoner.build("bfs", "own_layers:MyGATProcessor", hidden=8, heads=2)

@@ -53,9 +53,7 @@ def _described(name: str) -> str:
     about = [text for text in (sys.modules[found.__module__].__doc__, found.__doc__) if text]
     lines += [paragraph + "\n" for paragraph in dict.fromkeys(inspect.cleandoc(t).split("\n\n")[0] for t in about)]
     lines.append("options (--option name=value):")
-    free = processors.accepts(name)
-    options = {p: parameter.default for p, parameter in _keywords(found).items() if p in free}
-    lines += [f"  {option} = {default!r}" for option, default in options.items()] or ["  none"]
+    lines += [f"  {option} = {default!r}" for option, default in processors.accepts(name).items()] or ["  none"]
     if fixed:
         lines += ["", f"chosen by the name: {', '.join(f'{key} = {value!r}' for key, value in fixed.items())}"]
     facts = ("permutation_equivariant", "uses_history", "uses_adjacency", "masks_decoders", "cost")
@@ -64,17 +62,6 @@ def _described(name: str) -> str:
         declared = processors.build(name, 16)
     lines += ["", "declares:", *(f"  {fact} = {getattr(declared, fact)!r}" for fact in facts)]
     return "\n".join(lines)
-
-
-def _keywords(kind: type) -> dict[str, inspect.Parameter]:
-    """Keyword-only parameters of the constructor, those of base classes too."""
-    found: dict[str, inspect.Parameter] = {}
-    for cls in kind.__mro__:
-        if "__init__" in vars(cls):
-            for name, parameter in inspect.signature(cls.__init__).parameters.items():
-                if parameter.kind is parameter.KEYWORD_ONLY:
-                    found.setdefault(name, parameter)
-    return found
 
 
 def _about(path: str) -> str:

@@ -27,9 +27,11 @@ def integer(name: str, value: Any, low: int) -> int:
 def number(name: str, value: Any, low: float, high: float = math.inf) -> float:
     """A finite number within these limits."""
     fine = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not fine or not low <= value <= high or value == math.inf:  # pyright: ignore
+    if not fine or not low <= value <= high:  # pyright: ignore
         limits = f"from {low:g} to {high:g}" if high < math.inf else f"of at least {low:g}"
         raise ValueError(f"{name} must be a number {limits}, got {value!r}")
+    if value == math.inf:
+        raise ValueError(f"{name} must be finite, got {value!r}")
     return float(value)
 
 
