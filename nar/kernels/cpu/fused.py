@@ -3,8 +3,8 @@
     message_pool    max over senders i of  L2 ReLU(L1 ReLU(X[i, j] We + s_i + r_j))
     pointer_scores  w max(a_i, c_j + X[j, i] We + E[j, i])
 
-X are the few raw edge channels (nar/nn/affine.py); E is given, or made on the way as P ReLU(O t[j, i]) of few channels t
-(nar/nn/edge_states.py). Each is one autograd function made of compiled kernels (messages.py, pointers.py) and matrix
+X are the few raw edge channels (nar/nn/affine.py); E is given, or made on the way as P ReLU(O t[j, i]) of few channels
+t (nar/nn/edge_states.py). Each is one autograd function made of compiled kernels (messages.py, pointers.py) and matrix
 products. Both work through a small block of pairs at a time, so that what lies between kernels stays in the
 cache, and cut a batch into one range of graphs per thread. What they save, beside memory traffic:
 
