@@ -65,12 +65,7 @@ class Trace:
 
     @classmethod
     def from_dense(
-        cls,
-        algorithm: str,
-        spec: Spec,
-        inputs: Mapping[str, Any],
-        hints: Mapping[str, Any],
-        outputs: Mapping[str, Any],
+        cls, algorithm: str, spec: Spec, inputs: Mapping[str, Any], hints: Mapping[str, Any], outputs: Mapping[str, Any]
     ) -> Trace:
         """The trace with these dense forms; ValueError where they are not dm-clrs-shaped probes of `spec`."""
         given = {Stage.INPUT: inputs, Stage.HINT: hints, Stage.OUTPUT: outputs}

@@ -31,12 +31,7 @@ CLOSED = -1e30  # logit of what cannot be chosen, finite: where all are closed, 
 
 
 def choose(
-    key_BSR: Tensor,
-    open_BSR: Tensor,
-    tie_BSR: Tensor,
-    keep_BR: Tensor,
-    has_BR: Tensor,
-    beta: float,
+    key_BSR: Tensor, open_BSR: Tensor, tie_BSR: Tensor, keep_BR: Tensor, has_BR: Tensor, beta: float
 ) -> tuple[Tensor, Tensor]:
     """Weights [B, S, R] of the senders and [B, R] of keeping, which sum to 1; keep wins where nothing is open.
 

@@ -263,15 +263,7 @@ class _PointerScores(Operation):
                 elif opens:
                     pairs = of_pairs[:count].numpy().reshape(shape)
                 pointers.pointer_scores_backward(
-                    *block,
-                    *given,
-                    state,
-                    above_array,
-                    *nodes_arrays,
-                    pairs,
-                    *results,
-                    into_edge,
-                    into_weigh,
+                    *block, *given, state, above_array, *nodes_arrays, pairs, *results, into_edge, into_weigh
                 )
                 if opens:
                     gp, go, o = of_pairs[:count], of_opened[:count], opened[:count]

@@ -57,12 +57,7 @@ def bernoulli(rng: np.random.RandomState, p: float, shape: tuple[int, ...]) -> n
 
 
 def erdos_renyi(
-    rng: np.random.RandomState,
-    n: int,
-    p: Sequence[float] | float,
-    *,
-    directed: bool = False,
-    acyclic: bool = False,
+    rng: np.random.RandomState, n: int, p: Sequence[float] | float, *, directed: bool = False, acyclic: bool = False
 ) -> np.ndarray:
     """A random graph with n nodes, drawn in the reference's order: p, edges, order of a DAG; integers 0 and 1.
 
