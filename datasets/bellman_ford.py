@@ -3,7 +3,7 @@
 import numpy as np
 
 from nar.traces.algorithm import Algorithm
-from nar.traces.inputs import graphs
+from nar.traces.inputs import graphs, shortest_paths
 from nar.traces.record import compiled, record
 from nar.traces.spec import Spec
 
@@ -52,17 +52,17 @@ def bellman_ford(trace, A, s):
             break
     else:  # n passes and still shorter; dm-clrs would go on for ever
         raise ValueError("A must not have a negative cycle reachable from s, got one")
-    graphs.check_tree(pi, s)
+    shortest_paths.check_tree(pi, s)
     return pi
 
 
 def oracle(A, s):
     """Shortest distances from s; infinite where there is no path."""
-    return {"d": graphs.networkx_distances(A, s, "bellman_ford")}
+    return {"d": shortest_paths.networkx_distances(A, s, "bellman_ford")}
 
 
 def is_valid(A, s, pi):
-    return graphs.are_shortest_paths(A, pi, np.array(s))
+    return shortest_paths.are_shortest_paths(A, pi, np.array(s))
 
 
 algorithm = Algorithm(

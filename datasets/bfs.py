@@ -3,7 +3,7 @@
 import numpy as np
 
 from nar.traces.algorithm import Algorithm
-from nar.traces.inputs import graphs
+from nar.traces.inputs import graphs, shortest_paths
 from nar.traces.record import compiled, record
 from nar.traces.spec import Spec
 
@@ -51,11 +51,11 @@ def bfs(trace, A, s):
 
 def oracle(A, s):
     """Number of edges on the shortest way from s; infinite where there is none."""
-    return {"d": graphs.networkx_distances(np.asarray(A) != 0, s, "dijkstra")}
+    return {"d": shortest_paths.networkx_distances(np.asarray(A) != 0, s, "dijkstra")}
 
 
 def is_valid(A, s, pi):
-    return graphs.are_shortest_paths(np.asarray(A) != 0, pi, np.array(s))
+    return shortest_paths.are_shortest_paths(np.asarray(A) != 0, pi, np.array(s))
 
 
 algorithm = Algorithm(

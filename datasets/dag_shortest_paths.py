@@ -4,7 +4,7 @@ import numpy as np
 
 from nar.datasets.dfs import BLACK, DISCOVER, DONE, FINISH, GREY, OTHER_EDGE, ROOT, TREE_EDGE, advance
 from nar.traces.algorithm import Algorithm
-from nar.traces.inputs import graphs
+from nar.traces.inputs import graphs, shortest_paths
 from nar.traces.record import compiled, record
 from nar.traces.spec import Spec
 
@@ -76,11 +76,11 @@ def dag_shortest_paths(trace, A, s):
 
 def oracle(A, s):
     """Shortest distances from s; infinite where there is no path."""
-    return {"d": graphs.networkx_distances(A, s, "bellman_ford")}
+    return {"d": shortest_paths.networkx_distances(A, s, "bellman_ford")}
 
 
 def is_valid(A, s, pi):
-    return graphs.are_shortest_paths(A, pi, np.array(s))
+    return shortest_paths.are_shortest_paths(A, pi, np.array(s))
 
 
 algorithm = Algorithm(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from nar.traces.algorithm import Algorithm
-from nar.traces.inputs import graphs
+from nar.traces.inputs import graphs, shortest_paths
 from nar.traces.record import compiled, record
 from nar.traces.spec import Spec
 
@@ -55,11 +55,11 @@ def dijkstra(trace, A, s):
 
 def oracle(A, s):
     """Shortest distances from s; infinite where there is no path."""
-    return {"d": graphs.networkx_distances(A, s, "dijkstra")}
+    return {"d": shortest_paths.networkx_distances(A, s, "dijkstra")}
 
 
 def is_valid(A, s, pi):
-    return graphs.are_shortest_paths(A, pi, np.array(s))
+    return shortest_paths.are_shortest_paths(A, pi, np.array(s))
 
 
 algorithm = Algorithm(

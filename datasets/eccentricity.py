@@ -4,7 +4,7 @@ import numba
 import numpy as np
 
 from nar.traces.algorithm import Algorithm
-from nar.traces.inputs import graphs
+from nar.traces.inputs import graphs, shortest_paths
 from nar.traces.record import compiled, record
 from nar.traces.spec import Spec
 
@@ -100,7 +100,7 @@ def eccentricity(trace, A, s):
 
 def oracle(A, s):
     """The largest number of edges on a shortest way from s, among the nodes that can be reached."""
-    d = graphs.networkx_distances(np.asarray(A) != 0, s, "dijkstra")
+    d = shortest_paths.networkx_distances(np.asarray(A) != 0, s, "dijkstra")
     return {"eccentricity": d[np.isfinite(d)].max()}
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from nar.traces.algorithm import Algorithm
-from nar.traces.inputs import graphs
+from nar.traces.inputs import graphs, shortest_paths
 from nar.traces.record import compiled, record
 from nar.traces.spec import Spec
 
@@ -54,7 +54,7 @@ def floyd_warshall(trace, A, adj):
     for i in range(n):
         if D[i, i] < 0:
             raise ValueError("A must not have a negative cycle, got one")
-        graphs.check_tree(Pi[i], i)
+        shortest_paths.check_tree(Pi[i], i)
     return Pi
 
 
@@ -76,9 +76,9 @@ def is_valid(A, Pi):
         return False
     no_path = (Pi == i[:, None]) & (A == 0)  # Pi[i, j] = i without an edge from i to j: the initial value stands
     Pi = np.where(no_path | (i[:, None] == i), i, Pi)
-    if not graphs.are_shortest_paths(A, Pi, i):
+    if not shortest_paths.are_shortest_paths(A, Pi, i):
         return False
-    ways_round = graphs.path_weights(A, Pi, i) + np.where(A != 0, A, np.inf).T  # [i, last step]
+    ways_round = shortest_paths.path_weights(A, Pi, i) + np.where(A != 0, A, np.inf).T  # [i, last step]
     shortest = ways_round.min(1) + 1e-9 * np.abs(A).max()
     return bool(((last == i) | (ways_round[i, last] < np.inf) & (ways_round[i, last] <= shortest)).all())
 

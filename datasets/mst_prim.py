@@ -3,7 +3,7 @@
 import numpy as np
 
 from nar.traces.algorithm import Algorithm
-from nar.traces.inputs import graphs
+from nar.traces.inputs import graphs, shortest_paths
 from nar.traces.record import compiled, record
 from nar.traces.spec import Spec
 
@@ -68,7 +68,7 @@ def oracle(A, s):
 def is_valid(A, s, pi):
     """A spanning tree is minimal if no edge is lighter than the heaviest one on the tree's path between its ends."""
     A, v = np.asarray(A, dtype=np.float64), np.arange(len(A))
-    hops = graphs.path_weights(A != 0, pi, np.array(s))
+    hops = shortest_paths.path_weights(A != 0, pi, np.array(s))
     spanned = np.isfinite(hops)
     if not (spanned | (pi == v)).all() or pi[s] != s or (A[spanned][:, ~spanned] != 0).any():
         return False

@@ -6,7 +6,7 @@ import pytest
 from inputs import outputs
 
 import nar.datasets
-from nar.traces.inputs import families, graphs, weights
+from nar.traces.inputs import families, graphs, shortest_paths, weights
 
 SIZES = (1, 2, 3, 4, 5, 7, 12, 30)
 CONNECTED = set(families.TABLE) - {"random_geometric", "community"}
@@ -400,7 +400,7 @@ def test_any_networkx_graph_is_an_input():
         A, nodes = graphs.from_networkx(G)
         trace = nar.datasets.get("dijkstra").run(A=A, s=nodes.index(0))
         want = nx.single_source_dijkstra_path_length(G, 0)
-        got = dict(zip(nodes, graphs.path_weights(A, trace.compact["pi"], np.array(0)), strict=True))
+        got = dict(zip(nodes, shortest_paths.path_weights(A, trace.compact["pi"], np.array(0)), strict=True))
         assert {v: d for v, d in got.items() if np.isfinite(d)} == pytest.approx(want)
 
 

@@ -6,7 +6,7 @@ import pytest
 from inputs import examples, outputs
 
 import nar.datasets
-from nar.traces.inputs import graphs
+from nar.traces.inputs import graphs, shortest_paths
 
 PATHS = ("bellman_ford", "bfs", "dag_shortest_paths", "dijkstra")
 ROOTED = (*PATHS, "mst_prim")
@@ -22,7 +22,7 @@ def test_distances_equal_networkx(name):
     for algorithm, inputs, trace in examples(name):
         want = algorithm.oracle(**inputs)["d"]
         A = trace.compact["A"]
-        got = graphs.path_weights(A != 0 if name == "bfs" else A, trace.compact["pi"], np.array(inputs["s"]))
+        got = shortest_paths.path_weights(A != 0 if name == "bfs" else A, trace.compact["pi"], np.array(inputs["s"]))
         np.testing.assert_allclose(got, want, rtol=1e-12)
         if name != "bfs":
             last = trace.compact["d"][-1]
@@ -44,7 +44,7 @@ def test_all_distances_equal_networkx():
         i = np.arange(trace.nodes)
         Pi = trace.compact["Pi"]
         no_path = (Pi == i[:, None]) & (trace.compact["adj"] == 0)
-        got = graphs.path_weights(trace.compact["A"], np.where(no_path, i, Pi), i)
+        got = shortest_paths.path_weights(trace.compact["A"], np.where(no_path, i, Pi), i)
         np.testing.assert_allclose(got, want, rtol=1e-12)
 
 

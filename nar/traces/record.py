@@ -119,7 +119,7 @@ def _record(trace, *hints):
             lines += [
                 f"    values{k}, index{k}, count{k} = buffers[{k}]",
                 f"    if count{k}[0] == 0 or differ(values{k}[count{k}[0] - 1], hints[{k}]):",
-                *_copied(k, f"values{k}[count{k}[0]]", buffer[0].ndim - 1, hints[k], " " * 8),
+                *_copied(k, f"values{k}[count{k}[0]]", buffer[0].ndim - 1, hints[k], " " * 8),  # pyright: ignore[reportArgumentType]
                 f"        count{k}[0] += 1",
                 f"    index{k}[moment] = count{k}[0] - 1",
             ]
