@@ -176,7 +176,7 @@ def drawing(task):
 
 def row(task, found, versions):
     """The record of one comparison, in milliseconds; of drawing, `share_of_step` is of a step that it feeds."""
-    made = {key: task[key] for key in IDENTITY} | {"rounds": task["rounds"]}
+    made: dict = {key: task[key] for key in IDENTITY} | {"rounds": task["rounds"]}
     for kind, rounds in found.items():
         for name, values in zip(("cpu_ms", "wall_ms"), zip(*rounds, strict=True), strict=True):
             values = [1000 * value for value in values]
