@@ -85,6 +85,8 @@ def _rows(like_BIKHD: Tensor) -> list[slice]:
 
 
 class _Pivotal(Operation):
+    rule = staticmethod(folded)
+
     @staticmethod
     def forward(query, key_1, key_2, value_1, value_2):  # type: ignore[override]
         found = []
@@ -96,10 +98,6 @@ class _Pivotal(Operation):
     @staticmethod
     def setup_context(ctx, inputs, output):
         ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def vmap(info, in_dims, *arguments):
-        return folded(_Pivotal, in_dims, arguments)
 
     @staticmethod
     @once_differentiable

@@ -225,21 +225,21 @@ def test_looking_up_literally():
     same(ours, expected, [raw, e_raw, x, p, *made.parameters()])
 
 
-@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize("fed", [True, False])
 @pytest.mark.parametrize("states", [False, True])
-def test_triplet_scores_and_copies_literally(states, held):
+def test_triplet_scores_and_copies_literally(states, fed):
     torch.manual_seed(0)
     edge_width = F + 3 if states else F
-    made = decoder(POINTING, edge_width, edge_pointer_repair=True, hints_are_fed=held)
-    assert made.reads() == (["Pi_h", "k", "at"] if held else [])
+    made = decoder(POINTING, edge_width, edge_pointer_repair=True, hints_are_fed=fed)
+    assert made.reads() == (["Pi_h", "k", "at"] if fed else [])
     d, e, edge_states, g = views(states)
     eps = e if edge_states is None else torch.cat([e, edge_states], -1)
     p, marks = soft_pointers(), [torch.softmax(torch.randn(B, N, dtype=F64), -1) for _ in range(2)]
-    values = {"Pi_h": p, "k": marks[0], "at": marks[1]} if held else {}
+    values = {"Pi_h": p, "k": marks[0], "at": marks[1]} if fed else {}
     leaves = [t for t in (d, e, edge_states) if t is not None]
     for name, stage in (("Pi_h", Stage.HINT), ("Pi", Stage.OUTPUT), ("other", Stage.OUTPUT)):
         ours = made.decode(stage, DecoderInputs(d, built(e), edge_states, g, hints=values))[name]
-        unit, holds = made.triplets[name], held and name != "other"  # no hint is called other_h
+        unit, holds = made.triplets[name], fed and name != "other"  # no hint is called other_h
         (t1, t2, t3), (t4, t5, t6) = unit.nodes, unit.edges
         rows = []
         for i, j in itertools.product(range(N), range(N)):
@@ -263,7 +263,7 @@ def test_triplet_scores_and_copies_literally(states, held):
 
 def test_copying_is_the_rule_of_floyd_and_warshall():
     """With shares 0 and 1 the score of pair (i, j) is row k of the pointers: that of (k, j)."""
-    unit = edge_pointers.TripletScores(WIDTH, F, held=True, marks=1).double()
+    unit = edge_pointers.TripletScores(WIDTH, F, fed=True, marks=1).double()
     with torch.no_grad():
         unit.copy[0].bias.copy_(torch.tensor([0.0, 1.0]))
     index = torch.randint(0, N, (B, N, N))
@@ -535,6 +535,6 @@ def test_kinds_of_probes():
         assert edge_pointers.is_edge_pointer(probe) == ((location, kind) == ("edge", "pointer"))
         assert decode.has_pointer_head(probe) == (location != "graph" and "pointer" in kind)
     assert edge_pointers.marks(POINTING) == ["k", "at"]
-    assert edge_pointers.held_by("Pi", POINTING) == edge_pointers.held_by("Pi_h", POINTING) == "Pi_h"
-    assert edge_pointers.held_by("other", POINTING) is None
+    assert edge_pointers.pointer_hint("Pi", POINTING) == edge_pointers.pointer_hint("Pi_h", POINTING) == "Pi_h"
+    assert edge_pointers.pointer_hint("other", POINTING) is None
     assert POINTING["first"].type is Type.POINTER

@@ -9,7 +9,7 @@ A rule returns a tuple of fewer results than the function: those that only its o
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,10 +17,18 @@ from torch import Tensor
 
 
 class Operation(torch.autograd.Function):
-    """An autograd function of nar's own, called with all of its arguments, by place."""
+    """An autograd function of nar's own, called with all of its arguments, by place.
+
+    `rule`: one of the rules below, as a staticmethod; `results`: how many of the function's results it stacks.
+    """
+
+    rule: Callable[..., Any] | None = None
+    results = 1
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if (rule := cls.rule) is not None:
+            cls.vmap = staticmethod(lambda info, in_dims, *arguments: rule(cls, in_dims, arguments, cls.results))
         # PyTorch binds arguments to the signature at every call, which takes longer than small kernels
         parameters = inspect.signature(cls.forward).parameters.values()  # torch.compile counts them
         cls.forward.__signature__ = _AsGiven(list(parameters))  # type: ignore[attr-defined]
@@ -39,6 +47,18 @@ class _Given(NamedTuple):
 
     def apply_defaults(self) -> None:
         """There are none."""
+
+
+class Gradients(Operation):
+    """What the backward pass of an operation computes, where that is mapped by torch.vmap in turn."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.mark_non_differentiable(*output)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise NotImplementedError("fused operations have no second derivatives")
 
 
 def one_by_one(

@@ -56,6 +56,8 @@ def max_plus(left_BNNF: Tensor, right_BNNF: Tensor) -> Tensor:
 
 
 class _MaxPlus(Operation):
+    rule = staticmethod(folded)
+
     @staticmethod
     def forward(left, right, keep):  # type: ignore[override]
         if ranges.usable(left, right):
@@ -69,10 +71,6 @@ class _MaxPlus(Operation):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(where)
         ctx.shape = inputs[0].shape
-
-    @staticmethod
-    def vmap(info, in_dims, *arguments):
-        return folded(_MaxPlus, in_dims, arguments)
 
     @staticmethod
     @once_differentiable

@@ -142,6 +142,8 @@ def _in_chunks(
 class _Chunks(Operation):
     """Parts of a function, each forgotten when done and computed again in backward."""
 
+    rule = staticmethod(one_by_one)
+
     @staticmethod
     def forward(function, cut, dim, whole, size, joined):  # type: ignore[override]
         return (torch.cat([function(part, whole) for part in cut.split(size, dim)], joined),)
@@ -151,10 +153,6 @@ class _Chunks(Operation):
         function, cut, dim, whole, size, joined = inputs
         ctx.save_for_backward(cut, whole)
         ctx.how = function, dim, size, joined
-
-    @staticmethod
-    def vmap(info, in_dims, *arguments):
-        return one_by_one(_Chunks, in_dims, arguments)
 
     @staticmethod
     @once_differentiable

@@ -24,6 +24,8 @@ def edge_pointer_scores(pairs_BNNF: Tensor, targets_BNF: Tensor, weigh_F: Tensor
 
 
 class _EdgePointerScores(Operation):
+    rule = staticmethod(one_by_one)
+
     @staticmethod
     def forward(pairs, targets, weigh):  # type: ignore[override]
         scores = pairs.new_empty(*pairs.shape[:3], targets.shape[1])
@@ -38,10 +40,6 @@ class _EdgePointerScores(Operation):
     @staticmethod
     def setup_context(ctx, inputs, output):
         ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def vmap(info, in_dims, *arguments):
-        return one_by_one(_EdgePointerScores, in_dims, arguments)
 
     @staticmethod
     @once_differentiable

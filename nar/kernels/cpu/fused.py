@@ -75,6 +75,8 @@ def message_pool(
 
 
 class _MessagePool(Operation):
+    rule = staticmethod(one_by_one)
+
     @staticmethod
     def forward(channels, edge, senders, receivers, weight1, bias1, weight2, bias2, mask, keep):  # type: ignore[override]
         channels, edge, senders, receivers = (t.contiguous() for t in (channels, edge, senders, receivers))
@@ -113,10 +115,6 @@ class _MessagePool(Operation):
         ctx.set_materialize_grads(False)
         if keep:
             ctx.save_for_backward(channels, edge, senders, receivers, weight1, weight2, v_all, where)
-
-    @staticmethod
-    def vmap(info, in_dims, *arguments):
-        return one_by_one(_MessagePool, in_dims, arguments)
 
     @staticmethod
     @once_differentiable
@@ -187,6 +185,8 @@ def pointer_scores(
 
 
 class _PointerScores(Operation):
+    rule = staticmethod(one_by_one)
+
     @staticmethod
     def forward(channels, edge, states, own, other, weigh, narrow, weight, bias, onto, keep):  # type: ignore[override]
         channels, edge, states, own, other, weigh, narrow = (
@@ -223,10 +223,6 @@ class _PointerScores(Operation):
         ctx.mark_non_differentiable(output[1])
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*inputs[:-1], output[1])
-
-    @staticmethod
-    def vmap(info, in_dims, *arguments):
-        return one_by_one(_PointerScores, in_dims, arguments)
 
     @staticmethod
     @once_differentiable

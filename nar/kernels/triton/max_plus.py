@@ -20,7 +20,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nar.kernels.triton import launch
-from nar.kernels.vmap_rules import Operation, folded
+from nar.kernels.vmap_rules import Gradients, Operation, folded
 
 # Block sizes, best guess first: rows and columns of a tile, warps.
 FORWARD = ((32, 128, 4), (16, 128, 4), (32, 64, 4), (64, 128, 8))
@@ -91,6 +91,9 @@ def _run(name: str, table: tuple, rows: int, columns: int, graphs: int, like: Te
 class _MaxPlus(Operation):
     """(product, the i that gave each entry) of left [G, B, I, J, F] and right [G, B, I, K, F]."""
 
+    rule = staticmethod(folded)
+    results = 2
+
     @staticmethod
     def forward(left, right):  # type: ignore[override]
         left, right = left.contiguous(), right.contiguous()
@@ -115,12 +118,11 @@ class _MaxPlus(Operation):
     def backward(ctx, grad, _):  # type: ignore[override]
         return _MaxPlusBackward.apply(grad, *ctx.saved_tensors, ctx.senders)
 
-    @staticmethod
-    def vmap(info, in_dims, *arguments):
-        return folded(_MaxPlus, in_dims, arguments, 2)
 
+class _MaxPlusBackward(Gradients):
+    rule = staticmethod(folded)
+    results = 2
 
-class _MaxPlusBackward(Operation):
     @staticmethod
     def forward(grad, where, senders):  # type: ignore[override]
         grad, where = grad.contiguous(), where.contiguous()
@@ -142,18 +144,6 @@ class _MaxPlusBackward(Operation):
             _run(name, BACKWARD, senders, kept * width, groups * graphs, grad, start)
             found.append(out)
         return tuple(found)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.mark_non_differentiable(*output)
-
-    @staticmethod
-    def backward(ctx, *grads):  # type: ignore[override]
-        raise NotImplementedError("the fused max-plus product has no second derivatives")
-
-    @staticmethod
-    def vmap(info, in_dims, *arguments):
-        return folded(_MaxPlusBackward, in_dims, arguments, 2)
 
 
 def max_plus(left_BNNF: Tensor, right_BNNF: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from torch import Tensor
 from nar.kernels.triton import launch
 from nar.kernels.triton.messages_backward import backward_kernel
 from nar.kernels.triton.messages_forward import best_of_parts_kernel, max_kernel, sum_kernel
-from nar.kernels.vmap_rules import Operation, folded
+from nar.kernels.vmap_rules import Gradients, Operation, folded
 
 MASKED = -1e6  # what counts as the message of a sender that is no neighbour (nar/nn/reductions.py)
 
@@ -79,6 +79,9 @@ def _shared(channels: Tensor, mask: Tensor | None, like: Tensor) -> tuple[dict[s
 
 class _Messages(Operation):
     """(pooled, senders of the maxima) of tensors with a leading axis G; without W2, the sum of v and no senders."""
+
+    rule = staticmethod(folded)
+    results = 2
 
     @staticmethod
     def forward(channels, edge, senders, receivers, weight1, bias1, weight2, bias2, mask, keep):  # type: ignore[override]
@@ -135,13 +138,12 @@ class _Messages(Operation):
             None if weight2 is None else of_weight2, of_bias2, None, None,
         )  # fmt: skip
 
-    @staticmethod
-    def vmap(info, in_dims, *arguments):
-        return folded(_Messages, in_dims, arguments, 2)
 
-
-class _MessagesBackward(Operation):
+class _MessagesBackward(Gradients):
     """Gradients of channels, edge, senders, receivers, weight1, bias1 and weight2 (empty for the sum)."""
+
+    rule = staticmethod(folded)
+    results = 7
 
     @staticmethod
     def forward(grad, where, channels, edge, senders, receivers, weight1, bias1, weight2, mask):  # type: ignore[override]
@@ -182,18 +184,6 @@ class _MessagesBackward(Operation):
         candidates = _candidates(BACKWARD, graphs, nodes, features)
         found = launch.launch("messages, backward", _key(constants, senders, weight2 is None), candidates, run)
         return tuple(t.to(kind) for t, kind in zip(found, [*kinds, last.dtype], strict=True))
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.mark_non_differentiable(*output)
-
-    @staticmethod
-    def backward(ctx, *grads):  # type: ignore[override]
-        raise NotImplementedError("the fused messages have no second derivatives")
-
-    @staticmethod
-    def vmap(info, in_dims, *arguments):
-        return folded(_MessagesBackward, in_dims, arguments, 7)
 
 
 def _sums(like: Tensor) -> torch.dtype:

@@ -19,7 +19,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nar.kernels.triton import launch
-from nar.kernels.vmap_rules import Operation, folded
+from nar.kernels.vmap_rules import Gradients, Operation, folded
 
 # Block sizes, best guess first: nodes in a tile, warps.
 FORWARD = ((64, 8), (32, 4), (16, 4))
@@ -192,8 +192,11 @@ class _PointerScores(Operation):
         return found, dim
 
 
-class _PointerScoresBackward(Operation):
+class _PointerScoresBackward(Gradients):
     """Gradients of channels, edge, states (empty without them), own, other and weigh."""
+
+    rule = staticmethod(folded)
+    results = 6
 
     @staticmethod
     def forward(grad, channels, edge, states, own, other, weigh):  # type: ignore[override]
@@ -223,18 +226,6 @@ class _PointerScoresBackward(Operation):
         key = (*own.shape, own.dtype, width, states is None, constants["PRECISION"])
         of_edge, *rest = launch.launch("pointer scores, backward", key, _candidates(BACKWARD, nodes), run)
         return of_channels, of_edge, of_states, *rest
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.mark_non_differentiable(*output)
-
-    @staticmethod
-    def backward(ctx, *grads):  # type: ignore[override]
-        raise NotImplementedError("the fused pointer scores have no second derivatives")
-
-    @staticmethod
-    def vmap(info, in_dims, *arguments):
-        return folded(_PointerScoresBackward, in_dims, arguments, 6)
 
 
 def pointer_scores(

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from nar.kernels.cpu import edge_pointers, fused, ranges
 from nar.kernels.triton import dispatch
 from nar.model.coders.decoder_inputs import DecoderInputs
-from nar.model.options.edge_pointers import TripletScores, held_by, is_edge_pointer, marks
+from nar.model.options.edge_pointers import TripletScores, is_edge_pointer, marks, pointer_hint
 from nar.model.postprocess import SINKHORN_STEPS, Noise, log_sinkhorn
 from nar.nn import units
 from nar.nn.affine import joint_linear, materialize
@@ -128,20 +128,20 @@ class Decoder(nn.Module):
             if options.comparison_units and compares(probe):
                 width = probe.classes or 1
                 self.comparisons[name] = units.Comparison(node_width, node_width, width, units=options.comparison_units)
-        self.holders = {name: held_by(name, spec) for name in self.probes} if hints_are_fed else {}
+        self.pointer_hints = {name: pointer_hint(name, spec) for name in self.probes} if hints_are_fed else {}
         self.marks = marks(spec)
         for name, probe in self.probes.items():
             if options.edge_pointer_repair and is_edge_pointer(probe):
-                held = self.holders.get(name) is not None
-                self.triplets[name] = TripletScores(node_width, edge_width, held=held, marks=len(self.marks))
+                fed = self.pointer_hints.get(name) is not None
+                self.triplets[name] = TripletScores(node_width, edge_width, fed=fed, marks=len(self.marks))
 
     def stage(self, stage: Stage) -> dict[str, Probe]:
         return {name: p for name, p in self.probes.items() if p.stage == stage}
 
     def reads(self) -> list[str]:
         """The hints of which `decode` needs the values that were encoded."""
-        holders = {holder for name in self.triplets if (holder := self.holders.get(name)) is not None}
-        return [*sorted(holders), *self.marks] if holders else []
+        hints = {hint for name in self.triplets if (hint := self.pointer_hints.get(name)) is not None}
+        return [*sorted(hints), *self.marks] if hints else []
 
     def decode(self, stage: Stage, inputs: DecoderInputs, noise: Noise = False) -> dict[str, Tensor]:
         """Logits and values of one stage's probes; `noise`: Gumbel noise on permutations."""
@@ -158,9 +158,10 @@ class Decoder(nn.Module):
             own = [next(values) for _ in of_nodes[name]]
             logits = by_location[probe.location](probe, maps_of[name], own, inputs)
             if name in self.triplets:
-                held = inputs.hints[holder] if (holder := self.holders.get(name)) is not None else None
+                hint = self.pointer_hints.get(name)
+                pointer_state = None if hint is None else inputs.hints[hint]
                 marked = [inputs.hints[mark] for mark in self.marks if mark in inputs.hints]
-                logits = logits + self.triplets[name](inputs, held, marked)
+                logits = logits + self.triplets[name](inputs, pointer_state, marked)
             if name in self.comparisons:
                 logits = logits + self._compared(name, probe, materialize(inputs.nodes))
             if name in self.scales:

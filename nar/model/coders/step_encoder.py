@@ -2,7 +2,7 @@
 
 Inputs do not change over a rollout: they are turned into channels once, and so are the weights of the encoders.
 
-Shapes: B graphs, N nodes, F features; L live graphs of a step.
+Shapes: B graphs, N nodes, F features; L graphs that are computed at a step.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ class StepEncoder:
         )
         self.self_loops = torch.eye(batch.nodes, dtype=torch.bool, device=self.reference.device)
 
-    def step(self, hints: Mapping[str, Tensor], live: int) -> tuple[Step, DecoderInputs]:
-        """Inputs and current hints of the first `live` samples: for the processor, and for the decoders."""
-        some, masked = slice(0, live), self.follow or self.mask
+    def step(self, hints: Mapping[str, Tensor], kept: int) -> tuple[Step, DecoderInputs]:
+        """Inputs and current hints of the first `kept` samples: for the processor, and for the decoders."""
+        some, masked = slice(0, kept), self.follow or self.mask
         fed, links = self.encoder.encode(Stage.HINT, hints, self.nodes, adjacency=masked)
         inputs = rows(self.inputs, some)
         values = {**rows(self.batch.inputs, some), **hints} if self.encoder.look_ups else hints
-        features, edges, graph = self.features(inputs, fed, values, live)
+        features, edges, graph = self.features(inputs, fed, values, kept)
         nodes, adjacency = features.dense(), None
         if masked:
-            adjacency = self.self_loops.expand(live, -1, -1)
+            adjacency = self.self_loops.expand(kept, -1, -1)
             for found in (rows(self.links, some), links):
                 adjacency = adjacency if found is None else adjacency | found
         few = features if features.channels.shape[-1] < features.width else None

@@ -57,7 +57,7 @@ def marks(spec: Mapping[str, Probe]) -> list[str]:
     ]
 
 
-def held_by(name: str, spec: Mapping[str, Probe]) -> str | None:
+def pointer_hint(name: str, spec: Mapping[str, Probe]) -> str | None:
     """The hint that holds an edge pointer's present value: the hint itself, or that of an output (Pi: Pi_h)."""
     for hint in (name, f"{name}_h"):
         if hint in spec and spec[hint].stage is Stage.HINT and is_edge_pointer(spec[hint]):
@@ -120,20 +120,19 @@ def best_triplet(third_BNt: Tensor, ik: Tensor, kj: Tensor, pointer_BNNN: Tensor
 class TripletScores(nn.Module):
     """The decoder's two terms for one edge pointer, both zero before training."""
 
-    def __init__(self, node_width: int, edge_width: int, *, held: bool, marks: int, width: int = WIDTH) -> None:
-        """`held`: the pointer's present value is known; `marks`: how many hints choose a node to copy from."""
+    def __init__(self, node_width: int, edge_width: int, *, fed: bool, marks: int, width: int = WIDTH) -> None:
+        """`fed`: a hint gives the pointer's present value; `marks`: how many hints choose a node to copy from."""
         super().__init__()
         self.nodes = nn.ModuleList(linear(node_width, width) for _ in range(3))  # t1, t2, t3
         self.edges = nn.ModuleList(linear(edge_width, width) for _ in range(3))  # t4, t5, t6
-        self.pointer = linear(1, width) if held else None  # u
+        self.pointer = linear(1, width) if fed else None  # u
         self.weigh = _zero(nn.Linear(width, 1, bias=False))  # v; a constant would shift all scores alike
-        copies = (1 + marks) if held else 0
+        copies = (1 + marks) if fed else 0
         sizes = (node_width, node_width, edge_width)
-        self.copy = nn.ModuleList(_zero(linear(size, copies)) for size in sizes) if held else None  # c, c'
+        self.copy = nn.ModuleList(_zero(linear(size, copies)) for size in sizes) if fed else None  # c, c'
 
-    def forward(self, inputs: DecoderInputs, held: Tensor | None, marked: list[Tensor]) -> Tensor:
-        """What is added to the scores [B, i, j, k]; `held` [B, N, N, N] and `marked` [B, N]: P and the marks, as
-        probabilities."""
+    def forward(self, inputs: DecoderInputs, pointer_state: Tensor | None, marked: list[Tensor]) -> Tensor:
+        """What is added to the scores [B, i, j, k]; `pointer_state` [B, N, N, N], `marked` [B, N]: P and the marks."""
         d_BNR = materialize(inputs.nodes)
         ik, kj, ij = (inputs.project_edges(layer) for layer in self.edges)  # type: ignore[arg-type]
         of_pair = inputs.project_edges(self.copy[2]) if self.copy is not None else None  # type: ignore[arg-type]
@@ -145,16 +144,16 @@ class TripletScores(nn.Module):
         for i in steps:
             here = slice(i, i + steps.step)
             triplet = of_ij[:, here].unsqueeze(3) + of_kj.unsqueeze(1) + ik[:, here].unsqueeze(2)
-            if self.pointer is not None and held is not None:
-                triplet = triplet + self.pointer(held[:, here].unsqueeze(-1))
+            if self.pointer is not None and pointer_state is not None:
+                triplet = triplet + self.pointer(pointer_state[:, here].unsqueeze(-1))
             found.append(self.weigh(torch.relu(triplet)).squeeze(-1))
         scores = torch.cat(found, dim=1)
-        if self.copy is None or of_pair is None or held is None:
+        if self.copy is None or of_pair is None or pointer_state is None:
             return scores
         share = self.copy[0](d_BNR).unsqueeze(2) + self.copy[1](d_BNR).unsqueeze(1) + of_pair  # [B, i, j, 1 + marks]
-        scores = scores + share[..., :1] * held
+        scores = scores + share[..., :1] * pointer_state
         for m, mark_BN in enumerate(marked):
-            row_BNN = torch.einsum("bk,bkjl->bjl", mark_BN, held)
+            row_BNN = torch.einsum("bk,bkjl->bjl", mark_BN, pointer_state)
             scores = scores + share[..., 1 + m, None] * row_BNN.unsqueeze(1)
         return scores
 
