@@ -46,6 +46,25 @@ def outputs(trace):
     return {name: trace.compact[name] for name in trace.spec.outputs}
 
 
+def run(name, *values):
+    """The trace of an algorithm on arguments in their order."""
+    algorithm = nar.datasets.get(name)
+    return algorithm.run(**dict(zip(algorithm.arguments, values, strict=True)))
+
+
+def valid(name, values, answer):
+    """Whether this is an answer for the one output of an algorithm."""
+    algorithm = nar.datasets.get(name)
+    (output,) = algorithm.spec.outputs
+    return algorithm.is_valid(dict(zip(algorithm.arguments, values, strict=True)), {output: np.array(answer)})
+
+
+def hint_rows(trace, *left_out):
+    """One row per moment: every hint in the spec's order but those left out, arrays as lists."""
+    columns = [np.asarray(trace.compact[name]).tolist() for name in trace.spec.hints if name not in left_out]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
 def disturbed(value, operation, rng):
     """An argument of `run` after one operation; as it was where the operation does not apply."""
     if not isinstance(value, np.ndarray) or value.ndim == 0:

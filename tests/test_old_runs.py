@@ -14,7 +14,7 @@ from nar.config import Config
 from nar.evaluation.evaluate import entry
 from nar.experiments.experiment import train
 from nar.inference import export
-from nar.model import checkpoint
+from nar.model import checkpoint, export_reader
 from nar.reports import report
 from nar.results import schema
 
@@ -72,7 +72,7 @@ def test_an_export_answers_as_its_run_and_is_written_again_as_it_was(tmp_path):
     assert_answers(answer(nar.load(HERE / "export")), ANSWERS["options"]["best"])
     again = export.write(unpacked("options", tmp_path / "options"), tmp_path / "export")
     assert (again / "model.safetensors").read_bytes() == (HERE / "export" / "model.safetensors").read_bytes()
-    found, expected = (export.read_card(path) for path in (again, HERE / "export"))
+    found, expected = (export_reader.read_card(path) for path in (again, HERE / "export"))
     for part in expected.keys() - {"provenance", "load"}:  # which nar wrote it, and how one loads it today
         assert found[part] == expected[part], part
 
@@ -87,7 +87,7 @@ def test_the_settings_of_a_run_are_read(old):
 
 def test_a_run_is_scored_as_it_was(old):
     name, folder = old
-    reasoner, algorithm = nar.load(folder), datasets.get("bellman_ford")
+    reasoner, algorithm = nar.load(folder).reasoner, datasets.get("bellman_ford")
     entries = schema.read(folder)["evaluations"]
     assert len(entries) == (4 if name == "options" else 2)
     for expected in entries:

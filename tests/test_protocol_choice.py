@@ -13,6 +13,7 @@ from nar import datasets
 from nar.config import Config
 from nar.evaluation.evaluate import entry, evaluate
 from nar.experiments.experiment import train
+from nar.inference.solver import Solver
 from nar.model import checkpoint
 from nar.model.reasoner import Reasoner
 from nar.training.learner import SingleLearner
@@ -73,7 +74,7 @@ def test_what_is_tested_is_the_best_and_not_the_last(chosen):
     config, results, _ = chosen
     algorithm = datasets.get("bellman_ford")
     best, last = (
-        entry(nar.load(config.run_dir, which), algorithm, 5, samples=4)["hints"]["d"]["per_step"]
+        entry(nar.load(config.run_dir, which).reasoner, algorithm, 5, samples=4)["hints"]["d"]["per_step"]
         for which in ("best", "last")
     )
     (tested,) = results["evaluations"]
@@ -124,7 +125,7 @@ def node_score(name):
     torch.manual_seed(0)
     reasoner = Reasoner.build(name, "mpnn", hidden=8).eval()
     traces = [algorithm.run(**algorithm.sample(np.random.RandomState(seed), 6)) for seed in range(24)]
-    answers = [reasoner.run(trace).compact for trace in traces]
+    answers = [Solver(reasoner).run(trace).compact for trace in traces]
     said, true = (
         {n: np.stack([a[n] for a in of]) for n in answers[0]} for of in (answers, [t.compact for t in traces])
     )

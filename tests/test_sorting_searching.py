@@ -6,7 +6,7 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from inputs import examples, outputs
+from inputs import examples, hint_rows, outputs, run, valid
 
 import nar.datasets
 from nar.traces.inputs import arrays
@@ -16,23 +16,6 @@ from nar.traces.trace import compact_dtype
 SORTS = ("bubble_sort", "heapsort", "quicksort")
 ONE_ARRAY = (*SORTS, "quickselect")
 NAMES = (*ONE_ARRAY, "binary_search")
-
-
-def run(name, *values):
-    algorithm = nar.datasets.get(name)
-    return algorithm.run(**dict(zip(algorithm.arguments, values, strict=True)))
-
-
-def valid(name, values, answer):
-    algorithm = nar.datasets.get(name)
-    (output,) = algorithm.spec.outputs
-    return algorithm.is_valid(dict(zip(algorithm.arguments, values, strict=True)), {output: answer})
-
-
-def hints(trace):
-    """One row per moment: every hint in the spec's order, arrays as lists."""
-    columns = [np.asarray(trace.compact[name]).tolist() for name in trace.spec.hints]
-    return [list(row) for row in zip(*columns, strict=True)]
 
 
 # --- right answers ---------------------------------------------------------------------------------------------------
@@ -106,7 +89,7 @@ def test_every_small_search():
 
 
 def test_bubble_sort_step_by_step():
-    assert hints(run("bubble_sort", [3, 1, 2])) == [
+    assert hint_rows(run("bubble_sort", [3, 1, 2])) == [
         # pred_h   i  j
         [[0, 0, 1], 0, 0],
         [[0, 0, 1], 0, 2],  # 1 and 2 are in order
@@ -116,7 +99,7 @@ def test_bubble_sort_step_by_step():
 
 
 def test_heapsort_step_by_step():
-    assert hints(run("heapsort", [1, 3, 2])) == [
+    assert hint_rows(run("heapsort", [1, 3, 2])) == [
         # pred_h    parent    i  j  largest, heap_size, phase
         [[0, 0, 1], [0, 0, 0], 2, 2, 2, 2, 0],
         [[0, 0, 1], [0, 0, 0], 2, 2, 2, 2, 0],  # leaves
@@ -131,7 +114,7 @@ def test_heapsort_step_by_step():
 
 
 def test_quicksort_step_by_step():
-    assert hints(run("quicksort", [2, 3, 1])) == [
+    assert hint_rows(run("quicksort", [2, 3, 1])) == [
         # pred_h   p  r  i  j
         [[0, 0, 1], 0, 2, 0, 0],
         [[0, 0, 1], 0, 2, 0, 1],
@@ -150,7 +133,7 @@ def test_quicksort_sorts_the_left_part_first():
 def test_quickselect_step_by_step():
     trace = run("quickselect", [2, 3, 1])
     third = 1 / 3
-    assert hints(trace) == [
+    assert hint_rows(trace) == [
         # pred_h   p  r  i  j  i_rank, target, pivot
         [[0, 0, 1], 0, 2, 0, 0, 0, third, 2],
         [[0, 0, 1], 0, 2, 0, 1, 0, third, 2],
@@ -164,16 +147,16 @@ def test_quickselect_step_by_step():
 def test_binary_search_step_by_step():
     trace = run("binary_search", 4, [1, 3, 5, 7])
     pred = [0, 0, 1, 2]
-    assert hints(trace) == [[pred, 0, 3, 1], [pred, 2, 3, 2], [pred, 2, 2, 2]]  # low, high, mid
+    assert hint_rows(trace) == [[pred, 0, 3, 1], [pred, 2, 3, 2], [pred, 2, 2, 2]]  # low, high, mid
     assert (trace.compact["return"], trace.compact["target"]) == (2, 4)
 
 
 def test_one_element_is_one_moment():
     """dm-clrs's quicksort records nothing here and fails."""
-    assert hints(run("quicksort", [5])) == [[[0], 0, 0, 0, 0]]
-    assert hints(run("bubble_sort", [5])) == [[[0], 0, 0]]
-    assert hints(run("quickselect", [5])) == [[[0], 0, 0, 0, 0, 0, 0, 0]]
-    assert hints(run("binary_search", 9, [5])) == [[[0], 0, 0, 0]]
+    assert hint_rows(run("quicksort", [5])) == [[[0], 0, 0, 0, 0]]
+    assert hint_rows(run("bubble_sort", [5])) == [[[0], 0, 0]]
+    assert hint_rows(run("quickselect", [5])) == [[[0], 0, 0, 0, 0, 0, 0, 0]]
+    assert hint_rows(run("binary_search", 9, [5])) == [[[0], 0, 0, 0]]
 
 
 def test_equal_numbers_go_where_the_textbook_puts_them():

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import nar
 from nar.config import Config
+from nar.experiments.experiment import train
 from nar.inference import export
-from nar.training.loop import train
 
 HERE = Path(__file__).parent
 KEPT, PACKED = ("config.json", "metrics.jsonl", "results.json"), ("best.pt", "last.pt")
