@@ -6,7 +6,7 @@ from torch import nn
 from wrong_processors import WRONG, Right
 
 from nar import processors
-from nar.analysis.contract import check, dry_run, fixture
+from nar.analysis.contract import check, fixture
 from nar.analysis.contract import cost as check_cost
 from nar.analysis.contract.fixture import Fixture
 from nar.nn.neighbourhood import Dense
@@ -87,7 +87,7 @@ def test_work_is_counted_by_hand():
     n, f = 5, 8
     readout = n * 2 * f
     for fake in (True, False):
-        assert dry_run.work(Product(f), n, fake=fake) == n * f + n * f * f + readout
+        assert check_cost.work(Product(f), n, fake=fake) == n * f + n * f * f + readout
 
 
 def test_reductions_count_what_they_read_and_views_nothing():
@@ -96,7 +96,7 @@ def test_reductions_count_what_they_read_and_views_nothing():
             return state + step.nodes.sum(1, keepdim=True).expand_as(state)
 
     n, f = 5, 8
-    assert dry_run.work(Total(f), n) == n * f + n * f + 2 * n * f
+    assert check_cost.work(Total(f), n) == n * f + n * f + 2 * n * f
 
 
 @pytest.mark.parametrize(("cost", "k"), [("N", 1), ("N^2", 2), ("N^3", 3), ("N log N", 1.2), ("O(N^2 log N)", 2.2)])
@@ -108,7 +108,7 @@ def test_declared_costs_are_read(cost, k):
 def test_the_copy_that_is_counted_leaves_the_processor_alone():
     made = Right(16)
     before = {name: (id(p), p.clone()) for name, p in made.named_parameters()}
-    dry_run.exponent(made, 4)
+    check_cost.exponent(made, 4)
     for name, parameter in made.named_parameters():
         assert id(parameter) == before[name][0] and parameter.equal(before[name][1])
 
