@@ -15,7 +15,7 @@ from nar.nn.processor import Processor
 
 def outcomes(kind, *, compiled=False):
     left_out = () if compiled else ("compile",)
-    return {outcome.check: outcome for outcome in check.run(Fixture(kind, kind.__name__), left_out)}
+    return {outcome.check: outcome for outcome in check.run(Fixture(kind), left_out)}
 
 
 def test_one_that_is_right():
@@ -49,15 +49,13 @@ def test_facts_that_are_not_declared():
             setattr(made, name, nn.Linear(width * features, features))
         return made
 
-    outcome = check.run_one(Fixture(make, "AllPairs"), "adjacency")
+    outcome = check.run_one(Fixture(make), "adjacency")
     assert outcome.holds and "they would follow the graph's edges with uses_adjacency = True" in outcome.text
-    assert (
-        check.run_one(Fixture(Masked, "Masked"), "adjacency").text == "messages follow the graph's edges, as declared"
-    )
+    assert check.run_one(Fixture(Masked), "adjacency").text == "messages follow the graph's edges, as declared"
 
 
 def test_biases_before_a_softmax_are_excused_and_named():
-    outcome = check.run_one(Fixture(lambda features: processors.build("gatv2", features), "gatv2"), "gradients")
+    outcome = check.run_one(Fixture(lambda features: processors.build("gatv2", features)), "gradients")
     assert outcome.holds and outcome.text.endswith("no effect (before a softmax?): heads.0.bias")
 
 

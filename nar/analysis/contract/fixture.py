@@ -74,11 +74,11 @@ def inputs(
     return Inputs(x, e, g, links | links.transpose(1, 2) | torch.eye(nodes, dtype=torch.bool))
 
 
+@dataclasses.dataclass
 class Fixture:
-    """A processor that is being examined: `make(features)` builds one, `name` is what messages call it."""
+    """A processor that is being examined: `make(features)` builds one."""
 
-    def __init__(self, make: Callable[[int], Processor], name: str) -> None:
-        self.make, self.name = make, name
+    make: Callable[[int], Processor]
 
     def build(self, dtype: torch.dtype = torch.float64, features: int = FEATURES) -> Processor:
         """One with parameters as after some training (vectors are drawn as well), in evaluation mode."""

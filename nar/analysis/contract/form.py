@@ -20,14 +20,12 @@ from nar.nn.processor import Readout
 def shapes(fixture: Fixture) -> str:
     """States and readouts have the promised form, whatever the number of graphs and nodes."""
     processor = fixture.build()
-    features, sizes = processor.features, ((1, 1), (B, 2), (2, N))
-    for graphs, nodes in sizes:
+    for graphs, nodes in ((1, 1), (B, 2), (2, N)):
         x = inputs(graphs=graphs, nodes=nodes)
         state = processor.initial_state(graphs, nodes, x.nodes)
-        for when in ("initial_state", "forward"):
-            if when == "forward":
-                state = processor(x.step(processor.uses_adjacency), state)
-            _proper_state(state, when, graphs, nodes, features)
+        _proper_state(state, "initial_state", graphs, nodes)
+        state = processor(x.step(processor.uses_adjacency), state)
+        _proper_state(state, "forward", graphs, nodes)
         with torch.no_grad():
             readout = run_steps(processor, [x, x]).readout
         if not isinstance(readout, Readout):
@@ -41,10 +39,11 @@ def shapes(fixture: Fixture) -> str:
             if found != wanted:
                 raise Failed(f"Readout.{name} is {found}; self.{name[:-1]}_readout = {width} promises {wanted}")
     edges = f", edge readout {processor.edge_readout}" if processor.edge_readout else ""
-    return f"1 to {N} nodes, 1 to {B} graphs; node readout {processor.node_readout} wide at {features} features{edges}"
+    wide = f"{processor.node_readout} wide at {processor.features} features"
+    return f"1 to {N} nodes, 1 to {B} graphs; node readout {wide}{edges}"
 
 
-def _proper_state(state: Any, when: str, graphs: int, nodes: int, features: int) -> None:
+def _proper_state(state: Any, when: str, graphs: int, nodes: int) -> None:
     if type(state) not in (tuple, Tensor):
         raise Failed(f"{when} returns a {type(state).__name__}; a tensor or a plain tuple of tensors is required")
     hidden = state[0] if isinstance(state, tuple) and state else state

@@ -120,11 +120,12 @@ def pieces(fixture: Fixture) -> str:
         value = sum(t.sin().sum() for t in result if t.is_floating_point())
         slopes = torch.autograd.grad(value, learned, allow_unused=True)  # type: ignore[arg-type]
         found.append(result + [torch.zeros_like(t) if s is None else s for t, s in zip(learned, slopes, strict=True)])
-    require_equal(*found, "values or gradients of the fast and of the plain layout differ by {}")
+    fast, plain = found
+    require_equal(fast, plain, "values or gradients of the fast and of the plain layout differ by {}")
     with torch.no_grad():
         for name, layout in (("without gradients", Dense), ("one receiver at a time", ChunkedDense)):
             result = run_steps(processor, per_step, layout=layout).all_tensors()
-            require_equal(result, found[1][: len(result)], f"evaluated {name}, the result differs by {{}}")
+            require_equal(result, plain[: len(result)], f"evaluated {name}, the result differs by {{}}")
     return "fast, plain and chunked evaluation agree"
 
 
