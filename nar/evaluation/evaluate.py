@@ -114,9 +114,13 @@ def rollouts(
     """The traces in portions, each with its batch on the reasoner's device and its rollout, without gradients."""
     for part in portions(traces, reasoner.processor.features):
         batch = collate(part, algorithm).to(reasoner_device(reasoner))
-        with evaluating(reasoner):
-            rollout = reasoner(batch, **options)
-        yield part, batch, rollout
+        yield part, batch, roll_out(reasoner, batch, **options)
+
+
+def roll_out(reasoner: Reasoner, batch: Batch, **options: Any) -> Rollout:
+    """One batch, in evaluation mode and on the reasoner's device."""
+    with evaluating(reasoner):
+        return reasoner(batch.to(reasoner_device(reasoner)), **options)
 
 
 def reasoner_device(reasoner: Reasoner) -> torch.device:

@@ -17,15 +17,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from nar.datasets import canonical
-from nar.evaluation.evaluate import (
-    TEST_SEED,
-    decided_outputs,
-    evaluate,
-    evaluating,
-    portions,
-    reasoner_device,
-    rollouts,
-)
+from nar.evaluation.evaluate import TEST_SEED, decided_outputs, evaluate, portions, roll_out, rollouts
 from nar.model.batch import Batch, collate
 from nar.model.reasoner import Reasoner
 from nar.traces.algorithm import Algorithm
@@ -34,7 +26,7 @@ from nar.traces.spec import Stage, Type
 from nar.traces.trace import Trace
 
 SIZES = (4, 8, 16, 32, 64)
-DTYPES = ("float32", "bfloat16")
+DTYPES: tuple[str, ...] = ("float32", "bfloat16")
 SCALES = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
 
 
@@ -84,9 +76,7 @@ def precision(
 
 
 def _outputs(reasoner: Reasoner, batch: Batch) -> dict[str, torch.Tensor]:
-    with evaluating(reasoner):
-        rollout = reasoner(batch.to(reasoner_device(reasoner)), decide_hints=True)
-    return decided_outputs(reasoner.specs[batch.algorithm], rollout)
+    return decided_outputs(reasoner.specs[batch.algorithm], roll_out(reasoner, batch, decide_hints=True))
 
 
 def scales(
