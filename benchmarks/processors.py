@@ -8,7 +8,7 @@ the graph's edges being about a third of all pairs. A *step* is one forward pass
 evaluation; a *training step* the same with gradients, forward and backward. Times are medians of CPU seconds; memory is
 what the process held at most beyond what it held before, model and inputs included. The exponent k of N^k is fitted to
 the CPU times of a step from 64 to 256 nodes, and beside it stands the one counted from operations
-(nar/analysis/contract/dry_run.py), which lower terms and caches cannot disturb. Written to benchmarks/processors.json
+(nar/analysis/contract/cost.py), which lower terms and caches cannot disturb. Written to benchmarks/processors.json
 after every processor, and as a table to benchmarks/processors.md.
 """
 
@@ -62,14 +62,14 @@ def worker(name, sizes, limit_gb):
     import torch
 
     from nar import processors
-    from nar.analysis.contract import cost, dry_run, fixture
+    from nar.analysis.contract import cost, fixture
 
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_DATA, (int(limit_gb * 2**30), resource.RLIM_INFINITY))
     torch.manual_seed(0)
     processor = processors.build(name, HIDDEN)
     try:
-        counted = dry_run.exponent(processors.build(name, 16), cost.COST_FROM[0])
+        counted = cost.exponent(processors.build(name, 16), cost.COST_FROM[0])
     except Exception:  # its work depends on the data
         counted = None
     about = {"parameters": sum(p.numel() for p in processor.parameters()), "cost": processor.cost, "counted": counted}

@@ -28,7 +28,7 @@ What the papers leave open, or what we could not read, is an option:
                          follow-up tried 0.001 to 10
 
 Not built: separate argument vectors beside states, and the sum aggregations of the follow-up.
-Not to be confused with: asynchronous *execution* (nar.analysis.delivery.asynchronous), for MPNN and PGN, too.
+Not to be confused with: asynchronous *execution* (nar.analysis.asynchrony.asynchronous), for MPNN and PGN, too.
 
 Declared: permutation equivariant, uses history. Cost per step: N^2 F (K + 1) for K edge channels; 4 N F^2 of products,
 or 2 N F^2 and N F^2 additions and comparisons.

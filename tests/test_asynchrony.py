@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import types
 
 import networkx as nx
 import numpy as np
@@ -10,9 +11,8 @@ import torch
 from naive import F64
 
 from nar import datasets, processors
-from nar.analysis import asynchrony, delivery
-from nar.analysis.asynchrony import asynchrony_residuals
-from nar.analysis.delivery import deliver, deliver_singly, run_to_fixed_point
+from nar.analysis import asynchrony
+from nar.analysis.asynchrony import asynchronous, asynchrony_residuals, deliver, deliver_singly, run_to_fixed_point
 from nar.evaluation.evaluate import evaluate
 from nar.model.batch import draw
 from nar.model.objectives.losses import total_loss
@@ -344,11 +344,11 @@ def test_a_reasoner_runs_asynchronously_for_a_while(name):
             return reasoner.eval()(batch).outputs["pi"]
 
     plain = logits()
-    with delivery.asynchronous(reasoner, 1.0):
+    with asynchronous(reasoner, 1.0):
         torch.testing.assert_close(logits(), plain, rtol=1e-4, atol=1e-5)  # nothing is late
-    with delivery.asynchronous(reasoner, 0.3, seed=1):
+    with asynchronous(reasoner, 0.3, seed=1):
         late = logits()
-    with delivery.asynchronous(reasoner, 0.3, seed=1):
+    with asynchronous(reasoner, 0.3, seed=1):
         assert logits().equal(late)  # repeatable
     assert (late - plain).abs().max() > 1e-3
     assert reasoner.processor is processor and logits().equal(plain)
@@ -359,19 +359,21 @@ def test_a_reasoner_runs_asynchronously_for_a_while(name):
     assert set(asynchrony.EQUATIONS) < set(table)
     assert table["100%"][1] == f"{evaluate(reasoner, textbook, traces).score:.4f}"
     assert float(table["multimorphism"][0]) == pytest.approx(asynchrony_residuals(processor)["multimorphism"], rel=0.1)
-    with pytest.raises(ValueError, match="rounds >= 1"), delivery.asynchronous(reasoner, 0.3, rounds=0):
+    with pytest.raises(ValueError, match="rounds >= 1"), asynchronous(reasoner, 0.3, rounds=0):
         pass
 
 
 def test_rounds_are_deliveries_one_after_the_other():
     processor = made("l2_max")
     step, state = data()
-    found = delivery._Late(processor, 0.5, 3, torch.Generator().manual_seed(0))(step, state)
+    with asynchronous(types.SimpleNamespace(processor=processor), 0.5, rounds=3):
+        found = processor(step, state)
     generator, expected = torch.Generator().manual_seed(0), state
     for _ in range(3):
         expected = deliver(processor, step, expected, torch.rand(B, N, N, generator=generator) < 0.5)
     assert found.equal(expected)
-    once = delivery._Late(processor, 0.5, 1, torch.Generator().manual_seed(0))(step, state)
+    with asynchronous(types.SimpleNamespace(processor=processor), 0.5):
+        once = processor(step, state)
     assert (once <= processor(step, state)).all() and (once < processor(step, state)).any()
 
 

@@ -6,7 +6,7 @@ from torch import nn
 from wrong_processors import WRONG, Right
 
 from nar import processors
-from nar.analysis.contract import check, dry_run, fixture
+from nar.analysis.contract import check, fixture
 from nar.analysis.contract import cost as check_cost
 from nar.analysis.contract.fixture import Fixture
 from nar.nn.neighbourhood import Dense
@@ -15,7 +15,7 @@ from nar.nn.processor import Processor
 
 def outcomes(kind, *, compiled=False):
     left_out = () if compiled else ("compile",)
-    return {outcome.check: outcome for outcome in check.run(Fixture(kind, kind.__name__), left_out)}
+    return {outcome.check: outcome for outcome in check.run(Fixture(kind), left_out)}
 
 
 def test_one_that_is_right():
@@ -49,15 +49,13 @@ def test_facts_that_are_not_declared():
             setattr(made, name, nn.Linear(width * features, features))
         return made
 
-    outcome = check.run_one(Fixture(make, "AllPairs"), "adjacency")
+    outcome = check.run_one(Fixture(make), "adjacency")
     assert outcome.holds and "they would follow the graph's edges with uses_adjacency = True" in outcome.text
-    assert (
-        check.run_one(Fixture(Masked, "Masked"), "adjacency").text == "messages follow the graph's edges, as declared"
-    )
+    assert check.run_one(Fixture(Masked), "adjacency").text == "messages follow the graph's edges, as declared"
 
 
 def test_biases_before_a_softmax_are_excused_and_named():
-    outcome = check.run_one(Fixture(lambda features: processors.build("gatv2", features), "gatv2"), "gradients")
+    outcome = check.run_one(Fixture(lambda features: processors.build("gatv2", features)), "gradients")
     assert outcome.holds and outcome.text.endswith("no effect (before a softmax?): heads.0.bias")
 
 
@@ -87,7 +85,7 @@ def test_work_is_counted_by_hand():
     n, f = 5, 8
     readout = n * 2 * f
     for fake in (True, False):
-        assert dry_run.work(Product(f), n, fake=fake) == n * f + n * f * f + readout
+        assert check_cost.work(Product(f), n, fake=fake) == n * f + n * f * f + readout
 
 
 def test_reductions_count_what_they_read_and_views_nothing():
@@ -96,7 +94,7 @@ def test_reductions_count_what_they_read_and_views_nothing():
             return state + step.nodes.sum(1, keepdim=True).expand_as(state)
 
     n, f = 5, 8
-    assert dry_run.work(Total(f), n) == n * f + n * f + 2 * n * f
+    assert check_cost.work(Total(f), n) == n * f + n * f + 2 * n * f
 
 
 @pytest.mark.parametrize(("cost", "k"), [("N", 1), ("N^2", 2), ("N^3", 3), ("N log N", 1.2), ("O(N^2 log N)", 2.2)])
@@ -108,7 +106,7 @@ def test_declared_costs_are_read(cost, k):
 def test_the_copy_that_is_counted_leaves_the_processor_alone():
     made = Right(16)
     before = {name: (id(p), p.clone()) for name, p in made.named_parameters()}
-    dry_run.exponent(made, 4)
+    check_cost.exponent(made, 4)
     for name, parameter in made.named_parameters():
         assert id(parameter) == before[name][0] and parameter.equal(before[name][1])
 

@@ -8,7 +8,7 @@ import pytest
 from answers import exact, perfect
 
 import nar
-from nar.inference.node_names import named
+from nar.inference.prediction import named
 from nar.traces.spec import Probe, Type
 
 NODES = ["p", "q"]

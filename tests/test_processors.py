@@ -29,13 +29,13 @@ EVERY = processors.names()
 @pytest.mark.parametrize("kind", EVERY)
 @pytest.mark.parametrize("name", [name for name in check.CHECKS if name != "compile"])
 def test_contract(name, kind):
-    outcome = check.run_one(Fixture(lambda features: processors.build(kind, features), kind), name)
+    outcome = check.run_one(Fixture(lambda features: processors.build(kind, features)), name)
     assert outcome.holds or (name == "padding" and not processors.build(kind, 8).uses_adjacency), outcome.text
 
 
 @pytest.mark.parametrize("kind", ["triplet_gpgn_mask", "gatv2_full"])
 def test_torch_compile_takes_them(kind):
-    outcome = check.run_one(Fixture(lambda features: processors.build(kind, features), kind), "compile")
+    outcome = check.run_one(Fixture(lambda features: processors.build(kind, features)), "compile")
     assert outcome.holds, outcome.text
 
 

@@ -13,8 +13,8 @@ import torch
 from nar import datasets
 from nar.config import Config
 from nar.evaluation.evaluate import TEST_SEED
-from nar.evaluation.evaluate import test_samples as samples_of_test  # pytest takes what begins with test for a test
 from nar.evaluation.evaluate import test_set as drawn_test_set
+from nar.evaluation.protocol import test_samples as samples_of_test  # pytest takes what begins with test for a test
 from nar.model.batch import draw
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner

@@ -2,5 +2,5 @@
 
 contract/: does a processor keep its contract (`nar check`)? faithfulness/: does a reasoner execute the algorithm, or
 does it only arrive at its answers (`nar faithfulness`)? references/: reasoners whose weights are written down and
-exact. asynchrony, delivery: does the result depend on the order in which messages arrive?
+exact. asynchrony: does the result depend on the order in which messages arrive?
 """

@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     with_options = "".join(f" {key}={value!r}" for key, value in (fixed | options).items())
     print(f"{name}: {kind.__module__}:{kind.__qualname__}{with_options}", flush=True)
     counts = {True: 0, False: 0, None: 0}
-    fixture = Fixture(lambda features: processors.build(name, features, **options), name)
+    fixture = Fixture(lambda features: processors.build(name, features, **options))
     for outcome in check.run(fixture, () if settings.compile else ("compile",)):
         print(outcome, flush=True)
         counts[outcome.holds] += 1

@@ -2,8 +2,8 @@
 
 A setting is a small dict, one key per axis that is varied; {} is the algorithm's own distribution:
 
-    {"family": "barabasi_albert"}    graphs of a family of nar/traces/inputs/families.py, or "erdos_renyi"; short names:
-    SHORT {"density": 0.3}                 random graphs with this share of all pairs of nodes joined, on average
+    {"family": "barabasi_albert"}    graphs of a family of nar/traces/inputs/families.py, or "erdos_renyi"; or SHORT
+    {"density": 0.3}                 random graphs with this share of all pairs of nodes joined, on average
     {"weights": "ties"}              the law of the weights: one of nar/traces/inputs/weights.py, or "ties" (TIES)
     {"scale": 1000.0}                all weights, keys or coordinates times this number
     {"family": "grid", "scale": 0.001}
@@ -63,8 +63,9 @@ def canonical(setting: Mapping[str, Any] | None) -> dict[str, Any]:
         found["family"] = name
     if "density" in found:
         found["density"] = number("density", found["density"], 0, 1)
-    if "weights" in found and found["weights"] not in _laws():
-        raise ValueError(suggest("weights", str(found["weights"]), _laws(), "nar/traces/inputs/weights.py"))
+    laws = ["ties", "uniform", *weights.LAWS]
+    if "weights" in found and found["weights"] not in laws:
+        raise ValueError(suggest("weights", str(found["weights"]), laws, "nar/traces/inputs/weights.py"))
     if "scale" in found:
         found["scale"] = number("scale", found["scale"], 1 / weights.LARGEST, weights.LARGEST)
     if "density" in found and found.get("family", RANDOM) != RANDOM:
@@ -141,7 +142,8 @@ def settings(axes: Mapping[str, Sequence[Any]], *, cross: bool = False) -> list[
 
 def described(setting: Mapping[str, Any] | None) -> str:
     """A setting in words, for tables: "family grid, scale 0.001"; "own" for the algorithm's own distribution."""
-    return ", ".join(f"{axis} {_short(value)}" for axis, value in (setting or {}).items()) or "own"
+    short = {axis: f"{value:g}" if isinstance(value, float) else value for axis, value in (setting or {}).items()}
+    return ", ".join(f"{axis} {value}" for axis, value in short.items()) or "own"
 
 
 def _scaled(params: Mapping[str, Any], scale: float) -> dict[str, Any]:
@@ -160,11 +162,3 @@ def _undirected(algorithm: Algorithm) -> bool:
     family = {"family": RANDOM} if "family" in algorithm.params else {}
     A = algorithm.sample(np.random.RandomState(0), max(16, algorithm.min_nodes), p=(0.5,), **family).get("A")
     return A is not None and np.array_equal(A, A.T)
-
-
-def _laws() -> list[str]:
-    return ["ties", "uniform", *weights.LAWS]
-
-
-def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nar.datasets import canonical
 from nar.device import tiny_numbers_are_zero
 from nar.evaluation import axes, protocol
 from nar.evaluation.evaluation import Evaluation
@@ -45,12 +46,10 @@ def test_set(
     By default a set has as many samples as CLRS-30's (32 times the algorithm's multiplier), but 32 above size 64. Other
     sets are drawn again whenever they are gone through: 32 traces of floyd_warshall on 256 nodes would take 6 GB.
     """
-    from nar.datasets import canonical
-
-    canonical_size = protocol.canonical_size(algorithm)
-    if size == canonical_size and not samples and not setting and algorithm.name in canonical.CLRS30:
+    own = size == protocol.canonical_size(algorithm) and not samples and not setting
+    if own and algorithm.name in canonical.CLRS30:
         return canonical.canonical("clrs30-v1", "test", algorithm)
-    count = samples or test_samples(algorithm, size)
+    count = samples or protocol.test_samples(algorithm, size)
     params = axes.parameters(algorithm, setting)
 
     class Drawn:
@@ -60,11 +59,6 @@ def test_set(
     traces = Drawn()
     sha256 = canonical.content_hash(traces)
     return traces, canonical.manifest(algorithm, size, count, TEST_SEED, params, sha256, name="nar/test")
-
-
-def test_samples(algorithm: Algorithm, size: int) -> int:
-    """How many test traces of this size there are by default."""
-    return 32 * (algorithm.num_samples_multiplier if size <= protocol.canonical_size(algorithm) else 1)
 
 
 def portions(traces: Iterable[Trace], features: int) -> Iterator[list[Trace]]:
@@ -114,9 +108,13 @@ def rollouts(
     """The traces in portions, each with its batch on the reasoner's device and its rollout, without gradients."""
     for part in portions(traces, reasoner.processor.features):
         batch = collate(part, algorithm).to(reasoner_device(reasoner))
-        with evaluating(reasoner):
-            rollout = reasoner(batch, **options)
-        yield part, batch, rollout
+        yield part, batch, roll_out(reasoner, batch, **options)
+
+
+def roll_out(reasoner: Reasoner, batch: Batch, **options: Any) -> Rollout:
+    """One batch, in evaluation mode and on the reasoner's device."""
+    with evaluating(reasoner):
+        return reasoner(batch.to(reasoner_device(reasoner)), **options)
 
 
 def reasoner_device(reasoner: Reasoner) -> torch.device:

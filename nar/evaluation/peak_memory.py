@@ -47,7 +47,12 @@ class PeakMemory:
                 watcher.join()
         else:
             yield
-            self._add(_largest())
+            with contextlib.suppress(ImportError):  # Windows says nothing
+                import resource
+
+                self._add(
+                    resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+                )
 
     def _watch(self, done: threading.Event) -> None:
         page = os.sysconf("SC_PAGE_SIZE")
@@ -56,15 +61,5 @@ class PeakMemory:
             waiting = not done.wait(INTERVAL)
             self._add(int(STATM.read_text().split()[1]) * page)
 
-    def _add(self, found: int | None) -> None:
-        if found is not None:
-            self.megabytes = max(self.megabytes or 0.0, found / 1e6)
-
-
-def _largest() -> int | None:
-    """Bytes of resident memory at the process's largest; None on Windows."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    def _add(self, found: int) -> None:
+        self.megabytes = max(self.megabytes or 0.0, found / 1e6)

@@ -51,11 +51,20 @@ def resolved(config: Config, algorithm: Algorithm) -> Config:
     return dataclasses.replace(config, train_sizes=train, val_size=val, eval_sizes=test)
 
 
-def steps_at(algorithm: Algorithm, n: int) -> int:
-    """About how many steps the algorithm takes at this size: those of one input."""
-    return algorithm.run(**algorithm.sample(np.random.RandomState(0), n)).length
+def test_samples(algorithm: Algorithm, size: int) -> int:
+    """How many test traces of this size there are by default."""
+    return 32 * (algorithm.num_samples_multiplier if size <= canonical_size(algorithm) else 1)
 
 
-def affordable(algorithm: Algorithm, n: int, samples: int) -> bool:
-    """Can so many graphs of this size be evaluated on a CPU while one waits?"""
-    return samples * n * n <= CPU_LIMIT and samples * n * n * steps_at(algorithm, n) <= CPU_LIMIT
+def affordable(algorithm: Algorithm, size: int, samples: int) -> bool:
+    """Is a test at this size (0 samples: as many as by default) worth waiting for on a CPU?
+
+    The canonical one always is: without it a run cannot be compared.
+    """
+    if size <= canonical_size(algorithm):
+        return True
+    pairs = (samples or test_samples(algorithm, size)) * size * size
+    if pairs > CPU_LIMIT:
+        return False
+    steps = algorithm.run(**algorithm.sample(np.random.RandomState(0), size)).length  # about those of all
+    return pairs * steps <= CPU_LIMIT

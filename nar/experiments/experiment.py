@@ -16,6 +16,7 @@ from tqdm import tqdm
 from nar import device
 from nar.config import Config
 from nar.evaluation.evaluate import entry
+from nar.evaluation.protocol import affordable
 from nar.inference import example
 from nar.model import checkpoint
 from nar.reports import report
@@ -24,7 +25,6 @@ from nar.results.schema import placed
 from nar.training import distributed, loop
 from nar.training.interrupt import interruptible
 from nar.training.run import TrainingRun
-from nar.training.tasks import affordable
 
 
 def train(config: Config, *, command: str = "") -> dict[str, Any]:

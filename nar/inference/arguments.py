@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from nar.lookup import suggest
+from nar.text_format import listed
 from nar.traces.algorithm import Algorithm
 from nar.traces.inputs import graphs
 from nar.traces.spec import Location, Type
@@ -62,15 +63,8 @@ def of_graph(
     name, arguments = algorithm.name, dict(inputs)
     graphic, from_source = on_graphs(algorithm), has_source(algorithm)
     if unknown := sorted(arguments.keys() - set(algorithm.arguments)):
-        known = [
-            *algorithm.arguments,
-            "graph",
-            "algorithm",
-            "steps",
-            "termination",
-            *["source"] * from_source,
-            *["weight"] * graphic,
-        ]
+        known = [*algorithm.arguments, "graph", "algorithm", "steps", "termination"]
+        known += ["source"] * from_source + ["weight"] * graphic
         raise ValueError(suggest("argument", unknown[0], known, f"{name}: {call(algorithm)}"))
     nodes: list[Hashable] = []
     if graph is not None:
@@ -118,29 +112,23 @@ def has_source(algorithm: Algorithm) -> bool:
 
 def call(algorithm: Algorithm) -> str:
     """How `run` is called for this algorithm, as a user would type it."""
-    words = [
-        ("graph" if on_graphs(algorithm) else "array")
-        if name == "A"
-        else "source=NODE"
-        if name == "s" and has_source(algorithm)
-        else f"{name}=..."
-        for name in algorithm.arguments
-    ]
+    typed = {"graph": "graph", "array": "array", "source": "source=NODE"}
+    words = [typed.get(_kind(algorithm, name), f"{name}=...") for name in algorithm.arguments]
     return f"run({', '.join(sorted(words, key=lambda word: '=' in word))})"
+
+
+def _kind(algorithm: Algorithm, argument: str) -> str:
+    """graph, array or source: what `run` takes under these names; else the argument's own name."""
+    if argument == "A":
+        return "graph" if on_graphs(algorithm) else "array"
+    return "source" if argument == "s" and has_source(algorithm) else argument
 
 
 def _described(algorithm: Algorithm, names: Sequence[str]) -> str:
     """Arguments with what they mean, as in 'T (the text) and P (the pattern)'."""
-    meanings = MEANINGS.get(algorithm.arguments, {})
-    words = []
-    for name in names:
-        if name == "A":
-            words.append("a graph" if on_graphs(algorithm) else "an array")
-        elif name == "s" and has_source(algorithm):
-            words.append("a source")
-        else:
-            words.append(f"{name} ({meanings[name]})" if name in meanings else name)
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    words = {"graph": "a graph", "array": "an array", "source": "a source"}
+    words |= {name: f"{name} ({meaning})" for name, meaning in MEANINGS.get(algorithm.arguments, {}).items()}
+    return listed(words.get(kind, kind) for kind in (_kind(algorithm, name) for name in names))
 
 
 def _matrix(algorithm: Algorithm, graph: Any, weight: str | None) -> tuple[Any, list[Hashable]]:

@@ -23,6 +23,7 @@ from nar.version import __version__
 
 # Settings that say where and how fast a run was made, not what was learned.
 _LOCAL = ("out", "resume", "device", "threads", "workers", "init_processor")
+_DATA = ("set", "length", "params", "samples", "seed", "sha256")  # which test set a score belongs to
 _ENTRY = ("algorithm", "size", "setting", "termination", "samples", "score", "exact", "valid")
 
 
@@ -39,17 +40,16 @@ def write(run_dir: str | Path, out: str | Path, which: str = "best") -> Path:
     # copies: parameters that share memory are told apart, as safetensors wants them
     tensors = {name: value.detach().clone().contiguous() for name, value in reasoner.state_dict().items()}
     data = files.save(tensors, metadata={"format": "pt"})  # of several entries, the order would be random
-    card = _card(run_dir, saved.config, which)
-    card["parameters"] = reasoner.parameter_count()
-    card["weights"] = {"file": WEIGHTS, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    weights = {"file": WEIGHTS, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    card = _card(run_dir, saved.config, which, {"parameters": reasoner.parameter_count(), "weights": weights})
     out.mkdir(parents=True, exist_ok=True)
     checkpoint.write(out / WEIGHTS, lambda file: file.write(data))
     checkpoint.write_json(out / CARD, card)
     return out
 
 
-def _card(run_dir: Path, config: Config, which: str) -> dict[str, Any]:
-    """What the run directory says about the reasoner; a run without results has no scores."""
+def _card(run_dir: Path, config: Config, which: str, network: Mapping[str, Any]) -> dict[str, Any]:
+    """What the run directory says about the `network`; a run without results has no scores."""
     settings = {name: value for name, value in config.to_dict().items() if name not in _LOCAL}
     try:
         found = schema.read(run_dir)
@@ -65,8 +65,7 @@ def _card(run_dir: Path, config: Config, which: str) -> dict[str, Any]:
         "version": VERSION,
         "algorithms": list(config.algo),
         "processor": config.processor,
-        "parameters": 0,
-        "weights": {},
+        **network,
         "checkpoint": which,
         "training": {
             "steps": step,
@@ -78,7 +77,7 @@ def _card(run_dir: Path, config: Config, which: str) -> dict[str, Any]:
         },
         # scores are those of the best checkpoint, which a run evaluates
         "scores": [
-            {name: e[name] for name in _ENTRY if name in e} | {"data": _data(e)}
+            _selected(e, _ENTRY) | {"data": _selected(e.get("data") or {}, _DATA)}
             for e in (found["evaluations"] if which == "best" else ())
         ],
         "provenance": found.get("provenance", {}) | {"command": found.get("command"), "exported_by": __version__},
@@ -92,7 +91,5 @@ def _card(run_dir: Path, config: Config, which: str) -> dict[str, Any]:
     }
 
 
-def _data(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Which test set a score belongs to."""
-    data = entry.get("data") or {}
-    return {name: data[name] for name in ("set", "length", "params", "samples", "seed", "sha256") if name in data}
+def _selected(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: values[name] for name in names if name in values}

@@ -21,10 +21,9 @@ import torch
 from nar import datasets
 from nar import device as devices
 from nar.config import Config
-from nar.evaluation.evaluate import evaluating, portions, reasoner_device
+from nar.evaluation.evaluate import portions, reasoner_device, roll_out
 from nar.inference import arguments
-from nar.inference.node_names import confidence, named, probabilities
-from nar.inference.prediction import Prediction
+from nar.inference.prediction import Prediction, confidence, named, probabilities
 from nar.lookup import suggest
 from nar.model import checkpoint
 from nar.model.batch import Batch, collate
@@ -205,10 +204,9 @@ def _answers(
         rest = iter(members)
         for part in portions([cases[i].trace for i in members], reasoner.processor.features):
             batch = collate(part, algorithm)
-            timed = _with_steps(batch, steps).to(reasoner_device(reasoner))
+            timed = _with_steps(batch, steps)
             ends: dict[str, Any] = {"termination": termination, "limit": steps} if termination != "oracle" else {}
-            with evaluating(reasoner):
-                rollout = reasoner(timed, decide_hints=True, **ends)
+            rollout = roll_out(reasoner, timed, decide_hints=True, **ends)
             taken = [length - 1 for length in timed.lengths] if rollout.taken is None else rollout.taken.tolist()
             places = [next(rest) for _ in part]
             for b, place in enumerate(batch.order):

@@ -13,7 +13,6 @@ import numpy as np
 from nar import datasets
 from nar.config import Config
 from nar.evaluation import protocol
-from nar.evaluation.evaluate import test_samples
 from nar.model.batch import Batch, collate, draw
 from nar.traces.algorithm import Algorithm
 from nar.training import distributed
@@ -77,12 +76,3 @@ def validation_set(algorithm: Algorithm, config: Config) -> list[Batch]:
     traces = [algorithm.run(**algorithm.sample(rng, size, **algorithm.train_params)) for _ in range(samples)]
     positions = rng if config.random_pos else None
     return [collate(traces[i : i + 64], algorithm, random_pos=positions) for i in range(0, len(traces), 64)]
-
-
-def affordable(algorithm: Algorithm, size: int, samples: int) -> bool:
-    """Is a test at this size worth waiting for on a CPU? The canonical one always is: without it a run cannot be
-    compared.
-    """
-    if size <= protocol.canonical_size(algorithm):
-        return True
-    return protocol.affordable(algorithm, size, samples or test_samples(algorithm, size))

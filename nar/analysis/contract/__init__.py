@@ -1,5 +1,5 @@
 """The contract of a processor as checks, for `nar check` and for the tests over the table of processors.
 
 Read check (the list), then form, dependence, numbers and cost (the checks themselves). fixture makes inputs without an
-encoder, dry_run counts operations without computing them, outcome is what a check has to say.
+encoder, outcome is what a check has to say.
 """

@@ -7,10 +7,10 @@ Shapes: B graphs, N nodes, F features, K raw edge channels.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -74,11 +74,11 @@ def inputs(
     return Inputs(x, e, g, links | links.transpose(1, 2) | torch.eye(nodes, dtype=torch.bool))
 
 
+@dataclasses.dataclass
 class Fixture:
-    """A processor that is being examined: `make(features)` builds one, `name` is what messages call it."""
+    """A processor that is being examined: `make(features)` builds one."""
 
-    def __init__(self, make: Callable[[int], Processor], name: str) -> None:
-        self.make, self.name = make, name
+    make: Callable[[int], Processor]
 
     def build(self, dtype: torch.dtype = torch.float64, features: int = FEATURES) -> Processor:
         """One with parameters as after some training (vectors are drawn as well), in evaluation mode."""
@@ -148,17 +148,16 @@ def max_difference(ours: list[Tensor], theirs: list[Tensor]) -> float:
     return worst
 
 
-def require_equal(ours: list[Tensor], theirs: list[Tensor], message: str) -> None:
+def require_equal(ours: list[Tensor], theirs: list[Tensor], message: str, within: float = EXACT) -> None:
     """Failed where two routes differ by more than rounding; {} in the message stands for the difference."""
-    if (difference := max_difference(ours, theirs)) > EXACT:
+    if (difference := max_difference(ours, theirs)) > within:
         raise Failed(message.replace("{}", f"{difference:.2g}"))
 
 
 class UnfusedDense(Dense):
     """The dense layout with `pool` as the base class states it: nothing fused, nothing in pieces."""
 
-    def pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how="max"):
-        return Neighbourhood.pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how)
+    pool = Neighbourhood.pool
 
     def reverse(self) -> Dense:
         turned = super().reverse()
@@ -168,33 +167,15 @@ class UnfusedDense(Dense):
         return type(self)(self.edge_features, self.nodes)
 
     def alone(self) -> SelfLoops:
-        return _UnfusedSelfLoops(self.edge_features, self.nodes, type(self))
-
-
-class _UnfusedSelfLoops(SelfLoops):
-    pool = Neighbourhood.pool
-
-    def __init__(self, edges: AffineFeatures, nodes: int, layout: type[Dense]) -> None:
-        super().__init__(edges, nodes)
-        self._layout = layout
-
-    def complete(self) -> Dense:
-        return self._layout(self._all, self.nodes)
+        loops = super().alone()
+        loops.complete = self.complete  # back to this layout
+        return loops
 
 
 class ChunkedDense(UnfusedDense):
     """The dense layout in the smallest pieces: one receiver at a time, as large graphs are evaluated."""
 
     def pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how="max"):
-        with _one_receiver_at_a_time():
+        with mock.patch.object(neighbourhood, "CHUNK_BYTES", 1):
             # no message function that a fast layout would recognise
             return Dense.pool(self, senders_BNF, receivers_BNF, edge, graph_BF, lambda parts: message(parts), how)
-
-
-@contextlib.contextmanager
-def _one_receiver_at_a_time() -> Iterator[None]:
-    usual, neighbourhood.CHUNK_BYTES = neighbourhood.CHUNK_BYTES, 1
-    try:
-        yield
-    finally:
-        neighbourhood.CHUNK_BYTES = usual

@@ -11,19 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nar.analysis.contract import dry_run
-from nar.analysis.contract.fixture import (
-    FEATURES,
-    B,
-    Fixture,
-    Inputs,
-    N,
-    inputs,
-    max_difference,
-    require_equal,
-    run_steps,
-    state_tensors,
-)  # fmt: skip
+from nar.analysis.contract import cost
+from nar.analysis.contract.fixture import FEATURES, B, Fixture, N, inputs, require_equal, run_steps, state_tensors
 from nar.analysis.contract.outcome import Failed, describe_error
 from nar.nn.processor import Readout
 
@@ -31,14 +20,12 @@ from nar.nn.processor import Readout
 def shapes(fixture: Fixture) -> str:
     """States and readouts have the promised form, whatever the number of graphs and nodes."""
     processor = fixture.build()
-    features, sizes = processor.features, ((1, 1), (B, 2), (2, N))
-    for graphs, nodes in sizes:
+    for graphs, nodes in ((1, 1), (B, 2), (2, N)):
         x = inputs(graphs=graphs, nodes=nodes)
         state = processor.initial_state(graphs, nodes, x.nodes)
-        for when in ("initial_state", "forward"):
-            if when == "forward":
-                state = processor(x.step(processor.uses_adjacency), state)
-            _proper_state(state, when, graphs, nodes, features)
+        _proper_state(state, "initial_state", graphs, nodes)
+        state = processor(x.step(processor.uses_adjacency), state)
+        _proper_state(state, "forward", graphs, nodes)
         with torch.no_grad():
             readout = run_steps(processor, [x, x]).readout
         if not isinstance(readout, Readout):
@@ -52,10 +39,11 @@ def shapes(fixture: Fixture) -> str:
             if found != wanted:
                 raise Failed(f"Readout.{name} is {found}; self.{name[:-1]}_readout = {width} promises {wanted}")
     edges = f", edge readout {processor.edge_readout}" if processor.edge_readout else ""
-    return f"1 to {N} nodes, 1 to {B} graphs; node readout {processor.node_readout} wide at {features} features{edges}"
+    wide = f"{processor.node_readout} wide at {processor.features} features"
+    return f"1 to {N} nodes, 1 to {B} graphs; node readout {wide}{edges}"
 
 
-def _proper_state(state: Any, when: str, graphs: int, nodes: int, features: int) -> None:
+def _proper_state(state: Any, when: str, graphs: int, nodes: int) -> None:
     if type(state) not in (tuple, Tensor):
         raise Failed(f"{when} returns a {type(state).__name__}; a tensor or a plain tuple of tensors is required")
     hidden = state[0] if isinstance(state, tuple) and state else state
@@ -122,12 +110,11 @@ def device(fixture: Fixture) -> str:
     processor = fixture.build(torch.float32)
     waits = ""
     try:
-        dry_run.work(processor, N)
-    except dry_run.WAITS as error:
-        if type(error).__name__ == "DynamicOutputShapeException":
-            waits = "; some shapes depend on the data, which makes a GPU wait"
-        else:
-            waits = "; it reads numbers back from the device, which makes a GPU wait"
+        cost.work(processor, N)
+    except cost.WAITS as error:
+        shapes_depend = type(error).__name__ == "DynamicOutputShapeException"
+        why = "some shapes depend on the data" if shapes_depend else "it reads numbers back from the device"
+        waits = f"; {why}, which makes a GPU wait"
     except AssertionError as error:
         if "FakeTensor" not in str(error):
             raise
@@ -145,10 +132,9 @@ def device(fixture: Fixture) -> str:
         return f"follows its inputs (tried without a GPU){waits}"
     x = inputs(dtype=torch.float32)
     on_cpu = run_steps(processor, [x]).all_tensors()
-    there = Inputs(*(t.cuda() for t in dataclasses.astuple(x)))
-    result = run_steps(processor.cuda(), [there])
-    if any(t.device.type != "cuda" for t in result.all_tensors()):
+    there = dataclasses.replace(x.map(Tensor.cuda), adjacency=x.adjacency.cuda())
+    on_gpu = run_steps(processor.cuda(), [there]).all_tensors()
+    if any(t.device.type != "cuda" for t in on_gpu):
         raise Failed("a result is not on the GPU that holds the inputs")
-    if (difference := max_difference([t.cpu() for t in result.all_tensors()], on_cpu)) > 1e-2:
-        raise Failed(f"GPU and CPU differ by {difference:.2g}")
+    require_equal([t.cpu() for t in on_gpu], on_cpu, "GPU and CPU differ by {}", within=1e-2)
     return f"follows its inputs, to a GPU too{waits}"

@@ -55,8 +55,7 @@ class Watching(Dense):
         self.seen.append(torch.softmax(logits_BSRH, 1).mean(-1))
         return super().attend(logits, values_BNF)
 
-    def pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how="max"):
-        return Neighbourhood.pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how)
+    pool = Neighbourhood.pool
 
     def reverse(self):
         return Watching(super().reverse(), self.seen)

@@ -20,6 +20,7 @@ Shapes: B graphs, N nodes, S senders, R receivers, F features, T moments.
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nar.evaluation.evaluate import TEST_SEED, decided_outputs, evaluating, rollouts
+from nar.evaluation.evaluate import TEST_SEED, decided_outputs, roll_out, rollouts
 from nar.model.objectives.metrics import merge_permutations
 from nar.model.reasoner import Reasoner
 from nar.traces.algorithm import Algorithm
@@ -42,22 +43,20 @@ TOLERANCE = 0.01  # scalar hints agree within this share of the largest of the g
 class Curve:
     """Right entries per step, pooled over graphs; `acting` counts those alone that the algorithm changes then."""
 
-    right: list[float] = dataclasses.field(default_factory=list)
-    total: list[float] = dataclasses.field(default_factory=list)
+    counts: list[tuple[float, float]] = dataclasses.field(default_factory=list)  # by step: right ones, all
 
     def add(self, step: int, right: Tensor, counted: Tensor) -> None:
-        while len(self.total) <= step:
-            self.right.append(0.0)
-            self.total.append(0.0)
-        self.right[step] += (right & counted).sum().item()
-        self.total[step] += counted.sum().item()
+        self.counts += [(0.0, 0.0)] * (step + 1 - len(self.counts))
+        before, total = self.counts[step]
+        self.counts[step] = before + (right & counted).sum().item(), total + counted.sum().item()
 
     def per_step(self) -> list[float | None]:
-        return [r / t if t else None for r, t in zip(self.right, self.total, strict=True)]
+        return [right / total if total else None for right, total in self.counts]
 
     def mean(self) -> float | None:
         """Over all entries of all steps."""
-        return sum(self.right) / sum(self.total) if sum(self.total) else None
+        everything = sum(total for _, total in self.counts)
+        return sum(right for right, _ in self.counts) / everything if everything else None
 
 
 def _same(probe: Probe, a: Tensor, b: Tensor) -> Tensor:
@@ -77,15 +76,12 @@ def external(
     the same agreement on those entries alone that the algorithm changes in that step.
     """
     spec = reasoner.specs[algorithm.name]
-    curves: dict[str, Curve] = {}
-    acting: dict[str, Curve] = {}
-    outputs = Curve()
+    curves, acting, outputs = defaultdict(Curve), defaultdict(Curve), Curve()
     num_running: list[int] = []
     for _, batch, rollout in rollouts(reasoner, algorithm, traces, decide_hints=True):
         truth, other = merge_permutations(spec, batch.outputs), None
         if against is not None:
-            with evaluating(against):
-                other = against(batch, decide_hints=True)
+            other = roll_out(against, batch, decide_hints=True)
             truth = decided_outputs(spec, other)
         for step, values in enumerate(rollout.hints):
             for name, value in values.items():
@@ -95,8 +91,8 @@ def external(
                 counted = torch.ones_like(right)
                 if spec[name].type in (Type.MASK, Type.CATEGORICAL):
                     counted = now != IGNORED
-                curves.setdefault(name, Curve()).add(step, right, counted)
-                acting.setdefault(name, Curve()).add(step, right, counted & (now != before))
+                curves[name].add(step, right, counted)
+                acting[name].add(step, right, counted & (now != before))
             num_running += [0] * (step + 1 - len(num_running))
             num_running[step] += len(next(iter(values.values()), ()))
         for name, value in decided_outputs(spec, rollout).items():

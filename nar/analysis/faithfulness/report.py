@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,31 +73,28 @@ def compare(runs: Sequence[str | Path], *, size: int = 64, small: int = 16, samp
     trained: dict[str, dict[str, list[_Trained]]] = {}  # by algorithm and network
     for path in runs:
         saved = checkpoint.read(path)
-        run = _Trained(str(Path(path)), saved, saved.build())
+        run = _Trained(str(Path(path)), saved.config, saved.build())
         for name in run.config.algo:
             trained.setdefault(name, {}).setdefault(_network(run.config), []).append(run)
             rows.append(row(name, f"{run.config.processor} seed {run.config.seed}", "trained", [run], run.reasoner))
             rows[-1]["step"] = saved.step
+    seeds: list[dict[str, Any]] = []
     for name, networks in trained.items():
         for found in networks.values():
             config = found[0].config
             untrained = Reasoner.from_config(config).eval()
             rows.append(row(name, f"untrained {config.processor}", "untrained", found, untrained))
+            for one, other in itertools.islice(itertools.combinations(found, 2), PAIRS):
+                if one.reasoner.hint_mode != "none":
+                    traces = canonical.draw(datasets.get(name), size, samples, TEST_SEED)
+                    agreed = external(one.reasoner, datasets.get(name), traces, against=other.reasoner)
+                    who = f"{config.processor} seeds {one.config.seed}, {other.config.seed}"
+                    measured = {"hints": agreed["area"], "acting": agreed["acting"], "outputs": agreed["outputs"]}
+                    seeds.append({"algorithm": name, "who": who, **measured})
         if name in compiled.PROGRAMS:
             exact, every = compiled.compiled(name), list(itertools.chain(*networks.values()))
             rows.append(row(name, "compiled", "compiled", every, exact))
             rows.append(row(name, "compiled, shuffled", "shuffled", every, compiled.permuted(exact)))
-    seeds = []
-    for name, found in ((name, found) for name, networks in trained.items() for found in networks.values()):
-        for one, other in list(itertools.combinations(found, 2))[:PAIRS]:
-            if one.reasoner.hint_mode != "none":
-                traces = list(canonical.draw(datasets.get(name), size, samples, TEST_SEED))
-                agreed = external(one.reasoner, datasets.get(name), traces, against=other.reasoner)
-                who = f"{one.config.processor} seeds {one.config.seed}, {other.config.seed}"
-                seeds.append(
-                    {"algorithm": name, "who": who, "hints": agreed["area"]}
-                    | {"acting": agreed["acting"], "outputs": agreed["outputs"]}
-                )
     return {**sizes, "rows": rows, "seeds": seeds, "table": _table(rows)}
 
 
@@ -104,12 +102,8 @@ class _Trained(NamedTuple):
     """A run that is measured."""
 
     path: str
-    saved: checkpoint.SavedReasoner
+    config: Config
     reasoner: Reasoner
-
-    @property
-    def config(self) -> Config:
-        return self.saved.config
 
 
 def _network(config: Config) -> str:
@@ -119,7 +113,7 @@ def _network(config: Config) -> str:
 
 def _table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Counts of effective and faithful runs per algorithm, and Spearman's rank correlation over all runs."""
-    counts: dict[str, dict[str, int]] = {}
+    counts: dict[str, Counter[str]] = {}
     pairs = []
     for row in rows:
         if row["kind"] != "trained" or row["external"] is None or row["external"]["area"] is None:
@@ -127,8 +121,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         pairs.append((row["score"], row["external"]["area"]))
         effective, faithful = (value >= FAITHFUL for value in pairs[-1])
         kind = f"{'effective' if effective else 'not effective'}, {'faithful' if faithful else 'not faithful'}"
-        of = counts.setdefault(row["algorithm"], {})
-        of[kind] = of.get(kind, 0) + 1
+        counts.setdefault(row["algorithm"], Counter())[kind] += 1
     rho, low, high = spearman(pairs)
     return {"counts": counts, "spearman": rho, "interval": [low, high], "runs": len(pairs)}
 
@@ -136,8 +129,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def spearman(pairs: Sequence[tuple[float, float]]) -> tuple[float | None, float | None, float | None]:
     """Rank correlation and its 95% bootstrap interval; None for fewer than four pairs or no variation."""
     values = np.asarray(pairs, dtype=np.float64).reshape(-1, 2)
-    rho = _rho(values)
-    if len(values) < 4 or rho is None:
+    if len(values) < 4 or (rho := _rho(values)) is None:
         return None, None, None
     rng = np.random.RandomState(0)
     drawn = [_rho(values[rng.randint(len(values), size=len(values))]) for _ in range(RESAMPLES)]
@@ -146,8 +138,6 @@ def spearman(pairs: Sequence[tuple[float, float]]) -> tuple[float | None, float 
 
 
 def _rho(values: np.ndarray) -> float | None:
-    if len(values) < 2:
-        return None
     ranks = np.stack([_ranks(column) for column in values.T])
     if (ranks.std(1) == 0).any():
         return None

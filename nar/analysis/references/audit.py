@@ -14,16 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
-from nar.evaluation.evaluate import (
-    TEST_SEED,
-    decided_outputs,
-    evaluate,
-    evaluating,
-    portions,
-    reasoner_device,
-    rollouts,
-)  # fmt: skip
+from nar.datasets import canonical
+from nar.evaluation.evaluate import TEST_SEED, decided_outputs, evaluate, portions, roll_out, rollouts
 from nar.model.batch import Batch, collate
 from nar.model.reasoner import Reasoner
 from nar.traces.algorithm import Algorithm
@@ -32,6 +26,7 @@ from nar.traces.spec import Stage, Type
 from nar.traces.trace import Trace
 
 SIZES = (4, 8, 16, 32, 64)
+DTYPES: tuple[str, ...] = ("float32", "bfloat16")
 SCALES = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
 
 
@@ -50,72 +45,50 @@ def double(batch: Batch, traces: Sequence[Trace]) -> Batch:
                 torch.from_numpy(np.concatenate([p.values for p in parts])), batch.hints[name].index
             )
         elif probe.stage is Stage.HINT:
-            padded = np.zeros((batch.lengths[0], len(parts), *parts[0].shape[1:]))
-            for b, part in enumerate(parts):
-                padded[: len(part), b] = part
-            hints[name] = torch.from_numpy(padded)
+            hints[name] = pad_sequence([torch.from_numpy(part).double() for part in parts])
     return dataclasses.replace(batch, inputs=inputs, hints=hints)
 
 
 def precision(
-    reasoner: Reasoner,
-    algorithm: Algorithm,
-    *,
-    sizes: Sequence[int] = SIZES,
-    samples: int = 8,
-    dtypes: Sequence[torch.dtype] = (torch.float32, torch.bfloat16),
-    seed: int = TEST_SEED,
-    **params: Any,
+    reasoner: Reasoner, algorithm: Algorithm, *, sizes: Sequence[int] = SIZES, samples: int = 8, **params: Any
 ) -> dict[str, Any]:
-    """Outputs in each dtype against float64 on float64 inputs: share of entries that differ, and the first size.
+    """Outputs in each of DTYPES against float64 on float64 inputs: share of entries that differ, and the first size.
 
     `first`: the smallest of `sizes` at which any entry differs, None where none does.
     """
-    from nar.datasets import canonical
-
-    models = {dtype: copy.deepcopy(reasoner).to(dtype) for dtype in dtypes}
+    models = {name: copy.deepcopy(reasoner).to(getattr(torch, name)) for name in DTYPES}
     exact = copy.deepcopy(reasoner).double()
-    found: dict[str, Any] = {str(dtype).split(".")[1]: {"first": None, "differ": {}} for dtype in dtypes}
+    found: dict[str, Any] = {name: {"first": None, "differ": {}} for name in DTYPES}
     for size in sizes:
-        differ, total = dict.fromkeys(dtypes, 0), 0
-        for part in portions(canonical.draw(algorithm, size, samples, seed, params), reasoner.processor.features):
+        differ, total = dict.fromkeys(DTYPES, 0), 0
+        for part in portions(canonical.draw(algorithm, size, samples, TEST_SEED, params), reasoner.processor.features):
             batch = collate(part, algorithm)
             truth = _outputs(exact, double(batch, part))
             total += sum(value.numel() for value in truth.values())
-            for dtype, model in models.items():
+            for name, model in models.items():
                 outputs = _outputs(model, batch)
-                differ[dtype] += sum(int((outputs[n].cpu() != truth[n].cpu()).sum()) for n in truth)
-        for dtype in dtypes:
-            entry = found[str(dtype).split(".")[1]]
-            entry["differ"][size] = differ[dtype] / total
-            if differ[dtype] and entry["first"] is None:
+                differ[name] += sum(int((outputs[n].cpu() != truth[n].cpu()).sum()) for n in truth)
+        for name, entry in found.items():
+            entry["differ"][size] = differ[name] / total
+            if differ[name] and entry["first"] is None:
                 entry["first"] = size
     return found
 
 
 def _outputs(reasoner: Reasoner, batch: Batch) -> dict[str, torch.Tensor]:
-    with evaluating(reasoner):
-        rollout = reasoner(batch.to(reasoner_device(reasoner)), decide_hints=True)
-    return decided_outputs(reasoner.specs[batch.algorithm], rollout)
+    return decided_outputs(reasoner.specs[batch.algorithm], roll_out(reasoner, batch, decide_hints=True))
 
 
 def scales(
-    reasoner: Reasoner,
-    algorithm: Algorithm,
-    *,
-    scales: Sequence[float] = SCALES,
-    size: int = 64,
-    samples: int = 8,
-    seed: int = TEST_SEED,
+    reasoner: Reasoner, algorithm: Algorithm, *, size: int = 64, samples: int = 8
 ) -> dict[float, dict[str, float]]:
     """Score, whole graphs right and right answers with all weights multiplied: the same graphs at every scale."""
-    from nar.datasets import canonical
-
     if "scale" not in algorithm.params:
         raise ValueError(f"{algorithm.name} has no weights to scale; ask an algorithm on weighted graphs")
     found = {}
-    for scale in scales:
-        rates = evaluate(reasoner, algorithm, canonical.draw(algorithm, size, samples, seed, {"scale": scale})).rates()
+    for scale in SCALES:
+        traces = canonical.draw(algorithm, size, samples, TEST_SEED, {"scale": scale})
+        rates = evaluate(reasoner, algorithm, traces).rates()
         found[scale] = {name: rates[name] for name in ("score", "exact", "valid")}
     return found
 

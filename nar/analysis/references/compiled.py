@@ -36,7 +36,7 @@ from nar.model.batch import training_spec
 from nar.model.coders.decoder import Decoder
 from nar.model.coders.encoder import Encoder, place
 from nar.model.reasoner import Reasoner
-from nar.traces.spec import POINTERS, Location, Probe, Type
+from nar.traces.spec import POINTERS, Location, Type
 
 SHARP = 200.0  # logit of certainty: exp(-200) is 0 in float32, so a sigmoid or softmax of it is a decision
 NEXT = 1e5  # the same for positions, which lie 1/n apart
@@ -61,30 +61,22 @@ class Program:
         return max(len(self.nodes), len(self.edges), 2)
 
 
+_BFS = Program(
+    Relaxation,
+    nodes=("pos", "reach_h"),
+    edges=("adj", "pi_h"),
+    units={
+        "sender": [{"pos": 1}, {"reach_h": 1}, {"pos": 1}],  # the first of the reached neighbours
+        "receiver": [{BIAS: -1}, {"reach_h": 1, BIAS: -0.5}, {}],  # unless something else was there before
+        "edge": [{}, {"adj": 1, BIAS: -1.5}],
+        "old": [{"pi_h": 1}],
+    },
+    reads={"pi": 0, "pi_h": 0, "reach_h": 1},
+)
 PROGRAMS = {
-    "bfs": Program(
-        Relaxation,
-        nodes=("pos", "reach_h"),
-        edges=("adj", "pi_h"),
-        units={
-            "sender": [{"pos": 1}, {"reach_h": 1}, {"pos": 1}],  # the first of the reached neighbours
-            "receiver": [{BIAS: -1}, {"reach_h": 1, BIAS: -0.5}, {}],  # unless something else was there before
-            "edge": [{}, {"adj": 1, BIAS: -1.5}],
-            "old": [{"pi_h": 1}],
-        },
-        reads={"pi": 0, "pi_h": 0, "reach_h": 1},
-    ),
-    "reachability": Program(
-        Relaxation,
-        nodes=("pos", "reach_h"),
-        edges=("adj",),
-        units={
-            "sender": [{"pos": 1}, {"reach_h": 1}, {"pos": 1}],
-            "receiver": [{BIAS: -1}, {"reach_h": 1, BIAS: -0.5}, {}],
-            "edge": [{}, {"adj": 1, BIAS: -1.5}],
-            "old": [{}],
-        },
-        reads={"reach": 1, "reach_h": 1},
+    "bfs": _BFS,
+    "reachability": dataclasses.replace(  # without pointers
+        _BFS, edges=("adj",), units={**_BFS.units, "old": [{}]}, reads={"reach": 1, "reach_h": 1}
     ),
     "bellman_ford": Program(
         Relaxation,
@@ -168,7 +160,8 @@ def _write_encoder(encoder: Encoder, program: Program) -> None:
     for name, probe in encoder.probes.items():
         where = {Location.NODE: program.nodes, Location.EDGE: program.edges}.get(place(probe), ())
         if name in where:
-            _layer(encoder.maps[name], 0).weight[where.index(name), 0] = 1.0
+            maps: Any = encoder.maps[name]
+            maps[0].weight[where.index(name), 0] = 1.0
 
 
 def _write_units(layer: nn.Linear, units: Units, program: Program) -> None:
@@ -188,27 +181,20 @@ def _write_units(layer: nn.Linear, units: Units, program: Program) -> None:
 def _write_decoder(decoder: Decoder, program: Program) -> None:
     """Decoders see [x | state] of nodes and [e | state] of edges: the state begins at column `features`."""
     for name, probe in decoder.probes.items():
-        maps, column = decoder.maps[name], program.features + program.reads[name]
+        maps: Any = decoder.maps[name]
+        column = program.features + program.reads[name]
         if probe.type in POINTERS and probe.location is Location.NODE:
-            _layer(maps, 2).weight[0, column] = 1.0
-            _layer(maps, 3).weight[0, 0] = SHARP
+            maps[2].weight[0, column] = 1.0
+            maps[3].weight[0, 0] = SHARP
         elif probe.type in POINTERS:
             # of a pointer held as the position P: q - 2 max(P, q) is largest where q, a node's own position, is P
-            pair, target, weigh = _layer(maps, 2), _layer(maps, 3), _layer(maps, 4)
+            pair, target, weigh = maps[2], maps[3], maps[4]
             pair.weight[0, column] = 1.0
             pair.bias[1] = -1.0  # below all positions: the second maximum is q itself
             target.weight[:2, program.nodes.index("pos")] = 1.0
             weigh.weight[0, :2] = torch.tensor([-2 * NEXT, NEXT])
         else:
-            read = _layer(maps, 2 if probe.location is Location.EDGE else 0)
-            read.weight[0, column] = _gain(probe)
+            read = maps[2 if probe.location is Location.EDGE else 0]
+            read.weight[0, column] = {Type.SCALAR: 1.0, Type.MASK: 2 * SHARP}.get(probe.type, SHARP)
             if probe.type is Type.MASK:
                 read.bias[0] = -SHARP
-
-
-def _gain(probe: Probe) -> float:
-    return {Type.SCALAR: 1.0, Type.MASK: 2 * SHARP}.get(probe.type, SHARP)
-
-
-def _layer(maps: Any, index: int) -> nn.Linear:
-    return maps[index]

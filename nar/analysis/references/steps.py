@@ -52,14 +52,8 @@ def choose(
     return chosen.to(key_BSR.dtype), kept.to(key_BSR.dtype)
 
 
-class Relaxation(Processor):
-    """Every node takes over the best offer of its open neighbours: BFS, Bellman-Ford, reachability.
-
-    State: nodes [value, reached], edges [pointer] as one-hot columns (sender, receiver), and the choice alone.
-    """
-
-    uses_history = False
-    width = 2  # channels of the hidden node state
+class Reference(Processor):
+    """What all of them have: the sharpness of their choices, and the state itself as readout."""
 
     def __init__(self, features: int, *, beta: float = 0.0) -> None:
         """`beta`: sharpness of the softmax; 0: hard argmin."""
@@ -67,16 +61,29 @@ class Relaxation(Processor):
         if beta < 0:
             raise ValueError(f"beta must be above 0, or 0 for the argmin, got {beta}")
         self.beta = beta
-        read = self._read(features)
+
+    def readout(self, step: Step, before: tuple, after: tuple) -> Readout:
+        return Readout(after[0], after[1])
+
+
+class Relaxation(Reference):
+    """Every node takes over the best offer of its open neighbours: BFS, Bellman-Ford, reachability.
+
+    State: nodes [value, reached], edges [pointer] as one-hot columns (sender, receiver), and the choice alone.
+    """
+
+    uses_history = False
+    width = 2  # channels of the hidden node state
+    appended = 0  # channels that the units read of a node, beside the encoded ones
+
+    def __init__(self, features: int, *, beta: float = 0.0) -> None:
+        super().__init__(features, beta=beta)
+        read = features + self.appended
         self.sender = linear(read, 3)  # key, open, tie
         self.receiver = linear(read, 3)  # key of keeping, is there something to keep, its part of open
         self.edge = linear(features, 2)  # key, open
         self.old = linear(features, 1)  # the pointer so far, stored at the edge receiver -> sender
         self.node_readout, self.edge_readout = self.width, 1
-
-    def _read(self, features: int) -> int:
-        """Width of what the units read of a node."""
-        return features
 
     def initial_state(self, graphs: int, nodes: int, like: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         return like.new_zeros(graphs, nodes, self.width), None, None
@@ -103,9 +110,6 @@ class Relaxation(Processor):
         """Whom each receiver has listened to in the last step [B, S, R]; columns sum to less than 1 where it kept."""
         return state[2]
 
-    def readout(self, step: Step, before: tuple, after: tuple) -> Readout:
-        return Readout(after[0], after[1])
-
 
 class Settling(Relaxation):
     """Dijkstra: the nearest node in the queue is settled, then all others may take over its offer.
@@ -114,16 +118,13 @@ class Settling(Relaxation):
     marks the chosen node. State: nodes [value, settled, queue, chosen], edges and choice as in Relaxation.
     """
 
-    width = 4
+    width, appended = 4, 1
 
     def __init__(self, features: int, *, beta: float = 0.0) -> None:
         super().__init__(features, beta=beta)
         self.queue = linear(features, 3)  # key, is it in the queue, tie
         self.move = linear(1, features)  # what being chosen adds to a node's own channels
         self.shown = linear(features + 1, 3)  # settled, queue, chosen, as the units read them
-
-    def _read(self, features: int) -> int:
-        return features + 1
 
     def forward(self, step: Step, state: tuple) -> tuple[Tensor, Tensor, Tensor]:
         hood = step.hood.complete()
@@ -140,21 +141,15 @@ class Settling(Relaxation):
         return hidden, pointer_BSR.unsqueeze(-1), alpha_BSR
 
 
-class Passage(Processor):
+class Passage(Reference):
     """Floyd-Warshall: every pair of nodes may go through the node k of this round.
 
     State: nodes [the next k], edges [distance, reached, pointer, pointer one round further]. A pointer is held as the
     position of the node that it names. Outputs come one round after the last hints, so every step takes two rounds.
     """
 
-    uses_history = True
-
     def __init__(self, features: int, *, beta: float = 0.0) -> None:
-        """`beta`: as in Relaxation."""
-        super().__init__(features)
-        if beta < 0:
-            raise ValueError(f"beta must be above 0, or 0 for the argmin, got {beta}")
-        self.beta = beta
+        super().__init__(features, beta=beta)
         self.node = linear(features, 2)  # position, is it k
         self.edge = linear(features, 2)  # distance, reached
         self.node_readout, self.edge_readout = 1, 4
@@ -204,6 +199,3 @@ class Passage(Processor):
             (has_BNN | open_BNN).to(offer_BNN.dtype),
             torch.where(taken_BNN, row(pointer_BNN), pointer_BNN),
         )
-
-    def readout(self, step: Step, before: tuple, after: tuple) -> Readout:
-        return Readout(after[0], after[1])
