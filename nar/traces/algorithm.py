@@ -1,7 +1,4 @@
-"""An algorithm: everything that datasets/*.py say about one, and how it is sampled, run, recorded and checked.
-
-numpy and numba only: nothing here may import torch.
-"""
+"""An algorithm: everything that datasets/*.py say about one, and how it is sampled, run, recorded and checked."""
 
 from __future__ import annotations
 

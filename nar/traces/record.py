@@ -3,8 +3,6 @@
 The steps read like the textbook: a function `steps(trace, ...)` under `@compiled` that calls `record(trace, ...)` with
 its hints at every moment that matters and returns the outputs, both in the spec's order. `record` copies at once.
 (A numba generator that yields its hints would read as well, but numba 0.68 never frees its arguments.)
-
-numpy and numba only: nothing here may import torch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Traces: what one run of an algorithm wrote down, in compact form (spec.py), and the one-hot form of dm-clrs.
-
-numpy only: nothing here may import torch.
-"""
+"""Traces: what one run of an algorithm wrote down, in compact form (spec.py), and the one-hot form of dm-clrs."""
 
 from __future__ import annotations
 

@@ -10,8 +10,6 @@ A zip of plain arrays; `np.load(path, allow_pickle=False)` is enough to read it:
     hint/<probe>/steps      for each moment, how far its index into them is from that of the moment before
 
 Numbers are stored in the smallest type that keeps every bit. The same traces give the same bytes.
-
-numpy only: nothing here may import torch.
 """
 
 from __future__ import annotations
