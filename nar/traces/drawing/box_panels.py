@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nar.traces.drawing.panels import ARROWS, BLACK, CHANGED, FAINT, Moment, Panels, styles, write
+from nar.traces.drawing.panels import ARROWS, BLACK, CHANGED, FAINT, Moment, Panels, joined, styles, write
 from nar.traces.drawing.text import label, list_hint
 from nar.traces.linked_list import linked_list
 from nar.traces.spec import Location
@@ -27,10 +27,9 @@ class BoxPanels(Panels):
     def __init__(self, trace: Trace) -> None:
         super().__init__(trace)
         self.order = list_hint(trace)
-        inputs = [name for name in trace.spec.inputs if name in self.scalars]
-        self.texts = [*(name for name in self.classes if self._is_text(name)), *inputs]
-        self.classes = [name for name in self.classes if not self._is_text(name)]
-        self.extra = [name for name in self.scalars if trace.spec[name].stage != "input"]
+        self.texts = [name for name in (*self.classes, *self.scalars) if name in trace.spec.inputs]
+        self.classes = [name for name in self.classes if name not in self.texts]
+        self.extra = [name for name in self.scalars if name not in self.texts]
         self.masks.pop("string", None)
         outputs = [name for name in self.arrows if name in trace.spec.outputs]  # the elements' order in the end
         self.lists = [n for n in outputs if self.order is not None and linked_list(trace.compact[n]) is not None]
@@ -42,12 +41,11 @@ class BoxPanels(Panels):
         self.box = min(wanted, max(14 / n, 0.13))
         self.font = min(7.5, 72 * (self.box - 0.06) / (0.62 * longest))
         self.leave_out([name for name, p in trace.spec.items() if p.location is Location.EDGE])
-
-    def _is_text(self, name: str) -> bool:
-        return self.spec[name].stage == "input"
+        string = np.asarray(trace.compact["string"] if "string" in trace.spec.inputs else np.zeros(n))
+        self.gaps = 0.25 * np.cumsum(np.diff(string, prepend=string[0]) != 0)  # two strings stand apart
 
     def size(self, shown: list[Moment]) -> tuple[float, list[float]]:
-        width = max(4.8, self.nodes * self.box + 0.3 + self.gap(self.nodes - 1))
+        width = max(4.8, self.nodes * self.box + 0.3 + self.gaps[-1])
         return width, [sum(self._parts(moment, width)) for moment in shown]
 
     def _parts(self, moment: Moment, width: float) -> tuple[float, float, float, float]:
@@ -65,13 +63,6 @@ class BoxPanels(Panels):
         """Names wider than a box are turned."""
         return 0.068 * max(map(len, names)) + 0.03 > self.box
 
-    def gap(self, place: int) -> float:
-        """Two strings stand apart."""
-        if "string" not in self.spec.inputs:
-            return 0.0
-        string = np.asarray(self.trace.compact["string"])
-        return 0.25 * int((string[1 : place + 1] != string[:place]).sum())
-
     def _places(self, moment: Moment) -> np.ndarray:
         """Where each node stands, from the left."""
         orders = moment.given([*([self.order] if self.order else []), *self.lists])
@@ -82,7 +73,8 @@ class BoxPanels(Panels):
 
     def _x(self, moment: Moment) -> np.ndarray:
         """The middle of each node's box."""
-        return np.array([0.15 + (p + 0.5) * self.box + self.gap(p) for p in self._places(moment).tolist()])
+        places = self._places(moment)
+        return 0.15 + (places + 0.5) * self.box + self.gaps[places]
 
     @staticmethod
     def _arc(span: float) -> float:
@@ -106,15 +98,11 @@ class BoxPanels(Panels):
         for v, names in self.ring_names(moment).items():
             y = bottom - 0.2
             axes.plot(at[v], y + 0.01, marker="^", color=BLACK, ms=3.5, zorder=5)
-            if self._upright([name for name, _ in names]):
-                color = CHANGED if any(new for _, new in names) else BLACK
-                write(
-                    axes, at[v], y - 0.05, ", ".join(name for name, _ in names), 7, va="top", color=color, rotation=90
-                )
-                continue
-            for k, (name, new) in enumerate(names):
-                color = CHANGED if new else BLACK
-                write(axes, at[v], y - 0.04 - 0.135 * k, name, 7.5, va="top", color=color, fontweight="bold")
+            upright = self._upright([name for name, _ in names])
+            style: dict[str, Any] = {"rotation": 90} if upright else {"fontweight": "bold"}
+            for k, line in enumerate([names] if upright else [[name] for name in names]):
+                text, color = joined(line, ", ")
+                write(axes, at[v], y - 0.045 - 0.135 * k, text, 7 if upright else 7.5, va="top", color=color, **style)
 
     def _boxes(self, axes: Axes, moment: Moment, at: np.ndarray, top: float, bottom: float) -> None:
         from matplotlib.patches import Rectangle
@@ -131,7 +119,7 @@ class BoxPanels(Panels):
             axes.add_artist(
                 Rectangle((left, bottom), self.box, tall, fill=False, edgecolor=edge, lw=lw, zorder=4 if lw > 1 else 3)
             )
-            lines = [label(self.trace.compact[name][v], self.spec[name], self._is_text(name)) for name in self.texts]
+            lines = [label(self.trace.compact[name][v], self.spec[name], letters=True) for name in self.texts]
             lines += [label(moment.now[name][v], self.spec[name]) for name in moment.given(self.extra)]
             for k, line in enumerate(lines if self.font >= 3.5 else ()):
                 write(axes, x, top - 0.135 - 0.15 * k, line, self.font, fills)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nar.traces.drawing.layout import nodes_in_a_box
-from nar.traces.drawing.panels import BLACK, CHANGED, EDGES, GREY, YELLOW, Moment, Panels, base, styles, write
+from nar.traces.drawing.panels import BLACK, CHANGED, EDGES, GREY, YELLOW, Moment, Panels, base, joined, styles, write
 from nar.traces.drawing.text import every_value, number
 from nar.traces.spec import POINTERS, Location, Type
 from nar.traces.trace import Trace
@@ -97,12 +97,11 @@ class GraphPanels(Panels):
             (self.number_side[v], numbers, " / ", 6.6, "normal"), (self.name_side[v], names, ", ", 7.5, "bold"),
         ):  # fmt: skip
             if parts:
-                text = space.join(part for part, _ in parts)
+                text, color = joined(parts, space)
                 (dx, dy), half = direction, 0.5 * len(text) * 0.0092 * size
                 x, y = self.at[v] + direction * (self.radius + 0.03)
                 x = min(max(x + half * np.sign(dx), half), self.side - half)
                 va = "center" if abs(dy) < 0.3 else "bottom" if dy > 0 else "top"
-                color = CHANGED if any(new for _, new in parts) else "#222222"
                 write(axes, x, y, text, size, va=va, color=color, bbox=WHITE, fontweight=weight, zorder=7)
 
     def _edges(self, axes: Axes, edges: np.ndarray, color: str, lw: float, zorder: float = 1) -> None:

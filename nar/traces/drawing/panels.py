@@ -166,8 +166,7 @@ class Panels:
             handles.setdefault(f"{base(name)} = 1", Patch(facecolor=color, edgecolor=BLACK, lw=0.7))
         palettes: dict[int, list[str]] = {}  # those of equally many classes share their colours
         for name in self.classes:
-            if not self._is_text(name):
-                palettes.setdefault(self.spec[name].classes, []).append(name)
+            palettes.setdefault(self.spec[name].classes, []).append(name)
         for classes, names in palettes.items():
             for value in range(classes):
                 patch = Patch(facecolor=self.class_color(names[0], value), edgecolor=BLACK, lw=0.7)
@@ -175,10 +174,6 @@ class Panels:
         if self.trace.length > 1 or self.red != Panels.red:
             handles[f"red: {self.red}"] = Line2D([], [], color=CHANGED, lw=2.2)
         return handles
-
-    def _is_text(self, name: str) -> bool:
-        """Letters of a string: written, not coloured."""
-        return False
 
     def common_notes(self) -> list[str]:
         chain = "it never changes, every node points to its left neighbour"
@@ -194,6 +189,11 @@ def styles(names: list[str], styles: tuple) -> dict[str, Any]:
     """A style for every name, the same for a hint and its output."""
     bases = list(dict.fromkeys(map(base, names)))
     return {name: styles[bases.index(base(name)) % len(styles)] for name in names}
+
+
+def joined(parts: list[tuple[str, bool]], space: str) -> tuple[str, str]:
+    """Names or numbers, each with whether it is new, as one text and its colour."""
+    return space.join(part for part, _ in parts), CHANGED if any(new for _, new in parts) else BLACK
 
 
 def write(axes: Axes, x: float, y: float, text: str, size: float, fills: Sequence[str] = (), **style: Any) -> None:
