@@ -103,7 +103,7 @@ def test_the_oracle_answers(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_no_trace_is_longer_than_promised(name):
     for algorithm, _, trace in examples(name):
-        assert 1 <= trace.length <= algorithm.max_steps(trace.nodes)
+        assert 1 <= trace.length <= algorithm.bound(trace.nodes)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -150,7 +150,7 @@ def test_any_input_gives_a_valid_trace_or_a_value_error(name):
             assert any(argument in str(error).split()[:4] for argument in algorithm.arguments), error
             return
         answered += 1
-        assert trace.length <= algorithm.max_steps(trace.nodes)
+        assert trace.length <= algorithm.bound(trace.nodes)
         assert all(np.isfinite(array).all() for array in trace.compact.values())
         assert algorithm.is_valid(inputs, outputs(trace))
 

@@ -53,7 +53,7 @@ def cases(name):
         yield inputs["A"], trace.compact, algorithm.oracle(**inputs)
     for A in odd_graphs(name):
         trace = algorithm.run(A=A)
-        assert trace.length <= algorithm.max_steps(trace.nodes)
+        assert trace.length <= algorithm.bound(trace.nodes)
         assert algorithm.is_valid({"A": A}, outputs(trace))
         yield A, trace.compact, algorithm.oracle(A)
 
@@ -222,9 +222,9 @@ def test_longest_traces():
     for name in UNDIRECTED:
         algorithm = nar.datasets.get(name)
         for n in (1, 2, 3, 20):
-            assert algorithm.run(A=np.ones((n, n))).length <= algorithm.max_steps(n)
+            assert algorithm.run(A=np.ones((n, n))).length <= algorithm.bound(n)
     for name in ("dfs", "topological_sort"):
-        assert nar.datasets.get(name).run(A=np.zeros((5, 5))).length == nar.datasets.get(name).max_steps(5) == 15
+        assert nar.datasets.get(name).run(A=np.zeros((5, 5))).length == nar.datasets.get(name).bound(5) == 15
     components = nar.datasets.get("strongly_connected_components").run(A=np.zeros((5, 5)))
     assert components.length == 30 and len(np.unique(components.compact["f"][14])) == 5
 
@@ -408,5 +408,5 @@ def test_any_graph(name, A):
                 algorithm.run(A=A)
             return
     trace = algorithm.run(A=A)
-    assert trace.length <= algorithm.max_steps(trace.nodes)
+    assert trace.length <= algorithm.bound(trace.nodes)
     assert algorithm.is_valid({"A": A}, outputs(trace))

@@ -414,9 +414,9 @@ def test_both_ways_find_the_same_sum():
 def test_the_bound_of_division_is_met_by_powers_of_two(n):
     algorithm = get("find_maximum_subarray")
     length = algorithm.run(A=np.ones(n)).length
-    assert length <= algorithm.max_steps(n)
+    assert length <= algorithm.bound(n)
     if n > 1 and n & (n - 1) == 0:
-        assert length == algorithm.max_steps(n) - 1  # the whole array's answer is no hint
+        assert length == algorithm.bound(n) - 1  # the whole array's answer is no hint
 
 
 def test_division_of_large_numbers():
@@ -431,7 +431,7 @@ def test_division_of_ten_thousand():
     algorithm = get("find_maximum_subarray")
     A = np.random.RandomState(0).uniform(-1, 1, n)
     layout = [(p.shape(n), compact_dtype(p, n), False) for p in algorithm.spec.hints.values()]
-    recorder = TraceRecorder(layout, 1, algorithm.max_steps(n))
+    recorder = TraceRecorder(layout, 1, algorithm.bound(n))
     start, end = algorithm.steps(recorder.trace, A)
     assert algorithm.is_valid({"A": A}, {"start": start, "end": end})
     assert recorder.length > 13 * n

@@ -84,10 +84,10 @@ def test_distances_move_with_the_nodes(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_no_trace_is_longer_than_promised(name):
     for algorithm, _, trace in examples(name):
-        assert trace.length <= algorithm.max_steps(trace.nodes)
+        assert trace.length <= algorithm.bound(trace.nodes)
     if name in ROOTED:  # the bound is reached: on a path, except for Prim, which wants an undirected one
         path = np.eye(7, k=1) + (np.eye(7, k=-1) if name == "mst_prim" else 0)
-        assert algorithm.run(A=path, s=0).length == algorithm.max_steps(7)
+        assert algorithm.run(A=path, s=0).length == algorithm.bound(7)
 
 
 # --- where the reference is wrong or does not end --------------------------------------------------------------------

@@ -68,9 +68,9 @@ def test_every_small_array(name):
         np.testing.assert_array_equal(trace.compact["key"], A)
         longest[len(A)] = max(longest[len(A)], trace.length)
     if name == "heapsort":  # its bound adds up worst cases that do not meet
-        assert all(algorithm.max_steps(n) / 2 < longest[n] <= algorithm.max_steps(n) for n in longest)
+        assert all(algorithm.bound(n) / 2 < longest[n] <= algorithm.bound(n) for n in longest)
     else:
-        assert longest == {n: algorithm.max_steps(n) for n in longest}
+        assert longest == {n: algorithm.bound(n) for n in longest}
 
 
 def test_every_small_search():
@@ -82,7 +82,7 @@ def test_every_small_search():
         for x, trace in traces.items():
             assert trace.compact["return"] == min(np.searchsorted(A, x), n - 1)
             assert algorithm.is_valid({"x": x, "A": A}, outputs(trace))
-        assert max(trace.length for trace in traces.values()) == algorithm.max_steps(n)
+        assert max(trace.length for trace in traces.values()) == algorithm.bound(n)
 
 
 # --- traces worked out by hand ---------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_long_arrays_in_the_worst_order(name, A, length):
     """Nothing is n deep. Only the first moments are kept: those of 10,000 numbers would take a terabyte."""
     algorithm, n = nar.datasets.get(name), len(A)
     layout = [(p.shape(n), compact_dtype(p, n), False) for p in algorithm.spec.hints.values()]
-    recorder = TraceRecorder(layout, 4, algorithm.max_steps(n))
+    recorder = TraceRecorder(layout, 4, algorithm.bound(n))
     (output,) = algorithm.spec.outputs
     answer = algorithm.steps(recorder.trace, A.astype(np.float64))
     assert recorder.length == length
@@ -332,7 +332,7 @@ def test_any_numbers_give_a_valid_trace_or_a_value_error(name):
             assert str(error).startswith(("A must be", "x must be"))
             return
         answered += 1
-        assert trace.length <= algorithm.max_steps(trace.nodes)
+        assert trace.length <= algorithm.bound(trace.nodes)
         assert algorithm.is_valid(inputs, outputs(trace))
 
     check()

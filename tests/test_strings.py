@@ -39,9 +39,9 @@ def test_every_small_match(name):
             assert [s for s in range(trace.nodes) if valid(name, (T, P), s)] == right
             longest[trace.nodes] = max(longest.get(trace.nodes, 0), trace.length)
     for n in range(2, 7):
-        assert longest[n] <= algorithm.max_steps(n)
+        assert longest[n] <= algorithm.bound(n)
     if name == "naive_string_matcher":  # 0 0 0 ... and 0 ... 0 1: its bound is reached
-        assert all(longest[n] == algorithm.max_steps(n) for n in range(2, 7))
+        assert all(longest[n] == algorithm.bound(n) for n in range(2, 7))
 
 
 def test_worst_cases_stay_within_the_bound():
@@ -49,7 +49,7 @@ def test_worst_cases_stay_within_the_bound():
         for m in range(1, nodes // 2 + 1):
             T, P = [0] * (nodes - m), [0] * (m - 1) + [1]
             for name in MATCHERS:
-                assert run(name, T, P).length <= nar.datasets.get(name).max_steps(nodes)
+                assert run(name, T, P).length <= nar.datasets.get(name).bound(nodes)
     assert run("kmp_matcher", [0] * 40, [0] * 23 + [1]).length > 2 * 64 - 30  # the bound is no wild guess
 
 
@@ -182,9 +182,9 @@ def test_every_small_lcs():
             assert trace.compact["c"][-1][len(x) - 1, -1] == length
             assert follow(x, y, trace.compact["b"]) == length
             assert algorithm.is_valid({"x": x, "y": y}, outputs(trace))
-            assert trace.length <= algorithm.max_steps(trace.nodes)
+            assert trace.length <= algorithm.bound(trace.nodes)
             longest = max(longest, trace.length)
-    assert longest == algorithm.max_steps(7)  # reached
+    assert longest == algorithm.bound(7)  # reached
 
 
 def test_lcs_tables_are_right_exactly_when_all_arrows_are():

@@ -10,7 +10,7 @@ from inputs import REFERENCE, sampled
 from test_archive import assert_same, foreign
 
 import nar.datasets
-from nar.traces.formats import clrs_text, clrs_text_form
+from nar.traces.formats import clrs_text, clrs_text_grammar
 from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Spec, Type
 from nar.traces.trace import Trace
@@ -102,15 +102,15 @@ def test_what_clrs_text_tells_comes_back(name, hints):
     for algorithm, inputs, trace in samples(name, count=36):
         back = clrs_text.parse(clrs_text.write(trace, hints))
         assert set(algorithm.spec.inputs) <= set(back.spec)
-        if not (hints and name in clrs_text_form.SEARCHES):
+        if not (hints and name in clrs_text_grammar.SEARCHES):
             assert set(algorithm.spec.outputs) <= set(back.spec)
         if not hints:
             assert back.length == 0 and not back.spec.hints
         for probe, kind in back.spec.items():
             ours, theirs = np.asarray(trace.compact[probe]), np.asarray(back.compact[probe])
             if kind.stage == "hint":
-                shown = max(1, trace.length - (name not in clrs_text_form.SEARCHES))
-                assert back.length == shown + (name in clrs_text_form.SEARCHES and trace.length == 1)
+                shown = max(1, trace.length - (name not in clrs_text_grammar.SEARCHES))
+                assert back.length == shown + (name in clrs_text_grammar.SEARCHES and trace.length == 1)
                 ours, theirs = ours[:shown], theirs[:shown]
             assert kind == trace.spec[probe] and ours.dtype == theirs.dtype
             np.testing.assert_array_equal(theirs, ours, err_msg=probe)

@@ -55,7 +55,7 @@ def test_golden_traces_from_the_same_seed(name):
         for b in range(samples):
             trace = algorithm.run(**algorithm.sample(rng, n, **params))
             assert trace.length == arrays[f"{case}/lengths"][b], (case, b)
-            assert trace.length <= algorithm.max_steps(trace.nodes)
+            assert trace.length <= algorithm.bound(trace.nodes)
             for probe, ours in dense(trace).items():
                 theirs = arrays[f"{case}/{probe}"]
                 theirs = theirs[: trace.length, b] if probe.startswith("hint") else theirs[b]

@@ -1,7 +1,4 @@
-"""An algorithm: everything that datasets/*.py say about one, and how it is sampled, run, recorded and checked.
-
-numpy and numba only: nothing here may import torch.
-"""
+"""An algorithm: everything that datasets/*.py say about one, and how it is sampled, run, recorded and checked."""
 
 from __future__ import annotations
 
@@ -113,26 +110,21 @@ class Algorithm:
         compact: dict[str, Any] = dict(probes)
         nodes = len(compact["pos"])
         hints, outputs = self._layout(nodes)
-        most = self.max_steps(nodes)
+        most = self.bound(nodes)
         rows = self._rows.get(nodes) or min(most, 4 * nodes + 16)
-        recorder = TraceRecorder(hints, rows, most)
-        answers = self.steps(recorder.trace, *arguments)
-        if recorder.overflow:
-            row = sum(
-                np.dtype(dtype).itemsize * math.prod(shape)
-                for shape, dtype, is_run_length in hints
-                if not is_run_length
-            )
+        while True:
+            recorder = TraceRecorder(hints, rows, most)
+            answers = self.steps(recorder.trace, *arguments)
+            if not recorder.overflow:
+                break
+            row = sum(np.dtype(dtype).itemsize * math.prod(shape) for shape, dtype, seldom in hints if not seldom)
             if (size := recorder.length * row) > LARGEST:
                 raise ValueError(
                     f"{next(iter(inputs))} must be smaller for {self.name}: the trace of {nodes} nodes has "
                     f"{recorder.length:,} steps, {size / 2**30:,.0f} GB (longest kept: {LARGEST / 2**30:.0f})"
                 )
-            self._rows[nodes] = min(most, recorder.length + recorder.length // 4)
-            recorder = TraceRecorder(hints, self._rows[nodes], most)
-            answers = self.steps(recorder.trace, *arguments)
-        for name, values in zip(self._hints, recorder.hints(), strict=True):
-            compact[name] = values
+            rows = self._rows[nodes] = min(most, recorder.length + recorder.length // 4)
+        compact |= zip(self._hints, recorder.hints(), strict=True)
         answers = answers if isinstance(answers, tuple) else (answers,)
         for name, answer, (_, dtype) in zip(self._outputs, answers, outputs, strict=True):
             compact[name] = np.array(answer, dtype=dtype)
@@ -146,10 +138,6 @@ class Algorithm:
             outputs = [(p.shape(nodes), compact_dtype(p, nodes)) for p in self.spec.outputs.values()]
             self._layouts[nodes] = hints, outputs
         return self._layouts[nodes]
-
-    def max_steps(self, n: int) -> int:
-        """Upper bound of the length of a trace on n nodes."""
-        return self.bound(n)
 
     def is_valid(self, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> bool:
         """Is this output (compact form) a correct answer for these arguments of `run`, ties broken in any way?"""

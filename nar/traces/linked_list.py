@@ -1,7 +1,4 @@
-"""Lists that pointers describe: every element points to the one before it, the first to itself.
-
-numpy only: nothing here may import torch.
-"""
+"""Lists that pointers describe: every element points to the one before it, the first to itself."""
 
 from __future__ import annotations
 

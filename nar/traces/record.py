@@ -3,8 +3,6 @@
 The steps read like the textbook: a function `steps(trace, ...)` under `@compiled` that calls `record(trace, ...)` with
 its hints at every moment that matters and returns the outputs, both in the spec's order. `record` copies at once.
 (A numba generator that yields its hints would read as well, but numba 0.68 never frees its arguments.)
-
-numpy and numba only: nothing here may import torch.
 """
 
 from __future__ import annotations
@@ -35,22 +33,18 @@ class TraceRecorder:
 
     def __init__(self, layout: Sequence[tuple[tuple[int, ...], type, bool]], rows: int, most: int) -> None:
         self.rows = rows
-        self.step = np.array([0, most])
         # Memory that is never written to is never really taken: rows may be many.
-        self.buffers = tuple(
+        buffers = tuple(
             (np.empty((rows, *shape), dtype), np.empty(rows, np.int32), np.zeros(1, np.int64))
             if is_run_length
             else np.empty((rows, *shape), dtype)
             for shape, dtype, is_run_length in layout
         )
-
-    @property
-    def trace(self) -> tuple:
-        return self.step, self.buffers
+        self.trace = np.array([0, most]), buffers
 
     @property
     def length(self) -> int:
-        return int(self.step[0])
+        return int(self.trace[0][0])
 
     @property
     def overflow(self) -> bool:
@@ -62,7 +56,7 @@ class TraceRecorder:
             RunLengthArray(_kept(b[0], int(b[2][0])), _kept(b[1], self.length))
             if isinstance(b, tuple)
             else _kept(b, self.length)
-            for b in self.buffers
+            for b in self.trace[1]
         ]
 
 

@@ -20,8 +20,6 @@ class or a node is one integer, never a one-hot row. `shape` below is the part a
 `should_be_permutation` is a node pointer that the CLRS protocol turns into a permutation pointer plus the mask_one of
 its first node before training (nar/model/batch.py); `dense_shape` gives the one-hot form in which dm-clrs stores a
 probe.
-
-numpy only: nothing here may import torch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Traces: what one run of an algorithm wrote down, in compact form (spec.py), and the one-hot form of dm-clrs.
-
-numpy only: nothing here may import torch.
-"""
+"""Traces: what one run of an algorithm wrote down, in compact form (spec.py), and the one-hot form of dm-clrs."""
 
 from __future__ import annotations
 
@@ -75,7 +72,7 @@ class Trace:
                 raise ValueError(f"{stage}s of {algorithm}: got {sorted(arrays)}, the spec requires {sorted(want)}")
         arrays = {name: np.asarray(given[probe.stage][name]) for name, probe in spec.items()}
         nodes = _count_nodes(spec, arrays)
-        length = _count_steps(spec, arrays)
+        length = next((len(arrays[name]) for name in spec.hints if arrays[name].ndim), 0)
         compact = {}
         for name, probe in spec.items():
             leading = (length,) if probe.stage is Stage.HINT else ()
@@ -145,10 +142,3 @@ def _count_nodes(spec: Spec, arrays: Mapping[str, np.ndarray]) -> int:
         if probe.dense_shape(1) and arrays[name].ndim > hint:
             return arrays[name].shape[int(hint)]
     raise ValueError("no probe of the spec has a node axis: the number of nodes is unknown")
-
-
-def _count_steps(spec: Spec, arrays: Mapping[str, np.ndarray]) -> int:
-    for name in spec.hints:
-        if arrays[name].ndim:
-            return arrays[name].shape[0]
-    return 0

@@ -1,7 +1,4 @@
-"""Arrays and strings as rows of boxes, the panels of a trace's picture (figure.py).
-
-Nothing here may import torch.
-"""
+"""Arrays and strings as rows of boxes, the panels of a trace's picture (figure.py)."""
 
 from __future__ import annotations
 
@@ -9,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nar.traces.drawing.palette import BLACK
-from nar.traces.drawing.panels import ARROWS, CHANGED, Moment, Panels, label, styles, write_number
-from nar.traces.drawing.text import list_hint
+from nar.traces.drawing.panels import ARROWS, BLACK, CHANGED, FAINT, Moment, Panels, joined, styles, write
+from nar.traces.drawing.text import label, list_hint
 from nar.traces.linked_list import linked_list
 from nar.traces.spec import Location
 from nar.traces.trace import Trace
@@ -31,12 +27,12 @@ class BoxPanels(Panels):
     def __init__(self, trace: Trace) -> None:
         super().__init__(trace)
         self.order = list_hint(trace)
-        inputs = [name for name in trace.spec.inputs if name in self.scalars]
-        self.texts = [*(name for name in self.classes if self._is_text(name)), *inputs]
-        self.classes = [name for name in self.classes if not self._is_text(name)]
-        self.extra = [name for name in self.scalars if trace.spec[name].stage != "input"]
+        self.texts = [name for name in (*self.classes, *self.scalars) if name in trace.spec.inputs]
+        self.classes = [name for name in self.classes if name not in self.texts]
+        self.extra = [name for name in self.scalars if name not in self.texts]
         self.masks.pop("string", None)
-        self.lists = [name for name in self.arrows if name in trace.spec.outputs and self._orders(name)]
+        outputs = [name for name in self.arrows if name in trace.spec.outputs]  # the elements' order in the end
+        self.lists = [n for n in outputs if self.order is not None and linked_list(trace.compact[n]) is not None]
         self.arrows = styles([name for name in self.arrows if name not in (self.order, *self.lists)], ARROWS)
         names = max((len(n) for n in self.rings), default=1)
         n = self.nodes
@@ -44,86 +40,69 @@ class BoxPanels(Panels):
         wanted = max(0.45, 0.06 * longest + 0.1, 0.068 * names + 0.05)
         self.box = min(wanted, max(14 / n, 0.13))
         self.font = min(7.5, 72 * (self.box - 0.06) / (0.62 * longest))
-        left = [name for name in trace.spec if trace.spec[name].location is Location.EDGE]
-        if left:
-            self.notes.append(f"not drawn: {', '.join(left)} (see the text).")
-
-    def _orders(self, name: str) -> bool:
-        """An output that says in which order the elements stand in the end."""
-        return self.order is not None and linked_list(np.asarray(self.trace.compact[name])) is not None
-
-    def _is_text(self, name: str) -> bool:
-        return self.spec[name].stage == "input"
+        self.leave_out([name for name, p in trace.spec.items() if p.location is Location.EDGE])
+        string = np.asarray(trace.compact["string"] if "string" in trace.spec.inputs else np.zeros(n))
+        self.gaps = 0.25 * np.cumsum(np.diff(string, prepend=string[0]) != 0)  # two strings stand apart
 
     def size(self, shown: list[Moment]) -> tuple[float, list[float]]:
-        width = max(4.8, self.nodes * self.box + 0.3 + self.gap(self.nodes - 1))
+        width = max(4.8, self.nodes * self.box + 0.3 + self.gaps[-1])
         return width, [sum(self._parts(moment, width)) for moment in shown]
 
     def _parts(self, moment: Moment, width: float) -> tuple[float, float, float, float]:
         """Heights of heading, arcs, boxes and marks."""
-        arcs = 0.08 + max((self._arc(a) for a in self._spans(moment)), default=0.0)
+        at = self._x(moment)
+        spans = [at[u] - at[v] for name in moment.given(self.arrows) for v, u in enumerate(moment.now[name])]
+        arcs = 0.08 + max(map(self._arc, spans), default=0.0)
         boxes = 0.12 + 0.15 * max(1, len(self.texts) + len(self.extra))
         lines = [[name for name, _ in names] for names in self.ring_names(moment).values()]
         upright = [0.066 * len(", ".join(names)) + 0.32 for names in lines if self._upright(names)]
         marks = max([0.14, *upright, *(0.135 * len(names) + 0.3 for names in lines if not self._upright(names))])
-        return self.heading_height([moment], width), arcs, boxes, marks
+        return self.heading_height(moment, width), arcs, boxes, marks
 
     def _upright(self, names: list[str]) -> bool:
         """Names wider than a box are turned."""
         return 0.068 * max(map(len, names)) + 0.03 > self.box
 
-    def gap(self, place: int) -> float:
-        """Two strings stand apart."""
-        if "string" not in self.spec.inputs:
-            return 0.0
-        string = np.asarray(self.trace.compact["string"])
-        return 0.25 * int((string[1 : place + 1] != string[:place]).sum())
-
     def _places(self, moment: Moment) -> np.ndarray:
         """Where each node stands, from the left."""
-        orders = [*([self.order] if self.order else []), *self.lists]
-        order = next((moment.now[name] for name in orders if name in moment.now), None)
-        listed = linked_list(np.asarray(order)) if order is not None else None
+        orders = moment.given([*([self.order] if self.order else []), *self.lists])
+        listed = linked_list(np.asarray(moment.now[orders[0]])) if orders else None
         places = np.empty(self.nodes, int)
         places[np.arange(self.nodes) if listed is None else listed] = np.arange(self.nodes)
         return places
 
-    def _spans(self, moment: Moment) -> list[float]:
-        at = self._x(moment)
-        drawn = [moment.now[name] for name in self.arrows if name in moment.now]
-        return [abs(at[u] - at[v]) for pointer in drawn for v, u in enumerate(pointer)]
-
     def _x(self, moment: Moment) -> np.ndarray:
         """The middle of each node's box."""
-        return np.array([0.15 + (p + 0.5) * self.box + self.gap(p) for p in self._places(moment).tolist()])
+        places = self._places(moment)
+        return 0.15 + (places + 0.5) * self.box + self.gaps[places]
 
     @staticmethod
     def _arc(span: float) -> float:
-        return min(0.6, 0.12 + 0.1 * span) if span else 0.0
+        return min(0.6, 0.12 + 0.1 * abs(span)) if span else 0.0
 
     def draw(self, axes: Axes, moment: Moment, slot: str, width: float, height: float) -> None:
-        self.write_heading(axes, moment, width, height)
+        from matplotlib.path import Path
+
         head, arcs, boxes, _ = self._parts(moment, width)
         top = height - head - arcs
         bottom = top - boxes
         at = self._x(moment)
         self._boxes(axes, moment, at, top, bottom)
-        self._arcs(axes, moment, at, top)
+
+        def arc(name: str, v: int, u: int) -> dict[str, Any]:
+            start, end = at[v], at[u] + 0.12 * self.box * np.sign(at[v] - at[u])
+            foot, rise = top + 0.02, top + self._arc(at[u] - at[v]) / 0.75
+            return {"path": Path([(start, foot), (start, rise), (end, rise), (end, foot)], [1, 4, 4, 4])}
+
+        self.draw_arrows(axes, moment, arc)
         for v, names in self.ring_names(moment).items():
             y = bottom - 0.2
             axes.plot(at[v], y + 0.01, marker="^", color=BLACK, ms=3.5, zorder=5)
-            if self._upright([name for name, _ in names]):
-                new = any(new for _, new in names)
-                text = ", ".join(name for name, _ in names)
-                color = CHANGED if new else BLACK
-                axes.text(at[v], y - 0.05, text, rotation=90, fontsize=7, va="top", ha="center", color=color)
-            else:
-                for k, (name, new) in enumerate(names):
-                    color = CHANGED if new else BLACK
-                    axes.text(
-                        at[v], y - 0.04 - 0.135 * k, name, fontsize=7.5, va="top", ha="center", color=color,
-                        fontweight="bold",
-                    )  # fmt: skip
+            upright = self._upright([name for name, _ in names])
+            style: dict[str, Any] = {"rotation": 90} if upright else {"fontweight": "bold"}
+            for k, line in enumerate([names] if upright else [[name] for name in names]):
+                text, color = joined(line, ", ")
+                write(axes, at[v], y - 0.045 - 0.135 * k, text, 7 if upright else 7.5, va="top", color=color, **style)
 
     def _boxes(self, axes: Axes, moment: Moment, at: np.ndarray, top: float, bottom: float) -> None:
         from matplotlib.patches import Rectangle
@@ -131,7 +110,7 @@ class BoxPanels(Panels):
         rings, tall = self.ring_names(moment), top - bottom
         moved = self._moved(moment)
         for v, x in enumerate(at):
-            fills = self.fills(moment, v) or ["#FFFFFF"]
+            fills = self.fills(moment, v)
             left, part = x - self.box / 2, self.box / len(fills)
             for k, color in enumerate(fills):
                 axes.add_artist(Rectangle((left + k * part, bottom), part, tall, facecolor=color, lw=0, zorder=2))
@@ -140,13 +119,12 @@ class BoxPanels(Panels):
             axes.add_artist(
                 Rectangle((left, bottom), self.box, tall, fill=False, edgecolor=edge, lw=lw, zorder=4 if lw > 1 else 3)
             )
-            lines = [label(self.trace.compact[name][v], self.spec[name], self._is_text(name)) for name in self.texts]
-            lines += [label(moment.now[name][v], self.spec[name]) for name in self.extra if name in moment.now]
+            lines = [label(self.trace.compact[name][v], self.spec[name], letters=True) for name in self.texts]
+            lines += [label(moment.now[name][v], self.spec[name]) for name in moment.given(self.extra)]
             for k, line in enumerate(lines if self.font >= 3.5 else ()):
-                write_number(axes, x, top - 0.06 - 0.075 - 0.15 * k, line, fills, self.font)
+                write(axes, x, top - 0.135 - 0.15 * k, line, self.font, fills)
             if self.box >= 0.12:
-                size = min(6.2, 72 * self.box / 1.6)
-                axes.text(x, bottom - 0.02, str(v), fontsize=size, ha="center", va="top", color="#666666")
+                write(axes, x, bottom - 0.02, str(v), min(6.2, 72 * self.box / 1.6), va="top", color=FAINT)
 
     def _moved(self, moment: Moment) -> np.ndarray:
         """Boxes that stand elsewhere than in the panel before, or whose colour or number changed."""
@@ -156,37 +134,12 @@ class BoxPanels(Panels):
                 moved |= self._places(moment) != self._places(Moment("", moment.before))
                 if self.order in moment.now and linked_list(moment.now[self.order]) is None:  # a model's: no order
                     moved |= moment.changed(self.order)
-            for name in (*self.masks, *self.classes, *self.extra):
-                if name in moment.now:
-                    moved |= moment.changed(name)
+            for name in moment.given((*self.masks, *self.classes, *self.extra)):
+                moved |= moment.changed(name)
         return moved
 
-    def _arcs(self, axes: Axes, moment: Moment, at: np.ndarray, top: float) -> None:
-        from matplotlib.patches import FancyArrowPatch
-        from matplotlib.path import Path
-
-        for name, (color, dashes) in self.arrows.items():
-            if name not in moment.now:
-                continue
-            changed = moment.changed(name)
-            for v, u in enumerate(moment.now[name].tolist()):
-                if u != v:
-                    rise = self._arc(abs(at[u] - at[v])) / 0.75
-                    start, end = at[v], at[u] + 0.12 * self.box * np.sign(at[v] - at[u])
-                    path = Path(
-                        [(start, top + 0.02), (start, top + rise), (end, top + rise), (end, top + 0.02)], [1, 4, 4, 4]
-                    )  # fmt: skip
-                    axes.add_artist(
-                        FancyArrowPatch(
-                            path=path, arrowstyle="-|>,head_length=3.2,head_width=1.7", mutation_scale=1,
-                            color=CHANGED if changed[v] else color, linestyle=dashes,
-                            lw=1.5 if changed[v] else 1.1, zorder=3,
-                        )
-                    )  # fmt: skip
-
     def legend(self) -> tuple[dict[str, Any], list[str]]:
-        handles = self.common_legend("", "points to (no arc: to itself)")
-        handles.pop("name: ", None)
+        handles = self.common_legend("points to (no arc: to itself)")
         notes = self.parts("From the left, the parts of a box")
         inside = [*self.texts, *self.extra]
         if inside:

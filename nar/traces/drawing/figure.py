@@ -8,7 +8,7 @@ What is drawn follows from the spec alone, so that a new algorithm has its pictu
     hints on edges otherwise           tables
     everything else                    a row of boxes (box_panels.py)
 
-matplotlib's Figure is used without pyplot: no window, no global state. Nothing here may import torch.
+matplotlib's Figure is used without pyplot: no window, no global state.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ from nar.traces.trace import Trace
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORMATS = (".png", ".svg", ".pdf")
+FORMATS = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}  # endings, and what is not written: it varies
 _STYLE: Any = {
     "font.size": 9, "svg.fonttype": "none", "font.family": "DejaVu Sans", "svg.hashsalt": "nar",
     "text.parse_math": False,  # names of nodes may have dollar signs
@@ -75,8 +76,8 @@ def animate(trace: Trace, path: str | os.PathLike, frames: int = _ANIMATED, seco
             page.set_dpi(110)
             canvas = FigureCanvasAgg(page)
             canvas.draw()
-            pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-            images.append(Image.fromarray(np.ascontiguousarray(pixels)).quantize(64, dither=Image.Dither.NONE))
+            image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+            images.append(image.quantize(64, dither=Image.Dither.NONE))
     pauses = [1000 * seconds] * len(images)
     for k in (0, -2, -1):
         pauses[k] *= 2
@@ -94,29 +95,27 @@ def selected(length: int, most: int) -> list[int]:
 
 def moments(trace: Trace, steps: list[int]) -> list[Moment]:
     """Inputs, these steps, outputs; every step knows what changed since the one before it in the list."""
-    inputs = {name: np.asarray(trace.compact[name]) for name in trace.spec.inputs}
-    outputs = {name: np.asarray(trace.compact[name]) for name in trace.spec.outputs}
-    found = [Moment("inputs", inputs)]
-    for k, t in enumerate(steps):
-        before = hints_at(trace, steps[k - 1]) if k else None
-        found.append(Moment(f"step {t + 1} of {trace.length}", hints_at(trace, t), before))
-    return [*found, Moment("outputs", outputs)]
+    inputs, outputs = (
+        {name: np.asarray(trace.compact[name]) for name in probes} for probes in (trace.spec.inputs, trace.spec.outputs)
+    )
+    hints = [hints_at(trace, t) for t in steps]
+    titles = [f"step {t + 1} of {trace.length}" for t in steps]
+    shown = [Moment(*parts) for parts in zip(titles, hints, [None, *hints], strict=False)]
+    return [Moment("inputs", inputs), *shown, Moment("outputs", outputs)]
 
 
 def kind_of(trace: Trace) -> Panels:
     """How this spec is drawn."""
     spec = trace.spec
     edge_hints = [p for p in spec.hints.values() if p.location is Location.EDGE and p.type is not Type.MASK_ONE]
-    graph = "adj" in spec.inputs and spec["adj"].location is Location.EDGE
-    if graph:
+    if "adj" in spec.inputs and spec["adj"].location is Location.EDGE:
         masks = [name for name, p in spec.hints.items() if p.location is Location.EDGE and p.type is Type.MASK]
         table = any(p.type in POINTERS for p in edge_hints) or any(relates_any_nodes(trace, name) for name in masks)
         return TablePanels(trace) if table else GraphPanels(trace)
     if {"x", "y"} <= {name for name, p in spec.inputs.items() if p.location is Location.NODE}:
         return GraphPanels(trace)
-    if edge_hints or any(p.location is Location.EDGE and p.stage is not Stage.HINT for p in spec.values()):
-        return TablePanels(trace)
-    return BoxPanels(trace)
+    table = edge_hints or any(p.location is Location.EDGE and p.stage is not Stage.HINT for p in spec.values())
+    return TablePanels(trace) if table else BoxPanels(trace)
 
 
 def compose(
@@ -132,8 +131,9 @@ def compose(
     down = math.ceil(len(shown) / across)
     page_width = max(5.6, across * slots * (width + _GAP) + _GAP)
     handles, notes = kind.legend()
-    rows, columns = _legend_shape(handles, page_width)
-    notes = [line for note in (*above, *notes) for line in _wrapped(note, page_width)]
+    columns = max(1, min(len(handles), int(page_width / (max(map(len, handles), default=0) * 0.073 + 0.75))))
+    rows = math.ceil(len(handles) / columns)
+    notes = [line for note in (*above, *notes) for line in textwrap.wrap(note, int((page_width - 2 * _GAP) / 0.074))]
     top = 0.42 + 0.2 * rows + 0.17 * len(notes) + 0.1
     if one_size:
         heights = [max(heights)]
@@ -154,44 +154,28 @@ def compose(
     for k, moment in enumerate(shown):
         row, column = divmod(k, across)
         for slot in range(slots):
-            left = _GAP + (column * slots + slot) * (width + _GAP)
-            height = tall[row]
+            left, height = _GAP + (column * slots + slot) * (width + _GAP), tall[row]
             bottom = page_height - top - sum(tall[: row + 1]) - row * _GAP
             box = (left / page_width, bottom / page_height, width / page_width, height / page_height)
             axes = page.add_axes(box, xlim=(0, width), ylim=(0, height))
             axes.set_axis_off()
+            for line, text in enumerate(kind.heading(moment, width) if slot == 0 else ()):
+                weight = "bold" if line == 0 else "normal"
+                axes.text(0.03, height - 0.04 - 0.15 * line, text, va="top", fontsize=8.5, fontweight=weight)
             kind.draw(axes, moment, kind.slots[slot], width, height)
     return page
 
 
-def _legend_shape(handles: dict[str, Any], width: float) -> tuple[int, int]:
-    """Rows and columns of a legend that is not wider than the page."""
-    if not handles:
-        return 0, 1
-    widest = max(map(len, handles)) * 0.073 + 0.75
-    columns = max(1, min(len(handles), int(width / widest)))
-    return math.ceil(len(handles) / columns), columns
-
-
-def _wrapped(note: str, width: float) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(note, int((width - 2 * _GAP) / 0.074))
-
-
 def save(page: Figure, path: str | os.PathLike) -> None:
     """Write a figure as .png, .svg (small, its type kept as type) or .pdf; the same picture gives the same bytes."""
-    ending = os.path.splitext(path)[1]
-    if ending not in FORMATS:
+    file, content = Path(path), io.BytesIO()
+    if file.suffix not in FORMATS:
         raise ValueError(f"a figure is written to a file ending in {', '.join(FORMATS)}, got {os.fspath(path)!r}")
-    content = io.BytesIO()
     with style():
-        dated = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[ending]
-        page.savefig(content, format=ending[1:], metadata=dated)
+        page.savefig(content, format=file.suffix[1:], metadata={FORMATS[file.suffix]: None})
     data = content.getvalue()
-    file = Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(svg.compact(data.decode()).encode() if ending == ".svg" else data)
+    file.write_bytes(svg.compact(data.decode()).encode() if file.suffix == ".svg" else data)
 
 
 def style() -> Any:

@@ -1,7 +1,4 @@
-"""Graphs, and points in the plane, as panels of a trace's picture (figure.py).
-
-Nothing here may import torch.
-"""
+"""Graphs, and points in the plane, as panels of a trace's picture (figure.py)."""
 
 from __future__ import annotations
 
@@ -10,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nar.traces.drawing.layout import nodes_in_a_box
-from nar.traces.drawing.palette import BLACK, GREEN, ORANGE, YELLOW
-from nar.traces.drawing.panels import CHANGED, GREY, Moment, Panels, base, styles, write_number
-from nar.traces.drawing.text import number
+from nar.traces.drawing.panels import BLACK, CHANGED, EDGES, GREY, YELLOW, Moment, Panels, base, joined, styles, write
+from nar.traces.drawing.text import every_value, number
 from nar.traces.spec import POINTERS, Location, Type
 from nar.traces.trace import Trace
 
@@ -20,11 +16,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.8}  # behind text that edges may cross
+
+
 class GraphPanels(Panels):
     """Nodes and edges, or points in the plane where the inputs are `x` and `y`."""
 
     def __init__(self, trace: Trace, side: float | None = None) -> None:
         self.plane = "adj" not in trace.spec.inputs
+        self.unlabelled = ("pos", "x", "y") if self.plane else ("pos",)
         super().__init__(trace)
         if self.plane:
             self.edges = np.zeros((self.nodes, self.nodes), bool)
@@ -36,86 +36,73 @@ class GraphPanels(Panels):
         n = self.nodes
         self.side = side or (2.9 if n <= 10 else 3.6 if n <= 16 else 4.6 if n <= 32 else 6.2)
         self.across = 4 if n <= 10 else 3 if n <= 32 else 2
-        self.radius = 0.135 if n <= 16 else 0.115 if n <= 32 else 0.1
-        self.font = 7.5 if n <= 32 else 6
-        if self.plane:
-            self.radius = 0.09
-            self.font = 7
+        self.radius = 0.09 if self.plane else 0.135 if n <= 16 else 0.115 if n <= 32 else 0.1
+        self.font = 6.2 if self.plane else 7.5 if n <= 32 else 6
         self.segments = self.plane and n == 4 and all(p.location is Location.GRAPH for p in trace.spec.outputs.values())
         self.written = self.scalars if n <= 32 else []
-        if len(self.written) < len(self.scalars):
-            self.notes.append(f"not drawn: {', '.join(self.scalars)} (numbers fit up to 32 nodes; see the text).")
+        self.leave_out([] if self.written else self.scalars, "numbers fit up to 32 nodes; see the text")
         self.at = nodes_in_a_box(self.edges, self.side, xy)
         self.number_side, self.name_side = self._free_sides()
         masks = [name for name in self._of(Location.EDGE, {Type.MASK}) if name not in trace.spec.inputs]
         self.current = [name for name in masks if shows_the_graph(trace, name)]
-        self.marked = styles([name for name in masks if name not in self.current], (ORANGE, GREEN))
-        left = [n for n in self._of(Location.EDGE, {Type.SCALAR, Type.CATEGORICAL, *POINTERS}) if n != "A"]
-        if left:
-            self.notes.append(f"not drawn: {', '.join(left)} (see the text).")
+        self.marked = styles([name for name in masks if name not in self.current], EDGES)
+        self.leave_out([n for n in self._of(Location.EDGE, {Type.SCALAR, Type.CATEGORICAL, *POINTERS}) if n != "A"])
         self.current_edge = {"u", "v"} <= set(self.rings) and not self.plane
 
-    def unlabelled(self) -> tuple[str, ...]:
-        return ("pos", "x", "y") if self.plane else ("pos",)
-
-    def size(self, shown: list[Moment]) -> tuple[float, list[float]]:
-        self.head = self.heading_height(shown, self.side)
-        return self.side, [self.side + self.head] * len(shown)
-
     def draw(self, axes: Axes, moment: Moment, slot: str, width: float, height: float) -> None:
-        self.write_heading(axes, moment, width, height)
-        self.draw_graph(axes, moment)
-
-    def draw_graph(self, axes: Axes, moment: Moment) -> None:
         edges = self.edges
-        for name in self.current:
-            if name in moment.now:
-                edges = (moment.now[name] == 1) & ~np.eye(self.nodes, dtype=bool)
+        for name in moment.given(self.current):
+            edges = (moment.now[name] == 1) & ~np.eye(self.nodes, dtype=bool)
         self._edges(axes, edges, "#B8B8B8", 0.9)
         if moment.title == "inputs" and "A" in self.spec:
             self._weights(axes, moment.now["A"], edges)
         if self.plane:
             self._plane(axes, moment)
-        for name, color in self.marked.items():
-            if name in moment.now:
-                self._edges(axes, moment.now[name] == 1, color, 3.2, zorder=1.5)
+        for name in moment.given(self.marked):
+            self._edges(axes, moment.now[name] == 1, self.marked[name], 3.2, zorder=1.5)
         if self.current_edge and {"u", "v"} <= moment.now.keys():
             u, v = int(moment.now["u"]), int(moment.now["v"])
             if edges[u, v] or edges[v, u]:
                 axes.plot(*self.at[[u, v]].T, color=YELLOW, lw=7, solid_capstyle="round", zorder=1.2)
-        bases = list(dict.fromkeys(map(base, self.arrows)))
-        for name in self.arrows:
-            k = bases.index(base(name))
-            if name in moment.now:
-                self._pointers(axes, moment, name, (0.1 + 0.14 * k) * (-1) ** k)
+        bends = styles(list(self.arrows), tuple((0.1 + 0.14 * k) * (-1) ** k for k in range(len(self.arrows))))
+        shrink = {"shrinkA": 72 * self.radius, "shrinkB": 72 * self.radius + 0.5}
+
+        def bent(name: str, v: int, u: int) -> dict[str, Any]:
+            ends = {"posA": tuple(self.at[v]), "posB": tuple(self.at[u])}
+            return {**ends, **shrink, "connectionstyle": f"arc3,rad={bends[name]}"}
+
+        self.draw_arrows(axes, moment, bent)
         self._nodes(axes, moment)
 
     def _free_sides(self) -> tuple[np.ndarray, np.ndarray]:
         """Directions [n, 2] in which a node's numbers and names stand: away from its edges and from other nodes."""
         compass = np.array([(0, -1), (0, 1), (0.8, -0.6), (-0.8, -0.6), (0.8, 0.6), (-0.8, 0.6), (1, 0), (-1, 0)])
         numbers, names = np.zeros((self.nodes, 2)), np.zeros((self.nodes, 2))
-        for v in range(self.nodes):
-            along = self.at - self.at[v]
+        for v, place in enumerate(self.at):
+            along = self.at - place
             distance = np.linalg.norm(along, axis=1)
             near = (self.edges[v] | self.edges[:, v] | (distance < 0.5)) & (distance > 0)
             cosine = compass @ (along[near] / distance[near, None]).T  # 1: an edge runs where the text would stand
             cost = np.maximum(cosine.max(1, initial=-1.0), -0.2) + 0.02 * np.arange(len(compass))
-            end = self.at[v] + 0.45 * compass
+            end = place + 0.45 * compass
             cost += 2.0 * ((end < 0) | (end > self.side)).any(1)
-            numbers[v] = compass[cost.argmin()]
-            if len(self.written) > 2:
-                numbers[v] = compass[cost[:2].argmin()]  # long: above or below
+            numbers[v] = compass[cost[: 2 if len(self.written) > 2 else None].argmin()]  # long ones: above or below
             names[v] = compass[(cost[:2] + 3.0 * (compass[:2] @ numbers[v] > 0.5)).argmin()]
         return numbers, names
 
-    def _label(self, axes: Axes, v: int, direction: np.ndarray, text: str, new: bool, **style: Any) -> None:
-        """Text beside a node, within the panel."""
-        (dx, dy), half = direction, 0.5 * len(text) * 0.0092 * style["fontsize"]
-        x, y = self.at[v] + direction * (self.radius + 0.03)
-        x = min(max(x + half * np.sign(dx), half), self.side - half)
-        va = "center" if abs(dy) < 0.3 else "bottom" if dy > 0 else "top"
-        white = {"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.8}
-        axes.text(x, y, text, ha="center", va=va, color=CHANGED if new else "#222222", bbox=white, **style)
+    def _labels(self, axes: Axes, moment: Moment, v: int, names: list[tuple[str, bool]]) -> None:
+        """Numbers and names beside a node, within the panel; red where one of them is new."""
+        numbers = [(number(moment.now[name][v]), bool(moment.changed(name)[v])) for name in moment.given(self.written)]
+        for direction, parts, space, size, weight in (
+            (self.number_side[v], numbers, " / ", 6.6, "normal"), (self.name_side[v], names, ", ", 7.5, "bold"),
+        ):  # fmt: skip
+            if parts:
+                text, color = joined(parts, space)
+                (dx, dy), half = direction, 0.5 * len(text) * 0.0092 * size
+                x, y = self.at[v] + direction * (self.radius + 0.03)
+                x = min(max(x + half * np.sign(dx), half), self.side - half)
+                va = "center" if abs(dy) < 0.3 else "bottom" if dy > 0 else "top"
+                write(axes, x, y, text, size, va=va, color=color, bbox=WHITE, fontweight=weight, zorder=7)
 
     def _edges(self, axes: Axes, edges: np.ndarray, color: str, lw: float, zorder: float = 1) -> None:
         from matplotlib.collections import LineCollection
@@ -143,47 +130,27 @@ class GraphPanels(Panels):
             return
         for u, v in pairs:
             x, y = self.at[u] + (self.at[v] - self.at[u]) * (0.5 if symmetric else 0.42)
-            axes.text(
-                x, y, number(float(A[u, v])), fontsize=6.2, ha="center", va="center", color="#333333", zorder=3,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.85},
-            )  # fmt: skip
+            write(axes, x, y, number(float(A[u, v])), 6.2, color="#333333", zorder=3, bbox=WHITE)
 
     def _plane(self, axes: Axes, moment: Moment) -> None:
         """The hull through the marked points; two segments where the whole graph has one answer."""
         if self.segments:
             for pair in ([0, 1], [2, 3]):
                 axes.plot(*self.at[pair].T, color=GREY, lw=2, zorder=1)
-        for name in self.masks:
-            if name in moment.now and name.startswith("in_hull"):
-                points = self.at[np.asarray(moment.now[name]) == 1]
-                if len(points) > 1:
-                    angle = np.arctan2(*(points - points.mean(0)).T[::-1])
-                    ring = points[np.argsort(angle)]
-                    axes.fill(*ring.T, facecolor="none", edgecolor=GREY, lw=1.6, zorder=1)
-
-    def _pointers(self, axes: Axes, moment: Moment, name: str, bend: float) -> None:
-        from matplotlib.patches import FancyArrowPatch
-
-        color, dashes = self.arrows[name]
-        changed = moment.changed(name)
-        for v, u in enumerate(moment.now[name].tolist()):
-            if u != v:
-                axes.add_artist(
-                    FancyArrowPatch(
-                        tuple(self.at[v]), tuple(self.at[u]), arrowstyle="-|>,head_length=3.6,head_width=1.9",
-                        connectionstyle=f"arc3,rad={bend}", shrinkA=72 * self.radius, shrinkB=72 * self.radius + 0.5,
-                        color=CHANGED if changed[v] else color, linestyle=dashes, lw=1.9 if changed[v] else 1.5,
-                        zorder=2, mutation_scale=1,
-                    )
-                )  # fmt: skip
+        for name in moment.given(name for name in self.masks if name.startswith("in_hull")):
+            points = self.at[np.asarray(moment.now[name]) == 1]
+            if len(points) > 1:
+                angle = np.arctan2(*(points - points.mean(0)).T[::-1])
+                axes.fill(*points[np.argsort(angle)].T, facecolor="none", edgecolor=GREY, lw=1.6, zorder=1)
 
     def _nodes(self, axes: Axes, moment: Moment) -> None:
         from matplotlib.patches import Wedge
 
         rings = self.ring_names(moment)
-        filled = [name for name in (*self.masks, *self.classes) if name in moment.now]
-        new = np.any([moment.changed(name) for name in filled], axis=0) if filled else np.zeros(self.nodes, bool)
-        fills = [self.fills(moment, v) or ["#FFFFFF"] for v in range(self.nodes)]
+        new = np.zeros(self.nodes, bool)
+        for name in moment.given((*self.masks, *self.classes)):
+            new |= moment.changed(name)
+        fills = [self.fills(moment, v) for v in range(self.nodes)]
         axes.scatter(
             *self.at.T, s=(144 * self.radius) ** 2, c=[colors[0] if len(colors) == 1 else "none" for colors in fills],
             edgecolors=[CHANGED if changed else BLACK for changed in new], zorder=5,
@@ -194,32 +161,23 @@ class GraphPanels(Panels):
             for k, color in enumerate(fills[v] if part < 360 else ()):  # a half, a third, ... for each mask
                 start = 90 + k * part
                 axes.add_artist(Wedge((x, y), self.radius, start, start + part, facecolor=color, lw=0, zorder=4))
-            write_number(axes, x, y - 0.004, self.names[v], fills[v], self.font if not self.plane else 6.2)
-            if v in rings:
-                names = ", ".join(name for name, _ in rings[v])
-                new = any(new for _, new in rings[v])
-                self._label(axes, v, self.name_side[v], names, new, fontsize=7.5, fontweight="bold", zorder=8)
-            values = [(number(moment.now[n][v]), moment.changed(n)[v]) for n in self.written if n in moment.now]
-            if values:
-                text = " / ".join(value for value, _ in values)
-                new = any(new for _, new in values)
-                self._label(axes, v, self.number_side[v], text, new, fontsize=6.6, zorder=7)
+            write(axes, x, y - 0.004, self.names[v], self.font, fills[v])
+            self._labels(axes, moment, v, rings.get(v, []))
 
     def legend(self) -> tuple[dict[str, Any], list[str]]:
         from matplotlib.lines import Line2D
 
-        handles = self.common_legend("the ringed node", "points to (no arrow: to itself)")
+        handles = self.common_legend("points to (no arrow: to itself)")
+        if self.rings:
+            handles["name: the ringed node"] = Line2D([], [], ls="", marker="o", mfc="none", mec=BLACK, mew=2, ms=7)
         for name, color in self.marked.items():
             handles.setdefault(f"{base(name)} = 1 (edge)", Line2D([], [], color=color, lw=3.2))
         if self.current_edge:
             handles["the edge from u to v"] = Line2D([], [], color=YELLOW, lw=7)
         notes = self.parts("Counterclockwise from the top, the parts of a node")
-        written = list(dict.fromkeys(name for name in self.written if self.spec[name].stage == "hint"))
-        inputs = [name for name in self.written if self.spec[name].stage == "input"]
-        if written:
-            notes.append(f"Numbers beside a node: {' / '.join(written)}.")
-        if inputs:
-            notes.append(f"Numbers beside a node of the inputs: {' / '.join(inputs)}.")
+        for stage, where in (("hint", "a node"), ("input", "a node of the inputs")):
+            written = [name for name in self.written if self.spec[name].stage == stage]
+            notes += [f"Numbers beside {where}: {' / '.join(written)}."] if written else []
         if self.plane:
             hull = any(name.startswith("in_hull") for name in self.masks)
             notes += ["Grey: the hull of the marked points."] if hull else []
@@ -241,10 +199,4 @@ def shows_the_graph(trace: Trace, name: str) -> bool:
 def relates_any_nodes(trace: Trace, name: str) -> bool:
     """Does this mask on edges mark pairs of nodes that no edge joins? Then it is a table rather than marked edges."""
     edges = (np.asarray(trace.compact["adj"]) != 0) | np.eye(trace.nodes, dtype=bool)
-    return bool(((_values_of(trace, name) == 1) & ~(edges | edges.T)).any())
-
-
-def _values_of(trace: Trace, name: str) -> np.ndarray:
-    """Every value that the probe takes, some perhaps once only."""
-    values = trace.compact[name]
-    return np.asarray(getattr(values, "values", values))
+    return bool(((every_value(trace, name) == 1) & ~(edges | edges.T)).any())

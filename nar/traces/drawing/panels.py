@@ -1,30 +1,32 @@
 """What the panels of a trace's picture (figure.py) have in common: which probe is drawn by which mark.
 
 The kinds are graph_panels.py, box_panels.py and table_panels.py. Each says how large a panel is, draws one
-moment on axes whose unit is the inch, and explains its marks. Colours are those of palette.py, which
-colour-blind readers tell apart; what they mean is also written or has a shape. Nothing here may import torch.
+moment on axes whose unit is the inch, and explains its marks. Colours are Okabe and Ito's, which colour-blind
+readers tell apart; what they mean is also written or has a shape.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nar.traces.drawing.palette import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, YELLOW
-from nar.traces.drawing.text import number
-from nar.traces.spec import IGNORED, POINTERS, Location, Probe, Type
+from nar.traces.drawing.text import label
+from nar.traces.spec import IGNORED, POINTERS, Location, Type
 from nar.traces.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-GREY, PALE = "#9A9A9A", "#ECECEC"
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+GREY, PALE, FAINT = "#9A9A9A", "#ECECEC", "#666666"
 ARROWS = ((BLUE, "-"), (PURPLE, (0, (4, 1.5))), (GREEN, (0, (1.2, 1.2))), (BLACK, (0, (5, 1.5, 1, 1.5))))
-FILLS = (SKY, YELLOW, PURPLE, GREEN)
+FILLS, EDGES = (SKY, YELLOW, PURPLE, GREEN), (ORANGE, GREEN)  # of masks on nodes and on edges
 CLASSES = ("#FFFFFF", SKY, YELLOW, ORANGE, GREEN, PURPLE, "#B5B5B5", VERMILLION, BLUE)
 GREYS = ("#FFFFFF", "#BDBDBD", "#4D4D4D")  # the textbook's white, grey and black nodes
 CHANGED = VERMILLION
@@ -44,6 +46,10 @@ class Moment:
             return np.zeros(self.now[name].shape, bool)
         return np.asarray(self.now[name] != self.before[name])
 
+    def given(self, names: Iterable[str]) -> list[str]:
+        """Those of these probes that belong to this moment."""
+        return [name for name in names if name in self.now]
+
 
 class Panels:
     """What the kinds share: which probe is drawn by which means, and the legend that says so."""
@@ -51,6 +57,8 @@ class Panels:
     across = 4  # panels side by side
     red = "changed since the panel before"  # what the colour says
     slots: tuple[str, ...] = ("",)  # panels per moment: the tables' names
+    side: float  # of a square panel in inches, heading apart
+    unlabelled: tuple[str, ...] = ("pos",)  # scalars on nodes that are not written
 
     def __init__(self, trace: Trace) -> None:
         self.trace, self.spec, self.nodes = trace, trace.spec, trace.nodes
@@ -61,19 +69,17 @@ class Panels:
         self.masks = styles(self._of(Location.NODE, {Type.MASK}), FILLS)
         self.classes = self._of(Location.NODE, {Type.CATEGORICAL})
         self.rings = self._of(Location.NODE, {Type.MASK_ONE})
-        self.scalars = [name for name in self._of(Location.NODE, {Type.SCALAR}) if name not in self.unlabelled()]
+        self.scalars = [name for name in self._of(Location.NODE, {Type.SCALAR}) if name not in self.unlabelled]
         self.notes: list[str] = []  # what is left out, and why
         self.names = [str(v) for v in range(trace.nodes)]  # written in the nodes of a graph
 
-    def unlabelled(self) -> tuple[str, ...]:
-        """Scalars on nodes that are not written."""
-        return ("pos",)
-
     def size(self, shown: list[Moment]) -> tuple[float, list[float]]:
         """Width of all panels and height of each in inches."""
-        raise NotImplementedError
+        head = max(self.heading_height(moment, self.side) for moment in shown)
+        return self.side, [self.side + head] * len(shown)
 
     def draw(self, axes: Axes, moment: Moment, slot: str, width: float, height: float) -> None:
+        """What is below the heading."""
         raise NotImplementedError
 
     def legend(self) -> tuple[dict[str, Any], list[str]]:
@@ -90,33 +96,44 @@ class Panels:
         chain = (rows == rows[:1]).all() and ((rows == nodes) | (rows == nodes - 1)).all() and (rows != nodes).any()
         return bool(chain) and self.spec[name].stage == "hint" and base(name) not in self.spec.outputs
 
-    def heading(self, moment: Moment) -> str:
-        """The panel's title with the numbers that belong to the whole graph."""
+    def heading(self, moment: Moment, width: float) -> list[str]:
+        """The panel's title with the numbers that belong to the whole graph, in lines."""
         parts = [moment.title.replace(" ", "\u00a0")]
         for name, value in moment.now.items():
             if self.spec[name].location is Location.GRAPH:
                 parts.append(f"{name}\u00a0{label(value, self.spec[name])}")
-        return "   ".join(parts)
+        return textwrap.wrap("   ".join(parts), max(12, int(width / 0.075)))
 
-    def write_heading(self, axes: Axes, moment: Moment, width: float, height: float) -> None:
-        lines = textwrap.wrap(self.heading(moment), max(12, int(width / 0.075)))
-        for k, line in enumerate(lines):
-            weight = "bold" if k == 0 else "normal"
-            axes.text(0.03, height - 0.04 - 0.15 * k, line, va="top", fontsize=8.5, fontweight=weight)
+    def heading_height(self, moment: Moment, width: float) -> float:
+        return 0.08 + 0.15 * len(self.heading(moment, width))
 
-    def heading_height(self, shown: list[Moment], width: float) -> float:
-        rows = max(len(textwrap.wrap(self.heading(m), max(12, int(width / 0.075)))) for m in shown)
-        return 0.08 + 0.15 * rows
+    def draw_arrows(self, axes: Axes, moment: Moment, route: Callable[[str, int, int], dict[str, Any]]) -> None:
+        """The pointers of the moment; `route` gives FancyArrowPatch's ends and way for a name and its two nodes."""
+        from matplotlib.patches import FancyArrowPatch
+
+        for name in moment.given(self.arrows):
+            color, dashes = self.arrows[name]
+            for v, (u, new) in enumerate(zip(moment.now[name].tolist(), moment.changed(name), strict=True)):
+                if u != v:
+                    style = {"color": CHANGED if new else color, "linestyle": dashes, "lw": 1.9 if new else 1.5}
+                    arrow = "-|>,head_length=3.6,head_width=1.9"
+                    axes.add_artist(
+                        FancyArrowPatch(**route(name, v, u), **style, arrowstyle=arrow, mutation_scale=1, zorder=2)
+                    )
+
+    def leave_out(self, names: list[str], why: str = "see the text") -> None:
+        if names:
+            self.notes.append(f"not drawn: {', '.join(names)} ({why}).")
 
     def fills(self, moment: Moment, node: int) -> list[str]:
-        """Colours of a node, one for each mask and categorical of the moment."""
+        """Colours of a node, one for each mask and categorical of the moment; white where there are none."""
         found = []
         for name, value in moment.now.items():
             if name in self.masks:
                 found.append(self.masks[name] if value[node] == 1 else PALE if value[node] == IGNORED else "#FFFFFF")
             elif name in self.classes:
                 found.append(self.class_color(name, int(value[node])))
-        return found
+        return found or ["#FFFFFF"]
 
     def class_color(self, name: str, value: int) -> str:
         palette = GREYS if self.spec[name].classes <= 3 else CLASSES
@@ -133,12 +150,11 @@ class Panels:
     def ring_names(self, moment: Moment) -> dict[int, list[tuple[str, bool]]]:
         """Node -> names of the mask_ones that mark it, and whether each has just come there."""
         found: dict[int, list[tuple[str, bool]]] = {}
-        for name in self.rings:
-            if name in moment.now:
-                found.setdefault(int(moment.now[name]), []).append((name, bool(moment.changed(name))))
+        for name in moment.given(self.rings):
+            found.setdefault(int(moment.now[name]), []).append((name, bool(moment.changed(name))))
         return found
 
-    def common_legend(self, mark: str, arrow: str) -> dict[str, Any]:
+    def common_legend(self, arrow: str) -> dict[str, Any]:
         from matplotlib.lines import Line2D
         from matplotlib.patches import Patch
 
@@ -150,36 +166,18 @@ class Panels:
             handles.setdefault(f"{base(name)} = 1", Patch(facecolor=color, edgecolor=BLACK, lw=0.7))
         palettes: dict[int, list[str]] = {}  # those of equally many classes share their colours
         for name in self.classes:
-            if not self._is_text(name):
-                palettes.setdefault(self.spec[name].classes, []).append(name)
+            palettes.setdefault(self.spec[name].classes, []).append(name)
         for classes, names in palettes.items():
             for value in range(classes):
                 patch = Patch(facecolor=self.class_color(names[0], value), edgecolor=BLACK, lw=0.7)
                 handles[f"{', '.join(dict.fromkeys(map(base, names)))} = {value}"] = patch
-        if self.rings:
-            handles["name: " + mark] = Line2D([], [], ls="", marker="o", mfc="none", mec=BLACK, mew=2, ms=7)
         if self.trace.length > 1 or self.red != Panels.red:
             handles[f"red: {self.red}"] = Line2D([], [], color=CHANGED, lw=2.2)
         return handles
 
-    def _is_text(self, name: str) -> bool:
-        """Letters of a string: written, not coloured."""
-        return False
-
     def common_notes(self) -> list[str]:
-        found = list(self.notes)
-        for name in self.trivial:
-            found.append(f"{name} is not drawn: it never changes, every node points to its left neighbour.")
-        return found
-
-
-def label(value: Any, probe: Probe, letters: bool = False) -> str:
-    """One value as short text; classes as letters where they are characters of a string."""
-    if probe.type is Type.SCALAR:
-        return number(value)
-    if probe.type is Type.CATEGORICAL and letters and 0 <= value < 26:
-        return "abcdefghijklmnopqrstuvwxyz"[int(value)]
-    return "-" if value == IGNORED else str(int(value))
+        chain = "it never changes, every node points to its left neighbour"
+        return [*self.notes, *(f"{name} is not drawn: {chain}." for name in self.trivial)]
 
 
 def base(name: str) -> str:
@@ -193,16 +191,23 @@ def styles(names: list[str], styles: tuple) -> dict[str, Any]:
     return {name: styles[bases.index(base(name)) % len(styles)] for name in names}
 
 
-def write_number(axes: Axes, x: float, y: float, text: str, fills: list[str], size: float) -> None:
-    """Type that can be read on these colours: white on dark ones, with a rim where some are dark and some are not."""
+def joined(parts: list[tuple[str, bool]], space: str) -> tuple[str, str]:
+    """Names or numbers, each with whether it is new, as one text and its colour."""
+    return space.join(part for part, _ in parts), CHANGED if any(new for _, new in parts) else BLACK
+
+
+def write(axes: Axes, x: float, y: float, text: str, size: float, fills: Sequence[str] = (), **style: Any) -> None:
+    """Type whose middle is here, unless `style` says otherwise; `fills`: the colours on which it must be read.
+
+    It is white on dark ones, and has a rim where some are dark and some are not.
+    """
+    from matplotlib.colors import to_rgb
     from matplotlib.patheffects import withStroke
 
-    dark = [_luminance(color) < 0.45 for color in fills]
-    ink, rim = ("white", BLACK) if all(dark) else (BLACK, "white")
-    effects = [withStroke(linewidth=2, foreground=rim)] if any(dark) and not all(dark) else []
-    axes.text(x, y, text, fontsize=size, ha="center", va="center", color=ink, zorder=6, path_effects=effects)
-
-
-def _luminance(color: str) -> float:
-    red, green, blue = (int(color[k : k + 2], 16) / 255 for k in (1, 3, 5))
-    return 0.299 * red + 0.587 * green + 0.114 * blue
+    dark = [np.dot(to_rgb(color), (0.299, 0.587, 0.114)) < 0.45 for color in fills]  # luminance
+    if dark:
+        ink, rim = ("white", BLACK) if all(dark) else (BLACK, "white")
+        rims = [withStroke(linewidth=2, foreground=rim)] if any(dark) and not all(dark) else []
+        style |= {"color": ink, "path_effects": rims, "zorder": 6}
+    style = {"ha": "center", "va": "center", **style}
+    axes.text(x, y, text, fontsize=size, **style)

@@ -1,14 +1,12 @@
 """A trace as text: inputs, then what changed at every step, then outputs. The pictures are figure.py.
 
-    >>> print(show.text(nar.datasets.get("minimum").run(A=[3, 1, 2])))
-
-numpy only: nothing here may import torch.
+>>> print(show.text(nar.datasets.get("minimum").run(A=[3, 1, 2])))
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,12 +28,13 @@ def text(trace: Trace, steps: int | None = 60, width: int = 100) -> str:
     if steps is not None and steps < 2:
         raise ValueError(f"steps must be at least 2 (the first and the last) or None, got {steps}")
     page = _Page(trace, width)
+    last = 0 if steps is None or trace.length <= steps else max(1, steps // 4)
+    first = trace.length if steps is None or not last else steps - last
     lines = [f"{trace.algorithm}: {trace.nodes} nodes, {trace.length} steps", "", "inputs"]
     lines += page.block("", _shown_inputs(trace), None)
     if trace.length:
         lines += ["", LEGEND]
     for t in range(trace.length):
-        first, last = _ends(trace.length, steps)
         if first <= t < trace.length - last:
             if t == first:
                 lines += ["", f"... {trace.length - first - last} steps left out ..."]
@@ -61,6 +60,21 @@ def number(value: float) -> str:
     return f"{value:.1g}"
 
 
+def label(value: Any, probe: Probe, letters: bool = False) -> str:
+    """One value as short text; classes as letters where they are characters of a string."""
+    if probe.type is Type.SCALAR:
+        return number(value)
+    if probe.type is Type.CATEGORICAL and letters and 0 <= value < 26:
+        return "abcdefghijklmnopqrstuvwxyz"[int(value)]
+    return "-" if value == IGNORED else str(int(value))
+
+
+def every_value(trace: Trace, name: str) -> np.ndarray:
+    """The values that a probe takes, some perhaps once only."""
+    values = trace.compact[name]
+    return np.asarray(getattr(values, "values", values))
+
+
 def list_hint(trace: Trace) -> str | None:
     """The hint that says in which order the elements stand now: a changing pointer that always is one list."""
     for name, probe in trace.spec.hints.items():
@@ -71,23 +85,15 @@ def list_hint(trace: Trace) -> str | None:
     return None
 
 
-def _ends(length: int, steps: int | None) -> tuple[int, int]:
-    """How many steps are printed at the beginning and at the end."""
-    if steps is None or length <= steps:
-        return length, 0
-    return steps - max(1, steps // 4), max(1, steps // 4)
-
-
 def _shown_inputs(trace: Trace) -> dict[str, np.ndarray]:
     """The inputs without what tells nothing: positions i/n, and an adjacency that the weights give as well."""
     inputs = {name: np.asarray(trace.compact[name]) for name in trace.spec.inputs}
     nodes = np.arange(trace.nodes)
     if "pos" in inputs and np.array_equal(inputs["pos"], nodes / trace.nodes):
         del inputs["pos"]
-    if {"A", "adj"} <= inputs.keys():
-        edges = (inputs["A"] != 0) | np.eye(trace.nodes, dtype=bool)
-        if np.array_equal(inputs["adj"], edges):
-            del inputs["adj"]
+    edges = (inputs.get("A", 0) != 0) | np.eye(trace.nodes, dtype=bool)
+    if "A" in inputs and np.array_equal(inputs.get("adj", []), edges):
+        del inputs["adj"]
     return inputs
 
 
@@ -103,14 +109,15 @@ class _Page:
         labels = [*trace.spec, "step 9999", *(f"{name} in order" for name in self.carried if self.order)]
         self.label = 2 + max(map(len, labels)) + 2
         shown = {**trace.spec.hints, **trace.spec.outputs}.keys() | _shown_inputs(trace).keys()
-        on_nodes = [name for name, p in trace.spec.items() if _is(p, Location.NODE) and name in shown]
-        longest = [len(_entry(v, trace.spec[name])) for name in on_nodes for v in np.unique(trace.compact[name])]
-        self.column = max([2, len(str(self.nodes - 1)), *longest])
-        self.fits = self.label + self.nodes * (self.column + 2) <= width
-        on_edges = [name for name, p in trace.spec.items() if _is(p, Location.EDGE)]
-        longest = [len(_entry(v, trace.spec[name])) for name in on_edges for v in np.unique(_values(trace, name))]
-        self.cell = max([2, len(str(self.nodes - 1)), *longest])
-        self.matrix_fits = self.label + self.nodes * (self.cell + 2) <= width
+        self.column, self.fits = self._columns(trace, Location.NODE, shown)
+        self.cell, self.matrix_fits = self._columns(trace, Location.EDGE, trace.spec.keys())
+
+    def _columns(self, trace: Trace, location: Location, names: Iterable[str]) -> tuple[int, bool]:
+        """Width of the columns for probes of one location, and whether one for each node fits on the page."""
+        probes = {name: self.spec[name] for name in names if _is(self.spec[name], location)}
+        entries = [_entry(v, probe) for name, probe in probes.items() for v in np.unique(every_value(trace, name))]
+        column = max([2, len(str(self.nodes - 1)), *map(len, entries)])
+        return column, self.label + self.nodes * (column + 2) <= self.width
 
     def block(self, title: str, now: Mapping[str, np.ndarray], before: Mapping[str, np.ndarray] | None) -> list[str]:
         """The lines of one moment; what differs from `before` is marked. Without `before`, everything is shown."""
@@ -139,25 +146,21 @@ class _Page:
 
     def _row(self, name: str, values: np.ndarray, changed: np.ndarray, everything: bool) -> list[str]:
         entries = [_entry(value, self.spec[name], v) for v, value in enumerate(values)]
-        lines = []
-        if self.fits:
-            lines.append(self._columns(name, entries, changed))
-        else:
-            shown = [v for v in range(self.nodes) if (entries[v] != "." if everything else changed[v])]
-            lines += self._wrap(name, [f"{v}:{entries[v]}" for v in shown] or ["all ."], 2)
+        listed = [f"{v}:{e}" for v, e in enumerate(entries) if (e != "." if everything else changed[v])]
+        lines = self._entries(name, entries, changed, listed or ["all ."])
         order = linked_list(values) if name == self.order else None
         if order is not None:  # what stands where, read from the list: a sorted array is seen to be sorted
             for key in self.carried:
                 entries = [_entry(self.inputs[key][v], self.spec[key]) for v in order]
-                if self.fits:
-                    lines.append(self._columns(f"{key} in order", entries, np.zeros(self.nodes, bool)))
-                else:
-                    lines += self._wrap(f"{key} in order", entries, 2)
+                lines += self._entries(f"{key} in order", entries, np.zeros(self.nodes, bool), entries)
         return lines
 
-    def _columns(self, label: str, entries: list[str], changed: np.ndarray) -> str:
-        marked = zip(entries, changed, strict=True)
-        return f"  {label}".ljust(self.label) + "".join(f"{e:>{self.column}}{'*' if c else ' '} " for e, c in marked)
+    def _entries(self, label: str, entries: list[str], changed: np.ndarray, listed: list[str]) -> list[str]:
+        """A column for each entry where they fit, otherwise what is listed."""
+        if not self.fits:
+            return self._wrap(label, listed, 2)
+        marked = [f"{e:>{self.column}}{'*' if c else ' '} " for e, c in zip(entries, changed, strict=True)]
+        return [f"  {label}".ljust(self.label) + "".join(marked)]
 
     def _table(self, name: str, values: np.ndarray, changed: np.ndarray, everything: bool) -> list[str]:
         probe = self.spec[name]
@@ -167,11 +170,9 @@ class _Page:
                 entries = "".join(f"{_entry(value, probe, u):>{self.cell}}  " for value in row)
                 lines.append(f"{u}  ".rjust(self.label) + entries)
             return lines
-        entries = [
-            (f"({u},{v}):{_entry(values[u, v], probe, u)}", changed[u, v])
-            for u, v in np.argwhere(changed | everything).tolist()
-        ]
-        items = [item for item, _ in entries if not (everything and item.endswith((":.", ":-")))]
+        places = np.argwhere(changed | everything).tolist()
+        items = [f"({u},{v}):{_entry(values[u, v], probe, u)}" for u, v in places]
+        items = [item for item in items if not (everything and item.endswith((":.", ":-")))]
         most = 4 * max(1, (self.width - self.label) // (self.cell + 9))  # four lines say enough
         rest = [f"... {len(items) - most} more"] if len(items) > most else []
         return self._wrap(name, [*items[:most], *rest], 2) if items else []
@@ -180,9 +181,7 @@ class _Page:
         """The items one after another, in as many lines as they need; none is broken."""
         margin = f"  {label}".ljust(self.label if label else 2)
         glued = (" " * space).join(item.replace(" ", "\0") for item in items)
-        lines = textwrap.wrap(
-            glued, self.width - len(margin), break_long_words=False, break_on_hyphens=False, drop_whitespace=True
-        )
+        lines = textwrap.wrap(glued, self.width - len(margin), break_long_words=False, break_on_hyphens=False)
         return [(margin if k == 0 else " " * len(margin)) + line.replace("\0", " ") for k, line in enumerate(lines)]
 
 
@@ -191,19 +190,9 @@ def _is(probe: Probe, location: Location) -> bool:
     return probe.location is location and bool(probe.shape(1))
 
 
-def _values(trace: Trace, name: str) -> np.ndarray:
-    values = trace.compact[name]
-    return np.asarray(getattr(values, "values", values))
-
-
 def _entry(value: Any, probe: Probe, owner: int | None = None) -> str:
     """One value; `owner` is the node (of an edge: the first) that it belongs to."""
-    if probe.type is Type.SCALAR:
-        return "." if value == 0 and probe.location is Location.EDGE else number(value)
-    if probe.type in (Type.MASK, Type.CATEGORICAL) and value == IGNORED:
-        return "-"
-    if probe.type is Type.MASK:
-        return "1" if value else ("." if owner is not None else "0")
-    if probe.type in POINTERS and value == owner:
-        return "."
-    return str(int(value))
+    no_edge = probe.type is Type.SCALAR and probe.location is Location.EDGE and value == 0
+    unmarked = probe.type is Type.MASK and owner is not None and value == 0
+    to_itself = probe.type in POINTERS and value == owner
+    return "." if no_edge or unmarked or to_itself else label(value, probe)

@@ -10,8 +10,6 @@ A zip of plain arrays; `np.load(path, allow_pickle=False)` is enough to read it:
     hint/<probe>/steps      for each moment, how far its index into them is from that of the moment before
 
 Numbers are stored in the smallest type that keeps every bit. The same traces give the same bytes.
-
-numpy only: nothing here may import torch.
 """
 
 from __future__ import annotations
@@ -56,13 +54,8 @@ def save(traces: Trace | Sequence[Trace], path: str | os.PathLike, manifest: Map
                 f"traces must be of one algorithm and spec, got {first.algorithm} and {trace.algorithm}; "
                 "write one file for each"
             )
-    about = {
-        "format": FORMAT,
-        "version": VERSION,
-        "algorithm": first.algorithm,
-        "spec": first.spec.to_json(),
-        "manifest": None if manifest is None else dict(manifest),
-    }
+    about = {"format": FORMAT, "version": VERSION, "algorithm": first.algorithm, "spec": first.spec.to_json()}
+    about["manifest"] = None if manifest is None else dict(manifest)
     try:
         text = json.dumps(about, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -79,28 +72,23 @@ def save(traces: Trace | Sequence[Trace], path: str | os.PathLike, manifest: Map
 
 def load(path: str | os.PathLike) -> list[Trace]:
     """The traces of a file; ValueError says whether it is foreign, newer than this nar, truncated or damaged."""
-    with _opened(path) as file:
-        about = _about(file, path)
-        with _damage(path):
-            spec = Spec(about["spec"])
-            nodes, lengths = (_read(file, key).astype(np.int64).tolist() for key in ("nodes", "lengths"))
-            if len(nodes) != len(lengths) or min(nodes, default=0) < 1 or min(lengths) < 0:
-                raise ValueError("nodes or lengths are not those of traces")
-            probes = {name: _unpacked(file, name, probe, nodes, lengths) for name, probe in spec.items()}
-            return [
-                Trace(about["algorithm"], spec, n, length, {name: values[i] for name, values in probes.items()})
-                for i, (n, length) in enumerate(zip(nodes, lengths, strict=True))
-            ]
+    with _opened(path) as (file, about):
+        spec = Spec(about["spec"])
+        nodes, lengths = (_read(file, key).astype(np.int64).tolist() for key in ("nodes", "lengths"))
+        if len(nodes) != len(lengths) or min(nodes, default=0) < 1 or min(lengths) < 0:
+            raise ValueError("nodes or lengths are not those of traces")
+        probes = {name: _unpacked(file, name, probe, nodes, lengths) for name, probe in spec.items()}
+        return [
+            Trace(about["algorithm"], spec, n, length, {name: values[i] for name, values in probes.items()})
+            for i, (n, length) in enumerate(zip(nodes, lengths, strict=True))
+        ]
 
 
 def describe(path: str | os.PathLike) -> dict[str, Any]:
     """What a file holds, without reading the traces: version, algorithm, spec, number of samples, manifest."""
-    with _opened(path) as file:
-        about = _about(file, path)
-        with _damage(path):
-            spec = Spec(about["spec"])
-            samples = len(_read(file, "nodes"))
-    return {**{key: about[key] for key in ("version", "algorithm", "manifest")}, "spec": spec, "samples": samples}
+    with _opened(path) as (file, about):
+        found = {key: about[key] for key in ("version", "algorithm", "manifest")}
+        return found | {"spec": Spec(about["spec"]), "samples": len(_read(file, "nodes"))}
 
 
 def _packed(key: str, probe: Probe, values: list[Any]) -> dict[str, np.ndarray]:
@@ -118,16 +106,12 @@ def _packed(key: str, probe: Probe, values: list[Any]) -> dict[str, np.ndarray]:
 def _unpacked(file: zipfile.ZipFile, name: str, probe: Probe, nodes: list[int], lengths: list[int]) -> list[Any]:
     """One probe of every trace."""
     key = f"{probe.stage}/{name}"
-    shapes = [probe.shape(n) for n in nodes]
-    kinds = [(compact_dtype(probe, n), *probe.limits(n)) for n in nodes]
     if not is_run_length(probe):
-        if probe.stage is Stage.HINT:
-            shapes = [(t, *shape) for t, shape in zip(lengths, shapes, strict=True)]
-        return _split(_read(file, key), shapes, kinds)
+        leading = [(t,) for t in lengths] if probe.stage is Stage.HINT else [()] * len(nodes)
+        return _compact(_read(file, key), leading, probe, nodes)
     counts = _read(file, f"{key}/counts").tolist()
-    shapes = [(count, *shape) for count, shape in zip(counts, shapes, strict=True)]
-    values = _split(_read(file, f"{key}/values"), shapes, kinds)
-    steps = _split(_read(file, f"{key}/steps"), [(t,) for t in lengths], [(np.int32, -math.inf, math.inf)] * len(nodes))
+    values = _compact(_read(file, f"{key}/values"), [(count,) for count in counts], probe, nodes)
+    steps = _split(_read(file, f"{key}/steps"), [(t,) for t in lengths])
     index = [np.cumsum(s, dtype=np.int32) for s in steps]
     for i, count in zip(index, counts, strict=True):
         if i.size and not (0 <= i.min() and i.max() < count):
@@ -135,25 +119,26 @@ def _unpacked(file: zipfile.ZipFile, name: str, probe: Probe, nodes: list[int], 
     return [RunLengthArray(v, i) for v, i in zip(values, index, strict=True)]
 
 
-_Kind = tuple[type, float, float]  # type, lowest and highest number
-
-
 def _joined(values: list[Any]) -> np.ndarray:
     return np.concatenate([np.asarray(v).reshape(-1) for v in values])
 
 
-def _split(flat: np.ndarray, shapes: list[tuple[int, ...]], kinds: list[_Kind]) -> list[np.ndarray]:
-    """Arrays of these shapes and types from one flat array; copies, so that one does not keep all of them alive."""
-    ends = np.cumsum([0, *(math.prod(shape) for shape in shapes)])
+def _split(flat: np.ndarray, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
+    """Arrays of these shapes from one flat array."""
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
     if flat.shape != (ends[-1],):
         raise ValueError(f"got an array of shape {flat.shape}, required {ends[-1]} numbers")
-    parts = []
-    for start, end, shape, (dtype, low, high) in zip(ends, ends[1:], shapes, kinds, strict=False):
-        part = flat[start:end]
+    return [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes, strict=True)]
+
+
+def _compact(flat: np.ndarray, leading: list[tuple[int, ...]], probe: Probe, nodes: list[int]) -> list[np.ndarray]:
+    """A probe's arrays, with these leading axes; copies, so that one does not keep all of them alive."""
+    parts = _split(flat, [(*axes, *probe.shape(n)) for axes, n in zip(leading, nodes, strict=True)])
+    for part, n in zip(parts, nodes, strict=True):
+        low, high = probe.limits(n)
         if part.size and math.isfinite(high) and not (low <= part.min() and part.max() <= high):
             raise ValueError(f"got numbers from {part.min()} to {part.max()}, required {low} to {high}")
-        parts.append(part.astype(dtype).reshape(shape))
-    return parts
+    return [part.astype(compact_dtype(probe, n)) for part, n in zip(parts, nodes, strict=True)]
 
 
 def _smallest(array: np.ndarray) -> np.ndarray:
@@ -175,8 +160,8 @@ def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
                 for name, array in arrays.items():
                     content = io.BytesIO()
-                    array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-                    np.lib.format.write_array(content, array.reshape(np.shape(arrays[name])), allow_pickle=False)
+                    little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
+                    np.lib.format.write_array(content, little_endian, allow_pickle=False)
                     entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))  # no clock, no system: same bytes
                     entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
                     archive.writestr(entry, content.getvalue())
@@ -189,7 +174,8 @@ def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike) -> Iterator[zipfile.ZipFile]:
+def _opened(path: str | os.PathLike) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any]]]:
+    """The file and what it says about itself; what goes wrong while it is read is damage."""
     with open(path, "rb") as raw:
         start = raw.read(4)
         try:
@@ -202,7 +188,9 @@ def _opened(path: str | os.PathLike) -> Iterator[zipfile.ZipFile]:
             reason = "is truncated: its end is missing" if cut else "is damaged: its table of contents is unreadable"
             raise ValueError(f"{os.fspath(path)} {reason}") from None
         with file:
-            yield file
+            about = _about(file, path)
+            with _damage(path):
+                yield file, about
 
 
 def _about(file: zipfile.ZipFile, path: str | os.PathLike) -> dict[str, Any]:
@@ -211,10 +199,9 @@ def _about(file: zipfile.ZipFile, path: str | os.PathLike) -> dict[str, Any]:
         raise ValueError(foreign)
     with _damage(path):
         text = str(_read(file, "about"))
-    try:
+    about = None
+    with contextlib.suppress(ValueError):
         about = json.loads(text)
-    except ValueError:
-        about = None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise ValueError(foreign)
     if about.get("version") != VERSION:

@@ -26,7 +26,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch_geometric.data import Batch, Data, InMemoryDataset
 
 from nar import datasets
@@ -67,12 +66,14 @@ def to_data(trace: Trace, *, steps: int | None = None, dtype: torch.dtype = torc
     if steps < trace.length:
         raise ValueError(f"steps must be at least the trace's length, {trace.length}, got {steps}")
     spec, nodes = trace.spec, trace.nodes
-    edges = _edges(trace)
+    edges = trace.compact["adj"] == 1 if _has_edges(spec) else np.ones((nodes, nodes), bool)
+    if _has_edges(spec) and (trace.compact["adj"] < 0).any():
+        raise ValueError("adj must be 0 or 1 everywhere, got -1 (ignored)")
     data = TraceData(edge_index=torch.from_numpy(np.stack(np.nonzero(edges))), num_nodes=nodes)
     data.algorithm, data.spec = trace.algorithm, json.dumps(spec.to_json())
     data.length = torch.tensor([trace.length])
     for name, probe in spec.items():
-        if _is_edge_set(name, spec):
+        if name == "adj" and _has_edges(spec):
             continue
         values = np.asarray(trace.compact[name])
         if probe.stage is Stage.HINT:
@@ -89,7 +90,8 @@ def to_data(trace: Trace, *, steps: int | None = None, dtype: torch.dtype = torc
         elif not probe.shape(nodes):
             values = values[None]
         tensor = torch.from_numpy(np.array(values))  # a copy: data and trace share no memory
-        data[f"{probe.stage}_{name}"] = tensor.to(_dtype(probe, dtype))
+        kind = {Type.SCALAR: dtype, Type.MASK: torch.int8}.get(probe.type, torch.int64)
+        data[f"{probe.stage}_{name}"] = tensor.to(kind)
     return data
 
 
@@ -98,22 +100,16 @@ def from_data(data: Data) -> Trace:
     if not isinstance(data, Data) or "spec" not in data or not isinstance(data.spec, str):
         raise ValueError("data must be one graph made by to_data; of a batch: each of batch.to_data_list()")
     spec, nodes, length = _spec(data.spec), int(data.num_nodes or 0), int(data.length)
-    rows, columns = _numpy(data["edge_index"])
-    edges = np.zeros((nodes, nodes), bool)
-    edges[rows, columns] = True
+    rows, columns = data["edge_index"].numpy(force=True)
     compact = {}
     for name, probe in spec.items():
-        kind = compact_dtype(probe, nodes)
-        if _is_edge_set(name, spec):
-            compact[name] = edges.astype(kind)
+        kind, shape = compact_dtype(probe, nodes), probe.shape(nodes)
+        is_edges = name == "adj" and _has_edges(spec)
+        values = np.ones(len(rows)) if is_edges else data[f"{probe.stage}_{name}"].numpy(force=True)
+        if is_edges or _on_edges(name, spec):
+            compact[name] = np.zeros((nodes, nodes), kind)
+            compact[name][rows, columns] = values
             continue
-        values = _numpy(data[f"{probe.stage}_{name}"])
-        if _on_edges(name, spec):
-            array = np.zeros((nodes, nodes), kind)
-            array[rows, columns] = values
-            compact[name] = array
-            continue
-        shape = probe.shape(nodes)
         if probe.stage is Stage.HINT:
             values = np.moveaxis(values.reshape(*shape, values.shape[-1]), -1, 0)[:length]
         else:
@@ -174,34 +170,14 @@ class TraceDataset(InMemoryDataset):
         return self._file
 
 
-def _is_edge_set(name: str, spec: Spec) -> bool:
-    """Is this the probe whose marks are the edges of the graph?"""
-    probe = spec[name]
-    return name == "adj" and (probe.stage, probe.location, probe.type) == (Stage.INPUT, Location.EDGE, Type.MASK)
+def _has_edges(spec: Spec) -> bool:
+    """Are the edges of a graph among the inputs?"""
+    return spec.get("adj") == Probe(Stage.INPUT, Location.EDGE, Type.MASK)
 
 
 def _on_edges(name: str, spec: Spec) -> bool:
     """Does this probe live on the graph's edges alone?"""
-    graph = "adj" in spec and _is_edge_set("adj", spec)
-    return graph and name == "A" and (spec[name].stage, spec[name].type) == (Stage.INPUT, Type.SCALAR)
-
-
-def _edges(trace: Trace) -> np.ndarray:
-    if "adj" in trace.spec and _is_edge_set("adj", trace.spec):
-        if (trace.compact["adj"] < 0).any():
-            raise ValueError("adj must be 0 or 1 everywhere, got -1 (ignored)")
-        return trace.compact["adj"] == 1
-    return np.ones((trace.nodes, trace.nodes), bool)
-
-
-def _dtype(probe: Probe, scalars: torch.dtype) -> torch.dtype:
-    if probe.type is Type.SCALAR:
-        return scalars
-    return torch.int8 if probe.type is Type.MASK else torch.int64
-
-
-def _numpy(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy()
+    return _has_edges(spec) and name == "A" and spec[name] == Probe(Stage.INPUT, Location.EDGE, Type.SCALAR)
 
 
 @functools.lru_cache(maxsize=256)

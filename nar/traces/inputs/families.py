@@ -2,7 +2,7 @@
 
 A family is a function `(rng, n, **options)` that returns a symmetric [n, n] matrix of 0 and 1 without self-loops, for
 any n of at least 1; where n is too small for what is asked, it comes as near as it can. To add one, write the function
-and its line of TABLE. `draw` renames the nodes at random, so that functions may number them as suits them and no
+and put it among FAMILIES. `draw` renames the nodes at random, so that functions may number them as suits them and no
 algorithm can tell the family, or a node's place in it, from the order of the nodes.
 
 The reference's own random graphs, family "erdos_renyi", are in graphs.py. numpy only, and matplotlib for Delaunay.
@@ -184,19 +184,11 @@ def complete(rng, n):
     return np.ones((n, n), dtype=np.int64) - np.eye(n, dtype=np.int64)
 
 
-TABLE: dict[str, Callable[..., np.ndarray]] = {
-    "barabasi_albert": barabasi_albert,
-    "community": community,
-    "complete": complete,
-    "cycle": cycle,
-    "delaunay": delaunay,
-    "grid": grid,
-    "path": path,
-    "random_geometric": random_geometric,
-    "sparse_erdos_renyi": sparse_erdos_renyi,
-    "tree": tree,
-    "watts_strogatz": watts_strogatz,
-}
+FAMILIES = (
+    barabasi_albert, community, complete, cycle, delaunay, grid, path, random_geometric, sparse_erdos_renyi, tree,
+    watts_strogatz,
+)  # fmt: skip
+TABLE: dict[str, Callable[..., np.ndarray]] = {family.__name__: family for family in FAMILIES}
 
 
 def is_connected(A: np.ndarray) -> bool:

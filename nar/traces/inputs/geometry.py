@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from nar.traces.inputs import arrays
-from nar.traces.inputs.options import integer
+from nar.traces.inputs.options import integer, number
 
 # Of a*b - c*d, each of a..d a rounded difference, relative to |a*b| + |c*d| (Shewchuk, 1997: 3 + 16 eps times 2^-53)
 ROUNDING = 4e-16
@@ -32,7 +32,10 @@ def sample_disk(
     collineararity_eps: float = 1e-12,  # spelled as in dm-clrs
 ) -> dict[str, np.ndarray]:
     """n points, uniform over a disk, no three of them on a line (the cross product of each three is at least eps)."""
-    _check_numbers(origin_x=origin_x, origin_y=origin_y, radius=radius, collineararity_eps=collineararity_eps)
+    arrays.check_number(origin_x, "origin_x")
+    arrays.check_number(origin_y, "origin_y")
+    number("radius", radius, 0.0)
+    number("collineararity_eps", collineararity_eps, 0.0)
     attempts = integer("collinearity_resampling_attempts", collinearity_resampling_attempts, 1)
     for _ in range(attempts):
         thetas = rng.uniform(low=0.0, high=2.0 * np.pi, size=(n,))
@@ -61,9 +64,8 @@ def _cross_each_other(x0, x1, x2, x3, y0, y1, y2, y3):
     def left(xa, ya, xb, yb, xc, yc):
         return (yc - ya) * (xb - xa) > (yb - ya) * (xc - xa)
 
-    return left(x0, y0, x2, y2, x3, y3) != left(x1, y1, x2, y2, x3, y3) and left(x0, y0, x1, y1, x2, y2) != left(
-        x0, y0, x1, y1, x3, y3
-    )
+    apart = left(x0, y0, x2, y2, x3, y3) != left(x1, y1, x2, y2, x3, y3)
+    return apart and left(x0, y0, x1, y1, x2, y2) != left(x0, y0, x1, y1, x3, y3)
 
 
 def check_points(xs: Any, ys: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -72,12 +74,6 @@ def check_points(xs: Any, ys: Any) -> tuple[np.ndarray, np.ndarray]:
     if len(xs) != len(ys):
         raise ValueError(f"xs and ys must have equal lengths, got {len(xs)} and {len(ys)}")
     return xs, ys
-
-
-def _check_numbers(**values: Any) -> None:
-    for name, value in values.items():
-        if arrays.check_number(value, name) < 0 and not name.startswith("origin"):
-            raise ValueError(f"{name} must not be negative, got {value!r}")
 
 
 def probes(xs: np.ndarray, ys: np.ndarray) -> dict[str, np.ndarray]:

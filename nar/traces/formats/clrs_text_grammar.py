@@ -1,13 +1,14 @@
-"""What a text of a trace shows and what it leaves out (clrs_text.py); the writer and the parser both go by it.
+"""The grammar of CLRS-Text (clrs_text.py): what a text shows and what it leaves out, and how its numbers are read.
 
-numpy only: nothing here may import torch.
+The writer and the parser both go by it.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -29,6 +30,13 @@ INTEGERS = {
     "task_scheduling": "d",
 }
 
+_INTEGER = r"-?\d+"
+_NUMBER = r"-?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|inf)"
+_PATTERNS = {  # may it have decimals? -> one number, a row of them
+    decimals: (re.compile(number), re.compile(rf"\[({number}(?: {number})*)\]"))
+    for decimals, number in ((True, _NUMBER), (False, _INTEGER))
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Form:
@@ -38,8 +46,7 @@ class Form:
     hints: tuple[str, ...]
     answer: tuple[str, ...]
     whole: bool = False  # hints="all"
-    moment_in_parentheses: bool = False
-    answer_in_parentheses: bool = False
+    parentheses: bool = False  # around a moment, and around the answer if not whole
 
     @property
     def traced(self) -> bool:
@@ -60,8 +67,7 @@ def form_of(algorithm: str, spec: Spec, hints: bool | str) -> Form:
     if not hints or not shown:
         return Form(", ".join(outputs), (), outputs)
     parentheses = algorithm in PARENTHESES
-    names = f"({names})" if parentheses else names
-    return Form(f"trace | {names}", shown, answer, False, parentheses, parentheses)
+    return Form(f"trace | ({names})" if parentheses else f"trace | {names}", shown, answer, False, parentheses)
 
 
 def _leads_to(hint: str, spec: Spec) -> Probe | None:
@@ -92,3 +98,65 @@ def implied(compact: Mapping[str, Any], spec: Spec, nodes: int) -> dict[str, np.
     if "adj" in spec.inputs and "A" in spec.inputs:
         found["adj"] = ((np.asarray(compact["A"]) != 0) | np.eye(nodes, dtype=bool)).astype(np.int8)
     return found
+
+
+class Reader:
+    """Reads a text from `at` on; every method passes over what it reads, or raises ValueError with line and column."""
+
+    def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise ValueError(f"text must be a string, got {type(text).__name__}")
+        self.text, self.at = text, 0
+
+    def fail(self, required: str, at: int | None = None) -> NoReturn:
+        at = self.at if at is None else at
+        line, column = self.text.count("\n", 0, at) + 1, at - self.text.rfind("\n", 0, at)
+        got = repr(self.text[at : at + 20]) if at < len(self.text) else "its end"
+        raise ValueError(f"text must have {required} at line {line}, column {column}, got {got}")
+
+    def sees(self, token: str) -> bool:
+        """Is this next? Only then it is passed over."""
+        found = self.text.startswith(token, self.at)
+        self.at += len(token) * found
+        return found
+
+    def expect(self, token: str) -> None:
+        if not self.sees(token):
+            self.fail(repr(token))
+
+    def match(self, pattern: str | re.Pattern, required: str) -> str:
+        found = re.compile(pattern).match(self.text, self.at)
+        if not found:
+            self.fail(required)
+        self.at = found.end()
+        return found[0]
+
+    def numbers(self, rank: int, decimals: bool) -> tuple[list[float], tuple[int, ...]]:
+        """One number, a row `[1 2]` or a matrix `[[1 2], [3 4]]`: all numbers in order, and the shape."""
+        number, row = _PATTERNS[decimals]
+        if rank == 0:
+            return [float(self.match(number, "a number" if decimals else "an integer"))], ()
+        if rank == 1 and (found := row.match(self.text, self.at)):  # the same as below, many times faster
+            self.at = found.end()
+            values = [float(token) for token in found[1].split(" ")]
+            return values, (len(values),)
+        self.expect("[")
+        values, width = self.numbers(rank - 1, decimals)
+        rows, separator = 1, " " if rank == 1 else ", "
+        while not self.sees("]"):
+            if not self.sees(separator):
+                self.fail(f"{separator!r} or ']'")
+            at = self.at
+            more, found_width = self.numbers(rank - 1, decimals)
+            if found_width != width:
+                self.fail(f"a row of {width[0]} numbers", at)
+            values += more
+            rows += 1
+        return values, (rows, *width)
+
+    def place_of_number(self, k: int, start: int) -> int:
+        """Where the k-th number (from 0) after `start` is."""
+        for i, found in enumerate(_PATTERNS[True][0].finditer(self.text, start)):
+            if i == k:
+                return found.start()
+        return start
