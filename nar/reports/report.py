@@ -23,7 +23,6 @@ from nar.reports.sections import (
     faithfulness,
     heat_map,
     hints,
-    measures,
     provenance,
     score,
     summary,
@@ -37,7 +36,7 @@ from nar.text_format import counted, duration, listed
 
 _SECTIONS = (
     score.section, heat_map.section, comparisons.section, hints.section, errors.section, faithfulness.section,
-    termination.section, distributions.section, measures.section, provenance.examples, cost.section, training.section,
+    termination.section, distributions.section, hints.measures, provenance.examples, cost.section, training.section,
     provenance.section,
 )  # fmt: skip
 

@@ -17,12 +17,15 @@ import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nar.results import faithfulness_file, run_labels, schema
 from nar.results.statistics import Interval, interval
+
+Item = TypeVar("Item")
+Key = TypeVar("Key")
 
 _OF_A_RUN = ("results.json", "config.json")  # a directory with one of these is a run's
 
@@ -144,6 +147,14 @@ def numbers_at(rows: Mapping[Any, Mapping[str, Any]], *path: str) -> dict[Any, f
     return found
 
 
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """The items with the same key, by key, in the order in which they first appear."""
+    found: dict[Key, list[Item]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
+
+
 def read(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Study:
     """The study of all finished runs at and below these paths; ValueError names a path without any.
 
@@ -197,11 +208,11 @@ def collect(
         for (path, content, rows), label in zip(upgraded, labels, strict=True)
     ]
     stored.sort(key=lambda run: (run.algorithms, run.label, run.seed, str(run.path)))
-    groups, unused = _grouped(stored)
+    groups, unused = _seed_groups(stored)
     return Study(stored, groups, [*left_out, *unused])
 
 
-def _grouped(runs: Sequence[StoredRun]) -> tuple[list[SeedGroup], list[str]]:
+def _seed_groups(runs: Sequence[StoredRun]) -> tuple[list[SeedGroup], list[str]]:
     """The evaluations of all runs, those of one label side by side; and what could not be put beside the others."""
     # evaluations that may be averaged but for their data, by data: {key: {hash: {seed: (run, entry)}}}
     found: dict[tuple, dict[str, dict[int, tuple[StoredRun, dict[str, Any]]]]] = {}
