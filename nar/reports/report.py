@@ -88,15 +88,14 @@ def study_table(found: Study) -> str:
     context = ReportContext(found)
     tables = []
     for algorithm in context.algorithms:
-        sizes = context.sizes(algorithm)
-        rows = [("", *(f"n = {size}" for size in sizes))]
-        for label in context.labels_of(algorithm):
-            groups = [context.at(algorithm, label, size) for size in sizes]
-            rows.append((label, *(
+        columns = {"": context.labels_of(algorithm)}
+        for size in context.sizes(algorithm):
+            groups = [context.at(algorithm, label, size) for label in columns[""]]
+            columns[f"n = {size}"] = [
                 "-" if group is None else with_interval(group.interval("score"), group.is_share(), "%")
                 for group in groups
-            )))  # fmt: skip
-        tables.append(f"{algorithm}\n{text_table(rows, {0})}")
+            ]
+        tables.append(f"{algorithm}\n{text_table(columns, words=[''])}")
     return "\n\n".join(tables)
 
 
@@ -116,12 +115,9 @@ def table(found: Results) -> str:
         "seconds": [f"{e['seconds']:,.2f}" for e in shown],
         "data": [e["data"]["set"] for e in shown],
     }
-    if len({e["algorithm"] for e in found["evaluations"]}) < 2:
-        del columns["algorithm"]
-    if {e["termination"] for e in shown} <= {"oracle"}:
-        del columns["ended by"]
-    words = {place for place, name in enumerate(columns) if name in ("algorithm", "ended by", "data")}
-    lines = text_table([tuple(columns), *zip(*columns.values(), strict=True)], words)
+    hidden = ["algorithm"] * (len({e["algorithm"] for e in found["evaluations"]}) < 2)
+    hidden += ["ended by"] * ({e["termination"] for e in shown} <= {"oracle"})
+    lines = text_table(columns, ("algorithm", "ended by", "data"), hidden)
     run = found["run"]
     best = f", best validation at {run['best_step']:,}" if run["best_validation"] is not None else ""
     title = (

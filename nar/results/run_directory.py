@@ -134,6 +134,13 @@ def provenance(on: torch.device) -> dict[str, Any]:
     }
 
 
+def made_by(command: str, which: str, on: torch.device) -> dict[str, Any]:
+    """What is to be known of numbers that a command finds of a finished run's best or last checkpoint."""
+    here = provenance(on)
+    names = ("nar", "commit", "torch", "device", "date")
+    return {"command": command, "checkpoint": which, **{name: here[name] for name in names}}
+
+
 def _commit() -> str | None:
     """The commit of nar's own checkout, or None for an installed package; a plus sign marks local changes."""
     root = Path(__file__).resolve().parents[2]
