@@ -62,7 +62,7 @@ def seeds_text(group: SeedGroup, name: str = "score") -> str:
 
 
 def text_table(columns: Mapping[str, Sequence[str]], words: Collection[str], hidden: Collection[str] = ()) -> str:
-    """A table in plain text without the columns that are `hidden`; those in `words` are flush left, the others right."""
+    """A table in plain text without the columns that are `hidden`; those of `words` are flush left, others right."""
     shown = []
     for name, column in columns.items():
         width = max(map(len, [name, *column]))
