@@ -101,8 +101,7 @@ def read(argv: Sequence[str]) -> tuple[Sweep, Config, list[tuple[str, list[Any]]
     mine = [word for name, values in given.items() if name not in for_all for word in (name, *values)]
     shared = [word for name, values in given.items() if name in for_all for word in (name, *values)]
     sweep = console.parse(Sweep, mine, "nar sweep", ABOUT)
-    if sweep.out is None:
-        sweep.out = Path("runs") / (path.stem.removeprefix("sweep_") if path else "sweep")
+    sweep.out = sweep.out or Path("runs") / (path.stem.removeprefix("sweep_") if path else "sweep")
     vary = [_varied(text) for text in sweep.vary]
     if fixed := next((name for name, _ in vary if flag(name) in shared), None):
         raise ValueError(f"{flag(fixed)} is given and varied as well; leave one of them away")
