@@ -66,13 +66,7 @@ class Chart:
         return cls(x, rows, height=70 + (16 + LANE * lanes) * len(rows.ticks), left=left)
 
     def line(
-        self,
-        points: Iterable[Point],
-        style: Style,
-        *,
-        faint: bool = False,
-        markers: bool = False,
-        shift: float = 0.0,
+        self, points: Iterable[Point], style: Style, *, faint: bool = False, markers: bool = False, shift: float = 0.0
     ) -> None:
         """A line through points, `shift` units to the right; a gap where a value is not known. `faint`: one seed of
         several."""
