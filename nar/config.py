@@ -3,11 +3,9 @@
 The defaults are the protocol of Ibarz et al. (LoG 2022) as run by dm-clrs; docs/protocol.md lists what is repaired.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 # Settings that do not change what is learned: a run may be resumed with other values of these.
 FREE = frozenset(
@@ -169,7 +167,7 @@ class Config:
         """The algorithms in one word."""
         return "+".join(self.algo)
 
-    def of_seeds(self) -> list[Config]:
+    def of_seeds(self) -> list[Self]:
         """The settings of every single run that `seeds` asks for; without `seeds`, of this one."""
         out = {s: None if self.out is None else Path(self.out) / f"seed{s}" for s in self.seeds}
         return [dataclasses.replace(self, seeds=(), seed=s, out=out[s]) for s in self.seeds] or [self]
@@ -180,7 +178,7 @@ class Config:
         return {k: list(v) if isinstance(v, tuple) else str(v) if isinstance(v, Path) else v for k, v in values.items()}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Config:
+    def from_dict(cls, values: dict[str, Any]) -> Self:
         """The reverse; ValueError names settings of another version of nar."""
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(values.keys() - known):
@@ -189,7 +187,7 @@ class Config:
         paths = {name: Path(values[name]) for name in ("out", "init_processor") if values.get(name) is not None}
         return cls(**{**values, **paths})
 
-    def differences(self, other: Config) -> list[str]:
+    def differences(self, other: Self) -> list[str]:
         """What keeps `other`'s run from being continued with these settings, as 'hidden 64, not 128'."""
         ours, theirs = self.to_dict(), other.to_dict()
         return [f"{k} {theirs[k]}, not {v}" for k, v in ours.items() if k not in FREE and theirs[k] != v]

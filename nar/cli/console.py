@@ -4,8 +4,6 @@ tyro does the reading and prints `--help`. Where it finds a mistake it prints a 
 is caught and one line is written in its place, with a suggestion for a misspelt flag. Exit code 2 either way.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import errno

@@ -4,8 +4,6 @@ Every entry is written as soon as it is there, so that a stopped evaluation lose
 algorithm, size, setting and termination is replaced, all others stay; the report is written again at the end.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import shlex
 import sys

@@ -4,8 +4,6 @@ What was found of a run is left in its directory as well, in faithfulness.json, 
 found; the run's report is written again with it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence

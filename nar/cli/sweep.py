@@ -1,7 +1,5 @@
 """`nar sweep`: the runs of a sweep, one after the other or side by side, and the report over them."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import json

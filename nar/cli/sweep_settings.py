@@ -1,7 +1,5 @@
 """What is swept, as a command line or a TOML file says it: the product, and any setting of training."""
 
-from __future__ import annotations
-
 import dataclasses
 import tomllib
 import typing
@@ -149,7 +147,7 @@ def _text(value: Any) -> str:
 def _as_flag(name: str, words: list[str]) -> tuple[str, list[str]]:
     """A setting as it is written on the command line, where a switch has no value."""
     kinds = {field.name: field.type for kind in (Config, Sweep) for field in dataclasses.fields(kind)}
-    if kinds[name] == "bool" and words[0].lower() in ("true", "false"):
+    if kinds[name] is bool and words[0].lower() in ("true", "false"):
         return flag(name) if words[0].lower() == "true" else f"--no-{flag(name)[2:]}", []
     return flag(name), words
 

@@ -3,8 +3,6 @@
 Text is a str, a Span, or a tuple of these; names of users may stand in it as they are, renderers escape them.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
@@ -24,7 +22,7 @@ class Span:
     href: str | None = None
 
 
-Text: TypeAlias = "str | Span | tuple[Text, ...]"
+Text: TypeAlias = str | Span | tuple["Text", ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +81,7 @@ class Details:
     """What is folded away until the reader asks for it."""
 
     summary: str
-    blocks: Sequence[Block]
+    blocks: "Sequence[Block]"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +103,7 @@ class Figure:
     panels: Sequence[Panel]
     caption: Text
     legend: Sequence[tuple[str, Sequence[Shape]]]
-    numbers: Sequence[Block]  # every number of the figure, in tables
+    numbers: "Sequence[Block]"  # every number of the figure, in tables
     points: Sequence[Text] = ()  # of the caption, as a list
     most: int = 48  # panels that are shown
 
@@ -135,7 +133,7 @@ class Section:
 
     id: str
     title: str
-    blocks: Sequence[Block]
+    blocks: "Sequence[Block]"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """What all sections ask of a study: which seed groups belong into a figure, and how each label looks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 

@@ -1,7 +1,5 @@
 """A study as tables for other programs: every evaluation of every run, and every mean. Numbers are written in full."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """Numbers as readers of reports see them; a dash where there is none."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence

@@ -5,8 +5,6 @@ at any time and anywhere: no model is loaded and no torch is imported. Means are
 seed stands beside them; nothing is ever a maximum. `table` and `study_table` are the short forms that terminals show.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from nar.lookup import suggest

@@ -1,7 +1,5 @@
 """What a reader must know before believing the numbers of a run or of a study, one sentence each."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

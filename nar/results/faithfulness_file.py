@@ -12,8 +12,6 @@
 Nothing here may import torch: reports read it anywhere.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

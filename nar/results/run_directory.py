@@ -1,7 +1,5 @@
 """The run directory: config.json, metrics.jsonl and .csv, best.pt, last.pt, results.json, report.md and its figures."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import datetime
@@ -10,7 +8,7 @@ import json
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 import numpy as np
 import torch
@@ -77,7 +75,7 @@ class Metrics:
         lines = [json.dumps(record) + "\n" for record in self.records]
         checkpoint.write(path, lambda file: file.write("".join(lines).encode()))
 
-    def __enter__(self) -> Metrics:
+    def __enter__(self) -> Self:
         self.lines = open(self.path, "a", buffering=1)
         self.table = self._open_table()
         if self.config is not None:

@@ -11,8 +11,6 @@ algorithm, size, setting, termination and data, one entry per seed. What cannot 
 runs are given.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math

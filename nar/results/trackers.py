@@ -4,8 +4,6 @@ A tracker is any class with the three methods of `Tracker`; `--tracker my_module
 What a tracker does wrong never stops a run: it is left out from then on, with one line that says why.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import sys

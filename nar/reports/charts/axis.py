@@ -1,7 +1,5 @@
 """The axes of panels: where values lie, and which of them are named."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence

@@ -5,12 +5,10 @@ larger screens have more panels beside each other. Titles and legends are not in
 the panel shows in its text alternative.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from nar.reports.charts.axis import Axis
 from nar.reports.charts.shapes import Shape, Style, marker
@@ -60,7 +58,7 @@ class Chart:
         self.sentences: list[str] = []  # of the text alternative
 
     @classmethod
-    def of_rows(cls, x: Axis, rows: Axis, lanes: int) -> Chart:
+    def of_rows(cls, x: Axis, rows: Axis, lanes: int) -> Self:
         """A chart with a row for each tick of y and so many lanes in it; as high, and left as free, as these need."""
         left = min(150, max(LEFT, round(LETTER * max(len(name) for _, name in rows.ticks)) + 12))
         return cls(x, rows, height=70 + (16 + LANE * lanes) * len(rows.ticks), left=left)

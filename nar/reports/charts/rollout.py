@@ -1,7 +1,5 @@
 """What figures along a rollout share: numbers of several seeds at every step, lines that tell how many are left."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Sequence

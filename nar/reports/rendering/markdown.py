@@ -1,7 +1,5 @@
 """A document as Markdown: the same text and numbers as the page, figures as links to their files."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

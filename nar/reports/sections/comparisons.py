@@ -1,7 +1,5 @@
 """Comparisons of two networks, seed by seed."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """What evaluations cost: seconds and memory against size."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from statistics import median
 

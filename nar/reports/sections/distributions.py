@@ -1,7 +1,5 @@
 """Beyond the algorithm's own distribution: graph families, density, scale, ties."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

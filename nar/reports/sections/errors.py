@@ -1,7 +1,5 @@
 """Where errors begin: the share of graphs whose rollout has not left the true trace yet, against step."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from statistics import median_low
 

@@ -4,8 +4,6 @@ The scale is made of baselines: a filled mark is a trained network or the compil
 algorithm; the hollow one on the same lane is the same network untrained, or the reference with its weights shuffled.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 

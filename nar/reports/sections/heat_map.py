@@ -1,7 +1,5 @@
 """Algorithms x networks as a heat map of scores, with their mean over algorithms."""
 
-from __future__ import annotations
-
 import bisect
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """Along the rollout: hint accuracy against its steps, and what processors say of themselves."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """How everything was made: selection, runs, versions, commands, data sets, every setting; pictures of one rollout."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Score, whole graphs right and validity against size; the table of all results; what papers print."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from nar.reports.blocks import Details, Figure, Paragraph, Section, Span, Table, Text

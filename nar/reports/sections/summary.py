@@ -1,7 +1,5 @@
 """The answer in words, which reports begin with: what was compared, how well it extrapolates, how sure that is."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 

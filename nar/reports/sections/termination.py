@@ -1,7 +1,5 @@
 """Score and steps with the oracle that ends rollouts and without it."""
 
-from __future__ import annotations
-
 from nar.reports.blocks import Figure, Section, Table
 from nar.reports.charts.axis import Axis, log_axis, score_axis, size_axis
 from nar.reports.charts.chart import Chart, Panel, aside

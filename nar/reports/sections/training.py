@@ -1,7 +1,5 @@
 """How the training went, run by run."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Sequence
