@@ -3,16 +3,15 @@
 The defaults are the protocol of Ibarz et al. (LoG 2022) as run by dm-clrs; docs/protocol.md lists what is repaired.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 # Settings that do not change what is learned: a run may be resumed with other values of these.
 FREE = frozenset(
-    "steps eval_sizes eval_samples device threads workers memory stack compile cuda_graphs seeds out resume".split()
-) | {"checkpoint_every", "tracker"}
+    "steps eval_sizes eval_samples device threads workers memory stack compile cuda_graphs seeds out resume "
+    "checkpoint_every tracker".split()
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -135,19 +134,15 @@ class Config:
         if isinstance(self.algo, str):  # Config(algo="bfs") means ("bfs",)
             object.__setattr__(self, "algo", (self.algo,))
         self._check("algo", 0 < len(self.algo) == len(set(self.algo)), "one algorithm or several different ones")
-        at_least_one = ("batch_size", "hidden", "triplet_features", "heads", "message_passing_steps", "val_every")
-        for name in (*at_least_one, "checkpoint_every"):
-            self._check(name, getattr(self, name) >= 1, "at least 1")
-        self._check("val_size", self.val_size is None or self.val_size >= 1, "at least 1")
-        zero_or_more = ("seed", "steps", "grad_clip", "val_samples", "eval_samples", "threads")
-        self._check("workers", self.workers is None or self.workers >= 0, "0 or more")
-        for name in (*zero_or_more, "comparison_units"):
-            self._check(name, getattr(self, name) >= 0, "0 or more")
+        sizes, seeds = self.eval_sizes or (), self.seeds
+        at_least_one = "batch_size hidden triplet_features heads message_passing_steps val_size val_every "
+        for name in (at_least_one + "checkpoint_every").split():
+            self._check(name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
+        for name in "workers seed steps grad_clip val_samples eval_samples threads comparison_units".split():
+            self._check(name, getattr(self, name) is None or getattr(self, name) >= 0, "0 or more")
         self._check("seed", self.seed < 2**32, "below 2^32")
-        distinct = len(set(self.seeds)) == len(self.seeds)
-        self._check(
-            "seeds", distinct and all(0 <= s < 2**32 for s in self.seeds), "different numbers from 0 to 2^32 - 1"
-        )
+        distinct = len(set(seeds)) == len(seeds) and all(0 <= s < 2**32 for s in seeds)
+        self._check("seeds", distinct, "different numbers from 0 to 2^32 - 1")
         self._check("learning_rate", 0 < self.learning_rate < float("inf"), "a positive number")
         self._check("dropout", 0 <= self.dropout < 1, "at least 0 and below 1")
         self._check("teacher_forcing", 0 <= self.teacher_forcing <= 1, "between 0 and 1")
@@ -155,7 +150,6 @@ class Config:
             for name in ("teacher_forcing", "hint_feedback", "reconstruction"):
                 unused = getattr(self, name) == getattr(Config, name)
                 self._check(name, unused, f"left away with --hint-mode {self.hint_mode}, which feeds no hints back")
-        sizes = self.eval_sizes or ()
         self._check("eval_sizes", len(set(sizes)) == len(sizes), "different sizes")
         self._check("train_sizes", self.train_sizes is None or len(self.train_sizes) > 0, "one size or more")
 
@@ -165,23 +159,18 @@ class Config:
 
     @property
     def run_dir(self) -> Path:
-        if self.out is not None:
-            return Path(self.out)
-        return Path("runs") / f"{self.title}-{self.processor}-seed{self.seed}".replace(":", ".")
+        name = f"{self.title}-{self.processor}-seed{self.seed}".replace(":", ".")
+        return Path("runs") / name if self.out is None else Path(self.out)
 
     @property
     def title(self) -> str:
         """The algorithms in one word."""
         return "+".join(self.algo)
 
-    def of_seeds(self) -> list[Config]:
+    def of_seeds(self) -> list[Self]:
         """The settings of every single run that `seeds` asks for; without `seeds`, of this one."""
-        if not self.seeds:
-            return [self]
-        return [
-            dataclasses.replace(self, seeds=(), seed=s, out=None if self.out is None else Path(self.out) / f"seed{s}")
-            for s in self.seeds
-        ]
+        out = {s: None if self.out is None else Path(self.out) / f"seed{s}" for s in self.seeds}
+        return [dataclasses.replace(self, seeds=(), seed=s, out=out[s]) for s in self.seeds] or [self]
 
     def to_dict(self) -> dict[str, Any]:
         """All settings as JSON knows them."""
@@ -189,18 +178,16 @@ class Config:
         return {k: list(v) if isinstance(v, tuple) else str(v) if isinstance(v, Path) else v for k, v in values.items()}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Config:
+    def from_dict(cls, values: dict[str, Any]) -> Self:
         """The reverse; ValueError names settings of another version of nar."""
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(values.keys() - known):
             raise ValueError(f"unknown settings {', '.join(unknown)}: this run was made by another version of nar")
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        paths: dict[str, Any] = {
-            name: Path(values[name]) for name in ("out", "init_processor") if values.get(name) is not None
-        }
-        return cls(**values | paths)
+        paths = {name: Path(values[name]) for name in ("out", "init_processor") if values.get(name) is not None}
+        return cls(**{**values, **paths})
 
-    def differences(self, other: Config) -> list[str]:
+    def differences(self, other: Self) -> list[str]:
         """What keeps `other`'s run from being continued with these settings, as 'hidden 64, not 128'."""
         ours, theirs = self.to_dict(), other.to_dict()
         return [f"{k} {theirs[k]}, not {v}" for k, v in ours.items() if k not in FREE and theirs[k] != v]

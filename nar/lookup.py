@@ -3,8 +3,6 @@
 The line says what was got, what was probably meant, and where the known names are listed.
 """
 
-from __future__ import annotations
-
 import difflib
 import importlib
 from collections.abc import Iterable

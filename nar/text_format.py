@@ -1,7 +1,5 @@
 """Numbers and lists in words, as messages, tables and reports say them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

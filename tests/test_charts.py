@@ -133,8 +133,8 @@ def drawn(panel, classes):
 def test_lines_have_gaps_and_become_dotted_where_few_graphs_are_left():
     points = [(0.5, 0.5, 0.5), (math.nan,) * 3, (0.5, 0.25, 0.75), (1.0, 1.0, 1.0), (1.0, 1.0, 1.0)]
     series = ("n = 8", shapes.named_style(0), points, [8, 8, 8, 3, 2])
-    panel = rollout.rollout_panel([series], axes.Axis("score (%)", 0, 100, []), "hint", "", 100.0)
-    assert rollout.dotted_legend({"": [panel]}) and "50% at 1, 50% at 3, 100% at 4, 100% at 5." in panel.alternative
+    panel = rollout.rollout_panel([series], axes.Axis("score (%)", 0, 100, [], factor=100), "hint", "")
+    assert rollout.dotted_legend([panel]) and "50% at 1, 50% at 3, 100% at 4, 100% at 5." in panel.alternative
     band, dotted, solid = (s for s in panel.shapes if s.classes in ("c0 band", "c0 line"))
     assert (dotted.dash, solid.dash) == (shapes.DOTTED, None)
     assert solid.path.count("M") == 2 and dotted.path.count("M") == 1
@@ -146,8 +146,8 @@ def test_lines_have_gaps_and_become_dotted_where_few_graphs_are_left():
 
 
 def test_means_have_intervals_seeds_and_words():
-    one = chart.Chart(axes.size_axis([16, 64]), axes.Axis("score (%)", 0, 100, []))
-    one.means([(16, {0: 0.25, 1: 0.75}), (64, {1: 1.0})], shapes.named_style(0), "mpnn", 100.0, 0.0)
+    one = chart.Chart(axes.size_axis([16, 64]), axes.Axis("score (%)", 0, 100, [], factor=100))
+    one.means([(16, {0: 0.25, 1: 0.75}), (64, {1: 1.0})], shapes.named_style(0), "mpnn", 0.0)
     panel = one.panel("score (%)", "bfs")
     assert panel.alternative == "bfs, score (%): score (%) against nodes n (log scale). mpnn: 50% at 16, 100% at 64."
     height = chart.HEIGHT - chart.TOP - chart.BOTTOM

@@ -228,7 +228,7 @@ def test_measures_are_shown_by_step_and_over_the_training():
     gates = [{"step": 50 * k, "gate": gate} for k, gate in enumerate((0.5, 0.75, 0.0625))]
     made = collect(found, metrics=gates)
     assert [(row["n"], row["mean over steps"]) for row in tables(made)["Measures"]] == [("16", "0.375"), ("64", "0.25")]
-    ((_, (rollout, training)),) = sections(made)["measures"].blocks[0].groups
+    ((_, (rollout, training)),) = sections(made)["measures"].blocks[0].shown()
     assert "n = 64: 0.125 at 1, 0.375 at 2, 0.25 at 3." in rollout.alternative
     assert "0.5 at 0, 0.75 at 50, 0.0625 at 100." in training.alternative
 

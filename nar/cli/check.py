@@ -1,7 +1,5 @@
 """`nar check NAME`: the contract of processors, run on your own."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from nar.cli import console

@@ -4,8 +4,6 @@ tyro does the reading and prints `--help`. Where it finds a mistake it prints a 
 is caught and one line is written in its place, with a suggestion for a misspelt flag. Exit code 2 either way.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import errno
@@ -13,6 +11,7 @@ import io
 import os
 import re
 import sys
+import traceback
 import types
 import typing
 from collections.abc import Iterator, Sequence
@@ -71,8 +70,7 @@ def parse_named(
 
     `takes` says what the names are, with an example, to whoever leaves them away.
     """
-    names = split(argv)[0]
-    names = names if several else names[:1]
+    names = split(argv)[0][: None if several else 1]
     if not names and not {"-h", "--help"} & set(argv):
         raise ValueError(f"{prog} takes {takes}")
     return names, parse(kind, argv[len(names) :], prog, description)
@@ -121,34 +119,22 @@ def errors(prog: str = "nar") -> Iterator[None]:
     except (ValueError, OSError) as error:
         if os.environ.get("NAR_DEBUG"):
             raise
-        message = _os_error(error) if isinstance(error, OSError) else str(error) or type(error).__name__
-        fail(message + _place(error), prog)
+        message = str(error) or type(error).__name__
+        if isinstance(error, OSError):
+            if error.errno is not None:
+                path = error.filename2 or error.filename
+                where = f": {path}" if path is not None else ""
+                message = f"{os.strerror(error.errno).lower()}{where}{_ADVICE.get(error.errno, '')}"
+        elif (raised := _raised_in(error))[0] != "nar":  # whose own messages are worded for the user
+            message += f" ({raised[1]}; NAR_DEBUG=1 shows the traceback)"
+        fail(message, prog)
 
 
-def _os_error(error: OSError) -> str:
-    if error.errno is None:
-        return str(error) or type(error).__name__
-    path = error.filename2 or error.filename
-    where = f": {path}" if path is not None else ""
-    return f"{os.strerror(error.errno).lower()}{where}{_ADVICE.get(error.errno, '')}"
-
-
-def _innermost(error: BaseException) -> tuple[types.TracebackType | None, str]:
-    """The end of the traceback, where the exception was raised, and the package whose code did so."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace, "" if trace is None else trace.tb_frame.f_globals.get("__name__", "").split(".")[0]
-
-
-def _place(error: BaseException) -> str:
-    """Where a ValueError came from, if not from nar itself, which words its own messages for the user."""
-    trace, package = _innermost(error)
-    if isinstance(error, OSError) or trace is None or package == "nar":
-        return ""
-    code = trace.tb_frame.f_code
-    file = os.path.basename(code.co_filename)
-    return f" ({file}, line {trace.tb_lineno}, in {code.co_name}; NAR_DEBUG=1 shows the traceback)"
+def _raised_in(error: BaseException) -> tuple[str, str]:
+    """The package whose code raised an exception, and the place in words."""
+    frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
+    place = f"{os.path.basename(frame.f_code.co_filename)}, line {line}, in {frame.f_code.co_name}"
+    return frame.f_globals.get("__name__", "").split(".")[0], place
 
 
 def _mistake(kind: type, argv: Sequence[str], stop: SystemExit) -> str | None:
@@ -181,7 +167,7 @@ def _mistake(kind: type, argv: Sequence[str], stop: SystemExit) -> str | None:
 def _own_check(stop: SystemExit) -> str | None:
     """The message of the settings' own check, where that, and not tyro, found the mistake."""
     cause = stop.__context__
-    return str(cause) if isinstance(cause, ValueError) and _innermost(cause)[1] != "tyro" else None
+    return str(cause) if isinstance(cause, ValueError) and _raised_in(cause)[0] != "tyro" else None
 
 
 def _describe(kind: Any) -> str:

@@ -4,8 +4,6 @@ Every entry is written as soon as it is there, so that a stopped evaluation lose
 algorithm, size, setting and termination is replaced, all others stay; the report is written again at the end.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import shlex
 import sys
@@ -20,6 +18,7 @@ from nar.evaluation import axes, protocol
 from nar.lookup import suggest
 from nar.model import checkpoint
 from nar.model.termination import TERMINATIONS
+from nar.reports.number_format import text_table
 from nar.results import schema
 from nar.traces.algorithm import Algorithm
 
@@ -109,35 +108,34 @@ def plan(runs: Sequence[Path], settings: Evaluate) -> tuple[list[Job], list[str]
     jobs: list[Job] = []
     unfit: dict[str, str] = {}  # a setting in words, or a termination -> why it does not fit, of the last such case
     notes: dict[str, None] = {}
+
+    def fits(what: str, reason: str | None) -> bool:
+        if reason is not None:
+            unfit[what] = reason
+            notes[f"left out: {reason}"] = None
+        return reason is None
+
     for run in dict.fromkeys(runs):
-        found = _results(run)
+        if not run.is_dir():
+            raise ValueError(f"{run} is not a run directory: nar evaluate takes directories made by nar train")
+        found = schema.read(run)
         there = [schema.key(e) for e in found["evaluations"]]
-        terminations = []
-        for termination in dict.fromkeys(settings.terminations):
-            if reason := _cannot_end(run, found["config"], termination):
-                unfit[termination] = reason
-                notes[reason] = None
-            else:
-                terminations.append(termination)
+        ends = dict.fromkeys(settings.terminations)
+        ends = [end for end in ends if fits(end, _cannot_end(run, found["config"], end))]
         for algorithm in _algorithms(run, found["run"]["algorithms"], settings.algorithms):
-            fitting = []
-            for setting in varied:
-                if reason := axes.misfit(algorithm, setting):
-                    unfit[axes.described(setting)] = reason
-                    notes[reason] = None
-                else:
-                    fitting.append(setting)
-            for size in _sizes(algorithm, settings.sizes):
-                for setting in [{}, *fitting]:
-                    for termination in terminations:
-                        job = Job(run, algorithm, size, setting, termination)
-                        if setting or not varied or (algorithm.name, size, "{}", termination) not in there:
-                            jobs.append(job)
+            fitting = [one for one in varied if fits(axes.described(one), axes.misfit(algorithm, one))]
+            jobs += [
+                Job(run, algorithm, size, setting, end)
+                for size in _sizes(algorithm, settings.sizes)
+                for setting in [{}, *fitting]
+                for end in ends
+                if setting or not varied or (algorithm.name, size, "{}", end) not in there
+            ]
     done = {axes.described(job.setting) for job in jobs} | {job.termination for job in jobs}
-    for words in [*map(axes.described, varied), *settings.terminations]:
-        if words in unfit and words not in done:
-            raise ValueError(unfit[words])
-    return jobs, [f"left out: {reason}" for reason in notes]
+    if nowhere := [unfit[words] for words in [*map(axes.described, varied), *settings.terminations]
+                   if words in unfit and words not in done]:  # fmt: skip
+        raise ValueError(nowhere[0])
+    return jobs, list(notes)
 
 
 def evaluate_all(jobs: Sequence[Job], settings: Evaluate, command: str) -> list[tuple[Job, dict[str, Any]]]:
@@ -150,9 +148,7 @@ def evaluate_all(jobs: Sequence[Job], settings: Evaluate, command: str) -> list[
 
     on = device.choose(settings.device)
     device.prepare(on)
-    made_by = run_directory.provenance(on)
-    evaluated = {"command": command, "checkpoint": settings.which}
-    evaluated |= {name: made_by[name] for name in ("nar", "commit", "torch", "device", "date")}
+    evaluated = run_directory.made_by(command, settings.which, on)
     done: list[tuple[Job, dict[str, Any]]] = []
     run, reasoner = None, None
     try:
@@ -161,10 +157,8 @@ def evaluate_all(jobs: Sequence[Job], settings: Evaluate, command: str) -> list[
                 bar.set_description(str(job))
                 if reasoner is None or run != job.run:
                     run, reasoner = job.run, checkpoint.read(job.run, settings.which, on).build(on)
-                made = entry(
-                    reasoner, job.algorithm, job.size, samples=settings.samples, setting=job.setting,
-                    termination=job.termination,
-                )  # fmt: skip
+                how = {"samples": settings.samples, "setting": job.setting, "termination": job.termination}
+                made = entry(reasoner, job.algorithm, job.size, **how)
                 write(job.run, {**made, "evaluated": evaluated})
                 done.append((job, made))
     finally:  # an interrupted evaluation is reported as far as it came
@@ -199,36 +193,25 @@ def with_own(done: Sequence[tuple[Job, dict[str, Any]]]) -> list[tuple[Job, dict
 
 
 def table(done: Sequence[tuple[Job, Mapping[str, Any]]]) -> str:
-    """What was found, in plain text."""
-    head = (
-        "run", "algorithm", "size", "setting", "end", "graphs", "score", "exact", "valid", "left the trace", "steps",
-        "taken", "seconds", "MB",
-    )  # fmt: skip
-    words = {"run", "algorithm", "setting", "end"}
-    rows: list[tuple[str, ...]] = [head]
+    """What was found, in plain text; where there is one run, one algorithm or the oracle, their columns say nothing."""
+    columns: dict[str, list[str]] = {}
     for job, e in done:
-        rows.append((
-            job.run.name, e["algorithm"], f"{e['size']:,}", axes.described(e["setting"]), e["termination"],
-            f"{e['samples']:,}", *(_percent(e[name]) for name in ("score", "exact", "valid")),
-            _left(e.get("first_error")), _steps(e["steps_mean"], e["steps_max"]), _taken(e),
-            f"{e['seconds']:,.2f}", f"{e['peak_memory_mb']:,.0f}" if e.get("peak_memory_mb") is not None else "-",
-        ))  # fmt: skip
-    # where there is one run or one algorithm, its column says nothing
-    hidden = {name for name in ("run", "algorithm") if len({row[head.index(name)] for row in rows[1:]}) == 1}
-    if {e["termination"] for _, e in done} <= {"oracle"}:
+        memory = e.get("peak_memory_mb")
+        row = {
+            "run": job.run.name, "algorithm": e["algorithm"], "size": f"{e['size']:,}",
+            "setting": axes.described(e["setting"]), "end": e["termination"], "graphs": f"{e['samples']:,}",
+            **{name: _percent(e[name]) for name in ("score", "exact", "valid")},
+            "left the trace": _left(e.get("first_error")), "steps": _steps(e["steps_mean"], e["steps_max"]),
+            # results of nar's first version do not have the steps of the rollouts
+            "taken": _steps(*e["steps_taken"].values()) if "steps_taken" in e else "-",
+            "seconds": f"{e['seconds']:,.2f}", "MB": f"{memory:,.0f}" if memory is not None else "-",
+        }  # fmt: skip
+        for name, cell in row.items():
+            columns.setdefault(name, []).append(cell)
+    hidden = {name for name in ("run", "algorithm") if len(set(columns[name])) == 1}
+    if set(columns["end"]) <= {"oracle"}:
         hidden |= {"end", "taken"}
-    shown = [i for i, name in enumerate(head) if name not in hidden]
-    widths = {i: max(len(row[i]) for row in rows) for i in shown}
-    return "\n".join(
-        "  ".join(row[i].ljust(widths[i]) if head[i] in words else row[i].rjust(widths[i]) for i in shown).rstrip()
-        for row in rows
-    )
-
-
-def _results(run: Path) -> dict[str, Any]:
-    if not run.is_dir():
-        raise ValueError(f"{run} is not a run directory: nar evaluate takes directories made by nar train")
-    return schema.read(run)
+    return text_table(columns, words=("run", "algorithm", "setting", "end"), hidden=hidden)
 
 
 def _algorithms(run: Path, known: Sequence[str], wanted: Sequence[str]) -> list[Algorithm]:
@@ -258,11 +241,6 @@ def _sizes(algorithm: Algorithm, sizes: Sequence[int]) -> list[int]:
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f}%"
-
-
-def _taken(entry: Mapping[str, Any]) -> str:
-    """Steps of the rollouts; results of nar's first version do not have them."""
-    return _steps(*entry["steps_taken"].values()) if "steps_taken" in entry else "-"
 
 
 def _steps(mean: float, most: int) -> str:

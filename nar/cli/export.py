@@ -1,7 +1,5 @@
 """`nar export RUN --out DIR`: the reasoner of a run as safetensors with a JSON card, to share and to load elsewhere."""
 
-from __future__ import annotations
-
 import dataclasses
 import sys
 from pathlib import Path

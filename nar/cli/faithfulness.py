@@ -4,8 +4,6 @@ What was found of a run is left in its directory as well, in faithfulness.json, 
 found; the run's report is written again with it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
@@ -61,9 +59,7 @@ def leave(found: Mapping[str, Any], runs: Sequence[Path], command: str) -> None:
     from nar.reports import report
     from nar.results import faithfulness_file, run_directory
 
-    made_by = run_directory.provenance(torch.device("cpu"))  # where reasoners are loaded to
-    measured = {"command": command, "checkpoint": "best"}
-    measured |= {name: made_by[name] for name in ("nar", "commit", "torch", "device", "date")}
+    measured = run_directory.made_by(command, "best", torch.device("cpu"))  # where reasoners are loaded to
     for run in runs:
         checkpoint.write_json(run / faithfulness_file.NAME, faithfulness_file.content(found, run, measured))
     for run in runs:

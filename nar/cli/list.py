@@ -1,7 +1,5 @@
 """`nar list [NAME]`: the algorithms and processors there are; with a NAME, that processor and its options."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import inspect

@@ -1,7 +1,5 @@
 """The command `nar`: what can be typed after it, and where each command is. `train.py` is a door to `nar train`."""
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """`nar report RUNS...`: the report of one run into its directory, or of many runs into a directory of their own."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from nar.cli import console

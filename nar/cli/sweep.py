@@ -1,7 +1,5 @@
 """`nar sweep`: the runs of a sweep, one after the other or side by side, and the report over them."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import json
@@ -17,7 +15,7 @@ from nar.cli.sweep_settings import Sweep, read
 from nar.config import Config
 from nar.experiments.jobs import Event, cores, in_process, in_workers
 from nar.experiments.progress import Progress
-from nar.experiments.sweep import Outcome, State, SweepJob, digest, product, state
+from nar.experiments.sweep import State, SweepJob, digest, product, state
 from nar.model import checkpoint
 from nar.text_format import counted, duration
 
@@ -39,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     command = shlex.join(["nar", "sweep", *argv])
     folder.mkdir(parents=True, exist_ok=True)
     with _only_one(folder):
-        failures, interrupted = _carry_out(sweep, runs, states, jobs, command)
+        failures, interrupted = _carry_out(sweep, folder, runs, states, jobs, command)
     finished = [run for run in runs if states[run.name].kind == "finished"]
     print(f"{len(finished)} of {counted(len(runs), 'run')} finished, in {folder}")
     for name, error in failures.items():
@@ -71,11 +69,9 @@ def _settled(sweep: Sweep, base: Config) -> tuple[Config, int]:
 
 
 def _carry_out(
-    sweep: Sweep, runs: list[SweepJob], states: dict[str, State], jobs: int, command: str
+    sweep: Sweep, folder: Path, runs: list[SweepJob], states: dict[str, State], jobs: int, command: str
 ) -> tuple[dict[str, str], bool]:
     """Do what is left to do; `states` is kept up to date. Returns the failures, and whether Ctrl-C ended the sweep."""
-    folder = sweep.out
-    assert folder is not None
     to_do = [run for run in runs if states[run.name].kind != "finished"]
     failures: dict[str, str] = {}
     interrupted = False
@@ -89,22 +85,23 @@ def _carry_out(
         return failures, interrupted
     at_once = f", {jobs} at once" if jobs > 1 else ""
     already = f", {len(runs) - len(to_do)} are finished" if len(to_do) < len(runs) else ""
-    with Progress(to_do, already=len(runs) - len(to_do)).shown() as progress:
+    with (
+        Progress(to_do, already=len(runs) - len(to_do)).shown() as progress,
+        contextlib.closing(_engine(sweep, to_do, jobs, command)) as events,
+    ):
         progress.say(f"{counted(len(runs), 'run')} in {folder}{already}{at_once}")
-        with contextlib.closing(_engine(sweep, to_do, jobs, command)) as events:
-            for event in events:
-                if event.kind == "started":
-                    progress.started(event.run)
-                elif event.kind == "died":
-                    progress.died(event.run, event.reason)
-                else:
-                    assert isinstance(event.outcome, Outcome)
-                    progress.ends(event.run, event.outcome)
-                    states[event.run.name] = state(event.run)
-                    if event.outcome.kind == "failed":
-                        failures[event.run.name] = event.outcome.error
-                    interrupted |= event.outcome.kind == "interrupted"
-                    save()
+        for event in events:
+            if event.kind == "started":
+                progress.started(event.run)
+            elif event.outcome is None:
+                progress.died(event.run, event.reason)
+            else:
+                progress.ends(event.run, event.outcome)
+                states[event.run.name] = state(event.run)
+                if event.outcome.kind == "failed":
+                    failures[event.run.name] = event.outcome.error
+                interrupted |= event.outcome.kind == "interrupted"
+                save()
     done = sum(states[run.name].kind == "finished" or run.name in failures for run in runs)
     return failures, interrupted or done < len(runs)
 
@@ -113,9 +110,8 @@ def _engine(sweep: Sweep, runs: list[SweepJob], jobs: int, command: str) -> Gene
     if sweep.engine == "ray":
         from nar.experiments.ray_cluster import over_ray
 
-        return over_ray(
-            runs, command, address=sweep.ray_address, cpus=sweep.cpus_per_run, gpus=sweep.gpus_per_run, at_once=jobs
-        )
+        per_run = {"cpus": sweep.cpus_per_run, "gpus": sweep.gpus_per_run}
+        return over_ray(runs, command, address=sweep.ray_address, at_once=jobs, **per_run)
     return in_workers(runs, command, jobs) if jobs > 1 else in_process(runs, command)
 
 
@@ -147,27 +143,26 @@ def table(runs: Sequence[SweepJob], states: dict[str, State], failed: dict[str, 
         if (seconds := states[run.name].seconds) is not None:
             spent.setdefault(digest(run.config, without=["seed"]), []).append(seconds)
     width = max(len(run.name) for run in runs)
-    lines, costs = [], []
+    lines, known, unknown = [], [], 0
     for run in runs:
         found = states[run.name]
         what = str(found)
         if found.kind != "finished":
-            known = spent.get(digest(run.config, without=["seed"]))
-            part = 1 - found.step / max(run.config.steps, 1)
-            costs.append(sum(known) / len(known) * part if known else None)
-            what += f", about {duration(costs[-1])}" if costs[-1] is not None else ""
+            if alike := spent.get(digest(run.config, without=["seed"])):
+                known.append(sum(alike) / len(alike) * (1 - found.step / max(run.config.steps, 1)))
+                what += f", about {duration(known[-1])}"
+            unknown += not alike
         if run.name in failed:
             what += f"; failed before: {failed[run.name]}"
         lines.append(f"{run.name:<{width}}  {what}")
     kinds = [found.kind for found in states.values()]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     lines.append(f"{counted(len(runs), 'run')}: {counts}")
-    if costs:
-        known = [cost for cost in costs if cost is not None]
-        unknown = f"{len(costs) - len(known)} of unknown cost" if len(known) < len(costs) else ""
-        parts = [f"about {duration(sum(known) / max(jobs, 1))}"] if known else []
+    if known or unknown:
+        parts = [f"about {duration(sum(known) / max(jobs, 1))}"] * bool(known)
+        parts += [f"{unknown} of unknown cost"] * bool(unknown)
         at_once = f", {jobs} at once" if jobs > 1 else ""
-        lines[-1] += f"; left to do{at_once}: {' and '.join(parts + [unknown] * bool(unknown))}"
+        lines[-1] += f"; left to do{at_once}: {' and '.join(parts)}"
     return "\n".join(lines)
 
 

@@ -1,7 +1,5 @@
 """What is swept, as a command line or a TOML file says it: the product, and any setting of training."""
 
-from __future__ import annotations
-
 import dataclasses
 import tomllib
 import typing
@@ -101,8 +99,7 @@ def read(argv: Sequence[str]) -> tuple[Sweep, Config, list[tuple[str, list[Any]]
     mine = [word for name, values in given.items() if name not in for_all for word in (name, *values)]
     shared = [word for name, values in given.items() if name in for_all for word in (name, *values)]
     sweep = console.parse(Sweep, mine, "nar sweep", ABOUT)
-    if sweep.out is None:
-        sweep.out = Path("runs") / (path.stem.removeprefix("sweep_") if path else "sweep")
+    sweep.out = sweep.out or Path("runs") / (path.stem.removeprefix("sweep_") if path else "sweep")
     vary = [_varied(text) for text in sweep.vary]
     if fixed := next((name for name, _ in vary if flag(name) in shared), None):
         raise ValueError(f"{flag(fixed)} is given and varied as well; leave one of them away")
@@ -150,7 +147,7 @@ def _text(value: Any) -> str:
 def _as_flag(name: str, words: list[str]) -> tuple[str, list[str]]:
     """A setting as it is written on the command line, where a switch has no value."""
     kinds = {field.name: field.type for kind in (Config, Sweep) for field in dataclasses.fields(kind)}
-    if kinds[name] == "bool" and words[0].lower() in ("true", "false"):
+    if kinds[name] is bool and words[0].lower() in ("true", "false"):
         return flag(name) if words[0].lower() == "true" else f"--no-{flag(name)[2:]}", []
     return flag(name), words
 

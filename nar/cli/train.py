@@ -1,7 +1,5 @@
 """`nar train`: one training run, or several seeds of one, with evaluation and report; `train.py` is a door to it."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 

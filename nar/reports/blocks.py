@@ -3,12 +3,11 @@
 Text is a str, a Span, or a tuple of these; names of users may stand in it as they are, renderers escape them.
 """
 
-from __future__ import annotations
-
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 from nar.reports.charts.chart import Panel
 from nar.reports.charts.shapes import Shape
@@ -23,7 +22,7 @@ class Span:
     href: str | None = None
 
 
-Text: TypeAlias = "str | Span | tuple[Text, ...]"
+Text: TypeAlias = str | Span | tuple["Text", ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +31,6 @@ class Paragraph:
 
     text: Text
     role: str = ""
-    kind: ClassVar[str] = "paragraph"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +38,6 @@ class Heading:
     """Of a part of a section."""
 
     text: str
-    kind: ClassVar[str] = "heading"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +45,6 @@ class Preformatted:
     """Command lines."""
 
     text: str
-    kind: ClassVar[str] = "preformatted"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +52,6 @@ class Scale:
     """What the colours of a heat map mean: the score at which each shade begins."""
 
     limits: Sequence[float]
-    kind: ClassVar[str] = "scale"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +70,6 @@ class Table:
     header: Sequence[Text]
     rows: Sequence[Sequence[Text | Shaded]]
     words: Sequence[int] = (0,)
-    kind: ClassVar[str] = "table"
 
     @property
     def is_heat_map(self) -> bool:
@@ -87,8 +81,7 @@ class Details:
     """What is folded away until the reader asks for it."""
 
     summary: str
-    blocks: Sequence[Block]
-    kind: ClassVar[str] = "details"
+    blocks: "Sequence[Block]"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,39 +93,34 @@ class Picture:
     alternative: str
     caption: str
     words: str
-    kind: ClassVar[str] = "picture"
 
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """Panels in groups, each with a heading ("" for none), under one legend and over one caption and its numbers."""
+    """Panels in their groups, under one legend and over one caption and its numbers."""
 
     name: str  # of its file beside report.md, without the ending
-    groups: Sequence[tuple[str, Sequence[Panel]]]
+    panels: Sequence[Panel]
     caption: Text
     legend: Sequence[tuple[str, Sequence[Shape]]]
-    numbers: Sequence[Block]  # every number of the figure, in tables
+    numbers: "Sequence[Block]"  # every number of the figure, in tables
     points: Sequence[Text] = ()  # of the caption, as a list
     most: int = 48  # panels that are shown
-    kind: ClassVar[str] = "figure"
 
     def shown(self) -> list[tuple[str, list[Panel]]]:
-        """The first panels; headings of groups of one go into the titles of their panels."""
-        groups = [(heading, list(panels)) for heading, panels in self.groups if panels]
-        if all(len(panels) == 1 for _, panels in groups):
-            titled = [(f"{heading}: {panel.title}" if heading else panel.title, panel) for heading, (panel,) in groups]
-            groups = [("", [dataclasses.replace(panel, title=title) for title, panel in titled])]
-        found, left = [], self.most
-        for heading, panels in groups:
-            if panels and left > 0:
-                found.append((heading, panels[:left]))
-            left -= len(panels)
-        return found
+        """The first panels, by group; names of groups of one go into the titles of their panels."""
+        groups = list(dict.fromkeys(panel.group for panel in self.panels))
+        panels = sorted(self.panels, key=lambda panel: groups.index(panel.group))
+        if len(groups) == len(panels):
+            titles = [": ".join(filter(None, [panel.group, panel.title])) for panel in panels]
+            panels = [dataclasses.replace(p, title=title, group="") for p, title in zip(panels, titles, strict=True)]
+        shown = itertools.groupby(panels[: self.most], key=lambda panel: panel.group)
+        return [(group, list(members)) for group, members in shown]
 
     @property
     def cut(self) -> str:
         """What is said where there are more panels than are shown."""
-        count = sum(len(panels) for _, panels in self.groups)
+        count = len(self.panels)
         return f" These are the first {self.most} of {count} panels; the table has all." if count > self.most else ""
 
 
@@ -145,7 +133,7 @@ class Section:
 
     id: str
     title: str
-    blocks: Sequence[Block]
+    blocks: "Sequence[Block]"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,16 +1,16 @@
 """What all sections ask of a study: which seed groups belong into a figure, and how each label looks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from nar.reports.charts.shapes import Shape, Style, named_style, ordered_style, swatch
 from nar.results.published import CANONICAL
-from nar.results.study import SeedGroup, StoredRun, Study
+from nar.results.study import SeedGroup, StoredRun, Study, grouped
 
 REFERENCE = "triplet_gmpnn"  # the published protocol's network: what others are compared with unless asked otherwise
 TOGETHER = 7  # labels that one panel takes; more go into further panels
 
+Name = TypeVar("Name")
 Legend = list[tuple[str, list[Shape]]]
 
 
@@ -25,15 +25,9 @@ class ReportContext:
         self.learned = list(dict.fromkeys([*self.algorithms, *(a for run in study.runs for a in run.algorithms)]))
         self.styles: dict[str, Style] = {label: named_style(k) for k, label in enumerate(self.labels)}
         self.termination = {algorithm: _termination(study.select(algorithm)) for algorithm in self.algorithms}
-        self._plain: dict[tuple[str, str], list[SeedGroup]] = {}
-        for group in study.groups:
-            if not group.setting and group.termination == self.termination[group.algorithm]:
-                self._plain.setdefault((group.algorithm, group.label), []).append(group)
-
-    @property
-    def groups(self) -> list[SeedGroup]:
-        """The plain groups: of the algorithms' own distribution, ended by the oracle where there is one."""
-        return [group for groups in self._plain.values() for group in groups]
+        # the plain groups: of the algorithms' own distribution, ended by the oracle where there is one
+        self.groups = [g for g in study.groups if not g.setting and g.termination == self.termination[g.algorithm]]
+        self._plain = by_network(self.groups)
 
     def plain(self, algorithm: str, label: str) -> list[SeedGroup]:
         """The plain groups of one algorithm and label, by size."""
@@ -89,6 +83,11 @@ class ReportContext:
         return [(label, swatch(self.styles[label], kind)) for label in self.labels if label in shown]
 
 
+def by_network(groups: Iterable[SeedGroup]) -> dict[tuple[str, str], list[SeedGroup]]:
+    """The groups of each algorithm and label."""
+    return grouped(groups, lambda group: (group.algorithm, group.label))
+
+
 class SizeStyles(dict[int, Style]):
     """How series of the sizes of some groups look, in their order."""
 
@@ -111,8 +110,8 @@ def trained_sizes(run: StoredRun, algorithm: str) -> list[int]:
     return [int(n) for n in (run.results["run"].get("train_sizes") or {}).get(algorithm, ())]
 
 
-def portions(title: str, names: Sequence[str], most: int = TOGETHER) -> Iterator[tuple[str, list[str]]]:
-    """The names in portions of about equal size, at most `most` in each, with the title of each one's panel."""
+def portions(title: str, names: Sequence[Name], most: int = TOGETHER) -> Iterator[tuple[str, list[Name]]]:
+    """The names or rows in portions of about equal size, at most `most` in each, with the title of each one's panel."""
     count = -(-len(names) // most)
     size = -(-len(names) // count) if count else 1
     for k in range(count):

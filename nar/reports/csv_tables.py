@@ -1,7 +1,5 @@
 """A study as tables for other programs: every evaluation of every run, and every mean. Numbers are written in full."""
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -57,44 +55,45 @@ def _group(group: SeedGroup) -> dict[str, Any]:
     canonical = group.data.get("set") == published.CANONICAL
     for score in published.ibarz2022(group.algorithm, processor) if canonical else ():
         row |= {"published_mean": score.mean / 100, "published_seeds": score.seeds}
-        row |= {"published_source": score.source.url}
+        row["published_source"] = score.source.url
         if score.spread is not None:
             row["published_spread"] = score.spread / 100
-    return row | _data(group.data)
+    return row | _prefixed("data", group.data)
 
 
 def _evaluation(entry: Mapping[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {"n": entry["size"], "setting": _json(entry["setting"])}
-    plain = {k: v for k, v in entry.items() if isinstance(v, str | int | float) or v is None}
-    row |= {k: v for k, v in plain.items() if k != "size"}
+    row: dict[str, Any] = {"n": entry["size"], "setting": _json(entry["setting"]), **_plain(entry)}
+    del row["size"]
     for kind in ("outputs", "hints"):
         for name, found in entry.get(kind, {}).items():
             row |= {f"{kind}.{name}": found["value"], f"{kind}.{name}.metric": found["metric"]}
     for name, steps in entry.get("measures", {}).items():
         row[f"measures.{name}"] = sum(steps) / len(steps) if steps else None
-    for name, number in (entry.get("steps_taken") or {}).items():
-        row[f"steps_taken.{name}"] = number
+    row |= _prefixed("steps_taken", entry.get("steps_taken") or {})
     if first := entry.get("first_error"):
         left = [step for step in first if step is not None]
         row |= {"first_error.never": 1 - len(left) / len(first), "first_error.median": median(left) if left else None}
-    return row | _data(entry.get("data") or {})
+    return row | _prefixed("data", entry.get("data") or {})
 
 
 def _run(run: StoredRun, algorithm: str) -> dict[str, Any]:
     of = run.results["run"]
     row: dict[str, Any] = {"label": run.label, "run": str(run.path), "algorithms": run.title}
-    row |= {k: v for k, v in of.items() if isinstance(v, str | int | float) or v is None}
+    row |= _plain(of)
     row["validation"] = of["validation"].get(algorithm)
     row["train_sizes"] = " ".join(map(str, of["train_sizes"].get(algorithm, ())))
     row["validation_size"] = of["validation_size"].get(algorithm)
-    row |= {f"made.{k}": v for k, v in run.results["provenance"].items()}
-    row["command"] = run.results["command"]
+    row |= _prefixed("made", run.results["provenance"]) | {"command": run.results["command"]}
     settings = {k: v for k, v in run.results["config"].items() if k not in ("algo", "processor", "seed")}
-    return row | {f"config.{k}": _json(v) if isinstance(v, list | dict) else v for k, v in settings.items()}
+    return row | _prefixed("config", settings)
 
 
-def _data(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"data.{k}": _json(v) if isinstance(v, list | dict) else v for k, v in data.items()}
+def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}.{k}": _json(v) if isinstance(v, list | dict) else v for k, v in values.items()}
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in values.items() if isinstance(v, str | int | float) or v is None}
 
 
 def _json(value: Any) -> str:

@@ -7,8 +7,6 @@ Only what was measured on the same graphs is averaged: of one size, small size a
 stand in the file of every run (nar/results/faithfulness_file.py); one that several runs share counts once.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Mapping

@@ -1,10 +1,8 @@
 """Numbers as readers of reports see them; a dash where there is none."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from nar.results.statistics import Interval
@@ -61,11 +59,11 @@ def seeds_text(group: SeedGroup, name: str = "score") -> str:
     return ", ".join(map(write, group.values(name))) or NOTHING
 
 
-def text_table(rows: Sequence[Sequence[str]], left: set[int]) -> str:
-    """A table in plain text, the first row its header; columns in `left` are flush left, the others flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in lines)
+def text_table(columns: Mapping[str, Sequence[str]], words: Collection[str], hidden: Collection[str] = ()) -> str:
+    """A table in plain text without the columns that are `hidden`; those of `words` are flush left, others right."""
+    shown = []
+    for name, column in columns.items():
+        width = max(map(len, [name, *column]))
+        cells = [cell.ljust(width) if name in words else cell.rjust(width) for cell in [name, *column]]
+        shown += [] if name in hidden else [cells]
+    return "\n".join("  ".join(row).rstrip() for row in zip(*shown, strict=True))

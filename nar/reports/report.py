@@ -5,8 +5,6 @@ at any time and anywhere: no model is loaded and no torch is imported. Means are
 seed stands beside them; nothing is ever a maximum. `table` and `study_table` are the short forms that terminals show.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from nar.lookup import suggest
@@ -23,7 +21,6 @@ from nar.reports.sections import (
     faithfulness,
     heat_map,
     hints,
-    measures,
     provenance,
     score,
     summary,
@@ -37,7 +34,7 @@ from nar.text_format import counted, duration, listed
 
 _SECTIONS = (
     score.section, heat_map.section, comparisons.section, hints.section, errors.section, faithfulness.section,
-    termination.section, distributions.section, measures.section, provenance.examples, cost.section, training.section,
+    termination.section, distributions.section, hints.measures, provenance.examples, cost.section, training.section,
     provenance.section,
 )  # fmt: skip
 
@@ -89,15 +86,14 @@ def study_table(found: Study) -> str:
     context = ReportContext(found)
     tables = []
     for algorithm in context.algorithms:
-        sizes = context.sizes(algorithm)
-        rows = [("", *(f"n = {size}" for size in sizes))]
-        for label in context.labels_of(algorithm):
-            groups = [context.at(algorithm, label, size) for size in sizes]
-            rows.append((label, *(
+        columns = {"": context.labels_of(algorithm)}
+        for size in context.sizes(algorithm):
+            groups = [context.at(algorithm, label, size) for label in columns[""]]
+            columns[f"n = {size}"] = [
                 "-" if group is None else with_interval(group.interval("score"), group.is_share(), "%")
                 for group in groups
-            )))  # fmt: skip
-        tables.append(f"{algorithm}\n{text_table(rows, {0})}")
+            ]
+        tables.append(f"{algorithm}\n{text_table(columns, words=[''])}")
     return "\n\n".join(tables)
 
 
@@ -117,12 +113,9 @@ def table(found: Results) -> str:
         "seconds": [f"{e['seconds']:,.2f}" for e in shown],
         "data": [e["data"]["set"] for e in shown],
     }
-    if len({e["algorithm"] for e in found["evaluations"]}) < 2:
-        del columns["algorithm"]
-    if {e["termination"] for e in shown} <= {"oracle"}:
-        del columns["ended by"]
-    words = {place for place, name in enumerate(columns) if name in ("algorithm", "ended by", "data")}
-    lines = text_table([tuple(columns), *zip(*columns.values(), strict=True)], words)
+    hidden = ["algorithm"] * (len({e["algorithm"] for e in found["evaluations"]}) < 2)
+    hidden += ["ended by"] * ({e["termination"] for e in shown} <= {"oracle"})
+    lines = text_table(columns, ("algorithm", "ended by", "data"), hidden)
     run = found["run"]
     best = f", best validation at {run['best_step']:,}" if run["best_validation"] is not None else ""
     title = (

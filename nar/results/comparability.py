@@ -1,7 +1,5 @@
 """What a reader must know before believing the numbers of a run or of a study, one sentence each."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +7,7 @@ from nar import datasets
 from nar.config import FREE, Config
 from nar.evaluation import protocol
 from nar.results.schema import Results
-from nar.results.study import StoredRun, Study
+from nar.results.study import StoredRun, Study, grouped
 
 PROTOCOL_STEPS = 10_000  # training steps of the protocol of Ibarz et al. 2022
 FEW_GRAPHS = 32  # CLRS-30 has so many in each test set, or more
@@ -21,10 +19,8 @@ def of_run(results: Results) -> list[str]:
     if run["interrupted"]:
         found.append(f"Interrupted at step {run['steps']:,} of {run['steps_planned']:,}; scores of what was reached.")
     if run["steps"] < PROTOCOL_STEPS:
-        found.append(
-            f"Trained for {run['steps']:,} steps, the published protocol for {PROTOCOL_STEPS:,}: "
-            "not comparable with published scores."
-        )
+        than = f"Trained for {run['steps']:,} steps, the published protocol for {PROTOCOL_STEPS:,}"
+        found.append(f"{than}: not comparable with published scores.")
     if other := unusual(results["config"]):
         named = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in other.items())
         found.append(f"Not the published protocol ({named}): not comparable with published scores.")
@@ -41,12 +37,9 @@ def of_run(results: Results) -> list[str]:
 
 def of_study(study: Study) -> list[str]:
     """What limits the comparisons of a study; `left_out` comes with it."""
-    found: dict[str, list[StoredRun]] = {}
-    for run in study.runs:
-        for warning in of_run(run.results):
-            found.setdefault(warning, []).append(run)
+    found = grouped(((text, run) for run in study.runs for text in of_run(run.results)), lambda pair: pair[0])
     alone = len(study.runs) == 1
-    lines = [text if alone else f"{text} ({named(runs, study)})" for text, runs in found.items()]
+    lines = [text if alone else f"{text} ({named([run for _, run in of], study)})" for text, of in found.items()]
     return [*lines, *_versions(study), *_seeds(study), *study.left_out]
 
 
@@ -54,18 +47,12 @@ def named(runs: Sequence[StoredRun], study: Study) -> str:
     """Some runs of a study in words: of every label what it is, and its seeds where these are not all."""
     if len(runs) == len(study.runs):
         return "every run"
-    seeds: dict[tuple[str, str], list[int]] = {}
-    every: dict[tuple[str, str], int] = {}
-    for run in study.runs:
-        key = run.title, run.label
-        every[key] = every.get(key, 0) + 1
-        if run in runs:
-            seeds.setdefault(key, []).append(run.seed)
-    return "; ".join(
-        f"{algorithms} with {label}"
-        + (f", seed {', '.join(map(str, own))}" if len(own) < every[algorithms, label] else "")
-        for (algorithms, label), own in seeds.items()
-    )
+    parts = []
+    for (algorithms, label), every in grouped(study.runs, lambda run: (run.title, run.label)).items():
+        if own := [str(run.seed) for run in every if run in runs]:
+            seeds = f", seed {', '.join(own)}" if len(own) < len(every) else ""
+            parts.append(f"{algorithms} with {label}{seeds}")
+    return "; ".join(parts)
 
 
 def unusual(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,8 +81,7 @@ def _not_evaluated(results: Results) -> list[str]:
         left_out = set(run["left_out"].get(algorithm, ()))
         if missing := sorted((set(asked) | left_out) - done):
             named = f" {algorithm}" if len(run["algorithms"]) > 1 else ""
-            too_long = left_out >= set(missing)
-            why = "too long for a CPU" if too_long else "the evaluation was interrupted"
+            why = "too long for a CPU" if left_out >= set(missing) else "the evaluation was interrupted"
             found.append(f"Not evaluated{named} at n = {', '.join(map(str, missing))}: {why}.")
     return found
 
@@ -112,18 +98,11 @@ def _versions(study: Study) -> list[str]:
 
 def _seeds(study: Study) -> list[str]:
     """Labels with fewer seeds than others, and single seeds."""
-    counts = {
-        (algorithm, label): max((len(group.seeds) for group in study.select(algorithm, label)), default=0)
-        for algorithm in study.algorithms()
-        for label in study.labels()
-        if study.select(algorithm, label)
-    }
+    networks = grouped(study.groups, lambda group: (group.algorithm, group.label))
+    counts = {network: max(len(group.seeds) for group in groups) for network, groups in networks.items()}
     most = max(counts.values(), default=0)
-    few: dict[tuple[str, int], list[str]] = {}
-    for (algorithm, label), count in counts.items():
-        if count < most:
-            few.setdefault((label, count), []).append(algorithm)
-    short = [f"{label} ({count}; {', '.join(of)})" for (label, count), of in few.items()]
+    few = grouped((one for one in counts if counts[one] < most), lambda one: (one[1], counts[one]))
+    short = [f"{label} ({count}; {', '.join(name for name, _ in of)})" for (label, count), of in few.items()]
     lines = [f"Fewer seeds than the {most} of others: {'; '.join(short)}."] if short else []
     if most == 1:
         lines.append("One seed each: single runs of one setting can differ by much, and one run gives no interval.")

@@ -6,14 +6,11 @@
     best_step   the training step of the weights measured
     measured    {command, checkpoint, nar, commit, torch, device, date}
     rows        one for each algorithm of the run, as nar/analysis/faithfulness/report.py's measure makes them, with
-    algorithm,
-                who and kind ("trained")
+                algorithm, who and kind ("trained")
     baselines   the same of what a reader needs beside them; kind: "untrained", "compiled", "shuffled"
 
 Nothing here may import torch: reports read it anywhere.
 """
-
-from __future__ import annotations
 
 import json
 from collections.abc import Mapping
@@ -23,7 +20,6 @@ from typing import Any
 NAME = "faithfulness.json"
 SCHEMA = 1
 KINDS = ("trained", "untrained", "compiled", "shuffled")
-_PARTS = ("outputs", "external", "interventions", "sources", "probes")
 
 
 def content(report: Mapping[str, Any], run: str | Path, measured: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,18 +61,18 @@ def read(run_dir: str | Path, best_step: int | None = None) -> dict[str, Any] | 
 
 def _check(found: Mapping[str, Any]) -> None:
     """Whatever reports take for granted; what they look for and do not find is shown as not there."""
-    for name in ("size", "small", "samples", "best_step"):
-        if not isinstance(found[name], int):
-            raise ValueError(f"{name} is {found[name]!r}")
-    if not isinstance(found["measured"], dict):
-        raise ValueError(f"measured is {found['measured']!r}")
+
+    def expect(values: Mapping[str, Any], kind: Any, *names: str) -> None:
+        for name in names:
+            if not isinstance(values[name], kind):
+                raise ValueError(f"{name} is {values[name]!r}")
+
+    expect(found, int, "size", "small", "samples", "best_step")
+    expect(found, dict, "measured")
     for row in [*found["rows"], *found["baselines"]]:
-        if not isinstance(row["algorithm"], str) or row["kind"] not in KINDS:
-            raise ValueError(f"a row of {row['algorithm']!r}, {row['kind']!r}")
+        expect(row, str, "algorithm")
+        KINDS.index(row["kind"])
         float(row["score"])
-        for part in _PARTS:
-            if not isinstance(row[part], dict | None):
-                raise ValueError(f"{part} is {row[part]!r}")
+        expect(row, dict | None, "outputs", "external", "interventions", "sources", "probes")
         for entry in [*row["outputs"].values(), *(row["probes"] or {}).values()]:
-            if not isinstance(entry["metric"], str):
-                raise ValueError(f"metric is {entry['metric']!r}")
+            expect(entry, str, "metric")

@@ -8,8 +8,6 @@ are several incompatible sets called CLRS-30 (docs/reports.md), papers train for
 the best of several models. `remark` says what is known of that. The numbers are in nar/results/published.json.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json

@@ -1,7 +1,5 @@
 """The run directory: config.json, metrics.jsonl and .csv, best.pt, last.pt, results.json, report.md and its figures."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import datetime
@@ -10,7 +8,7 @@ import json
 import platform
 import subprocess
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 import numpy as np
 import torch
@@ -39,11 +37,9 @@ def open_run(config: Config, *, write: bool = True) -> dict[str, Any] | None:
         if last.is_file() and (differences := config.differences(earlier)):  # else the run never came to anything
             raise ValueError(f"{run_dir} holds a run with {'; '.join(differences)}; choose another --out")
         if last.is_file() and not config.resume:
-            done = _checkpoint_of(config, last)["step"]
-            raise ValueError(
-                f"{run_dir} holds this run at step {done:,} of {earlier.steps:,}; add --resume to go on from there, "
-                "or choose another --out"
-            )
+            at = f"step {_checkpoint_of(config, last)['step']:,} of {earlier.steps:,}"
+            advice = "add --resume to go on from there, or choose another --out"
+            raise ValueError(f"{run_dir} holds this run at {at}; {advice}")
     resumed = _checkpoint_of(config, last) if config.resume and last.is_file() else None
     if write:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -55,9 +51,8 @@ def _checkpoint_of(config: Config, last: Path) -> dict[str, Any]:
     """The checkpoint to continue from, if it is one of this run."""
     found = checkpoint.load(last)
     if not {"step", "config"} <= found.keys() or config.differences(Config.from_dict(found["config"])):
-        raise ValueError(
-            f"{last} is not the last checkpoint of this run; restore it from a copy or choose another --out"
-        )
+        advice = "restore it from a copy or choose another --out"
+        raise ValueError(f"{last} is not the last checkpoint of this run; {advice}")
     return found
 
 
@@ -69,29 +64,29 @@ class Metrics:
 
     def __init__(self, path: Path, *, keep_until: int, config: Config | None = None) -> None:
         """`config` names the trackers, without it there are none; ValueError where one of them does not exist."""
-        self.path = path
+        self.path, self.config = path, config
         self.resumed_at = keep_until
         self.trackers = Trackers(config)
         self.records: list[dict[str, Any]] = []
-        if path.is_file():
-            for line in path.read_text().splitlines():
-                with contextlib.suppress(json.JSONDecodeError):  # a line cut off by a crash
-                    if (record := json.loads(line))["step"] <= keep_until:
-                        self.records.append(record)
+        for line in path.read_text().splitlines() if path.is_file() else ():
+            with contextlib.suppress(json.JSONDecodeError):  # a line cut off by a crash
+                if (record := json.loads(line))["step"] <= keep_until:
+                    self.records.append(record)
         lines = [json.dumps(record) + "\n" for record in self.records]
         checkpoint.write(path, lambda file: file.write("".join(lines).encode()))
 
-    def __enter__(self) -> Metrics:
+    def __enter__(self) -> Self:
         self.lines = open(self.path, "a", buffering=1)
         self.table = self._open_table()
-        self.trackers.start(self.path.parent, self.resumed_at)
+        if self.config is not None:
+            self.trackers.tell("start", self.config.to_dict(), self.path.parent, self.resumed_at)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.lines.close()
         self.table.close()
         if kind is not None:
-            self.trackers.finish(None)
+            self.finish(None)
 
     def write(self, record: dict[str, Any]) -> None:
         self.lines.write(json.dumps(record) + "\n")
@@ -101,11 +96,13 @@ class Metrics:
         else:  # a column that was not there before
             self.table.close()
             self.table = self._open_table()
-        self.trackers.log(record["step"], {name: value for name, value in record.items() if name != "step"})
+        numbers = {n: float(x) for n, x in record.items() if n != "step" and isinstance(x, int | float)}
+        self.trackers.tell("log", record["step"], numbers)
 
-    def finish(self, results: dict[str, Any]) -> None:
-        """Tell the trackers what the run has come to, when it has been evaluated."""
-        self.trackers.finish(results)
+    def finish(self, results: dict[str, Any] | None) -> None:
+        """Tell the trackers what the run has come to, when it has been evaluated or an error has ended it."""
+        self.trackers.tell("finish", results)
+        self.trackers.trackers.clear()
 
     def _open_table(self) -> TextIO:
         """metrics.csv written anew and open at its end; columns stand in the order in which they first appeared."""
@@ -134,6 +131,13 @@ def provenance(on: torch.device) -> dict[str, Any]:
     }
 
 
+def made_by(command: str, which: str, on: torch.device) -> dict[str, Any]:
+    """What is to be known of numbers that a command finds of a finished run's best or last checkpoint."""
+    here = provenance(on)
+    names = ("nar", "commit", "torch", "device", "date")
+    return {"command": command, "checkpoint": which, **{name: here[name] for name in names}}
+
+
 def _commit() -> str | None:
     """The commit of nar's own checkout, or None for an installed package; a plus sign marks local changes."""
     root = Path(__file__).resolve().parents[2]
@@ -142,9 +146,8 @@ def _commit() -> str | None:
     try:
         run = {"cwd": root, "capture_output": True, "text": True, "timeout": 10, "check": True}
         commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], **run).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "nar", "datasets", "processors"], **run
-        ).stdout.strip()
+        status = ["git", "status", "--porcelain", "nar", "datasets", "processors"]
+        changed = subprocess.run(status, **run).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
     return commit + ("+" if changed else "")

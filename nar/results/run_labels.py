@@ -6,8 +6,6 @@ hidden 64". Hence equal labels mean equal settings but for the seed. Settings th
 device, the sizes evaluated, where files go) never count.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence, Set
 from typing import Any

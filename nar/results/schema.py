@@ -18,8 +18,6 @@ An evaluation's `setting` is {} for the algorithm's own distribution, else what 
 knew one algorithm per run, is read as schema 2.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

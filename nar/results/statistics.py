@@ -15,8 +15,6 @@ two or three seeds every one of them can but go from the lowest value to the hig
 No resampled interval leaves the range of its values. Up to EXACT seeds nothing is drawn: all resamples are counted.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math

@@ -11,18 +11,19 @@ algorithm, size, setting, termination and data, one entry per seed. What cannot 
 runs are given.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nar.results import faithfulness_file, run_labels, schema
 from nar.results.statistics import Interval, interval
+
+Item = TypeVar("Item")
+Key = TypeVar("Key")
 
 _OF_A_RUN = ("results.json", "config.json")  # a directory with one of these is a run's
 
@@ -144,6 +145,14 @@ def numbers_at(rows: Mapping[Any, Mapping[str, Any]], *path: str) -> dict[Any, f
     return found
 
 
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """The items with the same key, by key, in the order in which they first appear."""
+    found: dict[Key, list[Item]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
+
+
 def read(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Study:
     """The study of all finished runs at and below these paths; ValueError names a path without any.
 
@@ -151,30 +160,26 @@ def read(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> St
     finished and files that cannot be read are left out and named; a run that is given by its own path must be readable.
     What `nar faithfulness` left in the run directories is read as well; where it cannot be used, the run stays without.
     """
-    found: dict[Path, Path] = {}  # as it was named first, by where it is
-    read_runs: dict[Path, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+    found: dict[Path, tuple[Path, dict[str, Any], list[dict[str, Any]]]] = {}  # each as it was named first
     measured, left_out = {}, []
-    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
-        given = Path(path)
-        if not given.is_dir():
-            raise ValueError(f"{given} is not a folder; give run directories (runs/NAME) or a folder of them (runs)")
-        is_run = any((given / name).is_file() for name in _OF_A_RUN)
-        directories = [given] if is_run else sorted({file.parent for name in _OF_A_RUN for file in given.rglob(name)})
+    for path in map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths):
+        if not path.is_dir():
+            raise ValueError(f"{path} is not a folder; give run directories (runs/NAME) or a folder of them (runs)")
+        is_run = any((path / name).is_file() for name in _OF_A_RUN)
+        directories = [path] if is_run else sorted({file.parent for name in _OF_A_RUN for file in path.rglob(name)})
         if not directories:
-            raise ValueError(f"no run in {given}: a run directory holds results.json (nar train makes one)")
+            raise ValueError(f"no run in {path}: a run directory holds results.json (nar train makes one)")
         for directory in directories:
-            if directory.resolve() in found:
-                continue
             try:
-                read_runs[directory] = schema.read(directory), schema.read_metrics(directory)
-                found[directory.resolve()] = directory
+                if (place := directory.resolve()) not in found:
+                    found[place] = directory, schema.read(directory), schema.read_metrics(directory)
             except ValueError as error:
                 if is_run:
                     raise
                 left_out.append(f"{directory}: {error}")
     if not found:
         raise ValueError("no finished run: " + "; ".join(left_out))
-    runs = [(found[place], *read_runs[found[place]]) for place in sorted(found)]
+    runs = [run for _, run in sorted(found.items())]
     for directory, results, _ in runs:
         try:
             measured[directory] = faithfulness_file.read(directory, results["run"].get("best_step"))
@@ -191,17 +196,16 @@ def collect(
     """The study of runs given as (path, results, metrics), and what was measured of some of them, by path."""
     upgraded = [(path, schema.upgraded(content), metrics) for path, content, metrics in runs]
     labels = run_labels.of_runs([content for _, content, _ in upgraded])
-    measured = faithfulness or {}
     stored = [
-        StoredRun(path, content, rows, label, measured.get(path))
+        StoredRun(path, content, rows, label, (faithfulness or {}).get(path))
         for (path, content, rows), label in zip(upgraded, labels, strict=True)
     ]
     stored.sort(key=lambda run: (run.algorithms, run.label, run.seed, str(run.path)))
-    groups, unused = _grouped(stored)
+    groups, unused = _seed_groups(stored)
     return Study(stored, groups, [*left_out, *unused])
 
 
-def _grouped(runs: Sequence[StoredRun]) -> tuple[list[SeedGroup], list[str]]:
+def _seed_groups(runs: Sequence[StoredRun]) -> tuple[list[SeedGroup], list[str]]:
     """The evaluations of all runs, those of one label side by side; and what could not be put beside the others."""
     # evaluations that may be averaged but for their data, by data: {key: {hash: {seed: (run, entry)}}}
     found: dict[tuple, dict[str, dict[int, tuple[StoredRun, dict[str, Any]]]]] = {}
@@ -220,18 +224,17 @@ def _grouped(runs: Sequence[StoredRun]) -> tuple[list[SeedGroup], list[str]]:
                 seeds[run.seed] = (run, entry)  # of a run evaluated twice on the same data, the later one
 
     groups = []
-    for key, by_data in sorted(found.items()):
-        algorithm, label, size, setting, termination = key
+    for (algorithm, label, size, setting, termination), by_data in sorted(found.items()):
         chosen = max(by_data, key=lambda data: _preference(data, by_data[data]))
+        named = {data: f"seeds {', '.join(map(str, sorted(seeds)))}" for data, seeds in by_data.items()}
         for data in sorted(by_data.keys() - {chosen}):
-            seeds = ", ".join(map(str, sorted(by_data[data])))
             left_out.append(
-                f"{label} on {algorithm} at n = {size}: seeds {seeds} were scored on other data ({data[:10]}) than "
-                f"seeds {', '.join(map(str, sorted(by_data[chosen])))} ({chosen[:10]}) and are not averaged with them"
+                f"{label} on {algorithm} at n = {size}: {named[data]} were scored on other data ({data[:10]}) than "
+                f"{named[chosen]} ({chosen[:10]}) and are not averaged with them"
             )
-        seeds, members = zip(*sorted(by_data[chosen].items()), strict=True)
-        own, entries = map(list, zip(*members, strict=True))
-        groups.append(SeedGroup(algorithm, label, size, json.loads(setting), termination, list(seeds), entries, own))
+        seeds = sorted(by_data[chosen])
+        own, entries = map(list, zip(*(by_data[chosen][seed] for seed in seeds), strict=True))
+        groups.append(SeedGroup(algorithm, label, size, json.loads(setting), termination, seeds, entries, own))
     return groups, left_out
 
 

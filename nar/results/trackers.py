@@ -4,8 +4,7 @@ A tracker is any class with the three methods of `Tracker`; `--tracker my_module
 What a tracker does wrong never stops a run: it is left out from then on, with one line that says why.
 """
 
-from __future__ import annotations
-
+import contextlib
 import math
 import sys
 from pathlib import Path
@@ -49,40 +48,25 @@ def find(address: str) -> Tracker:
 
 
 class Trackers:
-    """All trackers of a run: those asked for, and TensorBoard where it is installed."""
+    """All trackers of a run: those asked for, and TensorBoard where it is installed; none without settings."""
 
     def __init__(self, config: Config | None) -> None:
-        """Without settings there are no trackers."""
-        self.config = config
         self.trackers: list[Tracker] = []
         if config is not None:
             self.trackers = [find(address) for address in config.tracker]
-            self.trackers += [TensorBoard()] if TensorBoard.installed() else []
+            with contextlib.suppress(ImportError):
+                self.trackers.append(TensorBoard())
 
-    def start(self, run_dir: Path, resumed_at: int) -> None:
-        config = self.config.to_dict() if self.config is not None else {}
-        self._each("start", config, run_dir, resumed_at)
-
-    def log(self, step: int, record: dict[str, Any]) -> None:
-        self._each(
-            "log", step, {name: float(value) for name, value in record.items() if isinstance(value, int | float)}
-        )
-
-    def finish(self, results: dict[str, Any] | None) -> None:
-        self._each("finish", results)
-        self.trackers = []
-
-    def _each(self, method: str, *arguments: Any) -> None:
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Call a method of every tracker; one that fails is left out from then on."""
         for tracker in list(self.trackers):
             try:
                 getattr(tracker, method)(*arguments)
             except Exception as error:  # whatever a service, a network or a user's class runs into
                 self.trackers.remove(tracker)
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
-                print(
-                    f"tracker {type(tracker).__name__} failed in {method} ({reason}); the run goes on without it",
-                    file=sys.stderr,
-                )
+                name = type(tracker).__name__
+                print(f"tracker {name} failed in {method} ({reason}); the run goes on without it", file=sys.stderr)
 
 
 class TensorBoard:
@@ -91,19 +75,15 @@ class TensorBoard:
     Scores of the test are there as test_score/ALGORITHM, with the size of the graphs in the place of the step.
     """
 
-    @staticmethod
-    def installed() -> bool:
-        try:
-            import torch.utils.tensorboard  # noqa: F401
-        except ImportError:
-            return False
-        return True
-
-    def start(self, config: dict[str, Any], run_dir: Path, resumed_at: int) -> None:
+    def __init__(self) -> None:
+        """ImportError where TensorBoard is not installed."""
         from torch.utils.tensorboard import SummaryWriter
 
+        self.new_writer = SummaryWriter
+
+    def start(self, config: dict[str, Any], run_dir: Path, resumed_at: int) -> None:
         purge_step = resumed_at + 1 if resumed_at else None  # hides what an earlier attempt wrote after its checkpoint
-        self.writer = SummaryWriter(str(run_dir), purge_step=purge_step)
+        self.writer = self.new_writer(str(run_dir), purge_step=purge_step)
 
     def log(self, step: int, values: dict[str, float]) -> None:
         for name, value in values.items():

@@ -1,7 +1,5 @@
 """The axes of panels: where values lie, and which of them are named."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -15,13 +13,17 @@ _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """From `low` (left, or below) to `high`, with ticks at values; `log`: equal factors are equal lengths."""
+    """From `low` (left, or below) to `high`, with ticks at values; `log`: equal factors are equal lengths.
+
+    `factor`: what the numbers of results are multiplied with to lie on it, 100 for shares in percent.
+    """
 
     label: str
     low: float
     high: float
     ticks: Sequence[tuple[float, str]]
     log: bool = False
+    factor: float = 1.0
 
     def place(self, value: float) -> float:
         """Where a value is, 0 = low and 1 = high; values outside go to the nearest end."""
@@ -38,7 +40,7 @@ def percent_axis(label: str, shares: Iterable[float]) -> Axis:
     )
     step = (100 - low) / 5 if low != 90 else 2.5
     ticks = [low + k * step for k in range(round((100 - low) / step) + 1)]
-    return Axis(label, low, 100.0, [(tick, f"{tick:g}") for tick in ticks])
+    return Axis(label, low, 100.0, [(tick, f"{tick:g}") for tick in ticks], factor=100.0)
 
 
 def row_axis(names: Sequence[str], label: str = "") -> Axis:
@@ -46,16 +48,16 @@ def row_axis(names: Sequence[str], label: str = "") -> Axis:
     return Axis(label, len(names) - 0.4, -0.6, [(float(k), name) for k, name in enumerate(names)])
 
 
-def score_axis(groups: Sequence[SeedGroup], name: str = "score", more: Iterable[float] = ()) -> tuple[Axis, float]:
-    """The axis that a value of all these groups fits on, and the factor of its unit: percent, or errors as they are.
+def score_axis(groups: Sequence[SeedGroup], name: str = "score", more: Iterable[float] = ()) -> Axis:
+    """The axis that a value of all these groups fits on: in percent, or errors as they are.
 
     `more`: other shares that must fit on it.
     """
     found = [value for group in groups for value in group.values(name)]
     if all(group.is_share(name) for group in groups):
-        return percent_axis(f"{SCORES.get(name, name)} (%)", [*found, *more]), 100.0
+        return percent_axis(f"{SCORES.get(name, name)} (%)", [*found, *more])
     label = "score with an error in it: lower is better"
-    return (log_axis if min(found, default=0) > 0 and max(found) > 20 * min(found) else linear_axis)(label, found), 1.0
+    return (log_axis if min(found, default=0) > 0 and max(found) > 20 * min(found) else linear_axis)(label, found)
 
 
 def size_axis(sizes: Iterable[float]) -> Axis:
@@ -67,10 +69,12 @@ def size_axis(sizes: Iterable[float]) -> Axis:
     return Axis("nodes n (log scale)", low / margin, high * margin, ticks, log=True)
 
 
-def step_axis(longest: int, label: str, log: bool = False, first: int = 1) -> Axis:
-    """Steps from `first`, 0 or 1, to the longest; log axes begin at 1."""
-    if log:
-        return dataclasses.replace(log_axis(label + " (log scale)", [1, longest]), low=1.0, high=float(max(longest, 2)))
+def step_axis(lengths: Iterable[int], first: int = 1, label: str = "step of the algorithm") -> Axis:
+    """Steps from `first`, 0 or 1; from 1 on a log axis where some rollouts are many times longer than others."""
+    lengths = [length for length in lengths if length] or [1]
+    longest = max(lengths)
+    if longest > 8 * min(lengths):
+        return dataclasses.replace(log_axis(f"{label} (log scale)", [1, longest]), low=1.0, high=float(longest))
     low, high = (float(first), float(longest)) if longest > 1 else (0.0, 2.0)
     return Axis(label, low, high, [(v, f"{v:,.0f}") for v in _round_values(low, high) if v == round(v)])
 

@@ -5,15 +5,13 @@ larger screens have more panels beside each other. Titles and legends are not in
 the panel shows in its text alternative.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from nar.reports.charts.axis import Axis
-from nar.reports.charts.shapes import DOTTED, Shape, Style, marker
+from nar.reports.charts.shapes import Shape, Style, marker
 from nar.reports.number_format import known, number, percent, with_interval
 from nar.results.statistics import interval
 
@@ -39,9 +37,10 @@ class Label:
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """A finished chart with its title; the view box begins at (0, top)."""
+    """A finished chart with its title and the heading of its group, "" for none; the view box begins at (0, top)."""
 
     title: str
+    group: str
     alternative: str
     top: int
     height: int
@@ -59,20 +58,13 @@ class Chart:
         self.sentences: list[str] = []  # of the text alternative
 
     @classmethod
-    def of_rows(cls, x: Axis, rows: Axis, lanes: int) -> Chart:
+    def of_rows(cls, x: Axis, rows: Axis, lanes: int) -> Self:
         """A chart with a row for each tick of y and so many lanes in it; as high, and left as free, as these need."""
         left = min(150, max(LEFT, round(LETTER * max(len(name) for _, name in rows.ticks)) + 12))
         return cls(x, rows, height=70 + (16 + LANE * lanes) * len(rows.ticks), left=left)
 
     def line(
-        self,
-        points: Iterable[Point],
-        style: Style,
-        *,
-        faint: bool = False,
-        dotted: bool = False,
-        markers: bool = True,
-        shift: float = 0.0,
+        self, points: Iterable[Point], style: Style, *, faint: bool = False, markers: bool = False, shift: float = 0.0
     ) -> None:
         """A line through points, `shift` units to the right; a gap where a value is not known. `faint`: one seed of
         several."""
@@ -83,10 +75,10 @@ class Chart:
                 path.append(f"{pen}{self._x(x) + shift:.1f} {self._y(y):.1f}")
             pen = "L" if known(y) else "M"
         kind = "line faint" if faint else "line"
-        self.shapes.append(Shape("".join(path), f"{style.color} {kind}", DOTTED if dotted else style.dash))
-        if markers and not faint:
-            shown = [point for point in points if known(point[1])]
-            self.dots(shown[:: max(1, math.ceil(len(shown) / 10))], style, shift=(shift, 0.0))
+        self.shapes.append(Shape("".join(path), f"{style.color} {kind}", style.dash))
+        shown = [point for point in points if known(point[1])] if markers else []
+        for point in shown[:: max(1, math.ceil(len(shown) / 10))]:
+            self.dot(point, style)
 
     def band(self, points: Iterable[tuple[float, float, float]], style: Style) -> None:
         """The area between (x, low, high)."""
@@ -96,24 +88,11 @@ class Chart:
             path = "L".join(f"{self._x(x):.1f} {self._y(y):.1f}" for x, y in border)
             self.shapes.append(Shape(f"M{path}Z", f"{style.color} band"))
 
-    def dots(
-        self,
-        points: Iterable[Point],
-        style: Style,
-        *,
-        small: bool = False,
-        hollow: bool = False,
-        shift: Point = (0.0, 0.0),
-        titles: Sequence[str] = (),
-    ) -> None:
-        """A marker at every point; `small`: seeds, `hollow`: baselines. `titles`: what a pointing device is told of
-        each."""
-        for k, (x, y) in enumerate(points):
-            if known(x) and known(y):
-                at = (self._x(x) + shift[0], self._y(y) + shift[1])
-                path = marker(0, *at, 1.7) if small else marker(style.marker, *at, 3.4)
-                classes = f"{style.color} {'seed' if small or hollow else 'dot'}"
-                self.shapes.append(Shape(path, classes, title=titles[k] if titles else ""))
+    def dot(self, point: Point, style: Style, kind: str = "dot", shift: Point = (0.0, 0.0), title: str = "") -> None:
+        """A marker: a "dot", a "seed", which is small, or a "hollow" one. `title`: what a pointing device is told."""
+        at = (self._x(point[0]) + shift[0], self._y(point[1]) + shift[1])
+        path = marker(0, *at, 1.7) if kind == "seed" else marker(style.marker, *at, 3.4)
+        self.shapes.append(Shape(path, f"{style.color} {'dot' if kind == 'dot' else 'seed'}", title=title))
 
     def mean(
         self,
@@ -122,7 +101,6 @@ class Chart:
         style: Style,
         name: str,
         *,
-        factor: float = 100.0,
         shift: float = 0.0,
         sideways: bool = False,
         rings: bool = True,
@@ -130,9 +108,9 @@ class Chart:
     ) -> float:
         """The mean of values by seed with its interval as a broad pale bar and, of several, each seed as a ring.
 
-        `sideways`: values lie along x, and `shift` is downwards; `factor`: of the axis, 100 for percent.
-        Returns the mean in the axis's unit.
+        `sideways`: values lie along x, and `shift` is downwards. Returns the mean in the axis's unit.
         """
+        factor = (self.x if sideways else self.y).factor
         found, write = interval(list(seeds.values())), percent if factor == 100 else number
 
         def point(value: float) -> Point:
@@ -146,22 +124,20 @@ class Chart:
             end = f"H{end_x:.1f}" if sideways else f"V{end_y:.1f}"
             self.shapes.append(Shape(f"M{x:.1f} {y:.1f}{end}", f"{style.color} bar"))
             if rings:
-                titles = [f"{name}, seed {seed}: {write(value)}" for seed, value in seeds.items()]
-                self.dots(map(point, seeds.values()), style, small=True, shift=aside, titles=titles)
+                for seed, value in seeds.items():
+                    self.dot(point(value), style, "seed", aside, f"{name}, seed {seed}: {write(value)}")
         title = f"{name}: {with_interval(found, factor == 100)}"
-        self.dots([point(found.mean)], style, hollow=hollow, shift=aside, titles=[title])
+        self.dot(point(found.mean), style, "hollow" if hollow else "dot", aside, title)
         return factor * found.mean
 
-    def means(
-        self, points: Sequence[tuple[float, Mapping[Any, float]]], style: Style, name: str, factor: float, shift: float
-    ) -> None:
+    def means(self, points: Sequence[tuple[float, Mapping[Any, float]]], style: Style, name: str, shift: float) -> None:
         """A line through the means of values by seed, with their intervals and seeds."""
         points = [(x, seeds) for x, seeds in points if seeds]
-        line = [(x, factor * interval(list(seeds.values())).mean) for x, seeds in points]
-        self.line(line, style, markers=False, shift=shift)
+        line = [(x, self.y.factor * interval(list(seeds.values())).mean) for x, seeds in points]
+        self.line(line, style, shift=shift)
         for x, seeds in points:
-            self.mean(x, seeds, style, f"{name} at {number(x)}", factor=factor, shift=shift)
-        self.tell(name, line, "%" if factor == 100 else "")
+            self.mean(x, seeds, style, f"{name} at {number(x)}", shift=shift)
+        self.tell(name, line)
 
     def mark(self, x: float, y: float, spread: float | None, title: str, style: Style, shift: float = 0.0) -> None:
         """A published number: an open diamond with its printed spread."""
@@ -183,8 +159,12 @@ class Chart:
         """A vertical line over the whole height."""
         self.shapes.append(Shape(f"M{self._x(x):.1f} {TOP}V{self.height - BOTTOM}", kind))
 
-    def tell(self, name: str, points: Iterable[Point], unit: str = "") -> None:
-        """Adds a series to the text alternative: every point of a short one, of a long one begin, end and extremes."""
+    def tell(self, name: str, points: Iterable[Point], unit: str | None = None) -> None:
+        """Adds a series to the text alternative: every point of a short one, of a long one begin, end and extremes.
+
+        `unit`: by default that of the y axis.
+        """
+        unit = ("%" if self.y.factor == 100 else "") if unit is None else unit
         shown = [point for point in points if known(point[1])]
         if not shown:
             return
@@ -199,15 +179,15 @@ class Chart:
             text = f"from {said(shown[0])} to {said(shown[-1])}, lowest {said(low)}, highest {said(high)}"
         self.sentences.append(f"{name}: {text}.")
 
-    def panel(self, title: str, of: str = "") -> Panel:
-        """The finished panel; `of`: what its text alternative is to begin with, where that stands above a group."""
-        about = f"{of}, {title}" if of else title
+    def panel(self, title: str, group: str = "") -> Panel:
+        """The finished panel; the heading of its `group` is said in its text alternative, too."""
+        about = f"{group}, {title}" if group else title
         axes = f"{self.y.label} against {self.x.label}" if self.y.label else self.x.label
         alternative = f"{about}: {axes}. {' '.join(self.sentences)}".strip()
         named = bool(self.y.label) and self.y.label not in title  # else the title names the y axis
         top = 0 if named else TOP - 12
         shapes = [*self._axis_lines(), *self.shapes]
-        return Panel(title, alternative, top, self.height - top, shapes, list(self._labels(named)))
+        return Panel(title, group, alternative, top, self.height - top, shapes, list(self._labels(named)))
 
     def _x(self, value: float) -> float:
         return self.left + self.x.place(value) * (WIDTH - self.left - RIGHT)

@@ -1,9 +1,8 @@
 """What figures along a rollout share: numbers of several seeds at every step, lines that tell how many are left."""
 
-from __future__ import annotations
-
+import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from nar.reports.charts.axis import Axis, step_axis
 from nar.reports.charts.chart import Chart, Panel
@@ -24,39 +23,30 @@ def spread(rows: Sequence[Sequence[float | None]]) -> list[Spread]:
     return found
 
 
-def steps_axis(lengths: Sequence[int], first: int = 1) -> Axis:
-    """Steps, on a log axis where some rollouts are many times longer than others."""
-    lengths = [length for length in lengths if length]
-    longest, shortest = max(lengths, default=1), min(lengths, default=1)
-    return step_axis(longest, "step of the algorithm", longest > 8 * shortest, first)
-
-
-def rollout_panel(
-    series: Sequence[Series], y: Axis, title: str, of: str, factor: float = 1.0, floor: float = -math.inf
-) -> Panel:
+def rollout_panel(series: Sequence[Series], y: Axis, title: str, of: str, floor: float = -math.inf) -> Panel:
     """A panel with line and band of every series, dotted where fewer than half of the graphs are running.
 
-    `factor`: of the axis, 100 for percent; `floor`: where smaller values are drawn.
+    `floor`: where smaller values are drawn.
     """
 
     def scaled(value: float) -> float:
-        return max(factor * value, floor) if known(value) else math.nan
+        return max(y.factor * value, floor) if known(value) else math.nan
 
-    chart = Chart(steps_axis([len(points) for _, _, points, _ in series]), y)
+    chart = Chart(step_axis([len(points) for _, _, points, _ in series]), y)
     for name, style, points, running in series:
         places = [(k + 1.0, *map(scaled, triple)) for k, triple in enumerate(points)]
         few = next((k for k, count in enumerate(running) if 2 * count < running[0]), len(places))
         if any(high > low for _, _, low, high in places):
             chart.band([(x, low, high) for x, _, low, high in places], style)
+        line = [(x, mean) for x, mean, _, _ in places]
         if few < len(places):
-            chart.line([(x, y) for x, y, _, _ in places[max(0, few - 1) :]], style, dotted=True, markers=False)
-        chart.line([(x, y) for x, y, _, _ in places[:few]], style)
-        told = [(k + 1, factor * mean) for k, (mean, _, _) in enumerate(points)]
-        chart.tell(name, told, "%" if factor == 100 else "")
+            chart.line(line[max(0, few - 1) :], dataclasses.replace(style, dash=DOTTED))
+        chart.line(line[:few], style, markers=True)
+        chart.tell(name, [(k + 1, y.factor * mean) for k, (mean, _, _) in enumerate(points)])
     return chart.panel(title, of)
 
 
-def dotted_legend(groups: Mapping[str, Sequence[Panel]]) -> list[tuple[str, list[Shape]]]:
+def dotted_legend(panels: Sequence[Panel]) -> list[tuple[str, list[Shape]]]:
     """What dotted lines mean, where there are some."""
-    dotted = any(shape.dash == DOTTED for panels in groups.values() for panel in panels for shape in panel.shapes)
+    dotted = any(shape.dash == DOTTED for panel in panels for shape in panel.shapes)
     return [("fewer than half of the graphs still running", [Shape("M0 7H28", "plain line", DOTTED)])] if dotted else []

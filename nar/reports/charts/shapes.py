@@ -4,8 +4,6 @@ Colours are classes (rendering/chart.css has them; the page adds those of dark s
 or a dash pattern of its own, so that nothing rests on colour alone.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 

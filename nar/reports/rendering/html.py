@@ -5,8 +5,6 @@ elsewhere. Equal results give equal bytes. The templates beside this file hold a
 into them; chart.css has the looks of charts, page.css those of the page, in light, dark and print.
 """
 
-from __future__ import annotations
-
 import base64
 import functools
 import textwrap

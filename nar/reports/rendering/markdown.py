@@ -1,24 +1,12 @@
 """A document as Markdown: the same text and numbers as the page, figures as links to their files."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path
 
-from nar.reports.blocks import (
-    Block,
-    Details,
-    Document,
-    Figure,
-    Heading,
-    Paragraph,
-    Picture,
-    Preformatted,
-    Shaded,
-    Table,
-    Text,
-)
+from nar.reports import blocks
+from nar.reports.blocks import Block, Document, Figure, Shaded, Table, Text
+from nar.text_format import markdown_table
 
 _LONGEST = 1500  # characters of what a figure shows in words; of a longer one the titles of its panels
 
@@ -39,18 +27,18 @@ def text(document: Document, folder: Path) -> str:
 def _block(block: Block, folder: Path) -> str:
     """One block; "" for what Markdown cannot show."""
     match block:
-        case Paragraph():
+        case blocks.Paragraph():
             return _inline(block.text)
-        case Heading():
+        case blocks.Heading():
             return f"### {block.text}"
-        case Preformatted():
+        case blocks.Preformatted():
             return f"```\n{block.text}\n```"
         case Table():
             return _table(block)
-        case Details():
+        case blocks.Details():
             inner = "\n\n".join(_block(one, folder) for one in block.blocks)
             return f"<details><summary>{_inline(block.summary)}</summary>\n\n{inner}\n\n</details>"
-        case Picture():
+        case blocks.Picture():
             return _image(block.alternative, os.path.relpath(block.path, folder))
         case Figure():
             return _figure(block, folder)
@@ -77,9 +65,8 @@ def _image(alternative: str, target: str) -> str:
 
 
 def _table(table: Table) -> str:
-    lines = [table.header, ["---"] * len(table.header), *table.rows]
-    rows = "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
-    return f"*{table.name}*\n\n{rows}"
+    header, *rows = ([_cell(cell) for cell in row] for row in (table.header, *table.rows))
+    return f"*{table.name}*\n\n{markdown_table(header, rows)}"
 
 
 def _cell(cell: Text | Shaded) -> str:

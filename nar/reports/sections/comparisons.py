@@ -1,7 +1,6 @@
 """Comparisons of two networks, seed by seed."""
 
-from __future__ import annotations
-
+import dataclasses
 from collections.abc import Sequence
 
 from nar.reports.blocks import Figure, Section, Table
@@ -11,7 +10,7 @@ from nar.reports.charts.shapes import Style
 from nar.reports.context import ReportContext, portions
 from nar.reports.number_format import with_interval
 from nar.results import statistics
-from nar.results.study import SeedGroup
+from nar.results.study import SeedGroup, grouped
 
 _ROWS = 12  # comparisons that one panel takes
 
@@ -40,17 +39,13 @@ def section(context: ReportContext) -> Section | None:
     if not found:
         return None
     drawn = [one for one in found if one[0].is_share() and len(one[2].seeds) > 1]
-    x = linear_axis("difference of node scores (percentage points)",
-                    [100 * value for one in drawn for value in _differences(one).values()])  # fmt: skip
-    groups: dict[tuple[str, str], list[Comparison]] = {}
-    for one in drawn:
-        groups.setdefault((one[0].algorithm, f"{one[1].label} minus {one[0].label}"), []).append(one)
-    panels: dict[str, list[Panel]] = {}
-    for (algorithm, title), rows in groups.items():
-        by_size = {str(one.size): (one, other, paired) for one, other, paired in rows}
-        for part, sizes in portions(title, list(by_size), _ROWS):
-            panel = _panel([by_size[size] for size in sizes], x, part, algorithm)
-            panels.setdefault(algorithm, []).append(panel)
+    points = [100 * value for one in drawn for value in _differences(one).values()]
+    x = dataclasses.replace(linear_axis("difference of node scores (percentage points)", points), factor=100.0)
+    panels = [
+        _panel(rows, x, part, algorithm)
+        for (algorithm, difference), found_rows in grouped(drawn, _title).items()
+        for part, rows in portions(difference, found_rows, _ROWS)
+    ]
     least = min(paired.least_p for _, _, paired in found)
     caption = (
         "A seed fixes the training data, so two runs with one seed have seen the same graphs. Dots are mean "
@@ -61,7 +56,7 @@ def section(context: ReportContext) -> Section | None:
     )
     lines = [
         (
-            one.algorithm, f"{other.label} minus {one.label}", str(one.size),
+            *_title((one, other, paired)), str(one.size),
             with_interval(paired.difference, one.is_share()),
             ", ".join(f"{value:.2f}" if one.is_share() else f"{value:.3g}"
                       for value in _differences((one, other, paired), 100 if one.is_share() else 1).values()),
@@ -71,8 +66,13 @@ def section(context: ReportContext) -> Section | None:
     ]  # fmt: skip
     header = ("algorithm", "difference", "n", "points", "every seed", "p", "seeds")
     numbers = Table("Differences between labels", header, lines, (0, 1))
-    figure = Figure("comparisons", list(panels.items()), caption, [], [numbers], most=24)
+    figure = Figure("comparisons", panels, caption, [], [numbers], most=24)
     return Section("comparisons", "Compared seed by seed", [figure])
+
+
+def _title(compared: Comparison) -> tuple[str, str]:
+    """The algorithm, and the difference in words."""
+    return compared[0].algorithm, f"{compared[1].label} minus {compared[0].label}"
 
 
 def _panel(rows: Sequence[Comparison], x: Axis, title: str, algorithm: str) -> Panel:

@@ -1,7 +1,6 @@
 """What evaluations cost: seconds and memory against size."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from statistics import median
 
 from nar.reports.blocks import Figure, Section, Table
@@ -31,13 +30,12 @@ def section(context: ReportContext) -> Section | None:
         "magnitude, not a benchmark."
     )
     header = ("algorithm", "network", "n", "graphs", "seconds", "ms per graph", "peak MB")
-    groups = [(algorithm, _panels(context, algorithm)) for algorithm in context.algorithms]
-    figure = Figure("cost", groups, caption, context.legend(), [Table("Cost", header, rows, (0, 1))])
+    panels = [panel for algorithm in context.algorithms for panel in _panels(context, algorithm)]
+    figure = Figure("cost", panels, caption, context.legend(), [Table("Cost", header, rows, (0, 1))])
     return Section("cost", "Cost", [figure])
 
 
-def _panels(context: ReportContext, algorithm: str) -> list[Panel]:
-    panels = []
+def _panels(context: ReportContext, algorithm: str) -> Iterator[Panel]:
     for name, about in (
         ("seconds", "seconds per graph (log scale)"),
         ("peak_memory_mb", "peak memory in MB (log scale)"),
@@ -48,10 +46,9 @@ def _panels(context: ReportContext, algorithm: str) -> list[Panel]:
             y = log_axis(about, [value for label in portion for _, value in lines[label]])
             chart = Chart(size_axis(context.sizes(algorithm)), y)
             for label in portion:
-                chart.line(lines[label], context.styles[label])
+                chart.line(lines[label], context.styles[label], markers=True)
                 chart.tell(label, lines[label])
-            panels.append(chart.panel(title, algorithm))
-    return panels
+            yield chart.panel(title, algorithm)
 
 
 def _costs(context: ReportContext, algorithm: str, label: str, name: str) -> list[tuple[float, float]]:

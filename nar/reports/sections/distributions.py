@@ -1,7 +1,6 @@
 """Beyond the algorithm's own distribution: graph families, density, scale, ties."""
 
-from __future__ import annotations
-
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,10 +8,9 @@ from nar.evaluation.axes import described
 from nar.reports.blocks import Figure, Section, Table
 from nar.reports.charts.axis import linear_axis, log_axis, row_axis, score_axis
 from nar.reports.charts.chart import Chart, Panel, aside, lane
-from nar.reports.charts.shapes import Style
 from nar.reports.context import ReportContext, portions
 from nar.reports.number_format import known, number, score_text, seeds_text
-from nar.results.study import SeedGroup
+from nar.results.study import SeedGroup, grouped
 
 
 def section(context: ReportContext) -> Section | None:
@@ -20,10 +18,8 @@ def section(context: ReportContext) -> Section | None:
     found = [g for g in context.study.groups if g.setting and g.termination == context.termination[g.algorithm]]
     if not found:
         return None
-    kinds: dict[tuple[str, tuple[str, ...], int], list[SeedGroup]] = {}
-    for group in found:
-        kinds.setdefault((group.algorithm, tuple(group.setting), group.size), []).append(group)
-    panels: dict[str, list[Panel]] = {}
+    panels: list[Panel] = []
+    kinds = grouped(found, lambda group: (group.algorithm, tuple(group.setting), group.size))
     for (algorithm, axes, size), groups in kinds.items():
         values = {group.setting[axes[0]] for group in groups} if len(axes) == 1 else set()
         draw = _line_panel if len(values) > 1 and all(map(known, values)) else _row_panel
@@ -31,7 +27,7 @@ def section(context: ReportContext) -> Section | None:
         for title, portion in portions(f"{', '.join(axes)}, n = {size}", labels):
             chosen = [group for group in groups if group.label in portion]
             own = {label: group for label in portion if (group := context.at(algorithm, label, size)) is not None}
-            panels.setdefault(algorithm, []).append(draw(context, portion, chosen, own, title, algorithm))
+            panels.append(draw(context, portion, chosen, own, title, algorithm))
     caption = (
         "The node score where the test graphs come from another family, density, scale or law of weights, at one "
         "size. Markers are means over seeds, pale bars 95% intervals, rings seeds. 'own' is the algorithm's own "
@@ -47,9 +43,7 @@ def section(context: ReportContext) -> Section | None:
     header = ("algorithm", "network", "setting", "n", "score (%)", "every seed", "exact (%)", "valid (%)", "graphs")
     numbers = Table("Scores on other distributions", header, rows, (0, 1, 2))
     legend = context.legend({group.label for group in found})
-    return Section(
-        "settings", "Other distributions", [Figure("settings", list(panels.items()), caption, legend, [numbers])]
-    )
+    return Section("settings", "Other distributions", [Figure("settings", panels, caption, legend, [numbers])])
 
 
 def _line_panel(
@@ -61,15 +55,15 @@ def _line_panel(
     at = [float(group.setting[name]) for group in groups]
     wide = min(at) > 0 and max(at) > 20 * min(at)
     x = log_axis(f"{name} (log scale)", at) if wide else linear_axis(name, at, zero=False)
-    y, factor = score_axis([*groups, *own.values()])
+    y = score_axis([*groups, *own.values()])
     chart = Chart(x, y)
     for place, label in enumerate(labels):
         style = context.styles[label]
         if label in own and (mean := own[label].interval("score")) is not None:
-            level = Style(style.color, style.marker, "3 3")
-            chart.line([(x.low, factor * mean.mean), (x.high, factor * mean.mean)], level, faint=True, markers=False)
+            level = y.factor * mean.mean
+            chart.line([(x.low, level), (x.high, level)], dataclasses.replace(style, dash="3 3"), faint=True)
         points = sorted((float(g.setting[name]), g.by_seed("score")) for g in groups if g.label == label)
-        chart.means(points, style, label, factor, aside(place, len(labels)))
+        chart.means(points, style, label, aside(place, len(labels)))
     return chart.panel(title, algorithm)
 
 
@@ -79,7 +73,7 @@ def _row_panel(
 ) -> Panel:  # fmt: skip
     """One row per setting, the own distribution first."""
     rows = {_row_name(setting): setting for setting in ({}, *(group.setting for group in groups))}
-    x, factor = score_axis([*groups, *own.values()])
+    x = score_axis([*groups, *own.values()])
     chart = Chart.of_rows(x, row_axis(list(rows)), len(labels))
     for place, label in enumerate(labels):
         told = []
@@ -87,8 +81,7 @@ def _row_panel(
             found = [g for g in groups if g.label == label and g.setting == setting] if setting else [own.get(label)]
             if found and found[0] is not None and (seeds := found[0].by_seed("score")):
                 mean = chart.mean(
-                    k, seeds, context.styles[label], f"{label}, {name}", factor=factor,
-                    shift=lane(place, len(labels)), sideways=True,
+                    k, seeds, context.styles[label], f"{label}, {name}", shift=lane(place, len(labels)), sideways=True
                 )  # fmt: skip
                 told.append(f"{name} {number(mean)}")
         chart.sentences.append(f"{label}: {', '.join(told)}.")

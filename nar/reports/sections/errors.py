@@ -1,15 +1,12 @@
 """Where errors begin: the share of graphs whose rollout has not left the true trace yet, against step."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from statistics import median_low
 
 from nar.reports.blocks import Figure, Section, Table
-from nar.reports.charts.axis import Axis
+from nar.reports.charts.axis import percent_axis, step_axis
 from nar.reports.charts.chart import Chart, Panel
-from nar.reports.charts.rollout import steps_axis
-from nar.reports.context import ReportContext, SizeStyles
+from nar.reports.context import ReportContext, SizeStyles, by_network
 from nar.reports.number_format import NOTHING, known, with_interval
 from nar.results.statistics import interval
 from nar.results.study import SeedGroup
@@ -20,12 +17,8 @@ def section(context: ReportContext) -> Section | None:
     recorded = [group for group in context.groups if _first_errors(group)]
     if not recorded:
         return None
-    styles, panels, rows = SizeStyles(recorded), {}, []
-    for algorithm, label in context.pairs():
-        found = [group for group in recorded if (group.algorithm, group.label) == (algorithm, label)]
-        if found:
-            panels.setdefault(algorithm, []).append(_panel(found, styles, label, algorithm))
-            rows += map(_row, found)
+    styles = SizeStyles(recorded)
+    panels = [_panel(groups, styles, label, algorithm) for (algorithm, label), groups in by_network(recorded).items()]
     caption = (
         "The share of graphs of which every hint has been right so far (numbers aside, which no network hits exactly), "
         "against step, all seeds together; a graph that ended without an error stays. A steep fall at the start means "
@@ -33,24 +26,23 @@ def section(context: ReportContext) -> Section | None:
         "an error on the way."
     )
     header = ("algorithm", "network", "n", "rollouts", "never wrong (%)", "median first error", "earliest", "latest")
-    numbers = Table("First errors", header, rows, (0, 1))
-    figure = Figure("errors", list(panels.items()), caption, styles.legend(), [numbers])
+    numbers = Table("First errors", header, list(map(_row, recorded)), (0, 1))
+    figure = Figure("errors", panels, caption, styles.legend(), [numbers])
     return Section("errors", "Where errors begin", [figure])
 
 
 def _panel(groups: Sequence[SeedGroup], styles: SizeStyles, title: str, algorithm: str) -> Panel:
     """One line per size."""
     lengths = [_longest(group) for group in groups]
-    axis = steps_axis(lengths, first=0)
-    y = Axis("graphs still on the trace (%)", 0.0, 100.0, [(float(v), str(v)) for v in range(0, 101, 20)])
-    chart = Chart(axis, y)
+    axis = step_axis(lengths, first=0)
+    chart = Chart(axis, percent_axis("graphs still on the trace (%)", []))
     for group, length in zip(groups, lengths, strict=True):
         steps, style = _first_errors(group), styles[group.size]
         stairs = [(max(x, axis.low), 100 * share) for x, share in survival(steps, length)]
-        chart.line(stairs, style, markers=False)
-        chart.dots(stairs[-1:], style)
+        chart.line(stairs, style)
+        chart.dot(stairs[-1], style)
         corners = survival(steps, length, corners=False)
-        chart.tell(f"n = {group.size}", [(x, 100 * share) for x, share in corners], "%")
+        chart.tell(f"n = {group.size}", [(x, 100 * share) for x, share in corners])
     return chart.panel(title, algorithm)
 
 

@@ -4,19 +4,19 @@ The scale is made of baselines: a filled mark is a trained network or the compil
 algorithm; the hollow one on the same lane is the same network untrained, or the reference with its weights shuffled.
 """
 
-from __future__ import annotations
-
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from nar.reports import faithfulness_means
 from nar.reports.blocks import Details, Figure, Paragraph, Preformatted, Section, Span, Table, Text
-from nar.reports.charts.axis import Axis, row_axis
+from nar.reports.charts.axis import Axis, percent_axis, row_axis
 from nar.reports.charts.chart import Chart, Panel, lane
 from nar.reports.charts.shapes import CHANCE, CHANCE_SWATCH, Style, swatch
 from nar.reports.context import ReportContext, portions
 from nar.reports.faithfulness_means import MEASURES, Measured
 from nar.reports.number_format import NOTHING, number, percent, with_interval
 from nar.results.schema import is_share
+from nar.results.study import grouped
 from nar.text_format import listed
 
 _REFERENCE = Style("plain", 4)
@@ -39,10 +39,8 @@ def section(context: ReportContext) -> Section | None:
     found = faithfulness_means.of_study(context.study)
     if not found:
         return None
-    by_graphs: dict[tuple[str, int, int, int], list[Measured]] = {}
-    for one in found:
-        by_graphs.setdefault(one.graphs, []).append(one)
-    groups = [(_heading(members), list(_panels(context, members))) for members in by_graphs.values()]
+    by_graphs = grouped(found, lambda one: one.graphs)
+    panels = [panel for members in by_graphs.values() for panel in _panels(context, members)]
     compiled = any(one.kind == "compiled" for one in found)
     legend = context.legend({one.label for one in found}, "dot")
     legend += [("compiled reference", swatch(_REFERENCE, "dot"))] * compiled
@@ -60,7 +58,7 @@ def section(context: ReportContext) -> Section | None:
             "balanced accuracy (50 is guessing) or accuracy."
         )
         points.append((Span("hidden states", "strong"), text))
-    figure = Figure("faithfulness", groups, _caption(compiled), legend, _numbers(found), points)
+    figure = Figure("faithfulness", panels, _caption(compiled), legend, _numbers(found), points)
     return Section(
         "faithfulness", "Does it execute the algorithm?", [figure, Details("How it was measured", _provenance(context))]
     )
@@ -85,7 +83,7 @@ def _panels(context: ReportContext, members: Sequence[Measured]) -> Iterator[Pan
             shown = [one for one in members if one.label in portion or not one.label]
             rows = {name: path for name, path in paths.items() if any(_drawn(one, path) for one in shown)}
             if rows:
-                x = Axis(axis, -3.0, 102.0, [(float(v), str(v)) for v in range(0, 101, 20)])  # with room at both ends
+                x = dataclasses.replace(percent_axis(axis, []), low=-3.0, high=102.0)  # with room at both ends
                 yield _panel(context, shown, rows, x, title, _heading(members))
 
 
@@ -128,7 +126,7 @@ def _chance(chart: Chart, members: Sequence[Measured], row: int) -> None:
     found = next((mean for one in members if (mean := one.interval(*faithfulness_means.CHANCE)) is not None), None)
     if found is not None:
         at = 100 * found.mean
-        chart.line([(at, row - 0.45), (at, row + 0.45)], Style("plain", 0, CHANCE), markers=False)
+        chart.line([(at, row - 0.45), (at, row + 0.45)], Style("plain", 0, CHANCE))
         chart.sentences.append(f"Chance of sources: {number(at)}.")
 
 

@@ -1,7 +1,5 @@
 """Algorithms x networks as a heat map of scores, with their mean over algorithms."""
 
-from __future__ import annotations
-
 import bisect
 from collections.abc import Mapping
 
@@ -37,9 +35,7 @@ def section(context: ReportContext) -> Section | None:
 
 
 def _map(context: ReportContext, sizes: Mapping[str, int | None], name: str) -> Table:
-    columns = list(
-        dict.fromkeys(label for label in context.labels for a in context.algorithms if context.plain(a, label))
-    )
+    columns = [label for label in context.labels if any(context.plain(a, label) for a in context.algorithms)]
     found = {a: [context.at(a, label, size) for label in columns] for a, size in sizes.items()}
     found = {algorithm: groups for algorithm, groups in found.items() if any(groups)}
     rows: list[tuple[Text | Shaded, ...]] = [

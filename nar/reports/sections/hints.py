@@ -1,15 +1,15 @@
-"""Hint accuracy against the step of the rollout."""
+"""Along the rollout: hint accuracy against its steps, and what processors say of themselves."""
 
-from __future__ import annotations
-
+import math
 from collections.abc import Sequence
 
 from nar.reports.blocks import Figure, Section, Table
-from nar.reports.charts.axis import log_axis, percent_axis
+from nar.reports.charts.axis import linear_axis, log_axis, percent_axis
 from nar.reports.charts.chart import Panel
 from nar.reports.charts.rollout import Series, Spread, dotted_legend, rollout_panel, spread
-from nar.reports.context import ReportContext, SizeStyles
+from nar.reports.context import ReportContext, SizeStyles, by_network
 from nar.reports.number_format import NOTHING, known, number, percent
+from nar.reports.sections.training import column, curves_panel
 from nar.results.schema import ERROR_METRICS
 from nar.results.study import SeedGroup
 
@@ -23,7 +23,7 @@ def section(context: ReportContext) -> Section | None:
         return None
     names = [(a, label, name) for a, label in context.pairs() for name in _hint_names(context.plain(a, label))]
     detailed = len(names) <= _MOST_PANELS
-    groups = _each_hint(context, names, recorded) if detailed else _all_hints(context, recorded)
+    panels = _each_hint(context, names, recorded) if detailed else _all_hints(context, recorded)
     errors = detailed and any(
         _metric([group], name) in ERROR_METRICS for group in recorded for name in _hint_names([group])
     )
@@ -39,16 +39,16 @@ def section(context: ReportContext) -> Section | None:
         else "With so many runs, the mean over all hints that have a percentage, at one size of each algorithm.",
         "The numbers below are means over steps, weighted by the graphs still running.",
     )
-    legend = (SizeStyles(recorded).legend() if detailed else context.legend()) + dotted_legend(groups)
-    figure = Figure("hints", list(groups.items()), " ".join(filter(None, sentences)), legend, [_hint_table(context)])
+    legend = (SizeStyles(recorded).legend() if detailed else context.legend()) + dotted_legend(panels)
+    figure = Figure("hints", panels, " ".join(filter(None, sentences)), legend, [_hint_table(context)])
     return Section("hints", "Along the rollout", [figure])
 
 
 def _each_hint(
     context: ReportContext, names: Sequence[tuple[str, str, str]], recorded: Sequence[SeedGroup]
-) -> dict[str, list[Panel]]:
+) -> list[Panel]:
     """A panel for each hint of each algorithm and label, a line for each size."""
-    styles, panels = SizeStyles(recorded), {}
+    styles, panels = SizeStyles(recorded), []
     bounds = [
         low
         for group in recorded
@@ -59,12 +59,11 @@ def _each_hint(
     for algorithm, label, name in names:
         groups = [group for group in context.plain(algorithm, label) if name in _hint_names([group])]
         lines = [(f"n = {group.size}", styles[group.size], *_along(group, name)) for group in groups]
-        of = f"{algorithm}: {label}"
-        panels.setdefault(of, []).append(_panel(name, of, lines, _metric(groups, name), bounds))
+        panels.append(_panel(name, f"{algorithm}: {label}", lines, _metric(groups, name), bounds))
     return panels
 
 
-def _all_hints(context: ReportContext, recorded: Sequence[SeedGroup]) -> dict[str, list[Panel]]:
+def _all_hints(context: ReportContext, recorded: Sequence[SeedGroup]) -> list[Panel]:
     """A panel for each algorithm, and in it a line for each label: the mean over all percentages."""
     panels = []
     for algorithm in context.algorithms:
@@ -74,7 +73,7 @@ def _all_hints(context: ReportContext, recorded: Sequence[SeedGroup]) -> dict[st
         if lines := [line for line in lines if line[2]]:
             bounds = [mean for line in lines for mean, *_ in line[2]]
             panels.append(_panel(f"{algorithm}, n = {size}", "", lines, "accuracy", bounds))
-    return {"": panels}
+    return panels
 
 
 def _hint_names(groups: Sequence[SeedGroup]) -> list[str]:
@@ -107,7 +106,7 @@ def _panel(title: str, of: str, lines: Sequence[Series], metric: str, bounds: Se
     """One panel of lines against step; `bounds`: the shares that all percent axes have room for."""
     if metric not in ERROR_METRICS:
         y = percent_axis("F1 (%)" if metric == "f1" else "accuracy (%)", bounds)
-        return rollout_panel(lines, y, title, of, 100.0)
+        return rollout_panel(lines, y, title, of)
     shown = [value for _, _, points, _ in lines for triple in points for value in triple if known(value)]
     # where to draw an error of exactly 0 on a log axis: below the smallest other value
     floor = min((value for value in shown if value > 0), default=1e-8) / 3
@@ -126,3 +125,43 @@ def _hint_table(context: ReportContext) -> Table:
             rows.append((algorithm, label, name, metric, *(write(one.mean) if one else NOTHING for one in found)))
     header = ("algorithm", "network", "hint", "metric", *(f"n = {size}" for size in context.sizes()))
     return Table("Mean over steps of every hint", header, rows, (0, 1, 2, 3))
+
+
+def measures(context: ReportContext) -> Section | None:
+    """What processors say of themselves, along the rollout and over the training."""
+    recorded = [group for group in context.groups if any(entry.get("measures") for entry in group.entries)]
+    if not recorded:
+        return None
+    styles, panels, rows = SizeStyles(recorded), [], []
+    for (algorithm, label), groups in by_network(recorded).items():
+        of = f"{algorithm}: {label}"
+        for name in dict.fromkeys(name for g in groups for entry in g.entries for name in entry.get("measures") or ()):
+            lines = [(g, spread([(e.get("measures") or {}).get(name) or () for e in g.entries])) for g in groups]
+            runs = [run for run in context.runs(algorithm, label) if column(run, name)]
+            trained = [column(run, name) for run in runs]
+            shown = [value for _, points in lines for triple in points for value in triple]
+            y = linear_axis(name, [*shown, *(value for line in trained for _, value in line)])
+            for group, points in lines:
+                means = [mean for mean, _, _ in points if known(mean)]
+                mean = number(math.fsum(means) / len(means) if means else None)
+                rows.append((algorithm, label, name, str(group.size), mean))
+            series = [(f"n = {g.size}", styles[g.size], points, _running(g, len(points))) for g, points in lines]
+            panels.append(rollout_panel(series, y, f"{name}, along the rollout", of))
+            if runs:
+                panels.append(curves_panel(context, runs, trained, y, f"{name}, over the training", of))
+    caption = (
+        "What a processor says of itself (a gate, a residual), as a mean over the graphs still running; along the "
+        "rollout by step of the algorithm, and over the training on validation graphs, one line per run."
+    )
+    header = ("algorithm", "network", "measure", "n", "mean over steps")
+    numbers = Table("Measures", header, rows, (0, 1, 2))
+    legend = styles.legend() + dotted_legend(panels)
+    figure = Figure("measures", panels, caption, legend, [numbers])
+    return Section("measures", "Inside the processor", [figure])
+
+
+def _running(group: SeedGroup, steps: int) -> list[int]:
+    """How many graphs are running at each of the first `steps` steps, as far as the hints say."""
+    hints = next((entry["hints"] for entry in group.entries if entry.get("hints")), {})
+    running = list(next((hint.get("live") or () for hint in hints.values()), ()))
+    return [*running[:steps], *[running[-1] if running else group.samples] * (steps - len(running))]

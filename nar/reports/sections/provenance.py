@@ -1,7 +1,5 @@
 """How everything was made: selection, runs, versions, commands, data sets, every setting; pictures of one rollout."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +9,7 @@ from nar.reports.blocks import Block, Details, Heading, Paragraph, Picture, Pref
 from nar.reports.context import ReportContext
 from nar.reports.number_format import NOTHING, number, percent
 from nar.results import comparability
-from nar.results.study import StoredRun
+from nar.results.study import StoredRun, grouped
 from nar.text_format import duration, listed
 
 _PICTURES = (("example.svg", "image/svg+xml"), ("trace.svg", "image/svg+xml"), ("example.png", "image/png"))
@@ -21,10 +19,9 @@ _MOST_PICTURES = 4
 
 def section(context: ReportContext) -> Section:
     """Provenance of every number of the report."""
-    runs = context.study.runs
+    runs, data = context.study.runs, _data_table(context)
     trained = sum(run.results["run"]["train_seconds"] for run in runs)
-    commands = "\n".join(dict.fromkeys(str(run.results.get("command")) for run in runs))
-    data = _data_table(context)
+    settings = _values_table("Settings", "setting", runs, lambda run: run.results["config"])
     blocks: list[Block] = [
         Heading("How weights were selected"),
         Paragraph(_selection(context)),
@@ -35,17 +32,14 @@ def section(context: ReportContext) -> Section:
         _values_table("Versions", "made with", runs, lambda run: run.results.get("provenance") or {}),
         Details("The versions of every run", [_origins_table(runs)]),
         Heading("Commands"),
-        Preformatted(commands),
+        Preformatted("\n".join(dict.fromkeys(str(run.results.get("command")) for run in runs))),
         Heading("Test data"),
         Paragraph(
             "Each set is made by its generator from the seed alone; equal hashes mean equal graphs, bit for bit."
         ),
         Details(f"Every test set with its hash ({len(data.rows)})", [data]),
         Heading("Settings"),
-        Details(
-            "Every setting of every run",
-            [_values_table("Settings", "setting", runs, lambda run: run.results["config"])],
-        ),
+        Details("Every setting of every run", [settings]),
     ]
     return Section("made", "How it was made", blocks)
 
@@ -80,7 +74,6 @@ def _within_training(run: StoredRun) -> bool:
 
 
 def _runs_table(runs: Sequence[StoredRun]) -> Table:
-    """One row per run."""
     rows: list[tuple[Text, ...]] = []
     for run in runs:
         made = run.results["run"]
@@ -113,9 +106,8 @@ def _origins_table(runs: Sequence[StoredRun]) -> Table:
         )
         for run in runs
     ]  # fmt: skip
-    return Table(
-        "Origin of every run", ("algorithm", "network", "seed", *names, "directory"), rows, (0, 1, *range(3, 9))
-    )
+    header = ("algorithm", "network", "seed", *names, "directory")
+    return Table("Origin of every run", header, rows, (0, 1, *range(3, 9)))
 
 
 def _sizes(by_algorithm: Mapping[str, str]) -> str:
@@ -131,9 +123,7 @@ def _values_table(
     """One row per name: one value where all runs agree, else each value with the runs that have it."""
     rows = []
     for key in dict.fromkeys(key for run in runs for key in of_run(run)):
-        found: dict[str, list[StoredRun]] = {}
-        for run in runs:
-            found.setdefault(_text(of_run(run).get(key, "not recorded")), []).append(run)
+        found = grouped(runs, lambda run, key=key: _text(of_run(run).get(key, "not recorded")))
         texts = [
             value if len(found) == 1 else f"{value} ({listed([f'{r.title} {r.label} seed {r.seed}' for r in who], 3)})"
             for value, who in found.items()
@@ -153,27 +143,24 @@ def _text(value: Any) -> str:
 
 def _data_table(context: ReportContext) -> Table:
     """The manifests of all data sets, each once."""
-    rows: dict[tuple[Text, ...], None] = {}
+    rows: list[tuple[Text, ...]] = []
     for group in context.study.groups:
         data = group.data
         params = ", ".join(f"{name}={_text(value)}" for name, value in (data.get("params") or {}).items()) or "defaults"
-        row = (
+        rows.append((
             str(data.get("set", NOTHING)), group.algorithm, str(data.get("length", group.size)),
             str(data.get("samples", group.samples)), str(data.get("seed", NOTHING)), params,
             str(data.get("generator", NOTHING)), Span(str(data.get("sha256", NOTHING)), "code"),
-        )  # fmt: skip
-        rows[row] = None
+        ))  # fmt: skip
     header = ("set", "algorithm", "n", "graphs", "seed", "parameters", "generator", "sha256")
-    return Table("Test sets", header, list(rows), (0, 1, 5, 6, 7))
+    return Table("Test sets", header, list(dict.fromkeys(rows)), (0, 1, 5, 6, 7))
 
 
 def examples(context: ReportContext) -> Section | None:
     """A trace beside the model's own, of the first run of each label that has such a picture."""
-    found: dict[tuple[str, str], Picture] = {}
-    for run in context.study.runs:
-        if (run.title, run.label) not in found and (picture := _picture(run)) is not None:
-            found[run.title, run.label] = picture
-    return Section("example", "One rollout, drawn", list(found.values())[:_MOST_PICTURES]) if found else None
+    alike = grouped(context.study.runs, lambda run: (run.title, run.label)).values()
+    found = [picture for runs in alike if (picture := next(filter(None, map(_picture, runs)), None)) is not None]
+    return Section("example", "One rollout, drawn", found[:_MOST_PICTURES]) if found else None
 
 
 def _picture(run: StoredRun) -> Picture | None:

@@ -1,7 +1,5 @@
 """Score, whole graphs right and validity against size; the table of all results; what papers print."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from nar.reports.blocks import Details, Figure, Paragraph, Section, Span, Table, Text
@@ -19,7 +17,7 @@ def section(context: ReportContext) -> Section | None:
     """The figure and its tables; None where nothing was evaluated."""
     if not context.groups:
         return None
-    panels = [(a, [panel for name in SCORES for panel in _panels(context, a, name)]) for a in context.algorithms]
+    panels = [panel for a in context.algorithms for name in SCORES for panel in _panels(context, a, name)]
     marked = any(_published(group) for group in context.groups if group.is_share())
     legend = context.legend()
     legend += [("sizes trained on", SHADE_SWATCH)] * any(map(context.trained, context.algorithms))
@@ -76,16 +74,16 @@ def _panels(context: ReportContext, algorithm: str, name: str) -> Iterator[Panel
     marks = {
         label: [m for g in found for m in _published(g)] if name == "score" else [] for label, found in own.items()
     }
-    y, factor = score_axis(groups, name, [mark.mean / 100 for found in marks.values() for _, mark in found])
+    y = score_axis(groups, name, [mark.mean / 100 for found in marks.values() for _, mark in found])
     trained = context.trained_by_all(algorithm)
-    for title, portion in portions(y.label if factor == 100 else SCORES[name], list(own)):
+    for title, portion in portions(y.label if y.factor == 100 else SCORES[name], list(own)):
         chart = Chart(size_axis([*context.sizes(algorithm), *trained[:1], *trained[-1:]]), y)
         if trained:
             chart.shade(trained[0], trained[-1])
         for place, label in enumerate(portion):
             style, shift = context.styles[label], aside(place, len(portion))
-            chart.means([(g.size, g.by_seed(name)) for g in own[label]], style, label, factor, shift)
-            for size, score in marks[label] if factor == 100 else ():
+            chart.means([(g.size, g.by_seed(name)) for g in own[label]], style, label, shift)
+            for size, score in marks[label] if y.factor == 100 else ():
                 about = f"ublished for {score.method}: {score} ({score.source.short})"
                 chart.mark(size, score.mean, score.spread, f"p{about}", style, shift)
                 chart.sentences.append(f"P{about}.")

@@ -1,7 +1,5 @@
 """The answer in words, which reports begin with: what was compared, how well it extrapolates, how sure that is."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 
@@ -10,7 +8,7 @@ from nar.reports.context import ReportContext
 from nar.reports.number_format import percent, with_interval
 from nar.reports.sections.comparisons import compared
 from nar.results.statistics import Interval
-from nar.results.study import SeedGroup
+from nar.results.study import SeedGroup, grouped
 from nar.text_format import counted, listed
 
 _FEW = 4  # up to so many algorithms, each has a sentence of its own
@@ -19,9 +17,8 @@ _NAMED = 3  # up to so many networks, each has its number in it
 
 def title(context: ReportContext) -> str:
     """The report's name: what was learned with what."""
-    learned, labels = context.learned, context.labels
-    what = listed(learned) if len(learned) <= 3 else counted(len(learned), "algorithm")
-    return f"{what} with {listed(labels) if len(labels) <= 3 else counted(len(labels), 'network')}"
+    named = ((context.learned, "algorithm"), (context.labels, "network"))
+    return " with ".join(listed(names) if len(names) <= 3 else counted(len(names), noun) for names, noun in named)
 
 
 def answer(context: ReportContext) -> Text:
@@ -45,18 +42,13 @@ def _setup(context: ReportContext) -> str:
     on = f" on graphs of at most {max(trained)} nodes" if trained else ""
     if len(runs) == 1:
         return f"{learned}{on}, in one run with seed {runs[0].seed}."
-    each: dict[tuple[str, ...], set[int]] = {}
-    for run in runs:
-        each.setdefault((run.label, *run.algorithms), set()).add(run.seed)
-    counts = [len(seeds) for seeds in each.values()]
-    if min(counts) != max(counts):
-        seeds = f"{min(counts)} to {max(counts)} seeds each"
-    else:
-        same = len({frozenset(seeds) for seeds in each.values()}) == 1
-        named = listed(sorted(next(iter(each.values()))), 6)
-        seeds = f"{counted(counts[0], 'seed')} each" + (f" ({named})" if same else "")
-        if same and counts[0] == 1:
-            seeds = f"all with seed {named}"
+    networks = grouped(runs, lambda run: (run.label, *run.algorithms)).values()
+    sets = {frozenset(run.seed for run in of_network) for of_network in networks}
+    least, most = min(map(len, sets)), max(map(len, sets))
+    seeds = f"{least} to {most} seeds each" if least < most else f"{counted(most, 'seed')} each"
+    if len(sets) == 1:
+        named = listed(sorted(*sets), 6)
+        seeds = f"{seeds} ({named})" if most > 1 else f"all with seed {named}"
     return f"{learned}{on}: {len(runs)} runs, {seeds}."
 
 
@@ -103,11 +95,10 @@ def _scores_said(found: Sequence[tuple[SeedGroup, Interval]], brief: bool = Fals
         return listed(_mean(group, one) for group, one in found)
     parts: list[Text] = []
     for k, (group, one) in enumerate(found):
-        mean, between = _mean(group, one), with_interval(one, group.is_share()).partition(" ")[2]
         joint = "" if k == 0 else " and " if k == len(found) - 1 else ", "
-        parts.append(
-            (joint, f"{group.label} scores ", Span(mean, "strong"), between and f" {between}".replace(", ", ",\u00a0"))
-        )
+        _, space, between = with_interval(one, group.is_share()).partition(" ")
+        mean = Span(_mean(group, one), "strong")
+        parts.append((joint, f"{group.label} scores ", mean, space + between.replace(", ", ",\u00a0")))
     return tuple(parts)
 
 

@@ -1,12 +1,10 @@
 """Score and steps with the oracle that ends rollouts and without it."""
 
-from __future__ import annotations
-
 from nar.reports.blocks import Figure, Section, Table
 from nar.reports.charts.axis import Axis, log_axis, score_axis, size_axis
 from nar.reports.charts.chart import Chart, Panel, aside
 from nar.reports.charts.shapes import Style, named_style, swatch
-from nar.reports.context import ReportContext
+from nar.reports.context import ReportContext, by_network
 from nar.reports.number_format import number, score_text
 from nar.results.study import SeedGroup
 
@@ -19,19 +17,16 @@ def section(context: ReportContext) -> Section | None:
         return None
     styles = {end: named_style(k) for k, end in enumerate(ends)}
     panels, rows = [], []
-    for algorithm, label in dict.fromkeys((group.algorithm, group.label) for group in own):
-        groups = [group for group in own if (group.algorithm, group.label) == (algorithm, label)]
+    for (algorithm, label), groups in by_network(own).items():
         if {group.termination for group in groups} <= {"oracle"}:
             continue
         of = f"{algorithm}: {label}"
-        y, factor = score_axis(groups)
-        title = y.label if factor == 100 else "score"
-        shown = [_panel(groups, styles, y, "score", factor, title, of)]
+        y = score_axis(groups)
+        panels.append(_panel(groups, styles, y, "score", y.label if y.factor == 100 else "score", of))
         if steps := [value for group in groups if group.values("steps_taken.mean") for value in _steps(group).values()]:
             needed = [value for group in groups for value in group.values("steps_mean")]
             y = log_axis("mean steps taken (log scale)", [*steps, *needed])
-            shown.append(_panel(groups, styles, y, "steps", 1.0, y.label, of))
-        panels.append((of, shown))
+            panels.append(_panel(groups, styles, y, "steps", y.label, of))
         rows += [
             (
                 algorithm, label, str(group.size), group.termination.replace("_", " "), score_text(group),
@@ -51,9 +46,7 @@ def section(context: ReportContext) -> Section | None:
     return Section("termination", "Who ends the rollout", [figure])
 
 
-def _panel(
-    groups: list[SeedGroup], styles: dict[str, Style], y: Axis, name: str, factor: float, title: str, of: str
-) -> Panel:
+def _panel(groups: list[SeedGroup], styles: dict[str, Style], y: Axis, name: str, title: str, of: str) -> Panel:
     chart = Chart(size_axis([group.size for group in groups]), y)
     for place, (end, style) in enumerate(styles.items()):
         points = [
@@ -61,7 +54,7 @@ def _panel(
             for group in groups
             if group.termination == end
         ]
-        chart.means(points, style, end.replace("_", " "), factor, aside(place, len(styles)))
+        chart.means(points, style, end.replace("_", " "), aside(place, len(styles)))
     return chart.panel(title, of)
 
 

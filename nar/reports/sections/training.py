@@ -1,7 +1,5 @@
 """How the training went, run by run."""
 
-from __future__ import annotations
-
 import math
 import statistics
 from collections.abc import Sequence
@@ -12,33 +10,27 @@ from nar.reports.charts.chart import Chart, Panel, Point
 from nar.reports.charts.shapes import RULE_SWATCH
 from nar.reports.context import ReportContext, portions
 from nar.reports.number_format import NOTHING, known, number, percent
-from nar.results.study import StoredRun
+from nar.results.study import StoredRun, grouped
 
 _POINTS = 120  # of a curve of losses
 
 
 def section(context: ReportContext) -> Section | None:
     """Loss and validation against the training step, for everything trained on the same algorithms."""
-    groups: dict[str, list[StoredRun]] = {}
-    for run in context.study.runs:
-        if column(run, "loss") or column(run, "validation_score"):
-            groups.setdefault(run.title, []).append(run)
-    if not groups:
+    recorded = [run for run in context.study.runs if column(run, "loss") or column(run, "validation_score")]
+    if not recorded:
         return None
-    shown = []
+    groups, panels = grouped(recorded, lambda run: run.title), []
     for name, runs in groups.items():
-        panels = []
         for part, portion in portions("", list(dict.fromkeys(run.label for run in runs)), 4):
-            chosen = [run for run in runs if run.label in portion]
-            panels += _panels(context, chosen, name, part)
-        shown.append((name, panels))
+            panels += _panels(context, [run for run in runs if run.label in portion], name, part)
     marked = any(_selected([run]) is not None and len(runs) == 1 for runs in groups.values() for run in runs)
     legend = context.legend(run.label for run in context.study.runs) + [("selected step", RULE_SWATCH)] * marked
     caption = (
         "One line per run, so per seed; losses are running medians. The validation score alone decides which weights "
         "are kept: what was evaluated is not the end of a line but its highest point."
     )
-    figure = Figure("training", shown, caption, legend, [_curves_table(context)])
+    figure = Figure("training", panels, caption, legend, [_curves_table(context)])
     return Section("training", "Training", [figure])
 
 
@@ -55,20 +47,19 @@ def _panels(context: ReportContext, runs: Sequence[StoredRun], of: str, part: st
     if any(scores):
         y = percent_axis("validation score (%)", [value for line in scores for _, value in line])
         in_percent = [[(step, 100 * value) for step, value in line] for line in scores]
-        panels.append(curves_panel(context, runs, in_percent, y, f"{y.label}{part}", of, "%"))
+        panels.append(curves_panel(context, runs, in_percent, y, f"{y.label}{part}", of))
     return panels
 
 
 def curves_panel(
-    context: ReportContext, runs: Sequence[StoredRun], lines: Sequence[Sequence[Point]], y: Axis, title: str, of: str,
-    unit: str = "",
-) -> Panel:  # fmt: skip
+    context: ReportContext, runs: Sequence[StoredRun], lines: Sequence[Sequence[Point]], y: Axis, title: str, of: str
+) -> Panel:
     """One line per run; of a single one, the selected step is marked."""
     last = max((int(row["step"]) for run in runs for row in run.metrics), default=1)
-    chart = Chart(step_axis(last, "training step", first=0), y)
+    chart = Chart(step_axis([last], 0, "training step"), y)
     for run, line in zip(runs, lines, strict=True):
-        chart.line(line, context.styles[run.label], faint=len(runs) > 2, markers=False)
-        chart.tell(f"{run.label}, seed {run.seed}", line, unit)
+        chart.line(line, context.styles[run.label], faint=len(runs) > 2)
+        chart.tell(f"{run.label}, seed {run.seed}", line)
     if (best := _selected(runs)) is not None:
         chart.rule(best)
     return chart.panel(title, of)
