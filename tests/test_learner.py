@@ -132,7 +132,7 @@ def test_a_batch_of_fixed_shape_has_the_losses_and_outputs_of_the_batch(name):
         else [t[0] for t in values] if isinstance(values, list) else values[0]
         for part, values in data.items()
     }  # fmt: skip
-    same = fixed_shapes.batch_of(data, name, batch.spec, batch.nodes, moments)
+    same = fixed_shapes.batch_of(data, batch, moments)
     torch.manual_seed(1)
     rollout = one(batch)
     again = one(same, gumbel=fixed_shapes.replayed(data["noise"]))

@@ -46,11 +46,11 @@ def tensors(batches: Sequence[Batch], moments: int, runs: int, noise: Sequence[S
     }
 
 
-def batch_of(data: dict[str, Any], algorithm: str, spec: Spec, nodes: int, moments: int) -> Batch:
-    """The batch of one seed's data (without the axis of seeds), all samples staying to the end."""
+def batch_of(data: dict[str, Any], like: Batch, moments: int) -> Batch:
+    """The batch of one seed's data (without the axis of seeds), all samples staying to the end; `like`: any of them."""
     hints = {n: RunLengthArray(v["values"], v["index"]) if isinstance(v, dict) else v for n, v in data["hints"].items()}
     schedule = FixedShape(data["lengths"], moments)
-    return Batch(algorithm, spec, nodes, data["inputs"], hints, data["outputs"], schedule, [])
+    return Batch(like.algorithm, like.spec, like.nodes, data["inputs"], hints, data["outputs"], schedule, [])
 
 
 def replayed(noise: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
