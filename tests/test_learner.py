@@ -7,10 +7,10 @@ import torch
 
 from nar import datasets, processors
 from nar.config import Config
-from nar.model import fixed_shapes
 from nar.model.batch import draw
 from nar.model.objectives.losses import losses, total_loss
 from nar.model.reasoner import Reasoner
+from nar.training import fixed_shapes
 from nar.training.cuda_graphs import CudaGraphLearner, rounded
 from nar.training.learner import SingleLearner, StackedLearner, why_not_stackable
 from nar.training.tasks import training_batch

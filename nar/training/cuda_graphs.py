@@ -2,7 +2,7 @@
 
 These models are small, and on a GPU a step spends most of its time launching hundreds of kernels. A graph launches them
 all at once. It reads its data from fixed places, so batches are copied there, and their lengths are rounded up to few
-different ones; what is said after a sample's last step counts nowhere (nar/model/fixed_shapes.py).
+different ones; what is said after a sample's last step counts nowhere (fixed_shapes.py).
 """
 
 from __future__ import annotations

@@ -23,11 +23,10 @@ from torch.func import functional_call
 from torch.utils._pytree import tree_map
 
 from nar.config import Config
-from nar.model import fixed_shapes
 from nar.model.batch import Batch
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
-from nar.training import distributed
+from nar.training import distributed, fixed_shapes
 from nar.training.adam import Adam
 
 

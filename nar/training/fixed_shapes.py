@@ -2,7 +2,7 @@
 
 Elsewhere the number of steps and the samples that still run are known to the program, which drops the finished ones.
 Where one program stands for many batches (the same kernels for several seeds, a CUDA graph for all later batches), no
-step may depend on them: here batches have a FixedShape schedule (schedule.py), and everything is padded to it. Outputs,
+step may depend on them: here batches have a FixedShape schedule (nar/model/schedule.py) and are padded to it. Outputs,
 losses and gradients are those of the plain batch, up to rounding.
 
 Shapes: S seeds, B graphs, N nodes, T moments, R runs of a hint on edges (nar/traces/run_length.py).
