@@ -11,9 +11,8 @@ Shapes: S seeds, B graphs.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from nar.config import Config
 from nar.model.batch import Batch
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
-from nar.training import distributed, fixed_shapes
+from nar.training import distributed, fixed_shapes, memory
 from nar.training.adam import Adam
 
 
@@ -156,15 +155,12 @@ class StackedLearner:
 
     def optimizer_states(self) -> list[dict[str, Any]]:
         whole = self.optimizer.state_dict()
-        groups = whole["param_groups"]
 
         def row(values: dict[str, Tensor], s: int) -> dict[str, Tensor]:
-            return {name: value.clone() if name == "step" else value[s].clone() for name, value in values.items()}
+            return {name: (value if name == "step" else value[s]).clone() for name, value in values.items()}
 
-        return [
-            {"state": {k: row(values, s) for k, values in whole["state"].items()}, "param_groups": groups}
-            for s in range(len(self.reasoners))
-        ]
+        rows = ({k: row(values, s) for k, values in whole["state"].items()} for s in range(len(self.reasoners)))
+        return [whole | {"state": state} for state in rows]
 
     def load_optimizer_states(self, states: Sequence[dict[str, Any]]) -> None:
         device = next(iter(self.parameters.values())).device
@@ -174,8 +170,7 @@ class StackedLearner:
             return {n: values[0] if n == "step" else torch.stack(values) for n, values in found.items()}
 
         merged = {k: joined([state["state"][k] for state in states]) for k in states[0]["state"]}
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": merged, "param_groups": groups})
+        self.optimizer.load_state_dict({"state": merged})
 
 
 def _loss_of_seed(
@@ -209,7 +204,7 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
         return "pondering decodes outputs at every step of a sample"
     if config.memory == "small":
         return "--memory small"
-    with _left_as_it_is(reasoner):
+    with memory.left_as_it_is(reasoner):
         first = {n: p.detach().clone().requires_grad_() for n, p in trained(reasoner).items()}
         torch.manual_seed(0)
         loss = total_loss(batch, functional_call(reasoner, first, (batch,), {"progress": 0.5}))
@@ -233,13 +228,3 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
     if apart > 1e-3 * abs(loss.item()) or off > 1e-2 * scale:
         return "its numbers are others when finished samples stay in the batch"
     return None
-
-
-@contextlib.contextmanager
-def _left_as_it_is(reasoner: Reasoner) -> Iterator[None]:
-    """In training mode; afterwards PyTorch's generator and the mode are as before."""
-    mode = reasoner.training
-    with torch.random.fork_rng():
-        reasoner.train()
-        yield
-    reasoner.train(mode)
