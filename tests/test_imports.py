@@ -35,7 +35,7 @@ TABLES = {"nar.datasets", "nar.processors", "nar.datasets.canonical"}  # how the
 # Modules that load neither PyTorch nor a reference: traces, and all that reads the files of runs.
 LIGHT = ("nar.traces", "nar.datasets", "nar.reports", "nar.config", "nar.lookup", "nar.version")
 HEAVY = {"torch", "torch_geometric", "jax", "tensorflow", "clrs"}
-ENTRIES = 14  # of one folder, beside its __init__: about a dozen
+ENTRIES = 13  # of one folder, beside its __init__: about a dozen
 
 
 def modules():

@@ -7,10 +7,10 @@ import torch
 
 from nar import datasets, processors
 from nar.config import Config
-from nar.model import fixed_shapes
 from nar.model.batch import draw
 from nar.model.objectives.losses import losses, total_loss
 from nar.model.reasoner import Reasoner
+from nar.training import fixed_shapes
 from nar.training.cuda_graphs import CudaGraphLearner, rounded
 from nar.training.learner import SingleLearner, StackedLearner, why_not_stackable
 from nar.training.tasks import training_batch
@@ -132,7 +132,7 @@ def test_a_batch_of_fixed_shape_has_the_losses_and_outputs_of_the_batch(name):
         else [t[0] for t in values] if isinstance(values, list) else values[0]
         for part, values in data.items()
     }  # fmt: skip
-    same = fixed_shapes.batch_of(data, name, batch.spec, batch.nodes, moments)
+    same = fixed_shapes.batch_of(data, batch, moments)
     torch.manual_seed(1)
     rollout = one(batch)
     again = one(same, gumbel=fixed_shapes.replayed(data["noise"]))

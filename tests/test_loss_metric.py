@@ -11,9 +11,8 @@ from torch import tensor
 from nar import datasets, processors
 from nar.evaluation.evaluate import evaluate
 from nar.model.batch import Batch
-from nar.model.objectives.losses import losses, total_loss
+from nar.model.objectives.losses import losses, probe_loss, total_loss
 from nar.model.objectives.metrics import Tally, correct, merge_permutations, tally
-from nar.model.objectives.probe_loss import probe_loss
 from nar.model.postprocess import feed_back
 from nar.model.reasoner import Reasoner
 from nar.model.rollout import Rollout

@@ -18,8 +18,7 @@ from nar.evaluation.evaluate import evaluate
 from nar.experiments.experiment import train
 from nar.model import checkpoint
 from nar.model.batch import collate
-from nar.model.objectives.losses import losses, total_loss
-from nar.model.objectives.probe_loss import entries_each
+from nar.model.objectives.losses import entries_each, losses, total_loss
 from nar.model.reasoner import Reasoner
 from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Location, Probe, Stage, Type

@@ -9,7 +9,6 @@ from test_aggregators import literal, shaken
 
 from nar import processors
 from nar.model.reasoner import Reasoner
-from nar.nn import neighbourhood
 from nar.nn.layers import MessageMLP
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Step
@@ -120,7 +119,7 @@ def test_groups_of_receivers_without_gradients(monkeypatch):
     expected = apply(p, *arguments)[0]
     calls = []
     p.reduction.register_forward_hook(lambda module, inputs, _: calls.append(inputs[0].shape[2]))
-    monkeypatch.setattr(neighbourhood, "CHUNK_BYTES", B * N * N * F * 8 // 2)
+    monkeypatch.setattr("nar.nn.neighbourhood.CHUNK_BYTES", B * N * N * F * 8 // 2)
     with torch.no_grad():
         torch.testing.assert_close(apply(p, *arguments)[0], expected, rtol=1e-12, atol=1e-12)
     assert calls == [2, 2, 1]

@@ -19,7 +19,7 @@ from nar.cli import sweep as sweep_command
 from nar.cli import sweep_settings
 from nar.cli.sweep_settings import read
 from nar.config import Config
-from nar.experiments.jobs import in_workers
+from nar.experiments.jobs import Processes, carry_out
 from nar.experiments.progress import Progress
 from nar.experiments.sweep import NOT_HASHED, Outcome, SweepJob, digest, directory_name, product, progress, state
 from nar.model import checkpoint
@@ -388,7 +388,7 @@ def test_a_sweep_that_was_killed_takes_its_workers_along_and_goes_on_with_equal_
 def test_a_worker_that_dies_costs_nothing_but_time(place, reference):
     sweep, base, _ = read([*SWEEP, "--tracker", "accidents:Killed"])
     runs = product(sweep.algos, sweep.processors, [0, 1], base, place / "sweep")
-    events = list(in_workers(runs, "", 1))
+    events = list(carry_out(runs, "", Processes(), 1))
     assert [event.kind for event in events] == ["started", "died", "started", "ended", "started", "ended"]
     assert events[1].reason == "its worker process died (BrokenProcessPool; out of memory?)"
     assert [event.run for event in events] == [runs[0]] * 4 + [runs[1]] * 2
@@ -398,7 +398,7 @@ def test_a_worker_that_dies_costs_nothing_but_time(place, reference):
 def test_a_run_whose_workers_always_die_fails_alone(place, monkeypatch):
     monkeypatch.setattr("nar.experiments.jobs.execute", sweep_tasks.die)
     runs = product(["bfs"], ["mpnn"], [0, 1], Config(), place / "sweep")
-    events = list(in_workers(runs, "", 1))
+    events = list(carry_out(runs, "", Processes(), 1))
     assert [event.kind for event in events] == ["started", "died", "started", "died", "started", "ended"] * 2
     assert [events[k].outcome.kind for k in (5, 11)] == ["failed"] * 2
     assert events[5].outcome.error == "its worker process died (BrokenProcessPool; out of memory?), 3 time(s)"

@@ -10,9 +10,15 @@ import torch
 from nar import datasets
 from nar.analysis.references import compiled
 from nar.model.batch import draw
-from nar.model.objectives.halting_loss import geometric, halting_chances, halting_loss
-from nar.model.objectives.losses import losses, total_loss
-from nar.model.objectives.probe_loss import graph_losses, probe_loss
+from nar.model.objectives.losses import (
+    geometric,
+    graph_losses,
+    halting_chances,
+    halting_loss,
+    losses,
+    probe_loss,
+    total_loss,
+)
 from nar.model.postprocess import hard
 from nar.model.reasoner import Reasoner
 from nar.model.schedule import OpenEnd

@@ -50,14 +50,6 @@ def in_process(runs: Sequence[SweepJob], command: str) -> Generator[Event]:
             return
 
 
-def in_workers(runs: Sequence[SweepJob], command: str, jobs: int) -> Generator[Event]:
-    """So many runs at once, each in a process of its own. A run whose worker dies is resumed by another one.
-
-    Ctrl-C ends the runs under way in good order; pressed again, at once.
-    """
-    return carry_out(runs, command, Processes(), jobs)
-
-
 class Workers(abc.ABC):
     """Who carries runs out elsewhere."""
 
@@ -78,7 +70,10 @@ class Workers(abc.ABC):
 
 
 def carry_out(runs: Sequence[SweepJob], command: str, workers: Workers, at_once: int) -> Generator[Event]:
-    """So many runs at once (0: all), until all have ended, or those under way when Ctrl-C comes."""
+    """So many runs at once (0: all). A run whose worker dies is resumed by another one.
+
+    Ctrl-C ends the runs under way in good order; pressed again, at once.
+    """
     waiting = collections.deque(runs)
     deaths: collections.Counter[str] = collections.Counter()
     busy: dict[Future[Outcome], tuple[SweepJob, float]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import signal
 import socket
 import sys
@@ -31,7 +32,6 @@ class Progress:
         self.began = time.perf_counter()
         self.stream = sys.stderr  # while a run is carried out in this process, sys.stderr is its log
         self.bar = None
-        self.over = threading.Event()
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[Progress]:
@@ -39,22 +39,18 @@ class Progress:
         theirs.setblocking(False)
         main = threading.current_thread() is threading.main_thread()
         earlier = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False) if main else -1
-        threads = [threading.Thread(target=self._listen, args=(ours,), daemon=True)]
         if self.stream.isatty():
             layout = "{desc}: {percentage:3.0f}%|{bar:20}| {postfix} [{elapsed}]"
             self.bar = tqdm(total=self.total, initial=self.already, file=self.stream, desc="sweep", bar_format=layout)
-            threads.append(threading.Thread(target=self._refresh, daemon=True))
-        for thread in threads:
-            thread.start()
+        thread = threading.Thread(target=self._listen, args=(ours,), daemon=True)
+        thread.start()
         try:
             yield self
         finally:
             if main:
                 signal.set_wakeup_fd(earlier)
-            self.over.set()
             theirs.close()
-            for thread in threads:
-                thread.join()
+            thread.join()
             ours.close()
             if self.bar is not None:
                 self._update()
@@ -106,14 +102,17 @@ class Progress:
             text += f", now {active[0].name} ({parts[0]:.0%}){more}"
         self.bar.set_postfix_str(text, refresh=True)
 
-    def _refresh(self) -> None:
-        while not self.over.wait(1.0):
-            self._update()
-
     def _listen(self, signals: socket.socket) -> None:
-        """Says that Ctrl-C was heard: the run under way, whose own words go to its log, needs a moment to end."""
+        """Says that Ctrl-C was heard: the run under way, whose own words go to its log, needs a moment to end.
+
+        Between signals the line of a terminal moves on.
+        """
         told = False
-        while number := signals.recv(1):
-            if not told and number[0] in (signal.SIGINT, signal.SIGTERM):
+        while True:
+            if not select.select([signals], [], [], None if self.bar is None else 1.0)[0]:
+                self._update()
+            elif not (number := signals.recv(1)):  # the other end is closed
+                return
+            elif not told and number[0] in (signal.SIGINT, signal.SIGTERM):
                 told = True
                 self.say(STOPPING)

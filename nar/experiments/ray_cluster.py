@@ -9,35 +9,21 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Generator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from nar.experiments.jobs import Event, Workers, carry_out, cores
+from nar.experiments.jobs import Workers, cores
 from nar.experiments.sweep import Outcome, SweepJob, execute
 
 
-def over_ray(
-    runs: Sequence[SweepJob],
-    command: str,
-    *,
-    address: str | None = None,
-    cpus: float = 1.0,
-    gpus: float = 0.0,
-    at_once: int = 0,
-) -> Generator[Event]:
-    """Every run is a Ray task that needs so many CPUs and so much of a GPU; a run whose worker dies is resumed.
-
-    `address`: of a running cluster; None = one is started on this machine, and ended afterwards. `at_once`: so many
-    runs are handed to Ray at a time; 0 = all. ValueError where Ray is missing, does not answer or has no such GPUs.
-    """
-    return carry_out(runs, command, RayTasks(address, cpus, gpus), at_once)
-
-
 class RayTasks(Workers):
-    """Tasks of a cluster. Those that have not begun when Ctrl-C comes never do."""
+    """Tasks of a cluster, each with so many CPUs and so much of a GPU. Those not begun when Ctrl-C comes never do."""
 
     def __init__(self, address: str | None, cpus: float, gpus: float) -> None:
+        """`address`: of a running cluster; None = one is started on this machine, and ended afterwards.
+
+        ValueError where Ray is missing, does not answer or has no such GPUs.
+        """
         try:
             import ray  # pyright: ignore[reportMissingImports]
             from ray.exceptions import RayError  # pyright: ignore[reportMissingImports]

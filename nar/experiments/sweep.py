@@ -50,10 +50,8 @@ class State:
 
     kind: Literal["new", "interrupted", "not evaluated", "finished", "unreadable"]
     step: int = 0
-    seconds: float | None = None
-    """Training and evaluation; known of finished runs."""
-    reason: str = ""
-    """Why it is unreadable."""
+    seconds: float | None = None  # of training and evaluation; known of finished runs
+    reason: str = ""  # why it is unreadable
 
     def __str__(self) -> str:
         return {
@@ -70,12 +68,9 @@ class Outcome:
     """What came of an attempt at a run."""
 
     kind: Literal["finished", "interrupted", "failed"]
-    seconds: float
-    """Of this attempt."""
-    error: str = ""
-    """One line, of failed runs."""
-    validation: float | None = None
-    """The best validation score, of finished runs."""
+    seconds: float  # of this attempt
+    error: str = ""  # one line, of failed runs
+    validation: float | None = None  # the best score, of finished runs
 
 
 def product(

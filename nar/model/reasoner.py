@@ -34,7 +34,7 @@ class Reasoner(Network):
     `hint_feedback`: soft, hard, hard_on_eval (soft in training, hard in evaluation), or straight_through (the values of
     hard, the gradients of soft).
     `decoder`: pointer_head, log_n_scale, comparison_units and edge_pointer_repair, see decoder.py. `halting`: none,
-    supervised or ponder: a head that says when a graph is done, see nar/model/objectives/halting_loss.py.
+    supervised or ponder: a head that says when a graph is done, see nar/model/objectives/losses.py.
     `reconstruction`: with a second processor, see nar/model/options/reconstruction.py. ValueError where one of these
     would have no effect on any of the algorithms. `build` and `from_settings` take all of these by name.
     """

@@ -21,24 +21,15 @@ from nar.nn.processor import Step
 class RolloutOptions:
     """How a batch is rolled out."""
 
-    teacher_forcing: float = 0.0
-    """Probability of true hints per sample and step, in training mode only."""
-    generator: torch.Generator | None = None
-    """Makes the draws of teacher forcing, of masks and of the Gumbel noise repeatable."""
-    gumbel: Noise = True
-    """False switches the noise of training off; a function gives its uniform numbers instead of `generator`."""
-    keep_states: bool = False
-    """Keep the processor's state after every step."""
-    decide_hints: bool = False
-    """Keep predicted hints in compact form (indices, 0 or 1) instead of logits, for edge pointers N times smaller."""
-    progress: float = 1.0
-    """Share of the training that is done, for processors that follow a schedule."""
-    recompute: bool = False
-    """Keep the states between steps for the backward pass and compute the rest again, which needs much less memory."""
-    termination: str = "oracle"
-    """oracle (every sample takes the steps of its trace), fixed_point or learned (samples find their end)."""
-    limit: int | None = None
-    """Of samples that find their end: the most steps; None: see termination.py."""
+    teacher_forcing: float = 0.0  # probability of true hints per sample and step, in training mode only
+    generator: torch.Generator | None = None  # makes the draws of teacher forcing, masks and Gumbel noise repeatable
+    gumbel: Noise = True  # False: no noise in training; a function gives its uniform numbers instead of `generator`
+    keep_states: bool = False  # keep the processor's state after every step
+    decide_hints: bool = False  # keep predicted hints in compact form (indices, 0 or 1): of edge pointers, N times less
+    progress: float = 1.0  # share of the training that is done, for processors that follow a schedule
+    recompute: bool = False  # keep only states between steps for the backward pass and compute the rest again
+    termination: str = "oracle"  # oracle: the steps of the trace; fixed_point, learned: samples find their end
+    limit: int | None = None  # of samples that find their end: the most steps; None: see termination.py
 
 
 DEFAULTS = RolloutOptions()

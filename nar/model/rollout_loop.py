@@ -31,6 +31,7 @@ from nar.model.coders.decoder_inputs import DecoderInputs, LastInputs
 from nar.model.coders.encoder import dense
 from nar.model.coders.step_encoder import StepEncoder
 from nar.model.network import Network
+from nar.model.options.reconstruction import Reconstructing
 from nar.model.postprocess import Noise, feed_back
 from nar.model.rollout import Rollout, RolloutExtension, RolloutOptions
 from nar.model.schedule import OpenEnd, Schedule
@@ -63,7 +64,7 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
     schedule, halting = _schedule(network, batch, options, output)
     extensions: list[RolloutExtension] = [halting] if halting is not None else []
     if network.reconstruction is not None:
-        extensions.append(network.reconstruction.begin(batch, steps, noise, options.generator))
+        extensions.append(Reconstructing(network.reconstruction, batch, steps, noise, options.generator))
 
     def advance(
         s: int, state: Any, hints: Mapping[str, Tensor], kept: int

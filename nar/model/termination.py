@@ -4,7 +4,7 @@
     learned       a graph stops when the halting head says so with a probability above one half
 
 The halting head is a logit per graph, linear in the maximum over nodes of what the decoders see and in the graph's own
-features (Velickovic et al., ICLR 2020, arXiv 1910.10593, has one of this kind); nar/model/objectives/halting_loss.py
+features (Velickovic et al., ICLR 2020, arXiv 1910.10593, has one of this kind); nar/model/objectives/losses.py
 says how it is trained. Without an end of its own a rollout is stopped after `limit` steps.
 
 Shapes: B graphs, N nodes, F features, R width of what decoders see of a node.

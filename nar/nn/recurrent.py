@@ -97,7 +97,11 @@ class RecurrentAggregator(Aggregator):
 
     def kernel(self, messages_SGF: Tensor, layers: Sequence[Layer]) -> Tensor:
         """The top layer's h after every message; a layer is given as W_ih, W_hh and the biases beside each."""
-        raise NotImplementedError
+        start = messages_SGF.new_zeros(len(layers), messages_SGF.shape[1], self.width)
+        options = (True, len(layers), 0.0, torch.is_grad_enabled(), False, False)
+        if self.gates == 4:
+            return torch.lstm(messages_SGF, (start, start), _contiguous(layers), *options)[0]
+        return torch.gru(messages_SGF, start, _contiguous(layers), *options)[0]
 
     def reduce_sequence(self, messages_GSF: Tensor, mask_GS: Tensor | None = None) -> Tensor:
         return self._run(messages_GSF.transpose(0, 1), None if mask_GS is None else mask_GS.t())
@@ -168,13 +172,6 @@ class LSTMAggregator(RecurrentAggregator):
         for layer in self._layers():
             layer.bias[self.width : 2 * self.width] = 1.0
 
-    def kernel(self, messages_SGF: Tensor, layers: Sequence[Layer]) -> Tensor:
-        start = messages_SGF.new_zeros(len(layers), messages_SGF.shape[1], self.width)
-        flat = _contiguous(layers)
-        return torch.lstm(
-            messages_SGF, (start, start), flat, True, len(layers), 0.0, torch.is_grad_enabled(), False, False
-        )[0]
-
     @torch.no_grad()
     def load_haiku(self, w: Tensor, b: Tensor) -> None:
         """Parameters of dm-haiku's hk.LSTM: w [F + H, 4 H] of [message | h], b [4 H], gates in the order i, g, f, o.
@@ -186,12 +183,11 @@ class LSTMAggregator(RecurrentAggregator):
         layer, expected = self._layers()[0], (self.in_channels + self.width, 4 * self.width)
         if tuple(w.shape) != expected or tuple(b.shape) != expected[1:]:
             raise ValueError(f"need w {expected} and b {expected[1:]}, got {tuple(w.shape)} and {tuple(b.shape)}")
-        i, g, f, o = w.t().chunk(4)
-        ordered = torch.cat([i, f, g, o])
-        layer.input.copy_(ordered[:, : self.in_channels])
-        layer.state.copy_(ordered[:, self.in_channels :])
-        i, g, f, o = b.chunk(4)
-        layer.bias.copy_(torch.cat([i, f + 1.0, g, o]))
+        i, g, f, o = torch.cat([w, b.unsqueeze(0)]).t().chunk(4)
+        input_state_bias = torch.cat([i, f, g, o]).split([self.in_channels, self.width, 1], dim=1)
+        for parameter, value in zip((layer.input, layer.state, layer.bias), input_state_bias, strict=True):
+            parameter.copy_(value.view_as(parameter))
+        layer.bias[self.width : 2 * self.width] += 1.0
 
 
 class GRUAggregator(RecurrentAggregator):
@@ -204,11 +200,6 @@ class GRUAggregator(RecurrentAggregator):
     """
 
     gates = 3
-
-    def kernel(self, messages_SGF: Tensor, layers: Sequence[Layer]) -> Tensor:
-        start = messages_SGF.new_zeros(len(layers), messages_SGF.shape[1], self.width)
-        flat = _contiguous(layers)
-        return torch.gru(messages_SGF, start, flat, True, len(layers), 0.0, torch.is_grad_enabled(), False, False)[0]
 
 
 def _contiguous(layers: Sequence[Layer]) -> list[Tensor]:

@@ -2,17 +2,18 @@
 
 These models are small, and on a GPU a step spends most of its time launching hundreds of kernels. A graph launches them
 all at once. It reads its data from fixed places, so batches are copied there, and their lengths are rounded up to few
-different ones; what is said after a sample's last step counts nowhere (nar/model/fixed_shapes.py).
+different ones; what is said after a sample's last step counts nowhere (fixed_shapes.py).
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from nar.config import Config
 from nar.model.batch import Batch
@@ -25,20 +26,8 @@ GRAPHS = 64  # shapes that are recorded at most
 Compute = Callable[[], Tensor]
 
 
-class GraphRecorder(Protocol):
-    """Computes steps and records them."""
-
-    def warm_up(self, step: Compute) -> Tensor:
-        """The step, computed."""
-        ...
-
-    def record(self, step: Compute) -> tuple[Callable[[], None], Tensor]:
-        """A function that computes the step again, and the tensor its result is in; nothing is computed yet."""
-        ...
-
-
 class CudaGraphRecorder:
-    """The recorder for GPUs. All graphs share their memory: no two run at once, and results are copied out at once."""
+    """Computes and records steps. All graphs share their memory: no two run at once, results are copied out at once."""
 
     def __init__(self, device: torch.device) -> None:
         # what autograd prepares belongs to the stream of its first use, and the default stream cannot be recorded
@@ -46,6 +35,7 @@ class CudaGraphRecorder:
         self.pool = torch.cuda.graph_pool_handle()
 
     def warm_up(self, step: Compute) -> Tensor:
+        """The step, computed."""
         before = torch.cuda.current_stream(self.stream.device)
         self.stream.wait_stream(before)
         with torch.cuda.stream(self.stream):
@@ -54,6 +44,7 @@ class CudaGraphRecorder:
         return result
 
     def record(self, step: Compute) -> tuple[Callable[[], None], Tensor]:
+        """A function that computes the step again, and the tensor its result is in; nothing is computed yet."""
         graph = torch.cuda.CUDAGraph()
         # thread_local: the prefetcher's thread allocates and copies meanwhile
         with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
@@ -73,7 +64,7 @@ class CudaGraphLearner(StackedLearner):
     """Stacked seeds, or a single run: every step that has the shape of an earlier one is replayed from a CUDA graph."""
 
     def __init__(
-        self, reasoners: Sequence[Reasoner], configs: Sequence[Config], *, recorder: GraphRecorder | None = None
+        self, reasoners: Sequence[Reasoner], configs: Sequence[Config], *, recorder: CudaGraphRecorder | None = None
     ) -> None:
         super().__init__(reasoners, configs)
         self.recorder = recorder or CudaGraphRecorder(next(iter(self.parameters.values())).device)
@@ -91,7 +82,7 @@ class CudaGraphLearner(StackedLearner):
         data = self.data(batches, step, task, shape, progress)
 
         def compute() -> Tensor:
-            return self.update(data, first.algorithm, first.spec, first.nodes, shape[0])
+            return self.update(data, first, shape[0])
 
         if key not in self.graphs:
             self.seen[key] = self.seen.get(key, 0) + 1
@@ -105,18 +96,7 @@ class CudaGraphLearner(StackedLearner):
                 warnings.warn(f"training goes on without CUDA graphs, more slowly: {reason}", stacklevel=2)
                 return self.recorder.warm_up(compute)
         place, replay, losses = self.graphs[key]
-        _copy(place, data)
+        for target, source in zip(tree_leaves(place), tree_leaves(data), strict=True):
+            target.copy_(source)  # nothing, where the graph was recorded with these data
         replay()
         return losses.clone()
-
-
-def _copy(place: Any, data: Any) -> None:
-    """Nested data into the same nested data elsewhere."""
-    if isinstance(place, dict):
-        for name, part in place.items():
-            _copy(part, data[name])
-    elif isinstance(place, list):
-        for mine, theirs in zip(place, data, strict=True):
-            _copy(mine, theirs)
-    elif place is not data:
-        place.copy_(data)

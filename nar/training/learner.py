@@ -11,23 +11,21 @@ Shapes: S seeds, B graphs.
 
 from __future__ import annotations
 
-import abc
-import contextlib
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.utils._pytree import tree_map
 
 from nar.config import Config
-from nar.model import fixed_shapes
 from nar.model.batch import Batch
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
-from nar.traces.spec import Spec
-from nar.training import distributed
+from nar.training import distributed, fixed_shapes, memory
 from nar.training.adam import Adam
 
 
@@ -42,26 +40,7 @@ def trained(reasoner: Reasoner) -> dict[str, nn.Parameter]:
     return {name: p for name, p in reasoner.named_parameters() if p.requires_grad}
 
 
-class Learner(abc.ABC):
-    """What a training loop does with one or several reasoners that learn the same tasks from different seeds."""
-
-    reasoners: list[Reasoner]
-    optimizer: Adam
-
-    @abc.abstractmethod
-    def step(self, batches: Sequence[Batch], step: int, *, task: int = 0, progress: float = 1.0) -> Tensor:
-        """One update from one batch of every seed; the losses [S] before it. They stay on the device."""
-
-    @abc.abstractmethod
-    def optimizer_states(self) -> list[dict[str, Any]]:
-        """The optimiser's state of every seed, as that of a run alone."""
-
-    @abc.abstractmethod
-    def load_optimizer_states(self, states: Sequence[dict[str, Any]]) -> None:
-        """The reverse."""
-
-
-class SingleLearner(Learner):
+class SingleLearner:
     """One run, with batches in which finished samples are dropped."""
 
     def __init__(
@@ -78,6 +57,7 @@ class SingleLearner(Learner):
         self.optimizer = Adam(self.parameters, config.learning_rate)
 
     def step(self, batches: Sequence[Batch], step: int, *, task: int = 0, progress: float = 1.0) -> Tensor:
+        """One update from one batch of every seed; the losses [S] before it. They stay on the device."""
         (batch,) = batches
         config, ranks = self.config, self.ranks
         # for dropout, Gumbel noise, teacher forcing; to seed every kind of device takes half a millisecond
@@ -98,9 +78,11 @@ class SingleLearner(Learner):
         return loss.view(1)
 
     def optimizer_states(self) -> list[dict[str, Any]]:
+        """The optimiser's state of every seed, as that of a run alone."""
         return [self.optimizer.state_dict()]
 
     def load_optimizer_states(self, states: Sequence[dict[str, Any]]) -> None:
+        """The reverse."""
         self.optimizer.load_state_dict(states[0])
 
 
@@ -112,7 +94,7 @@ def clip(gradients: list[Tensor], limit: float) -> None:
     torch._foreach_mul_(gradients, factor)  # pyright: ignore[reportPrivateImportUsage]
 
 
-class StackedLearner(Learner):
+class StackedLearner:
     """Several seeds at once. The reasoners' parameters become rows of stacked ones and follow them."""
 
     def __init__(self, reasoners: Sequence[Reasoner], configs: Sequence[Config]) -> None:
@@ -133,7 +115,7 @@ class StackedLearner(Learner):
     def step(self, batches: Sequence[Batch], step: int, *, task: int = 0, progress: float = 1.0) -> Tensor:
         shape = self.shape(batches)
         data = self.data(batches, step, task, shape, progress)
-        return self.update(data, batches[0].algorithm, batches[0].spec, batches[0].nodes, shape[0])
+        return self.update(data, batches[0], shape[0])
 
     def shape(self, batches: Sequence[Batch]) -> tuple[int, int]:
         """Moments and runs that there must be room for."""
@@ -152,23 +134,15 @@ class StackedLearner(Learner):
         data = fixed_shapes.tensors(batches, moments, runs, noise)
         return data | {"progress": torch.full((len(batches),), progress, dtype=dtype, device=data["lengths"].device)}
 
-    def update(self, data: dict[str, Any], algorithm: str, spec: Spec, nodes: int, moments: int) -> Tensor:
-        """One update; a function of tensors alone, which a CUDA graph can record."""
-
-        def loss_of(parameters: dict[str, Tensor], constants: dict[str, Tensor], data: dict[str, Any]) -> Tensor:
-            batch = fixed_shapes.batch_of(data, algorithm, spec, nodes, moments)
-            options = {"progress": data["progress"], "gumbel": fixed_shapes.replayed(data["noise"])}
-            rollout = functional_call(self.template, parameters | constants, (batch,), options)
-            if rollout.penalties:
-                raise NotStackable(f"{type(self.template.processor).__name__} adds penalties to the loss")
-            return total_loss(batch, rollout)
-
+    def update(self, data: dict[str, Any], like: Batch, moments: int) -> Tensor:
+        """One update; a function of tensors alone, which a CUDA graph can record. `like`: what the batches are of."""
+        loss_of = functools.partial(_loss_of_seed, self.template, like, moments)
         self.optimizer.zero_grad()
+        seeds = self.parameters | self.constants, data
         if len(self.reasoners) == 1:
-            alone = [_first(tree) for tree in (self.parameters, self.constants, data)]
-            losses = loss_of(*alone).view(1)
+            losses = loss_of(*tree_map(lambda value: value[0], seeds)).view(1)
         else:
-            losses = torch.vmap(loss_of)(dict[str, Tensor](self.parameters), self.constants, data)
+            losses = torch.vmap(loss_of)(*seeds)
         losses.sum().backward()
         if limit := self.configs[0].grad_clip:
             gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
@@ -181,15 +155,12 @@ class StackedLearner(Learner):
 
     def optimizer_states(self) -> list[dict[str, Any]]:
         whole = self.optimizer.state_dict()
-        groups = whole["param_groups"]
 
         def row(values: dict[str, Tensor], s: int) -> dict[str, Tensor]:
-            return {name: value.clone() if name == "step" else value[s].clone() for name, value in values.items()}
+            return {name: (value if name == "step" else value[s]).clone() for name, value in values.items()}
 
-        return [
-            {"state": {k: row(values, s) for k, values in whole["state"].items()}, "param_groups": groups}
-            for s in range(len(self.reasoners))
-        ]
+        rows = ({k: row(values, s) for k, values in whole["state"].items()} for s in range(len(self.reasoners)))
+        return [whole | {"state": state} for state in rows]
 
     def load_optimizer_states(self, states: Sequence[dict[str, Any]]) -> None:
         device = next(iter(self.parameters.values())).device
@@ -199,8 +170,22 @@ class StackedLearner(Learner):
             return {n: values[0] if n == "step" else torch.stack(values) for n, values in found.items()}
 
         merged = {k: joined([state["state"][k] for state in states]) for k in states[0]["state"]}
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": merged, "param_groups": groups})
+        self.optimizer.load_state_dict({"state": merged})
+
+
+def _loss_of_seed(
+    reasoner: Reasoner, like: Batch, moments: int, state: dict[str, Tensor], data: dict[str, Any]
+) -> Tensor:
+    """The loss of one seed: `state` is what the seeds differ in, `data` is its own, without the axis of seeds."""
+    batch = fixed_shapes.batch_of(data, like, moments)
+    options = {"progress": data["progress"], "gumbel": fixed_shapes.replayed(data["noise"])}
+    rollout = functional_call(reasoner, state, (batch,), options)
+    if rollout.penalties:
+        raise NotStackable("the processor adds penalties to the loss")
+    return total_loss(batch, rollout)
+
+
+Learner = SingleLearner | StackedLearner
 
 
 class NotStackable(ValueError):
@@ -219,7 +204,7 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
         return "pondering decodes outputs at every step of a sample"
     if config.memory == "small":
         return "--memory small"
-    with _left_as_it_is(reasoner):
+    with memory.left_as_it_is(reasoner):
         first = {n: p.detach().clone().requires_grad_() for n, p in trained(reasoner).items()}
         torch.manual_seed(0)
         loss = total_loss(batch, functional_call(reasoner, first, (batch,), {"progress": 0.5}))
@@ -228,18 +213,10 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
         torch.manual_seed(0)
         noise = fixed_shapes.uniform_numbers(batch, moments, loss.dtype)
         data = fixed_shapes.tensors([batch] * 2, moments, fixed_shapes.most_runs(batch) + 1, [noise] * 2)
+        data["progress"] = loss.new_full((2,), 0.5)
         pair = {n: torch.stack([p.detach()] * 2).requires_grad_() for n, p in first.items()}
-
-        def loss_of(parameters: dict[str, Tensor], data: dict[str, Any]) -> Tensor:
-            one = fixed_shapes.batch_of(data, batch.algorithm, batch.spec, batch.nodes, moments)
-            options = {"progress": 0.5, "gumbel": fixed_shapes.replayed(data["noise"])}
-            rollout = functional_call(reasoner, parameters, (one,), options)
-            if rollout.penalties:
-                raise NotStackable("the processor adds penalties to the loss")
-            return total_loss(one, rollout)
-
         try:
-            losses = torch.vmap(loss_of)(pair, data)
+            losses = torch.vmap(functools.partial(_loss_of_seed, reasoner, batch, moments))(pair, data)
             mapped = torch.autograd.grad(losses[1], list(pair.values()), allow_unused=True)
         except NotStackable as reason:
             return str(reason)
@@ -251,20 +228,3 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
     if apart > 1e-3 * abs(loss.item()) or off > 1e-2 * scale:
         return "its numbers are others when finished samples stay in the batch"
     return None
-
-
-@contextlib.contextmanager
-def _left_as_it_is(reasoner: Reasoner) -> Iterator[None]:
-    """In training mode; afterwards PyTorch's generator and the mode are as before."""
-    mode = reasoner.training
-    with torch.random.fork_rng():
-        reasoner.train()
-        yield
-    reasoner.train(mode)
-
-
-def _first(tree: Any) -> Any:
-    """The first seed's part of nested data."""
-    if isinstance(tree, dict):
-        return {name: _first(part) for name, part in tree.items()}
-    return [_first(part) for part in tree] if isinstance(tree, list) else tree[0]

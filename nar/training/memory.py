@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -36,14 +37,20 @@ def _counted(reasoner: Reasoner, batch: Batch, moments: int) -> int:
         return tensor
 
     own = {p.untyped_storage().data_ptr() for p in reasoner.parameters()}
-    mode = reasoner.training
-    reasoner.train()
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
-            rollout = reasoner(batch.with_lengths([min(moments, length) for length in batch.lengths]))
-    reasoner.train(mode)
+    with left_as_it_is(reasoner), torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        rollout = reasoner(batch.with_lengths([min(moments, length) for length in batch.lengths]))
     del rollout
     return sum(size for place, size in storages.items() if place not in own)
+
+
+@contextlib.contextmanager
+def left_as_it_is(reasoner: Reasoner) -> Iterator[None]:
+    """In training mode; afterwards PyTorch's generators and the mode are as before."""
+    mode = reasoner.training
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        reasoner.train()
+        yield
+    reasoner.train(mode)
 
 
 def free_bytes(device: torch.device) -> int:

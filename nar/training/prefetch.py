@@ -6,12 +6,12 @@ changes anything.
 
 from __future__ import annotations
 
-import queue
+import collections
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -34,61 +34,43 @@ class Prefetcher:
 
     def __init__(self, draw: Callable[[int], StepBatches], numbers: range, device: torch.device, workers: int) -> None:
         self.batches, self.device, self.waited = drawn(draw, numbers, workers), device, 0.0
-        self.thread: threading.Thread | None = None
-        if device.type == "cuda" or workers:
-            self.ready: queue.Queue = queue.Queue(AHEAD)
-            self.stop = threading.Event()
-            self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
-            self.thread = threading.Thread(target=self._run, daemon=True)
-            self.thread.start()
+        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self.thread = ThreadPoolExecutor(1) if self.stream is not None or workers else None
+        self.ahead = collections.deque(self.thread.submit(self._fetch) for _ in range(AHEAD) if self.thread is not None)
 
     def __enter__(self) -> Prefetcher:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.thread is not None:
-            self.stop.set()
-            self.thread.join()
+            self.thread.shutdown(cancel_futures=True)
         self.batches.close()
 
     def next(self) -> StepBatches:
         """The batches of the next number; raises what drawing them raised."""
         began = time.perf_counter()
         try:
-            return self._take() if self.thread is not None else next(self.batches)
+            return next(self.batches) if self.thread is None else self._take(self.thread)
         finally:
             self.waited += time.perf_counter() - began
 
-    def _take(self) -> StepBatches:
-        batches, copied, error = self.ready.get()
-        if error is not None:
-            raise error
-        if self.stream is not None:
+    def _take(self, thread: ThreadPoolExecutor) -> StepBatches:
+        self.ahead.append(thread.submit(self._fetch))
+        batches, copied = self.ahead.popleft().result()
+        if copied is not None:
             stream = torch.cuda.current_stream(self.device)
             stream.wait_event(copied)
             map_batches(batches, lambda batch: batch.used_on(stream))
         return batches
 
-    def _run(self) -> None:
-        last = False
-        while not last and not self.stop.is_set():
-            batches = copied = error = None
-            try:
-                batches = next(self.batches)
-                if self.stream is not None:
-                    with torch.cuda.stream(self.stream):
-                        batches = map_batches(batches, lambda b: b.pinned().to(self.device, non_blocking=True))
-                        copied = self.stream.record_event()
-            except StopIteration:
-                return
-            except BaseException as failure:  # to be raised where the batches are asked for
-                error, last = failure, True
-            while not self.stop.is_set():
-                try:
-                    self.ready.put((batches, copied, error), timeout=0.1)
-                    break
-                except queue.Full:
-                    continue
+    def _fetch(self) -> tuple[StepBatches, Any]:
+        """In the thread: the next batches, and the end of their way to a GPU."""
+        batches = next(self.batches)
+        if self.stream is None:
+            return batches, None
+        with torch.cuda.stream(self.stream):
+            batches = map_batches(batches, lambda batch: batch.pinned().to(self.device, non_blocking=True))
+            return batches, self.stream.record_event()
 
 
 def map_batches(batches: StepBatches, do: Callable[[Batch], Batch]) -> StepBatches:

@@ -205,20 +205,16 @@ class Decoder(nn.Module):
         if probe.type not in POINTERS:
             return pair if probe.type is Type.CATEGORICAL else pair.squeeze(-1)
         target_BNF, weigh = own[2], maps[4]
-        chunk = max(1, EDGE_POINTER_CHUNK_BYTES // (pair.numel() * pair.element_size()))
-        if self.pointer_head == "additive":
-            scores = [
-                weigh(torch.tanh(target_BNF[:, None, None, k : k + chunk] + pair.unsqueeze(3))).squeeze(-1)
-                for k in range(0, target_BNF.shape[1], chunk)
-            ]
-            return torch.cat(scores, dim=-1)
-        if ranges.usable(pair, target_BNF):
+        additive = self.pointer_head == "additive"
+        if not additive and ranges.usable(pair, target_BNF):
             return edge_pointers.edge_pointer_scores(pair, target_BNF, weigh.weight.flatten()) + weigh.bias
-        scores = [
-            weigh(torch.relu(target_BNF[:, None, None, k : k + chunk] - pair.unsqueeze(3))).squeeze(-1)
-            for k in range(0, target_BNF.shape[1], chunk)
-        ]
-        return torch.cat(scores, dim=-1) + torch.matmul(pair, weigh.weight.flatten()).unsqueeze(-1)
+        chunk = max(1, EDGE_POINTER_CHUNK_BYTES // (pair.numel() * pair.element_size()))
+        pair_BIJ1F, parts = pair.unsqueeze(3), []
+        for target_B11KF in target_BNF[:, None, None].split(chunk, dim=3):
+            messages = torch.tanh(target_B11KF + pair_BIJ1F) if additive else torch.relu(target_B11KF - pair_BIJ1F)
+            parts.append(weigh(messages).squeeze(-1))
+        scores = torch.cat(parts, dim=-1)
+        return scores if additive else scores + torch.matmul(pair, weigh.weight.flatten()).unsqueeze(-1)
 
     def _compared(self, name: str, probe: Probe, nodes_BNR: Tensor) -> Tensor:
         unit: units.Comparison = self.comparisons[name]  # type: ignore[assignment]

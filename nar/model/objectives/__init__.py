@@ -1,4 +1,1 @@
-"""What is minimised and what is counted: losses (of a rollout), probe_loss (of one probe), metrics (scores).
-
-The loss of a pointer, of a mask, of a number: probe_loss. Their sum over probes, and what is averaged: losses.
-"""
+"""What is minimised (losses, of a rollout and of every type of probe) and what is counted (metrics)."""

@@ -1,20 +1,37 @@
 """Losses of hints and outputs, as in dm-clrs 2.0.3: one average per probe, summed over probes without weights.
 
 A hint's average runs over all live samples of all steps at once, so long samples weigh more. (The paper divides by the
-number of hints as well; its code does not, and nar follows the code.) What each entry costs: probe_loss.py.
+number of hints as well; its code does not, and nar follows the code.) What an entry costs:
 
-Shapes: B graphs, L live graphs of a step.
+    scalar                  squared error
+    mask                    binary cross-entropy on logits, ignored entries left out
+    mask_one, categorical   cross-entropy, ignored entries left out
+    pointer                 cross-entropy over nodes
+    permutation pointer     minus the log-probability of the true entry
+
+A halting head (nar/model/termination.py) is trained in one of two ways. Supervised, it is told at every step whether
+the algorithm has ended after it. In PonderNet (Banino, Balaguer and Blundell 2021, arXiv 2107.05407) outputs are
+decoded after every step, their losses are weighted by the probability of halting exactly there, and the distribution of
+halting is drawn towards a geometric one. Its mean is here the number of steps that the graph needs, which grows with
+the graph; in the paper it is one number for all.
+
+Shapes: B graphs, L live graphs of a step, S steps.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, pad
 
 from nar.model.batch import Batch
-from nar.model.objectives.halting_loss import halting_loss, ponder_losses
-from nar.model.objectives.probe_loss import entries_each, probe_sums
 from nar.model.rollout import Rollout
+from nar.traces.run_length import RunLengthArray
+from nar.traces.spec import IGNORED, Probe, Type
+
+PONDER_WEIGHT = 0.01  # of the divergence from the geometric distribution, as in the paper
 
 
 def losses(batch: Batch, rollout: Rollout) -> dict[str, Tensor]:
@@ -60,3 +77,112 @@ def _counts(whole: Batch, rollout: Rollout) -> dict[str, int]:
     if rollout.step_outputs:
         return found | dict.fromkeys((*rollout.step_outputs[0], "halting"), len(whole))
     return found | {"halting": sum(whole.schedule.num_running(s) for s in range(whole.steps))}
+
+
+def probe_loss(probe: Probe, predicted: Tensor, truth: Tensor) -> Tensor:
+    """Average loss over all entries that count; `predicted` as decoded, `truth` compact; zero where nothing counts."""
+    total, count = probe_sums(probe, predicted, truth)
+    return total / count.clamp(min=1)
+
+
+def entry_losses(probe: Probe, predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The loss of every entry, and which of them count (None: all)."""
+    if probe.type is Type.SCALAR:
+        return (predicted - truth.to(predicted.dtype)).square(), None
+    if probe.type is Type.MASK:
+        losses = binary_cross_entropy_with_logits(predicted, truth.to(predicted.dtype), reduction="none")
+        return losses, truth != IGNORED
+    log_probabilities = predicted if probe.type is Type.PERMUTATION_POINTER else torch.log_softmax(predicted, dim=-1)
+    losses = -log_probabilities.gather(-1, truth.long().clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    return losses, truth != IGNORED if probe.type is Type.CATEGORICAL else None
+
+
+def probe_sums(probe: Probe, predicted: Tensor, truth: Tensor, counting: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """The sum of the losses of all entries that count, and their number; `counting` [B]: only these graphs' entries."""
+    if predicted.numel() == 0:
+        return predicted.sum(), predicted.new_zeros(())
+    losses, counted = entry_losses(probe, predicted, truth)
+    if counting is not None:
+        counting = counting.view(-1, *[1] * (losses.dim() - 1)).expand_as(losses)
+        counted = counting if counted is None else counted & counting
+    if counted is None:
+        return losses.sum(), losses.new_tensor(losses.numel())
+    return torch.where(counted, losses, 0.0).sum(), counted.to(losses.dtype).sum()
+
+
+def entries_each(probe: Probe, truth: Any, leading: int) -> Tensor:
+    """How many entries count, for every place of the first `leading` axes of `truth` (an array or a RunLengthArray)."""
+    if isinstance(truth, RunLengthArray):
+        return entries_each(probe, truth.values, 1)[truth.index]
+    values = truth.unsqueeze(-1).flatten(leading)
+    if probe.type in (Type.MASK, Type.CATEGORICAL):
+        return (values != IGNORED).sum(-1)
+    return torch.full(values.shape[:-1], values.shape[-1])
+
+
+def graph_losses(probe: Probe, predicted: Tensor, truth: Tensor) -> Tensor:
+    """The mean over the entries that count of every graph [B]."""
+    losses, counted = entry_losses(probe, predicted, truth)
+    losses = losses.reshape(len(losses), -1)
+    if counted is None:
+        return losses.mean(1)
+    counted = counted.reshape(losses.shape)
+    return torch.where(counted, losses, 0.0).sum(1) / counted.sum(1).clamp(min=1)
+
+
+def halting_loss(halts: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+    """The sum of the cross-entropies of all live graphs and steps, and their number.
+
+    `halts`: logits [live] of each step.
+    """
+    sums, counts = [], []
+    for s, logits in enumerate(halts):
+        schedule, live = batch.schedule, batch.schedule.num_running(s)
+        ends, running = (when(s, logits.device)[:live].to(logits.dtype) for when in (schedule.ends, schedule.running))
+        losses = binary_cross_entropy_with_logits(logits[:live], ends, reduction="none")
+        sums.append((losses * running).sum())
+        counts.append(running.sum())
+    return torch.stack(sums).sum(), torch.stack(counts).sum()
+
+
+def ponder_losses(
+    halts: list[Tensor], outputs: list[dict[str, Tensor]], batch: Batch
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """The losses of PonderNet as (sum over graphs, number of graphs), by output and for the distribution of halting.
+
+    `halts`, `outputs`: logits of halting [live] and decoded outputs [live, ...] after each step.
+    """
+    steps_B = torch.tensor([max(1, length - 1) for length in batch.lengths], device=halts[0].device)
+    lives = [batch.schedule.num_running(s) for s in range(len(halts))]
+    logits_SB = torch.stack([pad(h[:live], (0, len(batch) - live)) for h, live in zip(halts, lives, strict=True)])
+    chances_SB = halting_chances(logits_SB, steps_B)
+    count = chances_SB.new_tensor(len(batch))
+    found = {}
+    for name in outputs[0]:
+        expected = []
+        for s, (decoded, live) in enumerate(zip(outputs, lives, strict=True)):
+            losses = graph_losses(batch.spec[name], decoded[name][:live], batch.outputs[name][:live])
+            expected.append((chances_SB[s, :live] * losses).sum())
+        found[name] = torch.stack(expected).sum(), count
+    wanted_SB = geometric(steps_B, len(halts), chances_SB.dtype)
+    divergence = torch.xlogy(chances_SB, chances_SB) - torch.xlogy(chances_SB, wanted_SB.clamp(min=1e-12))
+    return found | {"halting": (PONDER_WEIGHT * divergence.sum(), count)}
+
+
+def halting_chances(logits_SB: Tensor, steps_B: Tensor) -> Tensor:
+    """The probability [S, B] of halting after exactly each step; a graph's last step takes what is left."""
+    place_S1 = torch.arange(len(logits_SB), device=steps_B.device).unsqueeze(1)
+    stop = logsigmoid(logits_SB)
+    go_on = logsigmoid(-logits_SB)
+    survived = torch.cat([torch.zeros_like(go_on[:1]), go_on[:-1].cumsum(0)])
+    found = torch.where(place_S1 == steps_B - 1, survived, survived + stop).exp()
+    return torch.where(place_S1 < steps_B, found, 0.0)
+
+
+def geometric(steps_B: Tensor, length: int, dtype: torch.dtype) -> Tensor:
+    """The geometric distribution [length, B] with a mean of `steps_B`; a graph's last step takes the rest."""
+    stop_B = 1.0 / steps_B.to(dtype)
+    place_S1 = torch.arange(length, device=steps_B.device).unsqueeze(1)
+    survived = (1 - stop_B) ** place_S1
+    found = torch.where(place_S1 == steps_B - 1, survived, survived * stop_B)
+    return torch.where(place_S1 < steps_B, found, 0.0)

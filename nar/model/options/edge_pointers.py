@@ -46,15 +46,8 @@ def is_edge_pointer(probe: Probe) -> bool:
 
 def marks(spec: Mapping[str, Probe]) -> list[str]:
     """The hints that choose one node of the graph."""
-    return [
-        name
-        for name, probe in spec.items()
-        if probe.stage is Stage.HINT
-        and (
-            (probe.location is Location.NODE and probe.type is Type.MASK_ONE)
-            or (probe.location is Location.GRAPH and probe.type is Type.POINTER)
-        )
-    ]
+    choose = (Location.NODE, Type.MASK_ONE), (Location.GRAPH, Type.POINTER)
+    return [n for n, probe in spec.items() if probe.stage is Stage.HINT and (probe.location, probe.type) in choose]
 
 
 def pointer_hint(name: str, spec: Mapping[str, Probe]) -> str | None:
@@ -65,12 +58,12 @@ def pointer_hint(name: str, spec: Mapping[str, Probe]) -> str | None:
     return None
 
 
-def _chunks(graphs: int, nodes: int, width: int, like: Tensor) -> range:
-    """Where to cut the first node's axis, so that [B, chunk, N, N, t] stays small."""
-    step = nodes
-    if not torch.is_grad_enabled():
-        step = max(1, min(nodes, CHUNK_BYTES // max(1, graphs * nodes**2 * width * like.element_size())))
-    return range(0, nodes, step)
+def _chunks(pairs: Tensor) -> list[slice]:
+    """How to cut the first node's axis of [B, N, N, t], so that [B, chunk, N, N, t] stays small without gradients."""
+    nodes = pairs.shape[1]
+    row_bytes = max(1, pairs.numel() * pairs.element_size())
+    step = nodes if torch.is_grad_enabled() else max(1, min(nodes, CHUNK_BYTES // row_bytes))
+    return [slice(i, i + step) for i in range(0, nodes, step)]
 
 
 class LookUp(nn.Module):
@@ -97,21 +90,16 @@ class LookUp(nn.Module):
             torch.einsum("bijk,bkjc->bijc", pointer_BNNN, e_BNNK),
         ]
         third, first, second = joint_linear(self.nodes, x_BNF, edges.weights)  # type: ignore[arg-type]
-        best = best_triplet(third, *self._pairs(edges), pointer_BNNN, self.pointer)
-        rest = first.unsqueeze(2) + second.unsqueeze(1) + edges.project(self.edges[2])  # type: ignore[arg-type]
-        return torch.cat([*fetched, torch.relu(best + rest)], dim=-1)
-
-    def _pairs(self, edges: AffineFeatures) -> tuple[Tensor, Tensor]:
-        return edges.project(self.edges[0]), edges.project(self.edges[1])  # type: ignore[arg-type]
+        ik, kj, ij = (edges.project(layer) for layer in self.edges)  # type: ignore[arg-type]
+        best = best_triplet(third, ik, kj, pointer_BNNN, self.pointer)
+        return torch.cat([*fetched, torch.relu(best + first.unsqueeze(2) + second.unsqueeze(1) + ij)], dim=-1)
 
 
 def best_triplet(third_BNt: Tensor, ik: Tensor, kj: Tensor, pointer_BNNN: Tensor, u: nn.Linear) -> Tensor:
     """max over k of third[k] + ik[i, k] + kj[k, j] + u(P[i, j, k]), [B, i, j, t]."""
     kj_BjkT = kj.transpose(1, 2)
     best = []
-    steps = _chunks(ik.shape[0], ik.shape[1], ik.shape[3], ik)
-    for i in steps:
-        here = slice(i, i + steps.step)
+    for here in _chunks(ik):
         of_ik = (third_BNt.unsqueeze(1) + ik[:, here]).unsqueeze(2)  # [B, i, 1, k, t]
         best.append((of_ik + kj_BjkT.unsqueeze(1) + u(pointer_BNNN[:, here].unsqueeze(-1))).amax(3))
     return torch.cat(best, dim=1)
@@ -140,9 +128,7 @@ class TripletScores(nn.Module):
         of_ij = first.unsqueeze(2) + second.unsqueeze(1) + ij
         of_kj = (kj + third.unsqueeze(2)).transpose(1, 2)  # [B, j, k, t]
         found = []
-        steps = _chunks(ik.shape[0], ik.shape[1], ik.shape[3], ik)
-        for i in steps:
-            here = slice(i, i + steps.step)
+        for here in _chunks(ik):
             triplet = of_ij[:, here].unsqueeze(3) + of_kj.unsqueeze(1) + ik[:, here].unsqueeze(2)
             if self.pointer is not None and pointer_state is not None:
                 triplet = triplet + self.pointer(pointer_state[:, here].unsqueeze(-1))

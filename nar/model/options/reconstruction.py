@@ -128,26 +128,19 @@ class Reconstruction(nn.Module):
     def decoder(self, algorithm: str) -> Decoder:
         return self.decoders[module_key(algorithm)]  # type: ignore[return-value]
 
-    def begin(
-        self, batch: Batch, encoder: StepEncoder, noise: Noise, generator: torch.Generator | None
-    ) -> RolloutExtension:
-        """Its part in one rollout, whose encoder, noise and generator are given."""
-        return _Reconstructing(self, batch, encoder, noise, generator)
 
+@dataclasses.dataclass(eq=False)
+class Reconstructing(RolloutExtension):
+    """Puts y* in the place of y at every step of one rollout and, in training, sums what is missed of the hints."""
 
-class _Reconstructing(RolloutExtension):
-    """Puts y* in the place of y at every step and, in training, sums what is missed of the hints."""
+    network: Reconstruction
+    batch: Batch
+    encoder: StepEncoder
+    noise: Noise
+    generator: torch.Generator | None
 
-    def __init__(
-        self,
-        network: Reconstruction,
-        batch: Batch,
-        encoder: StepEncoder,
-        noise: Noise,
-        generator: torch.Generator | None,
-    ) -> None:
-        self.network, self.batch, self.encoder = network, batch, encoder
-        self.noise, self.generator, self.misses = noise, generator, Misses()
+    def __post_init__(self) -> None:
+        self.misses = Misses()
 
     def before_step(
         self, s: int, step: Step, inputs: DecoderInputs, state: Any, hints: Mapping[str, Tensor]
@@ -157,7 +150,10 @@ class _Reconstructing(RolloutExtension):
         inner, seen, masks = step, inputs, {}
         adjacency = step.hood.adjacency_BNN  # type: ignore[attr-defined]
         if network.masked and network.training:
-            values, masks = self._masked(hints, len(step.nodes))
+            values = {name: value[: len(step.nodes)] for name, value in self.batch.inputs.items()} | dict(hints)
+            values, masks = masked_values(
+                self.encoder.encoder.probes, values, copies, network.mask, nodes, step.nodes.dtype, self.generator
+            )
             features, edges, graph = self.encoder.encode(values, copies * len(step.nodes))
             x, hood = features.dense(), Dense(edges, nodes, repeated(adjacency, copies))
             inner = dataclasses.replace(step, nodes=x, graph=graph, hood=hood)
@@ -190,14 +186,6 @@ class _Reconstructing(RolloutExtension):
         step = dataclasses.replace(step, nodes=x, hood=Dense(edges, nodes, adjacency))
         return step, dataclasses.replace(inputs, nodes=x, edges=edges)
 
-    def _masked(self, hints: Mapping[str, Tensor], graphs: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        values = {name: value[:graphs] for name, value in self.batch.inputs.items()} | dict(hints)
-        network, reference = self.network, self.encoder.reference
-        return masked_values(
-            self.encoder.encoder.probes, values, network.copies, network.mask, self.batch.nodes, reference.dtype,
-            self.generator,
-        )  # fmt: skip
-
     def finish(self, rollout: Rollout) -> None:
         if (missed := self.misses.total()) is not None:
             rollout.penalties["reconstruction"] = self.network.weight * missed
@@ -215,15 +203,12 @@ def masked_values(
     """`copies` copies of all values, one after the other along the batch, and which entries are masked in them."""
     found, masks = {}, {}
     for name, value in values.items():
-        probe = probes[name]
-        if probe.location is not Location.NODE:
-            found[name] = value.repeat(copies, *[1] * (value.dim() - 1))
+        if probes[name].location is not Location.NODE:
+            found[name] = repeated(value, copies)
             continue
-        value = dense(probe, value, nodes, dtype)
-        value = value.repeat(copies, *[1] * (value.dim() - 1))
+        value = repeated(dense(probes[name], value, nodes, dtype), copies)
         device = generator.device if generator is not None else value.device
-        drawn = torch.rand(value.shape, generator=generator, device=device).to(value.device)
-        masks[name] = drawn < probability
+        masks[name] = torch.rand(value.shape, generator=generator, device=device).to(value.device) < probability
         found[name] = value.masked_fill(masks[name], 0.0)
     return found, masks
 
@@ -232,22 +217,18 @@ class Misses:
     """What reconstruction misses over one rollout: sums and counts per hint."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, list[Tensor]] = {}
-        self._counts: dict[str, list[Tensor]] = {}
+        self._found: dict[str, list[Tensor]] = {}  # of every step: the sum, and how many positions count
 
     def add(self, name: str, probe: Probe, predicted: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
         """`target`: dense; `mask`: the entries of it that count."""
         missed, counted = misses(probe, predicted, target)
-        self._counts.setdefault(name, []).append(counted.sum())
-        self._sums.setdefault(name, []).append((missed if mask is None else missed * mask).sum())
+        total = (missed if mask is None else missed * mask).sum()
+        self._found.setdefault(name, []).append(torch.stack([total, counted.sum()]))
 
     def total(self) -> Tensor | None:
         """Averages over time and positions, summed over hints."""
-        averages = [
-            torch.stack(sums).sum() / torch.stack(self._counts[name]).sum().clamp(min=1.0)
-            for name, sums in self._sums.items()
-        ]
-        return torch.stack(averages).sum() if averages else None
+        sums = [torch.stack(found).sum(0) for found in self._found.values()]
+        return torch.stack([total / count.clamp(min=1.0) for total, count in sums]).sum() if sums else None
 
 
 def misses(probe: Probe, predicted: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

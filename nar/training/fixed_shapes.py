@@ -2,7 +2,7 @@
 
 Elsewhere the number of steps and the samples that still run are known to the program, which drops the finished ones.
 Where one program stands for many batches (the same kernels for several seeds, a CUDA graph for all later batches), no
-step may depend on them: here batches have a FixedShape schedule (schedule.py), and everything is padded to it. Outputs,
+step may depend on them: here batches have a FixedShape schedule (nar/model/schedule.py) and are padded to it. Outputs,
 losses and gradients are those of the plain batch, up to rounding.
 
 Shapes: S seeds, B graphs, N nodes, T moments, R runs of a hint on edges (nar/traces/run_length.py).
@@ -46,11 +46,11 @@ def tensors(batches: Sequence[Batch], moments: int, runs: int, noise: Sequence[S
     }
 
 
-def batch_of(data: dict[str, Any], algorithm: str, spec: Spec, nodes: int, moments: int) -> Batch:
-    """The batch of one seed's data (without the axis of seeds), all samples staying to the end."""
+def batch_of(data: dict[str, Any], like: Batch, moments: int) -> Batch:
+    """The batch of one seed's data (without the axis of seeds), all samples staying to the end; `like`: any of them."""
     hints = {n: RunLengthArray(v["values"], v["index"]) if isinstance(v, dict) else v for n, v in data["hints"].items()}
     schedule = FixedShape(data["lengths"], moments)
-    return Batch(algorithm, spec, nodes, data["inputs"], hints, data["outputs"], schedule, [])
+    return Batch(like.algorithm, like.spec, like.nodes, data["inputs"], hints, data["outputs"], schedule, [])
 
 
 def replayed(noise: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
