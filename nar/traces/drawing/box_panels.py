@@ -146,4 +146,4 @@ class BoxPanels(Panels):
             notes.append(f"In a box: {', '.join(inside)}; below it the node's number and the names of what marks it.")
         if self.order is not None:
             notes.append(f"The boxes stand in the order of {self.order}: each points to the one on its left.")
-        return handles, [*notes, *self.common_notes()]
+        return handles, notes

@@ -26,7 +26,7 @@ import numpy as np
 from nar.traces.drawing import svg
 from nar.traces.drawing.box_panels import BoxPanels
 from nar.traces.drawing.graph_panels import GraphPanels, relates_any_nodes
-from nar.traces.drawing.panels import Moment, Panels
+from nar.traces.drawing.panels import CHANGED, Moment, Panels
 from nar.traces.drawing.table_panels import TablePanels
 from nar.traces.drawing.text import hints_at
 from nar.traces.spec import POINTERS, Location, Stage, Type
@@ -124,6 +124,7 @@ def compose(
     """All panels on one page, by rows; title, legend, `above` and notes above. Lengths are inches, and so are the
     panels' units."""
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     width, heights = kind.size(one_size or shown)
     slots = len(kind.slots)
@@ -131,9 +132,12 @@ def compose(
     down = math.ceil(len(shown) / across)
     page_width = max(5.6, across * slots * (width + _GAP) + _GAP)
     handles, notes = kind.legend()
+    if kind.trace.length > 1 or kind.red != Panels.red:
+        handles[f"red: {kind.red}"] = Line2D([], [], color=CHANGED, lw=2.2)
     columns = max(1, min(len(handles), int(page_width / (max(map(len, handles), default=0) * 0.073 + 0.75))))
     rows = math.ceil(len(handles) / columns)
-    notes = [line for note in (*above, *notes) for line in textwrap.wrap(note, int((page_width - 2 * _GAP) / 0.074))]
+    letters = int((page_width - 2 * _GAP) / 0.074)
+    notes = [line for note in (*above, *notes, *kind.notes) for line in textwrap.wrap(note, letters)]
     top = 0.42 + 0.2 * rows + 0.17 * len(notes) + 0.1
     if one_size:
         heights = [max(heights)]

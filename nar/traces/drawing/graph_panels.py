@@ -26,14 +26,10 @@ class GraphPanels(Panels):
         self.plane = "adj" not in trace.spec.inputs
         self.unlabelled = ("pos", "x", "y") if self.plane else ("pos",)
         super().__init__(trace)
-        if self.plane:
-            self.edges = np.zeros((self.nodes, self.nodes), bool)
-            xy = np.stack([trace.compact["x"], trace.compact["y"]], -1)
-        else:
-            self.edges = np.asarray(trace.compact["adj"]) == 1
-            np.fill_diagonal(self.edges, False)
-            xy = None
         n = self.nodes
+        apart = ~np.eye(n, dtype=bool)
+        self.edges = np.zeros((n, n), bool) if self.plane else (np.asarray(trace.compact["adj"]) == 1) & apart
+        xy = np.stack([trace.compact["x"], trace.compact["y"]], -1) if self.plane else None
         self.side = side or (2.9 if n <= 10 else 3.6 if n <= 16 else 4.6 if n <= 32 else 6.2)
         self.across = 4 if n <= 10 else 3 if n <= 32 else 2
         self.radius = 0.09 if self.plane else 0.135 if n <= 16 else 0.115 if n <= 32 else 0.1
@@ -184,7 +180,7 @@ class GraphPanels(Panels):
             notes += ["Grey: the segments, from 0 to 1 and from 2 to 3."] if self.segments else []
         if self.current:
             notes.append(f"The edges drawn are those of {', '.join(self.current)}.")
-        return handles, [*notes, *self.common_notes()]
+        return handles, notes
 
 
 def shows_the_graph(trace: Trace, name: str) -> bool:

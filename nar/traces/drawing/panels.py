@@ -70,7 +70,8 @@ class Panels:
         self.classes = self._of(Location.NODE, {Type.CATEGORICAL})
         self.rings = self._of(Location.NODE, {Type.MASK_ONE})
         self.scalars = [name for name in self._of(Location.NODE, {Type.SCALAR}) if name not in self.unlabelled]
-        self.notes: list[str] = []  # what is left out, and why
+        chain = "it never changes, every node points to its left neighbour"
+        self.notes = [f"{name} is not drawn: {chain}." for name in self.trivial]  # what is left out, and why
         self.names = [str(v) for v in range(trace.nodes)]  # written in the nodes of a graph
 
     def size(self, shown: list[Moment]) -> tuple[float, list[float]]:
@@ -83,7 +84,7 @@ class Panels:
         raise NotImplementedError
 
     def legend(self) -> tuple[dict[str, Any], list[str]]:
-        """Handles by label, and sentences about what needs no mark."""
+        """Handles by label, and sentences about what needs no mark; without the colour red and `notes`."""
         raise NotImplementedError
 
     def _of(self, location: Location, types: Any) -> list[str]:
@@ -171,13 +172,7 @@ class Panels:
             for value in range(classes):
                 patch = Patch(facecolor=self.class_color(names[0], value), edgecolor=BLACK, lw=0.7)
                 handles[f"{', '.join(dict.fromkeys(map(base, names)))} = {value}"] = patch
-        if self.trace.length > 1 or self.red != Panels.red:
-            handles[f"red: {self.red}"] = Line2D([], [], color=CHANGED, lw=2.2)
         return handles
-
-    def common_notes(self) -> list[str]:
-        chain = "it never changes, every node points to its left neighbour"
-        return [*self.notes, *(f"{name} is not drawn: {chain}." for name in self.trivial)]
 
 
 def base(name: str) -> str:

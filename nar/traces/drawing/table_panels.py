@@ -156,13 +156,9 @@ class TablePanels(Panels):
         if self.mask:
             colors[f"{self.mask} = 0"] = PALE
         handles: dict[str, Any] = {text: Patch(facecolor=color, ec=GREY) for text, color in colors.items()}
-        if self.graph is not None and self.slots != self.tables:
-            found, notes = self.graph.legend()
-            handles |= {key: handle for key, handle in found.items() if not key.startswith("red")}
-            self.notes += [note for note in notes if "not drawn" not in note and note not in self.notes]
+        shown, notes = self.graph.legend() if self.graph is not None and self.slots != self.tables else ({}, [])
+        handles |= shown
         marks = [name for name in self.rings if name in self.spec.hints]
         if marks:
             handles[f"row and column of {', '.join(marks)}"] = Patch(facecolor="none", ec=BLACK, lw=1.6)
-        if self.trace.length > 1 or self.red != Panels.red:
-            handles[self.red] = Patch(facecolor="none", ec=CHANGED, lw=1.5)
-        return handles, self.common_notes()
+        return handles, notes

@@ -104,8 +104,8 @@ class _Page:
         self.spec: Spec = trace.spec
         self.nodes, self.width = trace.nodes, width
         self.order = list_hint(trace)
-        self.carried = [name for name, p in trace.spec.inputs.items() if name != "pos" and _is(p, Location.NODE)]
-        self.inputs = {name: np.asarray(trace.compact[name]) for name in self.carried}
+        carried = [name for name, p in trace.spec.inputs.items() if name != "pos" and _is(p, Location.NODE)]
+        self.carried = {name: np.asarray(trace.compact[name]) for name in carried}
         labels = [*trace.spec, "step 9999", *(f"{name} in order" for name in self.carried if self.order)]
         self.label = 2 + max(map(len, labels)) + 2
         shown = {**trace.spec.hints, **trace.spec.outputs}.keys() | _shown_inputs(trace).keys()
@@ -150,8 +150,8 @@ class _Page:
         lines = self._entries(name, entries, changed, listed or ["all ."])
         order = linked_list(values) if name == self.order else None
         if order is not None:  # what stands where, read from the list: a sorted array is seen to be sorted
-            for key in self.carried:
-                entries = [_entry(self.inputs[key][v], self.spec[key]) for v in order]
+            for key, given in self.carried.items():
+                entries = [_entry(given[v], self.spec[key]) for v in order]
                 lines += self._entries(f"{key} in order", entries, np.zeros(self.nodes, bool), entries)
         return lines
 
