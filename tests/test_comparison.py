@@ -16,7 +16,7 @@ from nar import datasets
 from nar.analysis.references import compiled
 from nar.inference import comparison, example
 from nar.model.reasoner import Reasoner
-from nar.traces.drawing import figure, svg
+from nar.traces.drawing import figure
 
 RED = "#D55E00"
 KINDS = (  # graphs, tables with and without one, boxes, points
@@ -209,7 +209,7 @@ def test_a_compact_svg_is_the_same_picture(right, tmp_path):
 
 def test_written_numbers_are_not_rounded():
     text = '<text x="1.26" style="s">0.0001  2.125</text><path d="M 1.04 2 \nL 3 4 \n"/>'
-    small = svg.compact(f"<svg><defs><style>*{{}}</style></defs>{text}</svg>")
+    small = figure.compact_svg(f"<svg><defs><style>*{{}}</style></defs>{text}</svg>")
     assert ">0.0001\u00a0 2.125<" in small and 'x="1.3"' in small and 'd="M1 2L3 4"' in small
 
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from nar.traces.spec import Location, Probe, Spec, Type
+from nar.traces.spec import Location, Probe, Spec, Stage, Type
 
 # Hints that CLRS-Text shows although they are not named after an output.
 SHOWN = {
@@ -81,8 +81,7 @@ def _leads_to(hint: str, spec: Spec) -> Probe | None:
 
 def printed_as_keys(name: str, spec: Spec, form: Form) -> bool:
     """Is this probe printed as the sorted keys?"""
-    key = spec.inputs.get("key")
-    keys = key is not None and (key.location, key.type) == (Location.NODE, Type.SCALAR)
+    keys = spec.get("key") == Probe(Stage.INPUT, Location.NODE, Type.SCALAR)
     probe = (_leads_to(name, spec) if name in form.hints else None) or spec[name]
     return keys and probe.type is Type.SHOULD_BE_PERMUTATION and not form.whole
 
@@ -91,8 +90,7 @@ def implied(compact: Mapping[str, Any], spec: Spec, nodes: int) -> dict[str, np.
     """What other inputs say about `pos` (i / n, in every string anew) and `adj` (A's edges, a loop on every node)."""
     found = {}
     if "pos" in spec.inputs and spec["pos"].shape(nodes) == (nodes,):
-        string = spec.inputs.get("string")
-        two = string is not None and (string.location, string.type) == (Location.NODE, Type.MASK)
+        two = spec.get("string") == Probe(Stage.INPUT, Location.NODE, Type.MASK)
         starts = np.flatnonzero(np.diff(compact["string"])) + 1 if two else []
         found["pos"] = np.concatenate([np.arange(len(p)) / len(p) for p in np.split(np.zeros(nodes), starts)])
     if "adj" in spec.inputs and "A" in spec.inputs:
