@@ -9,7 +9,6 @@
   (any of them, ties are not errors): attention weights, or with a maximum the share of features that a sender wins;
 - probes: is a hint a linear function of the hidden states? Fitted on small graphs, scored on large ones.
 
-The first two are in this file, the others in inside.py; report.py puts them together.
 No number says much alone: a report puts beside them those of an untrained network, of another seed, of the compiled
 reference (1 everywhere) and of the same weights shuffled. The questions are those of Saldyt and Kambhampati (arXiv
 2505.18623), the measures are nar's own. Unlike distances between attention maps they treat all exact solutions alike.
