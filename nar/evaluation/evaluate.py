@@ -160,13 +160,9 @@ def evaluate(
     would be our choice.
     """
     ending = {} if termination == "oracle" else {"termination": termination, "limit": limit}
-    ready: Iterable[tuple[Batch, list[Trace] | None]]
-    if batches is None:
-        ready = ((collate(part, algorithm), part) for part in portions(traces, reasoner.processor.features))
-    else:
-        ready = ((batch, None) for batch in batches)
+    collated = ((collate(part, algorithm), part) for part in portions(traces, reasoner.processor.features))
     found: Evaluation | None = None
-    for batch, part in ready:
+    for batch, part in collated if batches is None else ((batch, None) for batch in batches):
         traces_of_batch = part if validity else None
         of_batch = _evaluate_batch(reasoner, algorithm, batch, traces_of_batch, loss=loss, memory=memory, **ending)
         found = of_batch if found is None else found + of_batch

@@ -244,8 +244,7 @@ def _prediction(
     logits = {name: value[one].cpu() for name, value in rollout.outputs.items()}
     predicted = merge_permutations(spec, {name: hard(spec[name], value) for name, value in logits.items()})
     actual = merge_permutations(spec, {name: value[one] for name, value in batch.outputs.items()})
-    compact = {name: value[0].numpy() for name, value in predicted.items()}
-    truth = {name: value[0].numpy() for name, value in actual.items()}
+    compact, truth = ({name: value[0].numpy() for name, value in found.items()} for found in (predicted, actual))
     sure = {name: p[0] for name, p in probabilities(spec, logits, predicted).items()}
     tallies = {name: tally(spec[name], predicted[name], actual[name]) for name in actual}
     by_step = rollout.hints[:steps]
