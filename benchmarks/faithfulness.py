@@ -153,7 +153,7 @@ def main():
     parser.add_argument("--runs", nargs="*", default=[], help="run directories to measure")
     parser.add_argument("--train", nargs="*", default=[], help="algorithms to train small runs of")
     parser.add_argument("--seeds", type=int, default=5, help="small runs of each")
-    parser.add_argument("--names", nargs="*", default=compiled.names(), help="references")
+    parser.add_argument("--names", nargs="*", default=sorted(compiled.PROGRAMS), help="references")
     parser.add_argument("--sizes", type=int, nargs="*", default=[64, 256], help="sizes of the references' graphs")
     parser.add_argument("--samples", type=int, default=32, help="graphs of each size")
     parser.add_argument("--size", type=int, default=64, help="nodes on which runs are measured")

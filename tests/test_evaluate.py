@@ -37,7 +37,7 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("name", compiled.names())
+@pytest.mark.parametrize("name", sorted(compiled.PROGRAMS))
 def test_exact_execution_never_leaves_the_trace(name):
     algorithm, reasoner = datasets.get(name), compiled.compiled(name)
     for setting in SETTINGS:

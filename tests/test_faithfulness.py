@@ -22,7 +22,7 @@ from nar.evaluation.evaluate import evaluate, evaluating
 from nar.model.batch import collate, training_spec
 
 
-@pytest.mark.parametrize("name", compiled.names())
+@pytest.mark.parametrize("name", sorted(compiled.PROGRAMS))
 def test_compiled_models_score_one_and_shuffled_ones_lose(name):
     algorithm, exact = datasets.get(name), compiled.compiled(name)
     found = interventions(exact, algorithm, size=12, samples=8)

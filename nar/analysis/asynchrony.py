@@ -39,13 +39,11 @@ from nar.text_format import markdown_table
 from nar.traces.algorithm import Algorithm
 from nar.traces.trace import Trace
 
-EQUATIONS = ("aggregation", "action", "cocycle", "multimorphism")
-
 
 def asynchrony_residuals(
     processor: Any, step: Step | None = None, state_BNF: Tensor | None = None, *, nodes: int = 8
 ) -> dict[str, float]:
-    """The largest error in each of the four EQUATIONS.
+    """The largest error in each of the four equations: `aggregation`, `action`, `cocycle`, `multimorphism`.
 
     Of random features and states, the same ones whenever it is asked, for an untrained impression; or at `step` and
     `state_BNF`, those of a trained rollout. Zero to rounding (1e-6 in float32) means that the equation holds.

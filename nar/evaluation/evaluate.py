@@ -11,9 +11,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -126,6 +127,15 @@ def decided_outputs(spec: Spec, rollout: Rollout) -> dict[str, Tensor]:
     return merge_permutations(spec, {name: hard(spec[name], logits) for name, logits in rollout.outputs.items()})
 
 
+def by_trace(
+    batch: Batch, traces: Sequence[Trace], outputs: Mapping[str, Tensor]
+) -> Iterator[tuple[Trace, dict[str, np.ndarray]]]:
+    """The traces of a batch, in its order, each with its outputs."""
+    arrays = {name: value.cpu().numpy() for name, value in outputs.items()}
+    for row, place in enumerate(batch.order):
+        yield traces[place], {name: values[row] for name, values in arrays.items()}
+
+
 def evaluate(
     reasoner: Reasoner,
     algorithm: Algorithm,
@@ -150,13 +160,9 @@ def evaluate(
     would be our choice.
     """
     ending = {} if termination == "oracle" else {"termination": termination, "limit": limit}
-    ready: Iterable[tuple[Batch, list[Trace] | None]]
-    if batches is None:
-        ready = ((collate(part, algorithm), part) for part in portions(traces, reasoner.processor.features))
-    else:
-        ready = ((batch, None) for batch in batches)
+    collated = ((collate(part, algorithm), part) for part in portions(traces, reasoner.processor.features))
     found: Evaluation | None = None
-    for batch, part in ready:
+    for batch, part in collated if batches is None else ((batch, None) for batch in batches):
         traces_of_batch = part if validity else None
         of_batch = _evaluate_batch(reasoner, algorithm, batch, traces_of_batch, loss=loss, memory=memory, **ending)
         found = of_batch if found is None else found + of_batch
@@ -185,6 +191,10 @@ def _evaluate_batch(
         right_B &= correct(spec[name], predicted[name], value)
     taken = [max(1, length - 1) for length in batch.lengths] if rollout.taken is None else rollout.taken.tolist()
     hints, num_running, first_errors = _compare_hints(spec, batch, rollout, taken, decided=not loss)
+    valid = None
+    if traces is not None:
+        answers = by_trace(batch, traces, predicted)
+        valid = sum(algorithm.is_valid(algorithm.arguments_of(trace), answer) for trace, answer in answers)
     notes = {
         name: [
             [v for v, steps in zip(values.tolist(), taken, strict=False) if steps > s // reasoner.message_passing_steps]
@@ -198,7 +208,7 @@ def _evaluate_batch(
         hints=hints,
         num_running=num_running,
         exact=int(right_B.sum()),
-        valid=None if traces is None else _count_valid(algorithm, batch, traces, predicted),
+        valid=valid,
         lengths=list(batch.lengths),
         taken=taken,
         first_errors=first_errors,
@@ -234,12 +244,3 @@ def _compare_hints(
     if all(spec[name].type is Type.SCALAR for name in hints):  # none that can be compared exactly
         return hints, num_running, None
     return hints, num_running, [step or None for _, step in sorted(zip(batch.order, first_B.tolist(), strict=True))]
-
-
-def _count_valid(algorithm: Algorithm, batch: Batch, traces: list[Trace], answers: Mapping[str, Tensor]) -> int:
-    """How many graphs have a right answer of any kind, whose inputs are those of the traces."""
-    on_cpu = {name: value.cpu().numpy() for name, value in answers.items()}
-    return sum(
-        algorithm.is_valid(algorithm.arguments_of(traces[place]), {n: v[row] for n, v in on_cpu.items()})
-        for row, place in enumerate(batch.order)
-    )

@@ -1,7 +1,5 @@
 """A predicted trace drawn beside the algorithm's own: what differs is red. The panels are those of
 nar/traces/drawing/figure.py.
-
-Nothing here may import torch.
 """
 
 from __future__ import annotations

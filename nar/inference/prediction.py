@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nar.inference import comparison
 from nar.lookup import suggest
-from nar.model.objectives.metrics import Tally
+from nar.model.objectives.metrics import Tally, correct
 from nar.model.postprocess import SINKHORN_STEPS_OUTPUT, log_sinkhorn
 from nar.text_format import counted
 from nar.traces.run_length import RunLengthArray
@@ -79,10 +79,9 @@ class Prediction:
         spec = self.true_trace.spec
         wrong = np.zeros(self.steps, bool)
         for name, values in self.hints.items():
-            probe, truth = spec[name], self.true_hints[name]
-            if probe.type is not Type.SCALAR:
-                open_to_both = truth == IGNORED if probe.type in (Type.MASK, Type.CATEGORICAL) else False
-                wrong |= ((values != truth) & ~np.asarray(open_to_both)).reshape(self.steps, -1).any(1)
+            if spec[name].type is not Type.SCALAR:
+                right = correct(spec[name], torch.as_tensor(values), torch.as_tensor(self.true_hints[name]))
+                wrong |= ~right.numpy()
         return int(wrong.argmax()) + 1 if wrong.any() else None
 
     @functools.cached_property

@@ -120,7 +120,7 @@ class Solver:
         for every graph. What a graph is answered does not depend on the others (numbers: up to rounding).
         """
         if graphs is not None:
-            graphs = graphs.to_data_list() if hasattr(graphs, "to_data_list") else _several(graphs)  # type: ignore[union-attr]
+            graphs = _several(graphs)
         chosen = _choose(self.reasoner, algorithm, graphs or [])
         lists = {name: values for name, values in {"source": source, **inputs}.items() if values is not None}
         if graphs is None and not lists:
@@ -150,8 +150,10 @@ class _Case:
     nodes: list[Hashable]
 
 
-def _several(graphs: Iterable[Any]) -> list[Any]:
+def _several(graphs: Any) -> list[Any]:
     """A list of graphs; ValueError for one graph, whose nodes or rows would be taken for graphs."""
+    if hasattr(graphs, "to_data_list"):
+        return graphs.to_data_list()
     if hasattr(graphs, "nodes") or hasattr(graphs, "edge_index") or hasattr(graphs, "toarray"):
         raise ValueError("run_many takes a list of graphs, got a single one; run takes that, or [graph]")
     return list(graphs)
@@ -160,12 +162,13 @@ def _several(graphs: Iterable[Any]) -> list[Any]:
 def _choose(reasoner: Reasoner, name: str | None, graphs: Sequence[Any]) -> Algorithm:
     """The algorithm asked for; of several, a trace says by itself which one it is of."""
     known = list(reasoner.specs)
-    if name is None and graphs and arguments.is_trace(graphs[0]):
-        name = graphs[0].algorithm
     if name is None:
-        if len(known) != 1:
+        if graphs and arguments.is_trace(graphs[0]):
+            name = graphs[0].algorithm
+        elif len(known) == 1:
+            name = known[0]
+        else:
             raise ValueError(f"algorithm must be given, this reasoner has learned several: {', '.join(known)}")
-        return datasets.get(known[0])
     if name not in known:
         raise ValueError(suggest("algorithm", str(name), known, f"this reasoner has learned {', '.join(known)}"))
     return datasets.get(name)
@@ -241,8 +244,7 @@ def _prediction(
     logits = {name: value[one].cpu() for name, value in rollout.outputs.items()}
     predicted = merge_permutations(spec, {name: hard(spec[name], value) for name, value in logits.items()})
     actual = merge_permutations(spec, {name: value[one] for name, value in batch.outputs.items()})
-    compact = {name: value[0].numpy() for name, value in predicted.items()}
-    truth = {name: value[0].numpy() for name, value in actual.items()}
+    compact, truth = ({name: value[0].numpy() for name, value in found.items()} for found in (predicted, actual))
     sure = {name: p[0] for name, p in probabilities(spec, logits, predicted).items()}
     tallies = {name: tally(spec[name], predicted[name], actual[name]) for name in actual}
     by_step = rollout.hints[:steps]

@@ -35,18 +35,16 @@ CHECKS: dict[str, Callable[[Fixture], str]] = {  # in the order in which they ar
     "cost": cost.cost,
     "compile": numbers.compile,
 }
-FIRST = ("shapes",)  # without these the others have nothing to go by
 
 
 def run(fixture: Fixture, leave_out: Collection[str] = ()) -> Iterator[Outcome]:
     """Every check in turn. Where the processor cannot take a step at all, the rest is not tried."""
     for name in CHECKS:
-        if name in leave_out:
-            continue
-        outcome = run_one(fixture, name)
-        yield outcome
-        if name in FIRST and outcome.holds is False:
-            return
+        if name not in leave_out:
+            outcome = run_one(fixture, name)
+            yield outcome
+            if name == "shapes" and outcome.holds is False:
+                return
 
 
 def run_one(fixture: Fixture, name: str) -> Outcome:
@@ -54,10 +52,8 @@ def run_one(fixture: Fixture, name: str) -> Outcome:
     torch.manual_seed(0)
     try:
         return Outcome(name, True, CHECKS[name](fixture))
-    except Skipped as reason:
-        return Outcome(name, None, str(reason))
-    except Failed as reason:
-        return Outcome(name, False, str(reason))
+    except (Skipped, Failed) as reason:
+        return Outcome(name, None if isinstance(reason, Skipped) else False, str(reason))
     except Exception as error:  # whatever the processor's own code raises
         if os.environ.get("NAR_DEBUG"):
             traceback.print_exc()

@@ -1,7 +1,5 @@
 """A processor to be checked: how it is made, inputs without an encoder, a few steps of it, how far results differ.
 
-The checks of check.py ask their questions with these.
-
 Shapes: B graphs, N nodes, F features, K raw edge channels.
 """
 

@@ -1,7 +1,4 @@
-"""What comes of a check of a processor: it holds, it does not, or it was skipped; and why.
-
-The checks themselves are in form.py, dependence.py, numbers.py and cost.py.
-"""
+"""What comes of a check of a processor: it holds, it does not, or it was skipped; and why."""
 
 from __future__ import annotations
 

@@ -114,23 +114,20 @@ def sources(reasoner: Reasoner, algorithm: Algorithm, traces: Iterable[Trace]) -
     shows = getattr(reasoner.processor, "attention", None)
     with watching(reasoner) as calls:
         for part, batch, rollout in rollouts(reasoner, algorithm, traces, keep_states=True):
-            known = [valid_sources(trace) for trace in part]
+            known = [pair for trace in part if (pair := valid_sources(trace)) is not None]
             for step in range(len(rollout.hints)):
                 seen = [shows((rollout.states or [])[step])] if shows else calls[(step + 1) * passes - 1]
-                if not seen:
+                if not seen or not known:
                     return None
                 listened_BSR = torch.stack(seen).mean(0).cpu().numpy()
                 for b, place in enumerate(batch.order):
-                    pair = known[place]
-                    if pair is None:
-                        return None
-                    if batch.lengths[b] <= step + 1:
-                        continue
-                    changed = pair[1][step]
-                    valid, weight = pair[0][step][:, changed], listened_BSR[b][:, changed]
-                    mass += (weight * valid).sum(0).tolist()
-                    first += np.take_along_axis(valid, weight.argmax(0)[None], 0)[0].tolist()
-                    chance += valid.mean(0).tolist()
+                    if batch.lengths[b] > step + 1:
+                        valid_TSR, changed_TR = known[place]
+                        changed = changed_TR[step]
+                        valid, weight = valid_TSR[step][:, changed], listened_BSR[b][:, changed]
+                        mass += (weight * valid).sum(0).tolist()
+                        first += np.take_along_axis(valid, weight.argmax(0)[None], 0)[0].tolist()
+                        chance += valid.mean(0).tolist()
             calls.clear()
     if not mass:
         return None

@@ -9,7 +9,6 @@
   (any of them, ties are not errors): attention weights, or with a maximum the share of features that a sender wins;
 - probes: is a hint a linear function of the hidden states? Fitted on small graphs, scored on large ones.
 
-The first two are in this file, the others in inside.py; report.py puts them together.
 No number says much alone: a report puts beside them those of an untrained network, of another seed, of the compiled
 reference (1 everywhere) and of the same weights shuffled. The questions are those of Saldyt and Kambhampati (arXiv
 2505.18623), the measures are nar's own. Unlike distances between attention maps they treat all exact solutions alike.
@@ -36,6 +35,7 @@ from nar.traces.spec import IGNORED, Location, Probe, Type
 from nar.traces.trace import Trace
 
 FAITHFUL = 0.99  # share of right entries that counts as all of them
+EACH = 2  # interventions of a kind per graph
 TOLERANCE = 0.01  # scalar hints agree within this share of the largest of the graph
 
 
@@ -122,10 +122,8 @@ def _mean(values: Iterable[float | None]) -> float | None:
 # Interventions
 
 
-def interventions(
-    reasoner: Reasoner, algorithm: Algorithm, *, size: int = 16, samples: int = 32, each: int = 2, seed: int = TEST_SEED
-) -> dict[str, Any]:
-    """Change one edge (both directions of an undirected one), `each` irrelevant and relevant one per graph.
+def interventions(reasoner: Reasoner, algorithm: Algorithm, *, size: int = 16, samples: int = 32) -> dict[str, Any]:
+    """Change one edge (both directions of an undirected one), EACH times an irrelevant and a relevant one per graph.
 
     Of a weighted graph the edge becomes as long as the longest, of another it is taken away. Irrelevant: the trace
     stays the same (scalars on edges, which hold the edge itself, aside), so must the answer (`ignored`) and all
@@ -135,13 +133,13 @@ def interventions(
     """
     if not on_graphs(algorithm):
         raise ValueError(f"interventions change edges, {algorithm.name} has none; ask an algorithm on graphs")
-    rng = np.random.RandomState(seed)
+    rng = np.random.RandomState(TEST_SEED)
     before: list[Trace] = []
     cases: list[tuple[int, bool, Trace]] = []
     for place in range(samples):
         inputs = algorithm.sample(rng, size)
         before.append(algorithm.run(**inputs))
-        missing = {False: each, True: each}
+        missing = {False: EACH, True: EACH}
         for relevant, trace in _changed_edges(algorithm, inputs, before[-1], rng):
             if missing[relevant]:
                 missing[relevant] -= 1

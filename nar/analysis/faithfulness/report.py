@@ -74,8 +74,11 @@ def compare(runs: Sequence[str | Path], *, size: int = 64, small: int = 16, samp
     for path in runs:
         saved = checkpoint.read(path)
         run = _Trained(str(Path(path)), saved.config, saved.build())
+        # what runs share that differ in their seed alone, or in how they were computed
+        settings = run.config.to_dict().items()
+        network = json.dumps({setting: value for setting, value in settings if setting not in FREE | {"seed"}})
         for name in run.config.algo:
-            trained.setdefault(name, {}).setdefault(_network(run.config), []).append(run)
+            trained.setdefault(name, {}).setdefault(network, []).append(run)
             rows.append(row(name, f"{run.config.processor} seed {run.config.seed}", "trained", [run], run.reasoner))
             rows[-1]["step"] = saved.step
     seeds: list[dict[str, Any]] = []
@@ -104,11 +107,6 @@ class _Trained(NamedTuple):
     path: str
     config: Config
     reasoner: Reasoner
-
-
-def _network(config: Config) -> str:
-    """What runs share that differ in their seed alone, or in how they were computed."""
-    return json.dumps({name: value for name, value in config.to_dict().items() if name not in FREE | {"seed"}})
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

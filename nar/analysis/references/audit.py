@@ -17,7 +17,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from nar.datasets import canonical
-from nar.evaluation.evaluate import TEST_SEED, decided_outputs, evaluate, portions, roll_out, rollouts
+from nar.evaluation.evaluate import TEST_SEED, by_trace, decided_outputs, evaluate, portions, roll_out, rollouts
 from nar.model.batch import Batch, collate
 from nar.model.reasoner import Reasoner
 from nar.traces.algorithm import Algorithm
@@ -102,11 +102,8 @@ def pointers_valid(reasoner: Reasoner, algorithm: Algorithm, traces: Iterable[Tr
     """
     right = total = 0
     for part, batch, rollout in rollouts(reasoner, algorithm, traces, decide_hints=True):
-        decided = decided_outputs(reasoner.specs[algorithm.name], rollout)
-        answers = {name: value.cpu().numpy() for name, value in decided.items()}
-        for b, place in enumerate(batch.order):
-            arguments = algorithm.arguments_of(part[place])
-            valid = _valid(algorithm, arguments, {name: value[b] for name, value in answers.items()})
+        for trace, answer in by_trace(batch, part, decided_outputs(reasoner.specs[algorithm.name], rollout)):
+            valid = _valid(algorithm, algorithm.arguments_of(trace), answer)
             right, total = right + int(valid.sum()), total + valid.size
     return right / total
 

@@ -73,7 +73,7 @@ _BFS = Program(
     },
     reads={"pi": 0, "pi_h": 0, "reach_h": 1},
 )
-PROGRAMS = {
+PROGRAMS = {  # by algorithm
     "bfs": _BFS,
     "reachability": dataclasses.replace(  # without pointers
         _BFS, edges=("adj",), units={**_BFS.units, "old": [{}]}, reads={"reach": 1, "reach_h": 1}
@@ -114,11 +114,6 @@ PROGRAMS = {
         reads={"Pi": 3, "Pi_h": 2, "D": 0, "msk": 1, "k": 0},
     ),
 }
-
-
-def names() -> list[str]:
-    """The algorithms that have a reference."""
-    return sorted(PROGRAMS)
 
 
 def compiled(algorithm: str, *, beta: float = 0.0) -> Reasoner:
@@ -168,8 +163,7 @@ def _write_units(layer: nn.Linear, units: Units, program: Program) -> None:
     """A map of the processor. It reads nodes or edges; channels that the processor appended come last."""
     of_edges = any(name in program.edges for unit in units for name in unit)
     columns = {name: index for index, name in enumerate(program.edges if of_edges else program.nodes)}
-    for index, name in enumerate(reversed(program.added)):
-        columns[name] = layer.in_features - 1 - index
+    columns |= {name: layer.in_features - len(program.added) + i for i, name in enumerate(program.added)}
     for row, unit in enumerate(units):
         for name, value in unit.items():
             if name == BIAS:
