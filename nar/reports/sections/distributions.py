@@ -80,9 +80,7 @@ def _row_panel(
         for k, (name, setting) in enumerate(rows.items()):
             found = [g for g in groups if g.label == label and g.setting == setting] if setting else [own.get(label)]
             if found and found[0] is not None and (seeds := found[0].by_seed("score")):
-                mean = chart.mean(
-                    k, seeds, context.styles[label], f"{label}, {name}", shift=lane(place, len(labels)), sideways=True
-                )  # fmt: skip
+                mean = chart.mean(k, seeds, context.styles[label], f"{label}, {name}", lane(place, len(labels)))
                 told.append(f"{name} {number(mean)}")
         chart.sentences.append(f"{label}: {', '.join(told)}.")
     return chart.panel(title, algorithm)

@@ -112,10 +112,8 @@ def _panel(
         shift, told = lane(lanes.index(one.label), len(lanes)), []
         for k, (name, path) in enumerate(rows.items()):
             if _drawn(one, path):
-                mean = chart.mean(
-                    k, dict(enumerate(one.values(*path))), style, f"{one.name}, {name}", shift=shift, sideways=True,
-                    rings=False, hollow=one.kind in ("untrained", "shuffled"),
-                )  # fmt: skip
+                hollow, values = one.kind in ("untrained", "shuffled"), dict(enumerate(one.values(*path)))
+                mean = chart.mean(k, values, style, f"{one.name}, {name}", shift, rings=False, hollow=hollow)
                 told.append(f"{name} {number(mean)}")
         chart.sentences.append(f"{one.name}: {', '.join(told)}." if told else f"{one.name}: nothing measured.")
     return chart.panel(title, of)

@@ -24,19 +24,14 @@ def section(context: ReportContext) -> Section | None:
     names = [(a, label, name) for a, label in context.pairs() for name in _hint_names(context.plain(a, label))]
     detailed = len(names) <= _MOST_PANELS
     panels = _each_hint(context, names, recorded) if detailed else _all_hints(context, recorded)
-    errors = detailed and any(
-        _metric([group], name) in ERROR_METRICS for group in recorded for name in _hint_names([group])
-    )
+    errors = any(_metric([group], name) in ERROR_METRICS for group in recorded for name in _hint_names([group]))
+    several, many = any(len(group.seeds) > 1 for group in recorded), not detailed
     sentences = (
         "What the model predicted for the state of the algorithm after every step, fed with nothing but its own "
         "predictions of the step before.",
-        "Lines are means over seeds, bands go from the lowest seed to the highest."
-        if any(len(group.seeds) > 1 for group in recorded)
-        else "",
-        "A mean squared error (MSE) is an error: lower is better." if errors else "",
-        ""
-        if detailed
-        else "With so many runs, the mean over all hints that have a percentage, at one size of each algorithm.",
+        "Lines are means over seeds, bands go from the lowest seed to the highest." * several,
+        "A mean squared error (MSE) is an error: lower is better." * (detailed and errors),
+        "With so many runs, the mean over all hints that have a percentage, at one size of each algorithm." * many,
         "The numbers below are means over steps, weighted by the graphs still running.",
     )
     legend = (SizeStyles(recorded).legend() if detailed else context.legend()) + dotted_legend(panels)

@@ -30,35 +30,27 @@ def section(context: ReportContext) -> Section | None:
     numbers = [_results_table(context), *([_published_table("Published scores", same)] if same else [])]
     blocks = [Paragraph(purpose), Figure("score", panels, _caption(context, marked), legend, numbers, most=120)]
     if rest:
-        warning = (
-            "Not comparable unless data and protocol are the same; the first ones are of test sets evaluated here."
-        )
-        others = [Paragraph(warning), _published_table("Other published scores", rest)]
+        text = "Not comparable unless data and protocol are the same; the first ones are of test sets evaluated here."
+        others = [Paragraph(text), _published_table("Other published scores", rest)]
         blocks.append(Details("What else papers print for these algorithms, with sources", others))
     return Section("score", "Score against size", blocks)
 
 
 def _caption(context: ReportContext, marked: bool) -> str:
     several = any(len(group.seeds) > 1 for group in context.groups)
+    valid = any(group.values("valid") for group in context.groups)
+    ends = dict.fromkeys(context.termination.values())
     sentences = (
-        "Lines join means over seeds, pale bars are 95% intervals of the mean, rings are single seeds."
-        if several
-        else "One seed each, so there is no interval.",
+        "Lines join means over seeds, pale bars are 95% intervals of the mean, rings are single seeds." * several,
+        "One seed each, so there is no interval." * (not several),
         "The node score is the mean over the algorithm's outputs, where a pointer counts only if it is exactly the "
         "right node, and a mask by its F1. Exact graphs are those with every output of every node right.",
-        "Valid answers are right if ties may be broken in another way."
-        if any(group.values("valid") for group in context.groups)
-        else "",
-        *(
-            "The number of steps is told to the model (the oracle termination of CLRS)."
-            if end == "oracle"
-            else f"Rollouts end by {end.replace('_', ' ')}."
-            for end in dict.fromkeys(context.termination.values())
-        ),
+        "Valid answers are right if ties may be broken in another way." * valid,
+        "The number of steps is told to the model (the oracle termination of CLRS)." * ("oracle" in ends),
+        *(f"Rollouts end by {end.replace('_', ' ')}." for end in ends if end != "oracle"),
         "Extrapolation is n as a multiple of the largest size trained on; up to 1x is in-distribution.",
         "Diamonds are scores printed in the literature, from the canonical test set, with their printed spread."
-        if marked
-        else "",
+        * marked,
         "Percent axes begin above 0 where nothing lies below.",
     )
     return " ".join(filter(None, sentences))
@@ -71,10 +63,9 @@ def _panels(context: ReportContext, algorithm: str, name: str) -> Iterator[Panel
     groups = [group for found in own.values() for group in found]
     if not groups:
         return
-    marks = {
-        label: [m for g in found for m in _published(g)] if name == "score" else [] for label, found in own.items()
-    }
-    y = score_axis(groups, name, [mark.mean / 100 for found in marks.values() for _, mark in found])
+    marks = {label: [mark for group in found for mark in _published(group)] for label, found in own.items()}
+    shown = [mark.mean / 100 for found in marks.values() for _, mark in found] if name == "score" else []
+    y = score_axis(groups, name, shown)
     trained = context.trained_by_all(algorithm)
     for title, portion in portions(y.label if y.factor == 100 else SCORES[name], list(own)):
         chart = Chart(size_axis([*context.sizes(algorithm), *trained[:1], *trained[-1:]]), y)
@@ -83,7 +74,7 @@ def _panels(context: ReportContext, algorithm: str, name: str) -> Iterator[Panel
         for place, label in enumerate(portion):
             style, shift = context.styles[label], aside(place, len(portion))
             chart.means([(g.size, g.by_seed(name)) for g in own[label]], style, label, shift)
-            for size, score in marks[label] if y.factor == 100 else ():
+            for size, score in marks[label] if name == "score" and y.factor == 100 else ():
                 about = f"ublished for {score.method}: {score} ({score.source.short})"
                 chart.mark(size, score.mean, score.spread, f"p{about}", style, shift)
                 chart.sentences.append(f"P{about}.")
@@ -134,11 +125,9 @@ def at_a_glance(context: ReportContext) -> list[Paragraph | Table]:
             for size, group in groups.items()
         )
         rows.append((algorithm, label, *texts))
-    text = (
-        "Node score in percent, mean over seeds; in bold, with its 95% interval, at the size that the text speaks of."
-    )
-    if all(len(group.seeds) == 1 for group in context.groups):
-        text = "Node score in percent, of one seed; in bold at the size that the text speaks of."
+    several = any(len(group.seeds) > 1 for group in context.groups)
+    what = "mean over seeds; in bold, with its 95% interval," if several else "of one seed; in bold"
+    text = f"Node score in percent, {what} at the size that the text speaks of."
     header = ("algorithm", "network", *(f"n = {size}" for size in sizes))
     return [Paragraph(text, "meta"), Table("Node score at every size", header, rows, (0, 1))]
 
