@@ -25,11 +25,8 @@ class ReportContext:
         self.learned = list(dict.fromkeys([*self.algorithms, *(a for run in study.runs for a in run.algorithms)]))
         self.styles: dict[str, Style] = {label: named_style(k) for k, label in enumerate(self.labels)}
         # who ended the rollouts that are spoken of: the oracle, or where it ended none, the first other in order
-        ends = grouped((group for group in study.groups if not group.setting), lambda group: group.algorithm)
-        found = {algorithm: sorted({group.termination for group in groups}) for algorithm, groups in ends.items()}
-        self.termination = {
-            a: "oracle" if "oracle" in found.get(a, ["oracle"]) else found[a][0] for a in self.algorithms
-        }
+        own = {a: {group.termination for group in study.select(a, setting={})} or {"oracle"} for a in self.algorithms}
+        self.termination = {a: min(ends, key=lambda end: (end != "oracle", end)) for a, ends in own.items()}
         # the plain groups: of the algorithms' own distribution, ended by the oracle where there is one
         self.groups = [g for g in study.groups if not g.setting and g.termination == self.termination[g.algorithm]]
         self._plain = by_network(self.groups)

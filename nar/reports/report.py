@@ -101,7 +101,7 @@ def table(found: Results) -> str:
     """The results of a run in plain text, as training prints them at its end."""
     found = schema.upgraded(found)
     shown = [e for e in found["evaluations"] if not e["setting"]]
-    steps = [(e.get("steps_taken") or {"": e["steps_mean"], "max": e["steps_max"]}).values() for e in shown]
+    steps = [(e.get("steps_taken") or {"mean": e["steps_mean"], "max": e["steps_max"]}).values() for e in shown]
     columns = {
         "algorithm": [e["algorithm"] for e in shown],
         "size": [str(e["size"]) for e in shown],

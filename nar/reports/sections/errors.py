@@ -34,8 +34,8 @@ def _panel(groups: Sequence[SeedGroup], styles: SizeStyles, title: str, algorith
     """One line per size."""
     lengths = []
     for group in groups:
-        most = [n for entry in group.entries if known(n := entry.get("steps_max"))]
-        lengths.append(int(max([1, *filter(None, _first_errors(group)), *most])))
+        most = [int(entry["steps_max"]) for entry in group.entries if known(entry.get("steps_max"))]
+        lengths.append(max([1, *filter(None, _first_errors(group)), *most]))
     axis = step_axis(lengths, first=0)
     chart = Chart(axis, percent_axis("graphs still on the trace (%)", []))
     for group, length in zip(groups, lengths, strict=True):
