@@ -19,7 +19,6 @@ from nar.reports.sections import (
     distributions,
     errors,
     faithfulness,
-    heat_map,
     hints,
     provenance,
     score,
@@ -33,7 +32,7 @@ from nar.results.study import Study
 from nar.text_format import counted, duration, listed
 
 _SECTIONS = (
-    score.section, heat_map.section, comparisons.section, hints.section, errors.section, faithfulness.section,
+    score.section, score.heat_map, comparisons.section, hints.section, errors.section, faithfulness.section,
     termination.section, distributions.section, hints.measures, provenance.examples, cost.section, training.section,
     provenance.section,
 )  # fmt: skip

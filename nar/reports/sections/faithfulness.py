@@ -39,7 +39,7 @@ def section(context: ReportContext) -> Section | None:
     found = faithfulness_means.of_study(context.study)
     if not found:
         return None
-    by_graphs = grouped(found, lambda one: one.graphs)
+    by_graphs = grouped(found, lambda one: (one.algorithm, one.size, one.small, one.samples))
     panels = [panel for members in by_graphs.values() for panel in _panels(context, members)]
     compiled = any(one.kind == "compiled" for one in found)
     legend = context.legend({one.label for one in found}, "dot")
