@@ -75,10 +75,9 @@ def _panels(context: ReportContext, members: Sequence[Measured]) -> Iterator[Pan
     labels = [label for label in context.labels if any(one.label == label for one in members)]
     hints = {name: metric for one in members for name, metric in one.probes().items()}
     probes = {_row_name(name, metric): ("probes", name, "value") for name, metric in hints.items()}
-    for what, axis, paths in (
-        ("what it does", "share (%)", MEASURES),
-        ("what its hidden states tell", "score of a linear probe (%)", probes),
-    ):
+    parts = {"share (%)": ("what it does", MEASURES)}
+    parts["score of a linear probe (%)"] = "what its hidden states tell", probes
+    for axis, (what, paths) in parts.items():
         for title, portion in portions(what, labels):
             shown = [one for one in members if one.label in portion or not one.label]
             rows = {name: path for name, path in paths.items() if any(_drawn(one, path) for one in shown)}

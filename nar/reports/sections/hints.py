@@ -160,8 +160,7 @@ def measures(context: ReportContext) -> Section | None:
 
 def _running(group: SeedGroup, steps: int) -> list[int]:
     """How many graphs are running at each of the first `steps` steps, as far as the hints say."""
-    hints = next((entry["hints"] for entry in group.entries if entry.get("hints")), {})
-    running = list(next((hint.get("live") or () for hint in hints.values()), ()))
+    running = next((list(hint.get("live") or ()) for entry in group.entries for hint in entry["hints"].values()), [])
     return [*running[:steps], *[running[-1] if running else group.samples] * (steps - len(running))]
 
 
