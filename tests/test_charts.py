@@ -11,10 +11,10 @@ from made_up_runs import collect, detailed_run, everything
 
 from nar.reports import report
 from nar.reports.charts import axis as axes
-from nar.reports.charts import chart, rollout, shapes
+from nar.reports.charts import chart, shapes
 from nar.reports.number_format import number, score_text, with_interval
 from nar.reports.rendering import html
-from nar.reports.sections import errors
+from nar.reports.sections import errors, hints
 from nar.results.statistics import Interval
 
 
@@ -25,7 +25,7 @@ def test_survival_counts_graphs_before_their_first_error():
 
 
 def test_spread_over_seeds_of_unequal_length_and_with_gaps():
-    found = rollout.spread([[0.5, None, 0.25], [1.0, float("nan")]])
+    found = hints.spread([[0.5, None, 0.25], [1.0, float("nan")]])
     assert found[0] == (0.75, 0.5, 1.0)
     assert all(value != value for value in found[1])
     assert found[2] == (0.25, 0.25, 0.25)
@@ -133,8 +133,8 @@ def drawn(panel, classes):
 def test_lines_have_gaps_and_become_dotted_where_few_graphs_are_left():
     points = [(0.5, 0.5, 0.5), (math.nan,) * 3, (0.5, 0.25, 0.75), (1.0, 1.0, 1.0), (1.0, 1.0, 1.0)]
     series = ("n = 8", shapes.named_style(0), points, [8, 8, 8, 3, 2])
-    panel = rollout.rollout_panel([series], axes.Axis("score (%)", 0, 100, [], factor=100), "hint", "")
-    assert rollout.dotted_legend([panel]) and "50% at 1, 50% at 3, 100% at 4, 100% at 5." in panel.alternative
+    panel = hints.rollout_panel([series], axes.Axis("score (%)", 0, 100, [], factor=100), "hint", "")
+    assert hints.dotted_legend([panel]) and "50% at 1, 50% at 3, 100% at 4, 100% at 5." in panel.alternative
     band, dotted, solid = (s for s in panel.shapes if s.classes in ("c0 band", "c0 line"))
     assert (dotted.dash, solid.dash) == (shapes.DOTTED, None)
     assert solid.path.count("M") == 2 and dotted.path.count("M") == 1

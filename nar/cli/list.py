@@ -7,6 +7,8 @@ import re
 import sys
 from typing import Any
 
+from nar.results.study import grouped
+
 
 def main(argv: list[str]) -> None:
     """All of both, or one processor in detail."""
@@ -22,10 +24,7 @@ def main(argv: list[str]) -> None:
         return
     width = max(map(len, [*datasets.names(), *processors.names()]))
     print("algorithms (--algo):")
-    by_category: dict[str, list[str]] = {}
-    for name in datasets.names():
-        by_category.setdefault(datasets.get(name).category, []).append(name)
-    for category, names in sorted(by_category.items()):
+    for category, names in sorted(grouped(datasets.names(), lambda name: datasets.get(name).category).items()):
         print(f"  {category}")
         for name in names:
             print(f"    {name:<{width}}  {_about(datasets.TABLE[name])}")

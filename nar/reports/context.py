@@ -24,7 +24,9 @@ class ReportContext:
         self.algorithms: list[str] = study.algorithms()
         self.learned = list(dict.fromkeys([*self.algorithms, *(a for run in study.runs for a in run.algorithms)]))
         self.styles: dict[str, Style] = {label: named_style(k) for k, label in enumerate(self.labels)}
-        self.termination = {algorithm: _termination(study.select(algorithm)) for algorithm in self.algorithms}
+        # who ended the rollouts that are spoken of: the oracle, or where it ended none, the first other in order
+        own = {a: {group.termination for group in study.select(a, setting={})} or {"oracle"} for a in self.algorithms}
+        self.termination = {a: min(ends, key=lambda end: (end != "oracle", end)) for a, ends in own.items()}
         # the plain groups: of the algorithms' own distribution, ended by the oracle where there is one
         self.groups = [g for g in study.groups if not g.setting and g.termination == self.termination[g.algorithm]]
         self._plain = by_network(self.groups)
@@ -97,12 +99,6 @@ class SizeStyles(dict[int, Style]):
 
     def legend(self) -> Legend:
         return [(f"n = {size}", swatch(style)) for size, style in self.items()]
-
-
-def _termination(groups: Sequence[SeedGroup]) -> str:
-    """Who ended the rollouts that are spoken of: the oracle, or where it ended none, the first other in order."""
-    found = sorted({group.termination for group in groups if not group.setting})
-    return "oracle" if "oracle" in found or not found else found[0]
 
 
 def trained_sizes(run: StoredRun, algorithm: str) -> list[int]:

@@ -45,11 +45,6 @@ class Measured:
         names = {"compiled": "compiled reference", "shuffled": "compiled reference, shuffled"}
         return names.get(self.kind) or (self.label if self.kind == "trained" else f"{self.label}, untrained")
 
-    @property
-    def graphs(self) -> tuple[str, int, int, int]:
-        """What rows must share to stand beside each other."""
-        return self.algorithm, self.size, self.small, self.samples
-
     def values(self, *path: str) -> list[float]:
         """A number of every row that has it."""
         return list(numbers_at(dict(enumerate(self.rows)), *path).values())

@@ -1,6 +1,5 @@
 """Numbers as readers of reports see them; a dash where there is none."""
 
-import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -32,13 +31,13 @@ def number(value: float | None) -> str:
     return f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e")
 
 
-def with_interval(found: Interval | None, share: bool = True, sign: str = "") -> str:
-    """mean [low, high], or the mean alone without an interval; a `share` in percent, with `sign` after the mean."""
+def with_interval(found: Interval | None, share: bool = True, sign: str = "", brief: bool = False) -> str:
+    """mean [low, high], or the mean alone if `brief` or without an interval; a `share` in percent, with this `sign`."""
     write = percent if share else number
     if found is None or not known(found.mean):
         return NOTHING
     mean = write(found.mean) + (sign if share else "")
-    return mean if found.low is None else f"{mean} [{write(found.low)}, {write(found.high)}]"
+    return mean if brief or found.low is None else f"{mean} [{write(found.low)}, {write(found.high)}]"
 
 
 def score_text(group: SeedGroup | None, name: str = "score", brief: bool = False) -> str:
@@ -46,11 +45,10 @@ def score_text(group: SeedGroup | None, name: str = "score", brief: bool = False
 
     `brief`: the mean alone.
     """
-    found = group.interval(name) if group is not None else None
-    if group is None or found is None:
+    if group is None or (found := group.interval(name)) is None:
         return NOTHING
-    shown = dataclasses.replace(found, low=None, high=None) if brief else found
-    return with_interval(shown, group.is_share(name)) + ("" if group.is_share(name) else " (error)")
+    share = group.is_share(name)
+    return with_interval(found, share, brief=brief) + ("" if share else " (error)")
 
 
 def seeds_text(group: SeedGroup, name: str = "score") -> str:

@@ -19,7 +19,6 @@ from nar.reports.sections import (
     distributions,
     errors,
     faithfulness,
-    heat_map,
     hints,
     provenance,
     score,
@@ -28,12 +27,12 @@ from nar.reports.sections import (
     training,
 )
 from nar.results import comparability, schema, study
-from nar.results.schema import Evaluation, Results
+from nar.results.schema import Results
 from nar.results.study import Study
 from nar.text_format import counted, duration, listed
 
 _SECTIONS = (
-    score.section, heat_map.section, comparisons.section, hints.section, errors.section, faithfulness.section,
+    score.section, score.heat_map, comparisons.section, hints.section, errors.section, faithfulness.section,
     termination.section, distributions.section, hints.measures, provenance.examples, cost.section, training.section,
     provenance.section,
 )  # fmt: skip
@@ -101,6 +100,7 @@ def table(found: Results) -> str:
     """The results of a run in plain text, as training prints them at its end."""
     found = schema.upgraded(found)
     shown = [e for e in found["evaluations"] if not e["setting"]]
+    steps = [(e.get("steps_taken") or {"mean": e["steps_mean"], "max": e["steps_max"]}).values() for e in shown]
     columns = {
         "algorithm": [e["algorithm"] for e in shown],
         "size": [str(e["size"]) for e in shown],
@@ -109,7 +109,8 @@ def table(found: Results) -> str:
         "score": [_percent(e["score"]) if schema.is_share(e) else f"{e['score']:.4g}" for e in shown],
         "exact": [_percent(e["exact"]) for e in shown],
         "valid": [_percent(e["valid"]) for e in shown],
-        "steps": [_steps(e) for e in shown],
+        # per graph, mean/most: those taken, which the oracle makes those needed
+        "steps": [f"{mean:,.1f}/{most:,}" for mean, most in steps],
         "seconds": [f"{e['seconds']:,.2f}" for e in shown],
         "data": [e["data"]["set"] for e in shown],
     }
@@ -127,9 +128,3 @@ def table(found: Results) -> str:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{percent(share)}%"
-
-
-def _steps(e: Evaluation) -> str:
-    """Steps per graph, mean/maximum: those taken, which the oracle makes those needed."""
-    taken = e.get("steps_taken") or {"mean": e["steps_mean"], "max": e["steps_max"]}
-    return f"{taken['mean']:,.1f}/{taken['max']:,}"

@@ -88,12 +88,10 @@ def _not_evaluated(results: Results) -> list[str]:
 
 def _versions(study: Study) -> list[str]:
     """Results of different code are not repetitions of one experiment."""
-    lines = []
-    for name, what in (("nar", "versions of nar"), ("commit", "commits"), ("torch", "versions of torch")):
-        values = sorted({str(run.results["provenance"].get(name)) for run in study.runs})
-        if len(values) > 1:
-            lines.append(f"Made by different {what}: {', '.join(values)}; see the table of runs.")
-    return lines
+    names = {"versions of nar": "nar", "commits": "commit", "versions of torch": "torch"}
+    made = {what: {str(run.results["provenance"].get(name)) for run in study.runs} for what, name in names.items()}
+    different = {what: ", ".join(sorted(values)) for what, values in made.items() if len(values) > 1}
+    return [f"Made by different {what}: {values}; see the table of runs." for what, values in different.items()]
 
 
 def _seeds(study: Study) -> list[str]:

@@ -70,8 +70,10 @@ def _interval(values: tuple[float, ...], confidence: float, seed: int) -> Interv
     mean = float(np.clip(math.fsum(x) / n, x[0], x[-1]))  # of equal values, that value and not its neighbour
     if n == 1:
         return Interval(mean, None, None, 1)
-    means, weights = _resampled_means(x, seed)
-    tail = _tail(n, confidence)
+    counts, weights = _all_resamples(n) if n <= EXACT else _drawn_resamples(n, seed)
+    means = counts / n @ x  # so, a resample of one value n times has that value as its mean
+    # the probability to leave out at each end: (1 - confidence) / 2, made smaller for small n
+    tail = NormalDist().cdf(math.sqrt(n / (n - 1)) * student_quantile(n - 1, (1 - confidence) / 2))
     low, high = _lowest(means, weights, tail), -_lowest(-means, weights, tail)
     return Interval(mean, min(max(low, x[0]), mean), max(min(high, x[-1]), mean), n)
 
@@ -92,13 +94,6 @@ def paired(
     return Paired(interval(differences.tolist(), confidence, seed), _sign_flip_p(differences, seed), seeds)
 
 
-def _resampled_means(x: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means of resamples of x with replacement, and the probability of each."""
-    n = len(x)
-    counts, weights = _all_resamples(n) if n <= EXACT else _drawn_resamples(n, seed)
-    return counts / n @ x, weights  # so, a resample of one value n times has that value as its mean
-
-
 @functools.cache
 def _all_resamples(n: int) -> tuple[np.ndarray, np.ndarray]:
     """How often each of n values is in each resample, [resamples, n], and the probability of each resample."""
@@ -112,12 +107,6 @@ def _all_resamples(n: int) -> tuple[np.ndarray, np.ndarray]:
 def _drawn_resamples(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The same of resamples that are drawn."""
     return np.random.RandomState(seed).multinomial(n, [1 / n] * n, RESAMPLES), np.full(RESAMPLES, 1 / RESAMPLES)
-
-
-def _tail(n: int, confidence: float) -> float:
-    """The probability to leave out at each end: (1 - confidence) / 2, made smaller for small n."""
-    t = student_quantile(n - 1, (1 - confidence) / 2)
-    return NormalDist().cdf(math.sqrt(n / (n - 1)) * t)
 
 
 def _lowest(means: np.ndarray, weights: np.ndarray, tail: float) -> float:

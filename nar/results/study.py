@@ -122,14 +122,11 @@ class Study:
         termination: str | None = None,
     ) -> list[SeedGroup]:
         """The groups with these values, sorted by algorithm, label, size; None = any, {} = without a setting."""
+        wanted = {"algorithm": algorithm, "label": label, "size": size, "setting": setting, "termination": termination}
         return [
             group
             for group in self.groups
-            if algorithm in (None, group.algorithm)
-            and label in (None, group.label)
-            and size in (None, group.size)
-            and (setting is None or dict(setting) == group.setting)
-            and termination in (None, group.termination)
+            if all(value is None or value == getattr(group, name) for name, value in wanted.items())
         ]
 
 

@@ -52,8 +52,9 @@ class Panel:
 class Chart:
     """A panel that grows by what is drawn into it; later parts lie above earlier ones."""
 
-    def __init__(self, x: Axis, y: Axis, height: int = HEIGHT, left: int = LEFT) -> None:
-        self.x, self.y, self.height, self.left = x, y, height, left
+    def __init__(self, x: Axis, y: Axis, height: int = HEIGHT, left: int = LEFT, sideways: bool = False) -> None:
+        """`sideways`: y has rows, and values lie along x."""
+        self.x, self.y, self.height, self.left, self.sideways = x, y, height, left, sideways
         self.shapes: list[Shape] = []
         self.sentences: list[str] = []  # of the text alternative
 
@@ -61,7 +62,7 @@ class Chart:
     def of_rows(cls, x: Axis, rows: Axis, lanes: int) -> Self:
         """A chart with a row for each tick of y and so many lanes in it; as high, and left as free, as these need."""
         left = min(150, max(LEFT, round(LETTER * max(len(name) for _, name in rows.ticks)) + 12))
-        return cls(x, rows, height=70 + (16 + LANE * lanes) * len(rows.ticks), left=left)
+        return cls(x, rows, height=70 + (16 + LANE * lanes) * len(rows.ticks), left=left, sideways=True)
 
     def line(
         self, points: Iterable[Point], style: Style, *, faint: bool = False, markers: bool = False, shift: float = 0.0
@@ -90,7 +91,7 @@ class Chart:
 
     def dot(self, point: Point, style: Style, kind: str = "dot", shift: Point = (0.0, 0.0), title: str = "") -> None:
         """A marker: a "dot", a "seed", which is small, or a "hollow" one. `title`: what a pointing device is told."""
-        at = (self._x(point[0]) + shift[0], self._y(point[1]) + shift[1])
+        at = self._at(point, shift)
         path = marker(0, *at, 1.7) if kind == "seed" else marker(style.marker, *at, 3.4)
         self.shapes.append(Shape(path, f"{style.color} {'dot' if kind == 'dot' else 'seed'}", title=title))
 
@@ -100,28 +101,24 @@ class Chart:
         seeds: Mapping[Any, float],
         style: Style,
         name: str,
-        *,
         shift: float = 0.0,
-        sideways: bool = False,
         rings: bool = True,
         hollow: bool = False,
     ) -> float:
         """The mean of values by seed with its interval as a broad pale bar and, of several, each seed as a ring.
 
-        `sideways`: values lie along x, and `shift` is downwards. Returns the mean in the axis's unit.
+        `shift`: to the right, or downwards in a row. Returns the mean in the axis's unit.
         """
-        factor = (self.x if sideways else self.y).factor
+        factor = (self.x if self.sideways else self.y).factor
         found, write = interval(list(seeds.values())), percent if factor == 100 else number
 
         def point(value: float) -> Point:
-            return (factor * value, at) if sideways else (at, factor * value)
+            return (factor * value, at) if self.sideways else (at, factor * value)
 
-        aside = (0.0, shift) if sideways else (shift, 0.0)
+        aside = (0.0, shift) if self.sideways else (shift, 0.0)
         if found.low is not None and found.high is not None:
-            (x, y), (end_x, end_y) = (
-                (self._x(x) + aside[0], self._y(y) + aside[1]) for x, y in (point(found.low), point(found.high))
-            )
-            end = f"H{end_x:.1f}" if sideways else f"V{end_y:.1f}"
+            (x, y), (end_x, end_y) = (self._at(point(value), aside) for value in (found.low, found.high))
+            end = f"H{end_x:.1f}" if self.sideways else f"V{end_y:.1f}"
             self.shapes.append(Shape(f"M{x:.1f} {y:.1f}{end}", f"{style.color} bar"))
             if rings:
                 for seed, value in seeds.items():
@@ -188,6 +185,9 @@ class Chart:
         top = 0 if named else TOP - 12
         shapes = [*self._axis_lines(), *self.shapes]
         return Panel(title, group, alternative, top, self.height - top, shapes, list(self._labels(named)))
+
+    def _at(self, point: Point, shift: Point) -> Point:
+        return self._x(point[0]) + shift[0], self._y(point[1]) + shift[1]
 
     def _x(self, value: float) -> float:
         return self.left + self.x.place(value) * (WIDTH - self.left - RIGHT)

@@ -77,10 +77,11 @@ def _title(compared: Comparison) -> tuple[str, str]:
 
 def _panel(rows: Sequence[Comparison], x: Axis, title: str, algorithm: str) -> Panel:
     """One row per size."""
-    chart = Chart(x, row_axis([str(one.size) for one, _, _ in rows], "nodes n"), height=76 + 20 * len(rows))
+    y = row_axis([str(one.size) for one, _, _ in rows], "nodes n")
+    chart = Chart(x, y, height=76 + 20 * len(rows), sideways=True)
     chart.rule(0.0, "zero")
     for k, row in enumerate(rows):
-        chart.mean(k, _differences(row), Style("c6", 0), f"n = {row[0].size}", sideways=True)
+        chart.mean(k, _differences(row), Style("c6", 0), f"n = {row[0].size}")
     chart.tell("mean difference by size", [(one.size, 100 * p.difference.mean) for one, _, p in rows], " points")
     return chart.panel(title, algorithm)
 

@@ -11,7 +11,6 @@ from nar.reports.number_format import number
 
 
 def section(context: ReportContext) -> Section | None:
-    """Seconds per graph and peak memory against size."""
     if not any(group.values("seconds") for group in context.groups):
         return None
     rows = []
@@ -36,10 +35,8 @@ def section(context: ReportContext) -> Section | None:
 
 
 def _panels(context: ReportContext, algorithm: str) -> Iterator[Panel]:
-    for name, about in (
-        ("seconds", "seconds per graph (log scale)"),
-        ("peak_memory_mb", "peak memory in MB (log scale)"),
-    ):
+    shown = {"seconds": "seconds per graph (log scale)", "peak_memory_mb": "peak memory in MB (log scale)"}
+    for name, about in shown.items():
         lines = {label: _costs(context, algorithm, label, name) for label in context.labels_of(algorithm)}
         lines = {label: line for label, line in lines.items() if line}
         for title, portion in portions(about, list(lines)):

@@ -22,12 +22,12 @@ def section(context: ReportContext) -> Section | None:
     kinds = grouped(found, lambda group: (group.algorithm, tuple(group.setting), group.size))
     for (algorithm, axes, size), groups in kinds.items():
         values = {group.setting[axes[0]] for group in groups} if len(axes) == 1 else set()
-        draw = _line_panel if len(values) > 1 and all(map(known, values)) else _row_panel
+        draw = _line_chart if len(values) > 1 and all(map(known, values)) else _row_chart
         labels = [label for label in context.labels if any(group.label == label for group in groups)]
         for title, portion in portions(f"{', '.join(axes)}, n = {size}", labels):
             chosen = [group for group in groups if group.label in portion]
             own = {label: group for label in portion if (group := context.at(algorithm, label, size)) is not None}
-            panels.append(draw(context, portion, chosen, own, title, algorithm))
+            panels.append(draw(context, portion, chosen, own).panel(title, algorithm))
     caption = (
         "The node score where the test graphs come from another family, density, scale or law of weights, at one "
         "size. Markers are means over seeds, pale bars 95% intervals, rings seeds. 'own' is the algorithm's own "
@@ -46,10 +46,9 @@ def section(context: ReportContext) -> Section | None:
     return Section("settings", "Other distributions", [Figure("settings", panels, caption, legend, [numbers])])
 
 
-def _line_panel(
-    context: ReportContext, labels: Sequence[str], groups: Sequence[SeedGroup], own: dict[str, SeedGroup], title: str,
-    algorithm: str,
-) -> Panel:  # fmt: skip
+def _line_chart(
+    context: ReportContext, labels: Sequence[str], groups: Sequence[SeedGroup], own: dict[str, SeedGroup]
+) -> Chart:
     """Score against a setting that is a number."""
     (name,) = groups[0].setting
     at = [float(group.setting[name]) for group in groups]
@@ -64,13 +63,12 @@ def _line_panel(
             chart.line([(x.low, level), (x.high, level)], dataclasses.replace(style, dash="3 3"), faint=True)
         points = sorted((float(g.setting[name]), g.by_seed("score")) for g in groups if g.label == label)
         chart.means(points, style, label, aside(place, len(labels)))
-    return chart.panel(title, algorithm)
+    return chart
 
 
-def _row_panel(
-    context: ReportContext, labels: Sequence[str], groups: Sequence[SeedGroup], own: dict[str, SeedGroup], title: str,
-    algorithm: str,
-) -> Panel:  # fmt: skip
+def _row_chart(
+    context: ReportContext, labels: Sequence[str], groups: Sequence[SeedGroup], own: dict[str, SeedGroup]
+) -> Chart:
     """One row per setting, the own distribution first."""
     rows = {_row_name(setting): setting for setting in ({}, *(group.setting for group in groups))}
     x = score_axis([*groups, *own.values()])
@@ -80,12 +78,10 @@ def _row_panel(
         for k, (name, setting) in enumerate(rows.items()):
             found = [g for g in groups if g.label == label and g.setting == setting] if setting else [own.get(label)]
             if found and found[0] is not None and (seeds := found[0].by_seed("score")):
-                mean = chart.mean(
-                    k, seeds, context.styles[label], f"{label}, {name}", shift=lane(place, len(labels)), sideways=True
-                )  # fmt: skip
+                mean = chart.mean(k, seeds, context.styles[label], f"{label}, {name}", lane(place, len(labels)))
                 told.append(f"{name} {number(mean)}")
         chart.sentences.append(f"{label}: {', '.join(told)}.")
-    return chart.panel(title, algorithm)
+    return chart
 
 
 def _row_name(setting: dict[str, Any]) -> str:

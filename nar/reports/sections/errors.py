@@ -13,7 +13,6 @@ from nar.results.study import SeedGroup
 
 
 def section(context: ReportContext) -> Section | None:
-    """The share of graphs whose rollout has not left the true trace yet, against step."""
     recorded = [group for group in context.groups if _first_errors(group)]
     if not recorded:
         return None
@@ -33,7 +32,10 @@ def section(context: ReportContext) -> Section | None:
 
 def _panel(groups: Sequence[SeedGroup], styles: SizeStyles, title: str, algorithm: str) -> Panel:
     """One line per size."""
-    lengths = [_longest(group) for group in groups]
+    lengths = []
+    for group in groups:
+        most = [int(entry["steps_max"]) for entry in group.entries if known(entry.get("steps_max"))]
+        lengths.append(max([1, *filter(None, _first_errors(group)), *most]))
     axis = step_axis(lengths, first=0)
     chart = Chart(axis, percent_axis("graphs still on the trace (%)", []))
     for group, length in zip(groups, lengths, strict=True):
@@ -61,12 +63,6 @@ def _row(group: SeedGroup) -> tuple[str, ...]:
 def _first_errors(group: SeedGroup) -> list[int | None]:
     """The first step at which a hint was wrong, of every graph and seed; None = never."""
     return [step for entry in group.entries for step in entry.get("first_error") or ()]
-
-
-def _longest(group: SeedGroup) -> int:
-    steps = [step for step in _first_errors(group) if step is not None]
-    most = [entry.get("steps_max") for entry in group.entries]
-    return max([1, *steps, *(int(value) for value in most if value is not None and known(value))])
 
 
 def survival(steps: Sequence[int | None], length: int, corners: bool = True) -> list[tuple[float, float]]:

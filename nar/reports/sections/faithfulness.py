@@ -39,7 +39,7 @@ def section(context: ReportContext) -> Section | None:
     found = faithfulness_means.of_study(context.study)
     if not found:
         return None
-    by_graphs = grouped(found, lambda one: one.graphs)
+    by_graphs = grouped(found, lambda one: (one.algorithm, one.size, one.small, one.samples))
     panels = [panel for members in by_graphs.values() for panel in _panels(context, members)]
     compiled = any(one.kind == "compiled" for one in found)
     legend = context.legend({one.label for one in found}, "dot")
@@ -75,10 +75,9 @@ def _panels(context: ReportContext, members: Sequence[Measured]) -> Iterator[Pan
     labels = [label for label in context.labels if any(one.label == label for one in members)]
     hints = {name: metric for one in members for name, metric in one.probes().items()}
     probes = {_row_name(name, metric): ("probes", name, "value") for name, metric in hints.items()}
-    for what, axis, paths in (
-        ("what it does", "share (%)", MEASURES),
-        ("what its hidden states tell", "score of a linear probe (%)", probes),
-    ):
+    parts = {"share (%)": ("what it does", MEASURES)}
+    parts["score of a linear probe (%)"] = "what its hidden states tell", probes
+    for axis, (what, paths) in parts.items():
         for title, portion in portions(what, labels):
             shown = [one for one in members if one.label in portion or not one.label]
             rows = {name: path for name, path in paths.items() if any(_drawn(one, path) for one in shown)}
@@ -112,10 +111,8 @@ def _panel(
         shift, told = lane(lanes.index(one.label), len(lanes)), []
         for k, (name, path) in enumerate(rows.items()):
             if _drawn(one, path):
-                mean = chart.mean(
-                    k, dict(enumerate(one.values(*path))), style, f"{one.name}, {name}", shift=shift, sideways=True,
-                    rings=False, hollow=one.kind in ("untrained", "shuffled"),
-                )  # fmt: skip
+                hollow, values = one.kind in ("untrained", "shuffled"), dict(enumerate(one.values(*path)))
+                mean = chart.mean(k, values, style, f"{one.name}, {name}", shift, rings=False, hollow=hollow)
                 told.append(f"{name} {number(mean)}")
         chart.sentences.append(f"{one.name}: {', '.join(told)}." if told else f"{one.name}: nothing measured.")
     return chart.panel(title, of)

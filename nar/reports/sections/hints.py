@@ -1,18 +1,21 @@
 """Along the rollout: hint accuracy against its steps, and what processors say of themselves."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
 from nar.reports.blocks import Figure, Section, Table
-from nar.reports.charts.axis import linear_axis, log_axis, percent_axis
-from nar.reports.charts.chart import Panel
-from nar.reports.charts.rollout import Series, Spread, dotted_legend, rollout_panel, spread
+from nar.reports.charts.axis import Axis, linear_axis, log_axis, percent_axis, step_axis
+from nar.reports.charts.chart import Chart, Panel
+from nar.reports.charts.shapes import DOTTED, Shape, Style
 from nar.reports.context import ReportContext, SizeStyles, by_network
 from nar.reports.number_format import NOTHING, known, number, percent
 from nar.reports.sections.training import column, curves_panel
 from nar.results.schema import ERROR_METRICS
 from nar.results.study import SeedGroup
 
+Spread = tuple[float, float, float]  # mean, lowest and highest of the seeds at a step
+Series = tuple[str, Style, Sequence[Spread], Sequence[int]]  # name, looks, values and running graphs at every step
 _MOST_PANELS = 36  # of one figure; of larger studies, panels compare labels at one size and take all hints together
 
 
@@ -24,19 +27,14 @@ def section(context: ReportContext) -> Section | None:
     names = [(a, label, name) for a, label in context.pairs() for name in _hint_names(context.plain(a, label))]
     detailed = len(names) <= _MOST_PANELS
     panels = _each_hint(context, names, recorded) if detailed else _all_hints(context, recorded)
-    errors = detailed and any(
-        _metric([group], name) in ERROR_METRICS for group in recorded for name in _hint_names([group])
-    )
+    errors = any(_metric([group], name) in ERROR_METRICS for group in recorded for name in _hint_names([group]))
+    several, many = any(len(group.seeds) > 1 for group in recorded), not detailed
     sentences = (
         "What the model predicted for the state of the algorithm after every step, fed with nothing but its own "
         "predictions of the step before.",
-        "Lines are means over seeds, bands go from the lowest seed to the highest."
-        if any(len(group.seeds) > 1 for group in recorded)
-        else "",
-        "A mean squared error (MSE) is an error: lower is better." if errors else "",
-        ""
-        if detailed
-        else "With so many runs, the mean over all hints that have a percentage, at one size of each algorithm.",
+        "Lines are means over seeds, bands go from the lowest seed to the highest." * several,
+        "A mean squared error (MSE) is an error: lower is better." * (detailed and errors),
+        "With so many runs, the mean over all hints that have a percentage, at one size of each algorithm." * many,
         "The numbers below are means over steps, weighted by the graphs still running.",
     )
     legend = (SizeStyles(recorded).legend() if detailed else context.legend()) + dotted_legend(panels)
@@ -162,6 +160,44 @@ def measures(context: ReportContext) -> Section | None:
 
 def _running(group: SeedGroup, steps: int) -> list[int]:
     """How many graphs are running at each of the first `steps` steps, as far as the hints say."""
-    hints = next((entry["hints"] for entry in group.entries if entry.get("hints")), {})
-    running = list(next((hint.get("live") or () for hint in hints.values()), ()))
+    running = next((list(hint.get("live") or ()) for entry in group.entries for hint in entry["hints"].values()), [])
     return [*running[:steps], *[running[-1] if running else group.samples] * (steps - len(running))]
+
+
+def spread(rows: Sequence[Sequence[float | None]]) -> list[Spread]:
+    """Mean, lowest and highest over rows at every place, of the values that are known; nan where none is."""
+    found = []
+    for place in range(max(map(len, rows), default=0)):
+        values = [row[place] for row in rows if place < len(row)]
+        values = [value for value in values if value is not None and known(value)]
+        found.append((math.fsum(values) / len(values), min(values), max(values)) if values else (math.nan,) * 3)
+    return found
+
+
+def rollout_panel(series: Sequence[Series], y: Axis, title: str, of: str, floor: float = -math.inf) -> Panel:
+    """A panel with line and band of every series, dotted where fewer than half of the graphs are running.
+
+    `floor`: where smaller values are drawn.
+    """
+
+    def scaled(value: float) -> float:
+        return max(y.factor * value, floor) if known(value) else math.nan
+
+    chart = Chart(step_axis([len(points) for _, _, points, _ in series]), y)
+    for name, style, points, running in series:
+        places = [(k + 1.0, *map(scaled, triple)) for k, triple in enumerate(points)]
+        few = next((k for k, count in enumerate(running) if 2 * count < running[0]), len(places))
+        if any(high > low for _, _, low, high in places):
+            chart.band([(x, low, high) for x, _, low, high in places], style)
+        line = [(x, mean) for x, mean, _, _ in places]
+        if few < len(places):
+            chart.line(line[max(0, few - 1) :], dataclasses.replace(style, dash=DOTTED))
+        chart.line(line[:few], style, markers=True)
+        chart.tell(name, [(k + 1, y.factor * mean) for k, (mean, _, _) in enumerate(points)])
+    return chart.panel(title, of)
+
+
+def dotted_legend(panels: Sequence[Panel]) -> list[tuple[str, list[Shape]]]:
+    """What dotted lines mean, where there are some."""
+    dotted = any(shape.dash == DOTTED for panel in panels for shape in panel.shapes)
+    return [("fewer than half of the graphs still running", [Shape("M0 7H28", "plain line", DOTTED)])] if dotted else []

@@ -48,7 +48,10 @@ def _selection(context: ReportContext) -> str:
     """Which graphs chose the weights; the exceptions by name."""
     runs, found = context.study.runs, []
     validated = [run for run in runs if run.results["run"].get("best_validation") is not None]
-    larger = [run for run in validated if not _within_training(run)]
+    larger = [
+        run for run in validated for sizes in [run.results["run"]["train_sizes"]]
+        if any(n > max(sizes.get(name) or [0]) for name, n in run.results["run"]["validation_size"].items())
+    ]  # fmt: skip
     never = [run for run in runs if run not in validated]
     if validated:
         which = "every run" if len(validated) == len(runs) else f"{len(validated)} of {len(runs)} runs"
@@ -66,11 +69,6 @@ def _selection(context: ReportContext) -> str:
         "runs: nothing here is a maximum."
     )
     return " ".join(found)
-
-
-def _within_training(run: StoredRun) -> bool:
-    made = run.results["run"]
-    return all(size <= max(made["train_sizes"].get(name) or [0]) for name, size in made["validation_size"].items())
 
 
 def _runs_table(runs: Sequence[StoredRun]) -> Table:

@@ -103,7 +103,7 @@ def _scores_said(found: Sequence[tuple[SeedGroup, Interval]], brief: bool = Fals
 
 
 def _mean(group: SeedGroup, found: Interval) -> str:
-    return with_interval(Interval(found.mean, None, None, found.n), group.is_share(), "%")
+    return with_interval(found, group.is_share(), "%", brief=True)
 
 
 def _shares(means: Sequence[float]) -> str:

@@ -10,7 +10,6 @@ from nar.results.study import SeedGroup
 
 
 def section(context: ReportContext) -> Section | None:
-    """Score and steps with and without the oracle."""
     own = context.study.select(setting={})
     ends = sorted({group.termination for group in own}, key=lambda end: (end != "oracle", end))
     if not set(ends) - {"oracle"}:
