@@ -28,8 +28,7 @@ from torch.utils.checkpoint import checkpoint
 from nar.lookup import suggest
 from nar.model.batch import Batch
 from nar.model.coders.decoder_inputs import DecoderInputs, LastInputs
-from nar.model.coders.encoder import dense
-from nar.model.coders.step_encoder import StepEncoder
+from nar.model.coders.encoder import StepEncoder, dense
 from nar.model.network import Network
 from nar.model.options.reconstruction import Reconstructing
 from nar.model.postprocess import Noise, feed_back
