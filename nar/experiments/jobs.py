@@ -4,8 +4,6 @@ An engine takes runs and yields events: a run has started, its worker has died a
 engine gives the same results, because a run is a pure function of its settings and is trained with the same threads.
 """
 
-from __future__ import annotations
-
 import abc
 import collections
 import concurrent.futures

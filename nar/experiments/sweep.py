@@ -5,8 +5,6 @@ is learned, so that the same run is always found in the same place: finished one
 resumed, and another setting gives another directory.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import hashlib

@@ -15,8 +15,6 @@ which computes the rest of a step again.
 Shapes: B graphs, N nodes, T moments, F features; L live graphs of a step.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

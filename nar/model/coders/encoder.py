@@ -13,8 +13,6 @@ and likewise for edges, where the raw channels are few (at most six in CLRS-30) 
 Shapes: B graphs, N nodes, F features, C classes, K edge channels.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping, Sequence
 

@@ -33,8 +33,6 @@ edge states, [B, N, N, F] edge features, which nar otherwise never builds.
 Shapes: B graphs, N nodes, F features.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
