@@ -13,7 +13,7 @@ from nar import device
 from nar.cli import report
 from nar.cli.sweep_settings import Sweep, read
 from nar.config import Config
-from nar.experiments.jobs import Event, Processes, carry_out, cores, in_process
+from nar.experiments.jobs import Event, Processes, RayTasks, carry_out, cores, in_process
 from nar.experiments.progress import Progress
 from nar.experiments.sweep import State, SweepJob, digest, product, state
 from nar.model import checkpoint
@@ -108,8 +108,6 @@ def _carry_out(
 
 def _engine(sweep: Sweep, runs: list[SweepJob], jobs: int, command: str) -> Generator[Event]:
     if sweep.engine == "ray":
-        from nar.experiments.ray_cluster import RayTasks
-
         return carry_out(runs, command, RayTasks(sweep.ray_address, sweep.cpus_per_run, sweep.gpus_per_run), jobs)
     return carry_out(runs, command, Processes(), jobs) if jobs > 1 else in_process(runs, command)
 

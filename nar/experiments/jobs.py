@@ -4,23 +4,23 @@ An engine takes runs and yields events: a run has started, its worker has died a
 engine gives the same results, because a run is a pure function of its settings and is trained with the same threads.
 """
 
-from __future__ import annotations
-
 import abc
 import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
-from typing import Literal
+from typing import Any, Literal
 
 from nar.experiments.sweep import Outcome, SweepJob, execute
 from nar.training.interrupt import interruptible
@@ -172,3 +172,60 @@ def _obey(line: Connection) -> None:
         os._exit(1)
 
     threading.Thread(target=listen, daemon=True).start()
+
+
+class RayTasks(Workers):
+    """Tasks of a Ray cluster, of this machine or of many, each with so many CPUs and so much of a GPU.
+
+    Every machine needs nar installed and sees the folder of the sweep under the same path. What has not begun when
+    Ctrl-C comes never does.
+    """
+
+    def __init__(self, address: str | None, cpus: float, gpus: float) -> None:
+        """`address`: of a running cluster; None = one is started on this machine, and ended afterwards.
+
+        ValueError where Ray is missing, does not answer or has no such GPUs.
+        """
+        try:
+            import ray  # pyright: ignore[reportMissingImports]
+            from ray.exceptions import RayError  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            raise ValueError("--engine ray needs Ray, which is not installed: pip install ray") from None
+        self.ray, self.death = ray, RayError
+        here = address is None and os.environ.get("RAY_ADDRESS") is None
+        try:
+            if here:
+                ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, num_cpus=cores())
+            else:
+                ray.init(address=address, log_to_driver=False)
+        except Exception as error:  # Ray raises many kinds, plain Exception among them
+            ray.shutdown()
+            where = "started on this machine" if here else f"reached at {address or os.environ['RAY_ADDRESS']}"
+            raise ValueError(f"Ray could not be {where}: {error}") from error
+        if here and gpus > (there := ray.cluster_resources().get("GPU", 0)):
+            ray.shutdown()
+            raise ValueError(f"--gpus-per-run {gpus:g}: this machine has {there:g} GPUs that Ray can see")
+        self.task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_execute_in)
+        self.references: dict[Future[Outcome], Any] = {}
+
+    def submit(self, run: SweepJob, command: str) -> Future[Outcome]:
+        reference = self.task.remote(run, command, os.getcwd())
+        future = reference.future()
+        self.references[future] = reference
+        return future
+
+    def interrupt(self) -> None:
+        for future, reference in self.references.items():
+            if not future.done():
+                self.ray.cancel(reference)  # as Ctrl-C to those that run
+
+    def close(self) -> None:
+        self.ray.shutdown()
+
+
+def _execute_in(run: SweepJob, command: str, folder: str) -> Outcome:
+    """`execute` on a worker, with paths and the user's own modules found from the folder of the command."""
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    with contextlib.chdir(folder):
+        return execute(run, command)

@@ -5,8 +5,6 @@ is learned, so that the same run is always found in the same place: finished one
 resumed, and another setting gives another directory.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import hashlib
@@ -110,7 +108,8 @@ def product(
 
 def directory_name(config: Config, varied: Mapping[str, Any] | None = None) -> str:
     """A readable name that only this run has, as bfs-mpnn-hidden64-seed0-1f0c2a9b."""
-    shown = "".join(f"-{name}{_word(value)}" for name, value in (varied or {}).items())
+    words = {n: "+".join(map(str, v)) if isinstance(v, tuple) else str(v) for n, v in (varied or {}).items()}
+    shown = "".join(f"-{name}{word}" for name, word in words.items())
     text = f"{config.title}-{config.processor}{shown}-seed{config.seed}-{digest(config)}"
     return re.sub(r"[^\w.+-]", ".", text)
 
@@ -128,10 +127,6 @@ def digest(config: Config, *, without: Sequence[str] = ()) -> str:
         if name in always or (name not in NOT_HASHED and name not in without and value != default[name])
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def _word(value: Any) -> str:
-    return "+".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def state(run: SweepJob) -> State:

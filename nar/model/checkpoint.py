@@ -4,8 +4,6 @@ Checkpoints are read with `weights_only=True` and nothing else: they hold tensor
 trained reasoner in whatever nar leaves behind: `read("runs/NAME").build()`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -3,8 +3,6 @@
 nar/inference/export.py writes exports and says what is in them. Neither file holds code.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

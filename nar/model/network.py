@@ -3,8 +3,6 @@
 Shapes: F features.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 from torch import Tensor, nn

@@ -5,8 +5,6 @@ A permutation's logits become the logarithm of a doubly stochastic matrix (Sinkh
 Shapes: N nodes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import torch

@@ -1,10 +1,8 @@
 """The Reasoner: encoders, one processor, decoders. What it does with a batch is the rollout (rollout_loop.py)."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -42,7 +40,7 @@ class Reasoner(Network):
     @classmethod
     def build(
         cls, algorithms: str | Sequence[str], processor: str = "triplet_gmpnn", hidden: int = 128, **options: Any
-    ) -> Reasoner:
+    ) -> Self:
         """An untrained reasoner from names: `Reasoner.build("bfs", "mpnn", hidden=64)`.
 
         `options` go to the processor (gated, triplet_features, ...) if its class takes them, else to the Reasoner.
@@ -59,7 +57,7 @@ class Reasoner(Network):
         return cls.from_settings(specs, lambda: processors.build(processor, hidden, **own), **rest)
 
     @classmethod
-    def from_settings(cls, specs: Mapping[str, Spec], make: Callable[[], Processor], **settings: Any) -> Reasoner:
+    def from_settings(cls, specs: Mapping[str, Spec], make: Callable[[], Processor], **settings: Any) -> Self:
         """From settings by their names in Config; `make` gives a processor, of which reconstruction needs a second."""
         if unknown := settings.keys() - set(SETTINGS):
             raise ValueError(f"a Reasoner has no option {sorted(unknown)[0]!r}")
@@ -78,7 +76,7 @@ class Reasoner(Network):
         return cls(specs, first, decoder=decoder, reconstruction=reconstruction, **plain)
 
     @classmethod
-    def from_config(cls, config: Config) -> Reasoner:
+    def from_config(cls, config: Config) -> Self:
         """The untrained reasoner of a run, initialised from its seed.
 
         Settings that the processor does not have must keep their defaults: ValueError.

@@ -3,8 +3,6 @@
 Shapes: B graphs; L live graphs of a step.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import Any

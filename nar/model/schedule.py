@@ -11,8 +11,6 @@ T > s + 1. Three schedules answer the same questions:
 Shapes: B graphs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 
 import torch

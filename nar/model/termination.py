@@ -10,8 +10,6 @@ says how it is trained. Without an end of its own a rollout is stopped after `li
 Shapes: B graphs, N nodes, F features, R width of what decoders see of a node.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,6 +31,17 @@ TOLERANCE = 1e-2  # a number that changes by less, of the largest one of its hin
 ROOM = 4  # the limit of a rollout without one: so many times the steps that the longest graph needs
 
 
+class Halting(nn.Module):
+    """The halting head of one algorithm: a logit per graph."""
+
+    def __init__(self, features: int, node_width: int) -> None:
+        super().__init__()
+        self.nodes, self.graph = linear(node_width, 1), linear(features, 1)
+
+    def forward(self, nodes_BNR: Tensor, graph_BF: Tensor) -> Tensor:
+        return (self.nodes(nodes_BNR.amax(1)) + self.graph(graph_BF)).squeeze(-1)
+
+
 def check_termination(termination: str, reasoner: Any, halting: Halting | None) -> None:
     """ValueError where a reasoner cannot end its rollouts in this way."""
     if termination not in TERMINATIONS:
@@ -43,17 +52,6 @@ def check_termination(termination: str, reasoner: Any, halting: Halting | None) 
         raise ValueError("termination learned needs a halting head: train with --halting supervised (or ponder)")
     if termination == "fixed_point" and reasoner.hint_mode == "none":
         raise ValueError("termination fixed_point needs hints that are predicted; this reasoner has none")
-
-
-class Halting(nn.Module):
-    """The halting head of one algorithm: a logit per graph."""
-
-    def __init__(self, features: int, node_width: int) -> None:
-        super().__init__()
-        self.nodes, self.graph = linear(node_width, 1), linear(features, 1)
-
-    def forward(self, nodes_BNR: Tensor, graph_BF: Tensor) -> Tensor:
-        return (self.nodes(nodes_BNR.amax(1)) + self.graph(graph_BF)).squeeze(-1)
 
 
 class HaltingRecord(RolloutExtension):

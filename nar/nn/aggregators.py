@@ -19,8 +19,6 @@ all import torch_geometric, so only those who use an aggregator pay for that.
 Shapes: B graphs, S senders, R receivers, F features; G sequences of S messages; E edges.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -4,8 +4,6 @@ dm-clrs draws weights from a normal distribution with deviation 1/sqrt(fan_in), 
 corrected for the truncation (the deviation that results is 0.88 of the nominal one), and starts biases at zero.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

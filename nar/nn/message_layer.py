@@ -7,8 +7,6 @@ processors/asynchronous.py; MPNN and PGN without triplets are read as one as the
 Shapes: B graphs, N nodes, S senders, R receivers, F features.
 """
 
-from __future__ import annotations
-
 from typing import Any, Protocol
 
 import torch

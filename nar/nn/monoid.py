@@ -28,8 +28,6 @@ the sequence takes 16 n F^2, in n steps instead of log2 n). Every level is one c
 Shapes: B graphs, S senders, R receivers, F features; G sequences, L nodes of a level, P pairs, K triples.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -15,8 +15,6 @@ Not to be confused with PyTorch Geometric's LSTMAggregation and GRUAggregation, 
 Shapes: B graphs, S senders, R receivers, F features; G sequences of S messages.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

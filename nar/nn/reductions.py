@@ -6,8 +6,6 @@ runs, and a compiled one for the CPU. Both take O(N^2 F) memory where the textbo
 Shapes: B graphs, N nodes, F features (triplet width, small).
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable

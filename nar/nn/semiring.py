@@ -19,8 +19,6 @@ Cost: N^3 F operations for a product, whatever the semiring.
 Shapes: B graphs, N nodes (I third, J first and K second node of a triple), F features.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Callable

@@ -18,8 +18,6 @@ Scaling by log n: a softmax over n entries flattens as n grows; logits times s l
 (length-dependent temperatures, see Chiang and Cholak, ACL 2022). s starts at 1 / log 16: no change at 16 nodes.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

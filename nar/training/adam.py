@@ -5,8 +5,6 @@ takes. The update itself is PyTorch's fused kernel, for all parameters at once; 
 that either reads the checkpoints of the other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

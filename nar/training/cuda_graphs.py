@@ -5,8 +5,6 @@ all at once. It reads its data from fixed places, so batches are copied there, a
 different ones; what is said after a sample's last step counts nowhere (fixed_shapes.py).
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -8,8 +8,6 @@ step is, up to rounding, that of one process with the whole batch, whatever the 
 many.)
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import datetime

@@ -1,7 +1,5 @@
 """Ctrl-C and SIGTERM as a wish to end in good order."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import sys

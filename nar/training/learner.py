@@ -9,8 +9,6 @@ meet, each is clipped by its own norm, and noise is drawn from each seed's own s
 Shapes: S seeds, B graphs.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 from typing import Any

@@ -4,8 +4,6 @@ Everything random is a pure function of the seed and the step, so a resumed run 
 loses at most the steps since its last checkpoint, whatever stops it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import functools
@@ -222,15 +220,15 @@ def _save(runs: Sequence[TrainingRun], learner: Learner) -> None:
 
 def _give_up(runs: Sequence[TrainingRun], learner: Learner) -> None:
     """One run's loss is no number any more: keep the others, and say which."""
-    failed: list[tuple[TrainingRun, ValueError]] = []
+    others, errors = [], []
     for run, state in zip(runs, learner.optimizer_states(), strict=True):
         try:
             run.save_last(state)
+            others.append(str(run.config.seed))
         except ValueError as error:
-            failed.append((run, error))
-    others = [str(run.config.seed) for run in runs if run not in [run for run, _ in failed]]
+            errors.append(error)
     go_on = f"; the other seeds go on with --seeds {' '.join(others)} --resume" if others else ""
-    raise ValueError(f"{failed[0][1]}{go_on}")
+    raise ValueError(f"{errors[0]}{go_on}")
 
 
 def _postfix(runs: Sequence[TrainingRun], losses: Sequence[float], waiting: float) -> str:

@@ -1,7 +1,5 @@
 """What training keeps for its backward pass, and whether there is room for it."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator, Sequence

@@ -4,15 +4,13 @@ What is drawn is a pure function of its number, so that neither the count of wor
 changes anything.
 """
 
-from __future__ import annotations
-
 import collections
 import signal
 import sys
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -38,7 +36,7 @@ class Prefetcher:
         self.thread = ThreadPoolExecutor(1) if self.stream is not None or workers else None
         self.ahead = collections.deque(self.thread.submit(self._fetch) for _ in range(AHEAD) if self.thread is not None)
 
-    def __enter__(self) -> Prefetcher:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

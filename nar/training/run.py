@@ -1,7 +1,5 @@
 """A training run: its reasoner, how far it has come, and the files of its directory."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import math

@@ -5,8 +5,6 @@ that trains leads; every follower computes the gradient of its share and takes t
 Python processes of their own, not copies: a script that trains needs no `__main__` guard.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import pickle

@@ -4,8 +4,6 @@ What is drawn is a pure function of the settings and the step: neither the numbe
 changes it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

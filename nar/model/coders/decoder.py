@@ -28,8 +28,6 @@ raw channels is composed with the decoder's map and never built; edge pointers a
 Shapes: B graphs, N nodes, F features, R width of d.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 

@@ -8,20 +8,24 @@ else goes where it lives (Ibarz et al. 2022; dm-clrs 2.0.3). Contributions are s
 and likewise for edges, where the raw channels are few (at most six in CLRS-30) and features are never built
 (nar/nn/affine.py).
 
+`Encoder` has the maps, `StepEncoder` makes of inputs and current hints what processor and decoders are given at a step.
+
 Shapes: B graphs, N nodes, F features, C classes, K edge channels.
 """
 
-from __future__ import annotations
-
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from nar.model.batch import Batch
+from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.options.edge_pointers import LookUp, is_edge_pointer
-from nar.nn.affine import AffineFeatures
+from nar.nn.affine import AffineFeatures, ComposedWeights
 from nar.nn.layers import linear
+from nar.nn.neighbourhood import Dense
+from nar.nn.processor import Processor, Step, rows
 from nar.traces.spec import IGNORED, POINTERS, Location, Probe, Spec, Stage, Type
 
 RawChannels = dict[Location, Tensor | None]  # of every location, [B, (N, (N,)) C]; None: no probe lives there
@@ -99,15 +103,10 @@ class Encoder(nn.Module):
             self.maps[name] = nn.ModuleList(linear(probe.classes or 1, features, std=std) for _ in range(count))
         self.look_ups = nn.ModuleDict()
         if edge_pointer_repair:
-            width = {place: self._width(place) for place in Location}
+            width = {place: self.weights(place)[0].shape[0] for place in Location}
             for name, probe in self.probes.items():
                 if is_edge_pointer(probe):
                     self.look_ups[name] = LookUp(width[Location.NODE], width[Location.EDGE], features)
-
-    def _width(self, location: Location) -> int:
-        """Raw channels at a location."""
-        maps = [self.maps[name] for name, probe in self.probes.items() if place(probe) is location]
-        return sum(layer.in_features for layers in maps for layer in layers)  # type: ignore[union-attr]
 
     def stage(self, stage: Stage) -> dict[str, Probe]:
         return {name: p for name, p in self.probes.items() if p.stage == stage}
@@ -168,6 +167,77 @@ class Encoder(nn.Module):
             pointer_BNNN = dense(self.probes[name], values[name], x_BNF.shape[1], x_BNF.dtype)
             found.append(module(pointer_BNNN, nodes.channels, x_BNF, edges))
         return AffineFeatures(torch.cat(found, dim=-1), *after, edges.weights)
+
+
+class StepEncoder:
+    """The encoder of one algorithm over one rollout of a batch.
+
+    Inputs do not change over a rollout: they are turned into channels once, and so are the weights of the encoders.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        processor: Processor,
+        batch: Batch,
+        *,
+        reads: Sequence[str] = (),
+        progress: float = 1.0,
+        keep: bool = True,
+    ) -> None:
+        """`reads`: hints that the decoders read; `keep`: composed weights are kept for the whole rollout."""
+        self.encoder, self.batch, self.nodes = encoder, batch, batch.nodes
+        self.reads, self.progress = reads, progress
+        self.follow, self.mask = processor.uses_adjacency, processor.masks_decoders
+        self.reference = next(encoder.parameters())
+        self.weights = ComposedWeights(keep=keep)
+        self.maps = {location: encoder.weights(location) for location in Location}
+        self.look_up_map = encoder.with_look_ups(*self.maps[Location.EDGE])
+        self.inputs, self.links = encoder.encode(
+            Stage.INPUT, batch.inputs, batch.nodes, adjacency=self.follow or self.mask
+        )
+        self.self_loops = torch.eye(batch.nodes, dtype=torch.bool, device=self.reference.device)
+
+    def step(self, hints: Mapping[str, Tensor], kept: int) -> tuple[Step, DecoderInputs]:
+        """Inputs and current hints of the first `kept` samples: for the processor, and for the decoders."""
+        some, masked = slice(0, kept), self.follow or self.mask
+        fed, links = self.encoder.encode(Stage.HINT, hints, self.nodes, adjacency=masked)
+        inputs = rows(self.inputs, some)
+        values = {**rows(self.batch.inputs, some), **hints} if self.encoder.look_ups else hints
+        features, edges, graph = self.features(inputs, fed, values, kept)
+        nodes, adjacency = features.dense(), None
+        if masked:
+            adjacency = self.self_loops.expand(kept, -1, -1)
+            for found in (rows(self.links, some), links):
+                adjacency = adjacency if found is None else adjacency | found
+        few = features if features.channels.shape[-1] < features.width else None
+        read = {n: dense(self.encoder.probes[n], hints[n], self.nodes, nodes.dtype) for n in self.reads}
+        hood = Dense(edges, self.nodes, adjacency if self.follow else None)
+        step = Step(nodes, graph, hood, progress=self.progress, features=few, weights=self.weights)
+        return step, DecoderInputs(few or nodes, edges, None, graph, adjacency if self.mask else None, read)
+
+    def encode(self, values: Mapping[str, Tensor], graphs: int) -> tuple[AffineFeatures, AffineFeatures, Tensor]:
+        """Features of other values of inputs and hints together, of so many graphs."""
+        inputs, fed = (
+            self.encoder.encode(stage, values, self.nodes, adjacency=False)[0] for stage in (Stage.INPUT, Stage.HINT)
+        )
+        return self.features(inputs, fed, values, graphs)
+
+    def features(
+        self, inputs: RawChannels, hints: RawChannels, values: Mapping[str, Tensor], graphs: int
+    ) -> tuple[AffineFeatures, AffineFeatures, Tensor]:
+        """Features of nodes, edges and graph from raw channels; `values`: what edge pointers are looked up in."""
+
+        def joined(location: Location, *shape: int) -> AffineFeatures:
+            parts = [part for part in (inputs[location], hints[location]) if part is not None]
+            channels = torch.cat(parts, -1) if parts else self.reference.new_zeros(graphs, *shape, 0)
+            return AffineFeatures(channels, *self.maps[location], self.weights)
+
+        nodes = joined(Location.NODE, self.nodes)
+        edges = joined(Location.EDGE, self.nodes, self.nodes)
+        if self.encoder.look_ups:
+            edges = self.encoder.look_up(values, nodes, edges, self.look_up_map)
+        return nodes, edges, joined(Location.GRAPH).dense()
 
 
 def _links(probe: Probe, channels_BNN1: Tensor) -> Tensor | None:

@@ -18,8 +18,6 @@ the graph; in the paper it is one number for all.
 Shapes: B graphs, L live graphs of a step, S steps.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -24,8 +24,6 @@ the gradient, and without one they are made for a few i at a time.
 Shapes: B graphs, N nodes, F features, R width of d, K edge channels, C node channels, t triplet features.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

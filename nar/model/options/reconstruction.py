@@ -33,8 +33,6 @@ edge states, [B, N, N, F] edge features, which nar otherwise never builds.
 Shapes: B graphs, N nodes, F features.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
@@ -46,8 +44,7 @@ from torch.nn.functional import softplus
 from nar.model.batch import Batch
 from nar.model.coders.decoder import STANDARD, Decoder, DecoderOptions
 from nar.model.coders.decoder_inputs import DecoderInputs
-from nar.model.coders.encoder import dense
-from nar.model.coders.step_encoder import StepEncoder
+from nar.model.coders.encoder import StepEncoder, dense
 from nar.model.postprocess import Noise
 from nar.model.rollout import Rollout, RolloutExtension
 from nar.nn.affine import NOT_KEPT, AffineFeatures, ComposedWeights, joint_linear, materialize
