@@ -1,4 +1,4 @@
-"""The figures of the speed benchmarks, drawn from their result files in the colours of nar/traces/drawing/palette.py.
+"""The figures of the speed benchmarks, drawn from their result files in the colours of nar/traces/drawing/panels.py.
 
 Readable on a phone: 4.8 inches wide, panels below each other. Colours are Okabe and Ito's, and every series has a
 marker of its own, so that no reader depends on colour.
@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullLocator
 
-from nar.traces.drawing.palette import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILLION
+from nar.traces.drawing.panels import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 
 SERIES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "D"), (VERMILLION, "^"), (PURPLE, "v"), (BLACK, "P"))
 OURS, THEIRS = (BLUE, "o"), (ORANGE, "s")
