@@ -230,3 +230,21 @@ def test_the_map_of_folders_is_the_tree():
     tree = {f"nar/{path.parent.name}/" for path in (ROOT / "nar").glob("*/__init__.py")}
     assert {row for row in rows if row.startswith("nar/")} == tree
     assert all((ROOT / row).is_dir() for row in rows) and len(rows) == len(set(rows))
+
+
+def test_the_ways_through_the_house_exist():
+    """Every path and every name in brackets of docs/contributing.md's table is there."""
+    rows = [row for row in text("docs/contributing.md").splitlines() if row.startswith("| ") and "?" in row]
+    assert len(rows) >= 10
+    for row in rows:
+        paths, folder = re.findall(r"`([\w/.]+)`", row), ""
+        for path in paths:
+            folder = path.rpartition("/")[0] or folder
+            if "/" in path or path.endswith(".py"):
+                assert (ROOT / folder / path.rpartition("/")[2]).exists(), path
+        for name in re.findall(r"\(`(\w+)`\)", row):
+            files = [ROOT / p for p in paths if p.endswith(".py") and "/" in p]
+            files += [
+                (ROOT / paths[0]).parent / p if "." in paths[0] else ROOT / paths[0] / p for p in paths if "/" not in p
+            ]
+            assert any(f"def {name}" in file.read_text() for file in files if file.is_file()), name
