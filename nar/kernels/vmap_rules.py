@@ -19,7 +19,7 @@ from torch import Tensor
 class Operation(torch.autograd.Function):
     """An autograd function of nar's own, called with all of its arguments, by place.
 
-    `rule`: one of the rules below, as a staticmethod; `results`: how many of the function's results it stacks.
+    It returns a tuple. `rule`: one of the rules below, as a staticmethod; `results`: how many of the results it stacks.
     """
 
     rule: Callable[..., Any] | None = None
@@ -32,6 +32,13 @@ class Operation(torch.autograd.Function):
         # PyTorch binds arguments to the signature at every call, which takes longer than small kernels
         parameters = inspect.signature(cls.forward).parameters.values()  # torch.compile counts them
         cls.forward.__signature__ = _AsGiven(list(parameters))  # type: ignore[attr-defined]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Keep all tensors that came in, then all results but the first, which alone has a gradient."""
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(len(output) == 1)  # zeros in the place of gradients that there are none of
+        ctx.save_for_backward(*(x for x in inputs if x is None or isinstance(x, Tensor)), *output[1:])
 
 
 class _AsGiven(inspect.Signature):
@@ -59,6 +66,11 @@ class Gradients(Operation):
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         raise NotImplementedError("fused operations have no second derivatives")
+
+
+def contiguous(*tensors: Tensor | None) -> Any:
+    """All of them, laid out as kernels read them; None stays."""
+    return [None if t is None else t.contiguous() for t in tensors]
 
 
 def one_by_one(

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from nar.kernels.cpu import pointers, ranges
-from nar.kernels.vmap_rules import Operation, one_by_one
+from nar.kernels.vmap_rules import Operation, contiguous, one_by_one
 
 
 def edge_pointer_scores(pairs_BNNF: Tensor, targets_BNF: Tensor, weigh_F: Tensor) -> Tensor:
@@ -29,29 +29,17 @@ class _EdgePointerScores(Operation):
     @staticmethod
     def forward(pairs, targets, weigh):  # type: ignore[override]
         scores = pairs.new_empty(*pairs.shape[:3], targets.shape[1])
-        given = ranges.arrays(pairs.contiguous(), targets.contiguous(), weigh.contiguous(), scores)
-        ranges.in_ranges(
-            lambda first, last, _: pointers.edge_pointer_scores(first, last, *given),
-            len(pairs),
-            pairs.numel() * targets.shape[1],
-        )
+        pairs, targets, weigh = contiguous(pairs, targets, weigh)
+        ranges.run(pointers.edge_pointer_scores, pairs.numel() * targets.shape[1], pairs, targets, weigh, scores)
         return (scores,)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(*inputs)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):  # type: ignore[override]
-        pairs, targets, weigh = (t.contiguous() for t in ctx.saved_tensors)
+        grad, pairs, targets, weigh = contiguous(grad, *ctx.saved_tensors)
         grad_pairs, grad_targets = torch.zeros_like(pairs), torch.zeros_like(targets)
-        given = ranges.arrays(grad.contiguous(), pairs, targets, grad_pairs, grad_targets)
-        ranges.in_ranges(
-            lambda first, last, _: pointers.edge_pointer_scores_backward(first, last, *given),
-            len(pairs),
-            pairs.numel() * targets.shape[1],
-        )
+        given = (grad, pairs, targets, grad_pairs, grad_targets)
+        ranges.run(pointers.edge_pointer_scores_backward, pairs.numel() * targets.shape[1], *given)
         # as for the pointers of nodes: w gets what the two got, times what they are, before w is multiplied in
         rows = grad_pairs.shape[-1]
         of_weigh = (pairs * grad_pairs).view(-1, rows).sum(0) + (targets * grad_targets).view(-1, rows).sum(0)

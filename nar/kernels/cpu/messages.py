@@ -54,18 +54,14 @@ def max_over_senders(first, last, begin, end, messages, bias, mask, pooled, wher
         for i in range(nodes):
             for j in range(begin, end):
                 best, message = pooled[b, j], messages[b - first, i, j - begin]
-                if masked and not mask[b, i, j]:
-                    if i == 0:  # nodes are their own neighbours, so one sender at least counts, and above -10^6
-                        for f in range(features):
-                            best[f] = low
-                        if keep:
-                            where[b, j] = 0
-                    continue
+                absent = masked and not mask[b, i, j]
                 if i == 0:
-                    for f in range(features):
-                        best[f] = message[f]
+                    for f in range(features):  # nodes are their own neighbours: one sender counts, and above -10^6
+                        best[f] = low if absent else message[f]
                     if keep:
                         where[b, j] = 0
+                elif absent:
+                    continue
                 elif keep:
                     index = where[b, j]
                     for f in range(features):
@@ -84,9 +80,9 @@ def max_over_senders(first, last, begin, end, messages, bias, mask, pooled, wher
 
 
 @compiled(nogil=True, fastmath=SUMS)
-def max_backward(first, last, begin, end, grad, where, hidden, weight, grad_hidden, grad_weight, grad_bias):
-    """Backward of max over senders of hidden @ weight.T, where hidden is ReLU(. + bias) (undone as well)."""
-    nodes, inner, features = hidden.shape[1], hidden.shape[3], grad.shape[2]
+def max_backward(first, last, begin, end, grad, where, hidden, weight, grad_hidden, grad_weight):
+    """Backward of max over senders of hidden @ weight.T."""
+    inner, features = hidden.shape[3], grad.shape[2]
     for b in range(first, last):
         grad_hidden[b - first] = 0
         for j in range(begin, end):
@@ -99,13 +95,17 @@ def max_backward(first, last, begin, end, grad, where, hidden, weight, grad_hidd
                     to[c] += g * weight[f, c]
                 for c in range(inner):
                     grad_weight[f, c] += g * of[c]
-        for i in range(nodes):
-            for j in range(end - begin):
-                to, of = grad_hidden[b - first, i, j], hidden[b - first, i, j]
-                for c in range(inner):
-                    passed = to[c] if of[c] > 0 else to[c] * 0
-                    to[c] = passed
-                    grad_bias[c] += passed
+
+
+@compiled(nogil=True, fastmath=SUMS)
+def rectified_backward(grad, value, total):
+    """Undo a ReLU with result `value` in place, and add the rows up."""
+    for r in range(grad.shape[0]):
+        g, x = grad[r], value[r]
+        for f in range(grad.shape[1]):
+            passed = g[f] if x[f] > 0 else g[f] * 0
+            g[f] = passed
+            total[f] += passed
 
 
 @compiled(nogil=True, fastmath=SUMS)
@@ -118,11 +118,8 @@ def message_parts_backward(
         for i in range(nodes):
             into_sender = grad_senders[b, i]
             for j in range(begin, end):
-                g, part, into_receiver = (
-                    grad[b - first, i, j - begin],
-                    parts[b - first, i, j - begin],
-                    grad_receivers[b, j],
-                )
+                g, part = grad[b - first, i, j - begin], parts[b - first, i, j - begin]
+                into_receiver = grad_receivers[b, j]
                 for f in range(features):
                     passed = g[f] if part[f] > 0 else g[f] * 0
                     g[f] = passed

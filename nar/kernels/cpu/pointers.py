@@ -18,7 +18,7 @@ def pointer_scores(first, last, begin, end, channels, edge, states, own, other, 
     """
     nodes, features = own.shape[1:]
     width = channels.shape[3]
-    stateful, keep = states.shape[0] > 0, above.shape[0] > 0
+    stateful, keep = states.size > 0, above.shape[0] > 0
     pair = own[0, 0].copy() if last > first else own[:0, 0, 0].copy()
     for b in range(first, last):
         for j in range(begin, end):
@@ -60,7 +60,7 @@ def pointer_scores_backward(
     """
     nodes, features = own.shape[1:]
     width = channels.shape[3]
-    stateful, kept, tell = states.shape[0] > 0, above.shape[0] > 0, grad_pairs.shape[0] > 0
+    stateful, kept, tell = states.size > 0, above.shape[0] > 0, grad_pairs.size > 0
     pair = own[0, 0].copy() if last > first else own[:0, 0, 0].copy()
     for b in range(first, last):
         for j in range(begin, end):
@@ -136,17 +136,6 @@ def weigh(weights, own, grad_own, other, grad_other, edge, grad_edge, onto, grad
             total += row[c] * into[c]
             into[c] *= weights[f]
         grad_weights[f] += total
-
-
-@compiled(nogil=True, fastmath=SUMS)
-def rectified_backward(grad, value, total):
-    """Undo a ReLU with result `value` in place, and add the rows up."""
-    for r in range(grad.shape[0]):
-        g, x = grad[r], value[r]
-        for f in range(grad.shape[1]):
-            passed = g[f] if x[f] > 0 else g[f] * 0
-            g[f] = passed
-            total[f] += passed
 
 
 @compiled(nogil=True, fastmath=SUMS)

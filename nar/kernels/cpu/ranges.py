@@ -71,6 +71,12 @@ def in_ranges(work: Callable[[int, int, int], None], graphs: int, numbers: int) 
         torch.set_num_threads(before)
 
 
+def run(kernel: Callable[..., None], numbers: int, *tensors: Tensor) -> None:
+    """`kernel(first, last, *arrays)` over all graphs of the tensors, `in_ranges`."""
+    given = arrays(*tensors)
+    in_ranges(lambda first, last, _: kernel(first, last, *given), len(tensors[0]), numbers)
+
+
 def _threads() -> ThreadPoolExecutor:
     global _pool
     if _pool is None:
@@ -167,8 +173,7 @@ def max_plus(left: Tensor, right: Tensor, *, keep: bool = True) -> tuple[Tensor,
     left, right = left.detach().contiguous(), right.detach().contiguous()
     best = left.new_empty(left.shape[0], left.shape[2], right.shape[2], left.shape[3])
     where = torch.empty(best.shape if keep else (0, 0, 0, 0), dtype=torch.int16)
-    given = arrays(left, right, best, where)
-    in_ranges(lambda first, last, _: _max_plus(first, last, *given), left.shape[0], best.numel() * left.shape[1] // 4)
+    run(_max_plus, best.numel() * left.shape[1] // 4, left, right, best, where)
     return best, where
 
 
@@ -177,6 +182,5 @@ def max_plus_backward(grad: Tensor, where: Tensor, senders: int) -> tuple[Tensor
     grad = grad.contiguous()
     graphs, rows, columns, width = grad.shape
     left, right = grad.new_zeros(graphs, senders, rows, width), grad.new_zeros(graphs, senders, columns, width)
-    given = arrays(grad, where, left, right)
-    in_ranges(lambda first, last, _: _max_plus_backward(first, last, *given), graphs, 2 * grad.numel())
+    run(_max_plus_backward, 2 * grad.numel(), grad, where, left, right)
     return left, right

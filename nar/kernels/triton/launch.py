@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import torch
@@ -70,31 +70,42 @@ def splits(blocks: int, length: int, device: torch.device, *, start: int = 2, le
     return found
 
 
-def distinct(candidates: Iterable[BlockSizes]) -> list[BlockSizes]:
-    """Block sizes that were cut down to a problem, without those that are now the same as others before them."""
-    found: list[BlockSizes] = []
-    for sizes in candidates:
-        if sizes not in found:
-            found.append(sizes)
-    return found
+def sums(like: Tensor) -> torch.dtype:
+    """The type in which kernels add up."""
+    return torch.float64 if like.dtype == torch.float64 else torch.float32
 
 
-def launch(name: str, key: Hashable, candidates: Sequence[BlockSizes], run: Callable[[BlockSizes], Any]) -> Any:
+def constants(channels: Tensor, like: Tensor) -> dict[str, Any]:
+    """What kernels are compiled for, beside block sizes: K edge channels, F features, the type of sums."""
+    from triton import language, next_power_of_2
+
+    return {
+        "F": like.shape[-1], "K": channels.shape[-1], "BLOCK_F": max(16, next_power_of_2(like.shape[-1])),
+        "SUMS": language.float64 if like.dtype == torch.float64 else language.float32,
+    }  # fmt: skip
+
+
+def launch(name: str, key: Hashable, candidates: Iterable[BlockSizes], run: Callable[[BlockSizes], Any]) -> Any:
     """`run(sizes)` with the fastest of the candidates, which is found at the first call with this key and kept.
 
-    `run` may be called several times over. Candidates that need more shared memory than the device has are passed over.
+    `run` may be called several times over. Candidates that need more shared memory than the device has are passed over,
+    and so are those that, cut down to a problem, are now the same as others before them.
     """
     if interpreted():
-        return run(candidates[0])
+        return run(next(iter(candidates)))
     at = (name, key, torch.cuda.current_device())
     if at in _chosen:
         return run(_chosen[at])
     steady = torch.are_deterministic_algorithms_enabled() or torch.cuda.is_current_stream_capturing()
+    tried: list[BlockSizes] = []
     times: list[tuple[float, int]] = []
-    for number, sizes in enumerate(candidates):
+    for sizes in candidates:
+        if sizes in tried:
+            continue
+        tried.append(sizes)
         milliseconds = _time(run, sizes, 0 if steady else TIMED_RUNS)
         if milliseconds is not None:
-            times.append((milliseconds, number))
+            times.append((milliseconds, len(tried) - 1))
             if steady:
                 return run(sizes)
     if not times:
@@ -102,7 +113,7 @@ def launch(name: str, key: Hashable, candidates: Sequence[BlockSizes], run: Call
             f"no block sizes of the kernel {name} fit on {torch.cuda.get_device_name()} (shape {key}); "
             "run on the CPU (--device cpu) or with a smaller --hidden"
         )
-    _chosen[at] = candidates[min(times)[1]]
+    _chosen[at] = tried[min(times)[1]]
     return run(_chosen[at])
 
 

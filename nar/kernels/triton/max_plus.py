@@ -20,7 +20,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nar.kernels.triton import launch
-from nar.kernels.vmap_rules import Gradients, Operation, folded
+from nar.kernels.vmap_rules import Gradients, Operation, contiguous, folded
 
 # Block sizes, best guess first: rows and columns of a tile, warps.
 FORWARD = ((32, 128, 4), (16, 128, 4), (32, 64, 4), (64, 128, 8))
@@ -72,7 +72,7 @@ def chosen_sums_kernel(
 
 def _run(name: str, table: tuple, rows: int, columns: int, graphs: int, like: Tensor, start) -> None:
     """`start(grid, block sizes)` with the best block sizes for this many rows and columns per graph."""
-    candidates = launch.distinct(
+    candidates = (
         {
             "BLOCK_R": min(block_r, triton.next_power_of_2(rows)),
             "BLOCK_C": min(block_c, triton.next_power_of_2(columns)),
@@ -96,7 +96,7 @@ class _MaxPlus(Operation):
 
     @staticmethod
     def forward(left, right):  # type: ignore[override]
-        left, right = left.contiguous(), right.contiguous()
+        left, right = contiguous(left, right)
         groups, graphs, senders, rows, width = left.shape
         columns = right.shape[3] * width
         best = left.new_empty(groups, graphs, rows, right.shape[3], width)
@@ -125,7 +125,7 @@ class _MaxPlusBackward(Gradients):
 
     @staticmethod
     def forward(grad, where, senders):  # type: ignore[override]
-        grad, where = grad.contiguous(), where.contiguous()
+        grad, where = contiguous(grad, where)
         groups, graphs, rows, columns, width = grad.shape
         found = []
         # left sums over k and keeps (j, f), right sums over j and keeps (k, f): only the strides differ

@@ -15,17 +15,17 @@ Shapes: G stacked models, B graphs, N nodes, F features, K edge channels, H a sl
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 
 from nar.kernels.triton import launch
 from nar.kernels.triton.messages_backward import backward_kernel
 from nar.kernels.triton.messages_forward import best_of_parts_kernel, max_kernel, sum_kernel
-from nar.kernels.vmap_rules import Gradients, Operation, folded
+from nar.kernels.vmap_rules import Gradients, Operation, contiguous, folded
 
 MASKED = -1e6  # what counts as the message of a sender that is no neighbour (nar/nn/reductions.py)
 
@@ -35,44 +35,38 @@ SUM = ((64, 64, 4), (128, 64, 8), (64, 128, 8), (32, 32, 4), (16, 16, 4))
 BACKWARD = ((64, 64, 8), (64, 128, 8), (64, 32, 8), (32, 64, 8), (32, 32, 4), (16, 16, 4))
 
 
-def _tiles(graphs: int, nodes: int, rows: int) -> tuple[int, int, int]:
-    """Graphs and receivers in a tile of `rows` rows, and how many tiles there are."""
+def _candidates(table: tuple[tuple[int, int, int], ...], like: Tensor) -> Iterator[launch.BlockSizes]:
+    """The table's block sizes, cut down to the problem."""
+    _, graphs, nodes, features = map(triton.next_power_of_2, like.shape)
+    for rows, slice_of_outputs, warps in table:
+        yield {
+            "rows": min(rows, max(16, graphs * nodes)),
+            "BLOCK_H": min(slice_of_outputs, max(16, features)),
+            "num_warps": warps,
+        }
+
+
+def _plan(sizes: launch.BlockSizes, like: Tensor, slices: int, *, start: int = 3) -> tuple[int, int, int, dict]:
+    """Tiles, blocks that share them, parts of the senders, and the kernel's block sizes.
+
+    A tile of `rows` rows has some receivers of one graph, or all of several; `slices` blocks of each model share it.
+    """
+    groups, graphs, nodes, _ = like.shape
+    blocks = dict(sizes)
+    rows = blocks.pop("rows")
     block_j = min(rows, triton.next_power_of_2(nodes))
     block_b = rows // block_j
-    return block_b, block_j, -(-graphs // block_b) * -(-nodes // block_j)
-
-
-def _candidates(
-    table: tuple[tuple[int, int, int], ...], graphs: int, nodes: int, features: int
-) -> list[launch.BlockSizes]:
-    """The table's block sizes, cut down to the problem."""
-    block_f = max(16, triton.next_power_of_2(features))
-    most = max(16, triton.next_power_of_2(graphs) * triton.next_power_of_2(nodes))
-    return launch.distinct(
-        {"rows": min(rows, most), "BLOCK_H": min(slice_of_outputs, block_f), "num_warps": warps}
-        for rows, slice_of_outputs, warps in table
-    )
-
-
-def _plan(
-    config: launch.BlockSizes, graphs: int, nodes: int, blocks_per_tile: int, like: Tensor, *, start: int = 3
-) -> tuple[int, int, int, dict]:
-    """Tiles, blocks that share them, parts of the senders, and the kernel's block sizes."""
-    block_b, block_j, tiles = _tiles(graphs, nodes, config["rows"])
+    tiles = -(-graphs // block_b) * -(-nodes // block_j)
+    blocks_per_tile = groups * slices
     workers = min(tiles, max(1, 4 * launch.multiprocessors(like.device) // blocks_per_tile))
     parts = launch.splits(workers * blocks_per_tile, nodes, like.device, start=start)
-    sizes = {name: value for name, value in config.items() if name != "rows"}
-    return tiles, workers, parts, {**sizes, "BLOCK_B": block_b, "BLOCK_J": block_j}
+    return tiles, workers, parts, {**blocks, "BLOCK_B": block_b, "BLOCK_J": block_j}
 
 
 def _shared(channels: Tensor, mask: Tensor | None, like: Tensor) -> tuple[dict[str, Any], tuple]:
     """What every kernel is given: constants, and (channels, stride from model to model), (mask, stride)."""
-    features = like.shape[-1]
-    constants = {
-        "F": features, "K": channels.shape[-1], "BLOCK_F": max(16, triton.next_power_of_2(features)),
-        "HAS_MASK": mask is not None, "PRECISION": launch.precision(like.dtype),
-        "SUMS": tl.float64 if like.dtype == torch.float64 else tl.float32,
-    }  # fmt: skip
+    precision = launch.precision(like.dtype)
+    constants = launch.constants(channels, like) | {"HAS_MASK": mask is not None, "PRECISION": precision}
     seen = launch.grouped(mask.view(torch.uint8)) if mask is not None else (like, 0)
     return constants, (*launch.grouped(channels), *seen)
 
@@ -85,7 +79,7 @@ class _Messages(Operation):
 
     @staticmethod
     def forward(channels, edge, senders, receivers, weight1, bias1, weight2, bias2, mask, keep):  # type: ignore[override]
-        edge, senders, receivers, weight1, bias1 = (t.contiguous() for t in (edge, senders, receivers, weight1, bias1))
+        edge, senders, receivers, weight1, bias1 = contiguous(edge, senders, receivers, weight1, bias1)
         groups, graphs, nodes, features = senders.shape
         constants, (channels, x_stride, seen, mask_stride) = _shared(channels, mask, senders)
         pooled, no_senders = torch.empty_like(senders), senders.new_empty(groups, 0, dtype=torch.int16)
@@ -94,7 +88,7 @@ class _Messages(Operation):
         sizes = (graphs, nodes)
 
         def maximum(config: launch.BlockSizes) -> None:
-            tiles, workers, parts, blocks = _plan(config, graphs, nodes, groups, senders)
+            tiles, workers, parts, blocks = _plan(config, senders, 1)
             stages = 3 if blocks["BLOCK_H"] == constants["BLOCK_F"] else 1  # slices of weights fill the memory once
             best = pooled if parts == 1 else senders.new_empty(parts, *senders.shape)
             chosen = where if parts == 1 or not keep else where.new_empty(parts, *senders.shape)
@@ -109,34 +103,24 @@ class _Messages(Operation):
 
         def total(config: launch.BlockSizes) -> None:
             slices = -(-features // config["BLOCK_H"])
-            tiles, workers, parts, blocks = _plan(config, graphs, nodes, groups * slices, senders)
-            sums = senders.new_empty(parts, *senders.shape, dtype=_sums(senders))
+            tiles, workers, parts, blocks = _plan(config, senders, slices)
+            sums = senders.new_empty(parts, *senders.shape, dtype=launch.sums(senders))
             sum_kernel[(workers, parts, groups * slices)](
                 *given, seen, sums, x_stride, mask_stride, *sizes, tiles, -(-nodes // parts), **constants, **blocks
             )
             torch.sum(sums, 0, dtype=pooled.dtype, out=pooled)
 
         kind, table, run = ("sum", SUM, total) if weight2 is None else ("max", FORWARD, maximum)
-        candidates = _candidates(table, graphs, nodes, features)
-        launch.launch(f"messages, {kind}", _key(constants, senders, keep), candidates, run)
+        launch.launch(f"messages, {kind}", _key(constants, senders, keep), _candidates(table, senders), run)
         return pooled, where
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
-        channels, edge, senders, receivers, weight1, bias1, weight2, _, mask, _ = inputs
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(output[1], channels, edge, senders, receivers, weight1, bias1, weight2, mask)
-
-    @staticmethod
     def backward(ctx, grad, _):  # type: ignore[override]
-        weight2 = ctx.saved_tensors[-2]
-        of_channels, of_edge, of_senders, of_receivers, *of_weights = _MessagesBackward.apply(grad, *ctx.saved_tensors)  # type: ignore[misc]
-        of_weight1, of_bias1, of_weight2 = of_weights
-        of_bias2 = None if weight2 is None else grad.sum((1, 2))
-        return (
-            of_channels, of_edge, of_senders, of_receivers, of_weight1, of_bias1,
-            None if weight2 is None else of_weight2, of_bias2, None, None,
-        )  # fmt: skip
+        if grad is None:
+            return (None,) * 10
+        *found, of_weight2 = _MessagesBackward.apply(grad, *ctx.saved_tensors)  # type: ignore[misc]
+        of_second = (None, None) if ctx.saved_tensors[6] is None else (of_weight2, grad.sum((1, 2)))
+        return *found, *of_second, None, None
 
 
 class _MessagesBackward(Gradients):
@@ -146,10 +130,10 @@ class _MessagesBackward(Gradients):
     results = 7
 
     @staticmethod
-    def forward(grad, where, channels, edge, senders, receivers, weight1, bias1, weight2, mask):  # type: ignore[override]
+    def forward(grad, channels, edge, senders, receivers, weight1, bias1, weight2, bias2, mask, where):  # type: ignore[override]
         kinds = [t.dtype for t in (channels, edge, senders, receivers, weight1, bias1)]
-        grad, where, edge, senders, receivers, weight1, bias1 = (
-            t.contiguous() for t in (grad, where, edge, senders, receivers, weight1, bias1)
+        grad, where, edge, senders, receivers, weight1, bias1 = contiguous(
+            grad, where, edge, senders, receivers, weight1, bias1
         )
         groups, graphs, nodes, features = senders.shape
         constants, (channels, x_stride, seen, mask_stride) = _shared(channels, mask, senders)
@@ -158,11 +142,11 @@ class _MessagesBackward(Gradients):
 
         def run(config: launch.BlockSizes) -> list[Tensor]:
             slices = -(-features // config["BLOCK_H"])
-            tiles, workers, parts, blocks = _plan(config, graphs, nodes, groups * slices, senders, start=5)
+            tiles, workers, parts, blocks = _plan(config, senders, slices, start=5)
             across = -(-nodes // blocks["BLOCK_J"])
 
             def slots(*shape: int) -> Tensor:
-                return senders.new_empty(*shape, dtype=_sums(senders))
+                return senders.new_empty(*shape, dtype=launch.sums(senders))
 
             of_channels = slots(slices, groups, graphs, nodes, nodes, width)
             of_edge = slots(slices, workers, parts, groups, width, features)
@@ -181,13 +165,9 @@ class _MessagesBackward(Gradients):
                 of_weight1.sum((0, 1)), of_bias1.sum((0, 1)), of_weight2.sum((0, 1)),
             ]  # fmt: skip
 
-        candidates = _candidates(BACKWARD, graphs, nodes, features)
-        found = launch.launch("messages, backward", _key(constants, senders, weight2 is None), candidates, run)
+        key = _key(constants, senders, weight2 is None)
+        found = launch.launch("messages, backward", key, _candidates(BACKWARD, senders), run)
         return tuple(t.to(kind) for t, kind in zip(found, [*kinds, last.dtype], strict=True))
-
-
-def _sums(like: Tensor) -> torch.dtype:
-    return torch.float64 if like.dtype == torch.float64 else torch.float32
 
 
 def _key(constants: dict[str, Any], like: Tensor, kind: bool) -> tuple:

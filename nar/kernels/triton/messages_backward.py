@@ -15,7 +15,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from nar.kernels.triton.messages_tile import parts_of, rectified, rows_of
+from nar.kernels.triton.messages_forward import parts_of, rectified, rows_of
 
 
 @triton.jit

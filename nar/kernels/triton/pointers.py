@@ -13,13 +13,15 @@ Shapes: G stacked models, B graphs, N nodes, F features, K edge channels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from nar.kernels.triton import launch
-from nar.kernels.vmap_rules import Gradients, Operation, folded
+from nar.kernels.vmap_rules import Gradients, Operation, contiguous, folded
 
 # Block sizes, best guess first: nodes in a tile, warps.
 FORWARD = ((64, 8), (32, 4), (16, 4))
@@ -131,65 +133,48 @@ def scores_backward_kernel(
         tl.store(GWe + slot * K * F + k[:, None] * F + column[None, :], grad_we_KF, (k < K)[:, None] & inside[None, :])
 
 
-def _plan(sizes: launch.BlockSizes, own: Tensor) -> tuple[int, int, launch.BlockSizes]:
-    """Tiles of all graphs, parts of the loop over j, and the kernel's block sizes."""
+def _plan(sizes: launch.BlockSizes, own: Tensor) -> tuple[int, int]:
+    """Tiles of all graphs, and parts of the loop over j."""
     groups, graphs, nodes, _ = own.shape
     tiles = graphs * -(-nodes // sizes["BLOCK_I"])
-    return tiles, launch.splits(tiles * groups, nodes, own.device), sizes
+    return tiles, launch.splits(tiles * groups, nodes, own.device)
 
 
-def _candidates(table: tuple[tuple[int, int], ...], nodes: int) -> list[launch.BlockSizes]:
+def _candidates(table: tuple[tuple[int, int], ...], nodes: int) -> Iterator[launch.BlockSizes]:
     most = triton.next_power_of_2(nodes)
-    return launch.distinct({"BLOCK_I": max(16, min(block, most)), "num_warps": warps} for block, warps in table)
-
-
-def _constants(channels: Tensor, states: Tensor | None, own: Tensor) -> dict:
-    return {
-        "F": own.shape[-1],
-        "K": channels.shape[-1],
-        "BLOCK_F": max(16, triton.next_power_of_2(own.shape[-1])),
-        "HAS_STATES": states is not None,
-        "SUMS": tl.float64 if own.dtype == torch.float64 else tl.float32,
-    }
+    return ({"BLOCK_I": max(16, min(block, most)), "num_warps": warps} for block, warps in table)
 
 
 class _PointerScores(Operation):
     """Scores [G, B, j, i] of tensors with a leading axis G; `states` may be None."""
 
+    rule = staticmethod(folded)
+
     @staticmethod
     def forward(channels, edge, states, own, other, weigh):  # type: ignore[override]
-        edge, own, other, weigh = (t.contiguous() for t in (edge, own, other, weigh))
+        edge, own, other, weigh = contiguous(edge, own, other, weigh)
         groups, graphs, nodes, _ = own.shape
-        constants = _constants(channels, states, own)
+        constants = launch.constants(channels, own) | {"HAS_STATES": states is not None}
         channels, x_stride = launch.grouped(channels)
         edge_states, e_stride = launch.grouped(states) if states is not None else (own, 0)
         scores = own.new_empty(groups, graphs, nodes, nodes)
 
         def run(sizes: launch.BlockSizes) -> None:
-            tiles, parts, blocks = _plan(sizes, own)
+            tiles, parts = _plan(sizes, own)
             scores_kernel[(tiles, parts, groups)](
                 channels, edge, edge_states, own, other, weigh, scores, x_stride, e_stride, graphs, nodes,
-                -(-nodes // parts), **constants, **blocks,
+                -(-nodes // parts), **constants, **sizes,
             )  # fmt: skip
 
         key = (*own.shape, own.dtype, channels.shape[-1], states is None)
         launch.launch("pointer scores", key, _candidates(FORWARD, nodes), run)
-        return scores
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(*inputs)
+        return (scores,)
 
     @staticmethod
     def backward(ctx, grad):  # type: ignore[override]
         has_states = ctx.saved_tensors[2] is not None
         of_channels, of_edge, of_states, *rest = _PointerScoresBackward.apply(grad, *ctx.saved_tensors)  # type: ignore[misc]
         return of_channels, of_edge, of_states if has_states else None, *rest
-
-    @staticmethod
-    def vmap(info, in_dims, *arguments):
-        (found,), (dim,) = folded(_PointerScores, in_dims, arguments)
-        return found, dim
 
 
 class _PointerScoresBackward(Gradients):
@@ -200,25 +185,27 @@ class _PointerScoresBackward(Gradients):
 
     @staticmethod
     def forward(grad, channels, edge, states, own, other, weigh):  # type: ignore[override]
-        grad, edge, own, other, weigh = (t.contiguous() for t in (grad, edge, own, other, weigh))
+        grad, edge, own, other, weigh = contiguous(grad, edge, own, other, weigh)
         groups, graphs, nodes, features = own.shape
-        constants = _constants(channels, states, own) | {"BLOCK_K": 16, "PRECISION": launch.precision(own.dtype)}
+        constants = launch.constants(channels, own) | {
+            "HAS_STATES": states is not None, "BLOCK_K": 16, "PRECISION": launch.precision(own.dtype),
+        }  # fmt: skip
         channels, x_stride = launch.grouped(channels)
         edge_states, e_stride = launch.grouped(states) if states is not None else (own, 0)
         width = channels.shape[-1]
-        sums = torch.float64 if own.dtype == torch.float64 else torch.float32
+        sums = launch.sums(own)
         of_channels = torch.empty(channels.shape, dtype=channels.dtype, device=own.device)
         of_states = own.new_empty(groups, *([0] if states is None else states.shape[1:]))
 
         def run(sizes: launch.BlockSizes) -> list[Tensor]:
-            tiles, parts, blocks = _plan(sizes, own)
+            tiles, parts = _plan(sizes, own)
             of_own = own.new_empty(parts, *own.shape, dtype=sums)
             of_other = own.new_empty(tiles // graphs, *own.shape, dtype=sums)
             of_edge = own.new_empty(tiles, parts, groups, width, features, dtype=sums)
             of_weigh = own.new_empty(tiles, parts, groups, features, dtype=sums)
             scores_backward_kernel[(tiles, parts, groups)](
                 grad, channels, edge, edge_states, own, other, weigh, of_channels, of_edge, of_states, of_own, of_other,
-                of_weigh, x_stride, e_stride, graphs, nodes, -(-nodes // parts), **constants, **blocks,
+                of_weigh, x_stride, e_stride, graphs, nodes, -(-nodes // parts), **constants, **sizes,
             )  # fmt: skip
             summed = (of_edge.sum((0, 1)), of_own.sum(0), of_other.sum(0), of_weigh.sum((0, 1)))
             return [t.to(own.dtype) for t in summed]
@@ -239,4 +226,4 @@ def pointer_scores(
     """Scores [b, i, j] of node i pointing to node j, as nar.kernels.cpu.fused.pointer_scores."""
     given = launch.cast(channels_BNNK, edge_KF, edge_states, own_BNF, other_BNF, weigh_F)
     grouped = [None if t is None else t.unsqueeze(0) for t in given]
-    return _PointerScores.apply(*grouped).squeeze(0).transpose(1, 2)  # type: ignore[union-attr]
+    return _PointerScores.apply(*grouped)[0].squeeze(0).transpose(1, 2)  # type: ignore[union-attr]
