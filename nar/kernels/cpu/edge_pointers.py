@@ -8,8 +8,6 @@ Cost: B N^3 F maxima in either direction.
 Shapes: B graphs, N nodes, F features.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
