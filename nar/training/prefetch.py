@@ -80,11 +80,12 @@ def drawn(draw: Callable[[int], Any], numbers: range, workers: int) -> Generator
     """`draw(number)` for every number, in order: here where `workers` is 0, else by so many processes ahead of time.
 
     `draw` must pickle. What it raises is raised here, with its traceback in the message. Where a process dies, all
-    start again from the number that is waited for.
+    start again from the number that is waited for: with this one alone, for a death also takes along what was drawn
+    and not yet handed over.
     """
     done = deaths = 0
     while done < len(numbers):
-        batches = iter(_loader(draw, numbers[done:], workers))
+        batches = iter(_loader(draw, numbers[done : done + 1] if deaths else numbers[done:], workers))
         try:
             for batch in batches:
                 yield batch
