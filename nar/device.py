@@ -1,7 +1,5 @@
 """Which device a run uses, and how its processor is set up for it."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 from collections.abc import Iterator

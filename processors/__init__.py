@@ -3,8 +3,6 @@
 Your own needs no line: pass `my_module:MyProcessor` wherever a name is asked for.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
 from collections.abc import Sequence

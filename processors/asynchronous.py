@@ -36,8 +36,6 @@ or 2 N F^2 and N F^2 additions and comparisons.
 Shapes: B graphs, N nodes, F features, S senders, R receivers.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -5,8 +5,6 @@ edges that decoders make and encoders read. dm-clrs computes all N^2 messages an
 the diagonal is computed, with the same result.
 """
 
-from __future__ import annotations
-
 from nar.nn.neighbourhood import Neighbourhood
 from nar.processors.pgn import PGN
 

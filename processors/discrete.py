@@ -32,8 +32,6 @@ Cost per step: N^2 (2 F^2 + (K + 4) F) multiply-adds for K edge channels, 12 N F
 Shapes: B graphs, N nodes, F features, C choices (variables times states); S sender, R receiver.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -32,8 +32,6 @@ Cost per step: N^2 M for the counts, N (b + 1)^M M^2 for the table, in multiply-
 Shapes: B graphs, N nodes, F features, M states, A symbols.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -35,8 +35,6 @@ Cost per step: that of MPNN with triplets, 4 N^2 F^2 + N^3 t; the gate adds 3 N 
 Shapes: B graphs, N nodes, F features.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -11,8 +11,6 @@ enter the logits only, never the values. No gate, no edge state.
 Cost per step: N^2 (F + K H) multiply-adds for K edge channels and H heads.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu

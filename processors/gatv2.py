@@ -9,8 +9,6 @@ depend on the receiver:
 The rest is GAT's. Cost per step: N^2 F (K + 2) multiply-adds for K edge channels.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu

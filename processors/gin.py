@@ -22,8 +22,6 @@ pointers between nodes without an edge.
 Cost per step: N^2 F (K + 2) additions and multiplications for K edge channels, and 4 N F^2.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

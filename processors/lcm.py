@@ -21,8 +21,6 @@ about CLRS-30), masking by the graph's edges (none: `lcm` listens to everyone, `
 Cost per step: that of PGN and 24 N (N - 1) F^2 floating-point operations for the GRUs, in log2 N batched calls.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from torch import Tensor, nn

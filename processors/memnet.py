@@ -36,8 +36,6 @@ Cost per step: N^2 E (2 K + 3) multiply-adds for K edge channels and embeddings 
 Shapes: B graphs, S senders, R receivers, N nodes, F features, E embedding.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -36,8 +36,6 @@ To count the edges, the host waits for a GPU once per step.
 Shapes: B graphs, N nodes, F features, E edges.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from typing import Any

@@ -4,8 +4,6 @@ PGN's equations (pgn.py) with everyone as everyone's neighbour: the graph reache
 edges. Gated and with triplets it is Triplet-GMPNN (Ibarz et al., LoG 2022, arXiv 2209.11142), nar's default.
 """
 
-from __future__ import annotations
-
 from nar.nn.neighbourhood import Neighbourhood
 from nar.processors.pgn import PGN
 

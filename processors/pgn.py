@@ -21,8 +21,6 @@ Cost per step: 4 N^2 F^2 multiply-adds for messages; triplets add N^3 t addition
 Shapes: B graphs, N nodes, F features, t triplet features.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -30,8 +30,6 @@ Cost per step and block at pair width P: (7 + 2 ratio) N^2 P^2 + 4 N^3 P multipl
 Shapes: B graphs, N nodes, F features, P features of a pair, H heads, D features of a head; I, K a pair, J the pivot.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

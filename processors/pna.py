@@ -27,8 +27,6 @@ Cost per step: 4 N^2 F^2 multiply-adds for messages, 12 N F^2 for O2.
 Shapes: B graphs, S senders, R receivers, F features.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

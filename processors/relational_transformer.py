@@ -28,8 +28,6 @@ Cost per step and layer: N^2 F (2 F + 2 H + 64) multiply-adds for H heads; 8 N^2
 Shapes: B graphs, N nodes, F features, H heads, D features of a head; I the node that attends, J the other.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

@@ -21,8 +21,6 @@ layers (1) and direction (from the first node to the last); initialisation (Haik
 Cost per step: 2 N^2 F^2 multiply-adds for messages and 8 N^2 F^2 for the LSTM (6 for the GRU), in N dependent steps.
 """
 
-from __future__ import annotations
-
 from typing import cast
 
 import torch

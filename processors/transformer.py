@@ -24,8 +24,6 @@ and 2 N F^2 times the ratio of the feed-forward network.
 Shapes: B graphs, N nodes, F features, H heads, D features of a head; S sender, R receiver.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor, nn
 

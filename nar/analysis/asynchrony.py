@@ -17,8 +17,6 @@ until nothing changes any more; `asynchronous` does so to a whole reasoner. Laye
 Shapes: B graphs, N nodes, S senders, R receivers, F features.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator

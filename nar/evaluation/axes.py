@@ -12,8 +12,6 @@ A setting is a small dict, one key per axis that is varied; {} is the algorithm'
 it needs: no graph algorithm without weights has a scale, strings have neither edges nor numbers. No torch here.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Mapping, Sequence

@@ -6,8 +6,6 @@ whole set (nar/model/objectives/metrics.py), so that scores do not depend on how
 by memory. docs/evaluation.md says what each number means.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import time

@@ -5,8 +5,6 @@ On a GPU PyTorch's own count of allocated bytes. On a CPU the resident memory of
 the largest since the process began. The system's own mark of the largest is not reset, as others may read it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import sys

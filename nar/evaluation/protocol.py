@@ -5,8 +5,6 @@ pattern together. Most algorithms share the protocol's sizes. The two string mat
 beside a text of n, which makes 5n/4, and are trained at one size; two segments always have four ends.
 """
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -3,8 +3,6 @@
 Shapes: N nodes, E edges.
 """
 
-from __future__ import annotations
-
 import reprlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any

@@ -3,8 +3,6 @@
 The graph is the same for every run of an algorithm and size, so that the pictures of two processors can be compared.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 from pathlib import Path

@@ -8,8 +8,6 @@
 its file must be shared beside them.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path

@@ -6,8 +6,6 @@ of these two. Gradients are taken outside: torch.vmap(f)(stacked).sum().backward
 A rule returns a tuple of fewer results than the function: those that only its own backward reads need no stacking.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """An algorithm: everything that datasets/*.py say about one, and how it is sampled, run, recorded and checked."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import inspect

@@ -1,7 +1,5 @@
 """Lists that pointers describe: every element points to the one before it, the first to itself."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

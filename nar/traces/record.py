@@ -5,8 +5,6 @@ its hints at every moment that matters and returns the outputs, both in the spec
 (A numba generator that yields its hints would read as well, but numba 0.68 never frees its arguments.)
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import inspect

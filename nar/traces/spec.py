@@ -22,8 +22,6 @@ its first node before training (nar/model/batch.py); `dense_shape` gives the one
 probe.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence

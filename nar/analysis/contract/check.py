@@ -5,8 +5,6 @@ holds, raises Failed with the reason where something does not, or Skipped. `run`
 dtype check compute in float64, so that equal means equal up to rounding.
 """
 
-from __future__ import annotations
-
 import os
 import traceback
 from collections.abc import Callable, Collection, Iterator

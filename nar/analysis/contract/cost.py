@@ -9,8 +9,6 @@ Work: numbers that each operation writes, or reads where it reduces, and multipl
 Shapes: B graphs, N nodes, F features.
 """
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import math

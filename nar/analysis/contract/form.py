@@ -3,8 +3,6 @@
 Each function here is one check of the contract (check.py). Shapes: B graphs, N nodes.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What comes of a check of a processor: it holds, it does not, or it was skipped; and why."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import traceback

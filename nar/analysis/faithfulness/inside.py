@@ -7,8 +7,6 @@ said in outside.py.
 Shapes: B graphs, N nodes, S senders, R receivers, F features, T moments, L live graphs.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator

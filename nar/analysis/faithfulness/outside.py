@@ -16,8 +16,6 @@ reference (1 everywhere) and of the same weights shuffled. The questions are tho
 Shapes: B graphs, N nodes, S senders, R receivers, F features, T moments.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence

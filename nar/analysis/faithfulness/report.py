@@ -6,8 +6,6 @@ far apart are two that learned the same? Over all runs: how many are effective (
 agreement), and do the two go together?
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections import Counter

@@ -5,8 +5,6 @@ precision(compiled("bellman_ford"), algorithm, sizes=(16, 64, 256))     # where 
 scales(compiled("bellman_ford"), algorithm)                             # edge weights times 0.001 to 1000
 """
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 from collections.abc import Iterable, Sequence

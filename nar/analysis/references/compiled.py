@@ -20,8 +20,6 @@ offers closer than rounding may change places: weights enter batches as float32 
 holds exactly (whole numbers, multiples of 2^-16) have no such cases.
 """
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 from collections.abc import Mapping

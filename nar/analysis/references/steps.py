@@ -18,8 +18,6 @@ score is exact only in the limit and breaks ties by chance; here the argmin is a
 Shapes: B graphs, N nodes, S senders, R receivers, F features.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -26,8 +26,6 @@ Shapes: B graphs, N nodes, F features, K edge channels, t triplet features; R ro
 # pyright: reportCallIssue=false
 # (kernels take lists of arrays, unpacked before further arguments, which the type checker cannot count)
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

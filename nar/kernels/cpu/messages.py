@@ -4,8 +4,6 @@ Kernels see one block of messages at a time: graphs `first` to `last` and receiv
 all of them, and arrays of the block's own [graphs, N senders, receivers, F].
 """
 
-from __future__ import annotations
-
 from nar.kernels.cpu.ranges import SAFE, SUMS
 from nar.traces.record import compiled
 

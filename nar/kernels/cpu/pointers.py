@@ -4,8 +4,6 @@ Kernels see one block of pairs at a time: graphs `first` to `last` and targets `
 of them, and arrays of the block's own [graphs, targets, N, F], where pairs are laid out [b, target j, source i].
 """
 
-from __future__ import annotations
-
 from nar.kernels.cpu.ranges import SUMS
 from nar.traces.record import compiled
 

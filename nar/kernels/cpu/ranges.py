@@ -10,8 +10,6 @@ Here are the max-plus product and how ranges are run; the kernels behind fused.p
 pointers.py.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 from collections.abc import Callable

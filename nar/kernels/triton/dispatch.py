@@ -10,8 +10,6 @@ TRITON_INTERPRET=1 (set before Python starts) the same kernels run on the CPU un
 slowly, and in float32 only (it multiplies bf16's bits as integers): that is for tests.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -5,8 +5,6 @@ fastest when a shape was first met; they can change the last bits, so `torch.use
 the first that fit instead, and so does a capture into a CUDA graph that meets a shape for the first time.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib.util
 import os

@@ -12,8 +12,6 @@ Shapes: B graphs, N nodes, F features (triplet width). Models stacked by torch.v
 # Kernels are no functions to Python: pyright sees neither their launch nor their constants.
 # pyright: reportArgumentType=false, reportIndexIssue=false, reportGeneralTypeIssues=false, reportCallIssue=false
 
-from __future__ import annotations
-
 import torch
 import triton
 import triton.language as tl

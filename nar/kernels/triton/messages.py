@@ -13,8 +13,6 @@ Shapes: G stacked models, B graphs, N nodes, F features, K edge channels, H a sl
 # pyright: reportArgumentType=false, reportIndexIssue=false, reportGeneralTypeIssues=false, reportCallIssue=false
 # pyright: reportOptionalMemberAccess=false
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -11,8 +11,6 @@ Shapes: G stacked models, B graphs, N nodes, F features, K edge channels, H a sl
 # Kernels are no functions to Python: pyright sees neither their launch nor their constants.
 # pyright: reportArgumentType=false, reportIndexIssue=false, reportGeneralTypeIssues=false, reportCallIssue=false
 
-from __future__ import annotations
-
 import triton
 import triton.language as tl
 

@@ -3,8 +3,6 @@
 numpy only, and no random numbers of the caller's: nothing here may import torch.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 _READABLE = 0.12  # of the picture's side between a node and what is not its own

@@ -3,8 +3,6 @@
 >>> print(show.text(nar.datasets.get("minimum").run(A=[3, 1, 2])))
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any

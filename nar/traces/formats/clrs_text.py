@@ -22,8 +22,6 @@ What CLRS-Text leaves out, that is, hints=False and hints=True:
 - that a class is ignored, on nodes and graphs: printed as class 0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -3,8 +3,6 @@
 The writer and the parser both go by it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Mapping

@@ -12,8 +12,6 @@ A zip of plain arrays; `np.load(path, allow_pickle=False)` is enough to read it:
 Numbers are stored in the smallest type that keeps every bit. The same traces give the same bytes.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

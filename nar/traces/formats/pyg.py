@@ -15,8 +15,6 @@ move along with `edge_index` when graphs are batched. `adj` of a graph algorithm
 `edge_index`. Classes are int64, masks int8, both -1 where ignored.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json

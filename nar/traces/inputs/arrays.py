@@ -3,8 +3,6 @@
 While an array is sorted, `order[k]` is the element (named by its first position) that now stands at k.
 """
 
-from __future__ import annotations
-
 import math
 import reprlib
 from collections.abc import Mapping

@@ -8,8 +8,6 @@ algorithm can tell the family, or a node's place in it, from the order of the no
 The reference's own random graphs, family "erdos_renyi", are in graphs.py. numpy only, and matplotlib for Delaunay.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Mapping

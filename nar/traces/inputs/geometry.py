@@ -4,8 +4,6 @@ Compiled code computes with rounding, as dm-clrs does. Where rounding could deci
 accepts a hull only if every sign on which it rests is certain. Oracles compute with whole numbers of any size.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from fractions import Fraction

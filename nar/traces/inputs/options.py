@@ -3,8 +3,6 @@
 JSON turns tuples into lists, so both are taken.
 """
 
-from __future__ import annotations
-
 import math
 import numbers
 from typing import Any

@@ -3,8 +3,6 @@
 `A` is an adjacency matrix of weights as in graphs.py. numpy and numba only: nothing here may import torch.
 """
 
-from __future__ import annotations
-
 import numba
 import numpy as np
 

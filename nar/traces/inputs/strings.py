@@ -3,8 +3,6 @@
 Two strings of n and m characters are n + m nodes: the first string, then the second. Characters are integers 0 to 3.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ A law is a function `(rng, shape)` that returns numbers above 0 (0 would mean no
 the reference's own and the only one that takes limits. To add one, write its line of LAWS.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
