@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nar import datasets
-from nar.kernels.cpu import edge_pointers, fused, ranges
+from nar.kernels.cpu import fused, ranges
 from nar.model.batch import draw
 from nar.model.coders import decoder as decode
 from nar.model.coders.decoder_inputs import DecoderInputs
@@ -234,13 +234,13 @@ def test_edge_pointer_scores(dtype, layout):
             layout(randn(graphs, *shape, dtype=dtype)) for shape in ((nodes, nodes, features), (nodes, features))
         ]
         arguments.append(randn(features, dtype=dtype))
-        ours = edge_pointers.edge_pointer_scores
+        ours = fused.edge_pointer_scores
         both_ways(lambda a=arguments, f=ours: f(*a), lambda a=arguments: plain(*a), arguments, DTYPES[dtype])
 
 
 def test_edge_pointer_scores_by_finite_differences():
     arguments = randn(2, 3, 3, 4), randn(2, 3, 4), randn(4)
-    assert torch.autograd.gradcheck(edge_pointers.edge_pointer_scores, arguments)
+    assert torch.autograd.gradcheck(fused.edge_pointer_scores, arguments)
 
 
 def test_a_tie_of_an_edge_pointer_belongs_to_the_pair():
@@ -248,7 +248,7 @@ def test_a_tie_of_an_edge_pointer_belongs_to_the_pair():
     pairs, targets, weigh = randn(1, 2, 2, 3), torch.zeros(1, 2, 3, dtype=torch.float64), randn(3)
     pairs.data.zero_()
     targets.requires_grad_()
-    edge_pointers.edge_pointer_scores(pairs, targets, weigh).sum().backward()
+    fused.edge_pointer_scores(pairs, targets, weigh).sum().backward()
     assert targets.grad.abs().sum() == 0
     torch.testing.assert_close(pairs.grad, 2 * weigh.detach().expand_as(pairs))
 

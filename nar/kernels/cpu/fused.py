@@ -3,14 +3,19 @@
     message_pool    max over senders i of  L2 ReLU(L1 ReLU(X[i, j] We + s_i + r_j))
     pointer_scores  w max(a_i, c_j + X[j, i] We + E[j, i])
 
+and the place where all triples do, without N N N F numbers in between:
+
+    edge_pointer_scores  w max(a_ij, q_k)
+
 X are the few raw edge channels (nar/nn/affine.py); E is given, or made on the way as P ReLU(O t[j, i]) of few channels
 t (nar/nn/edge_states.py). Each is one autograd function made of compiled kernels (messages.py, pointers.py) and matrix
-products. Both work through a small block of pairs at a time, so that what lies between kernels stays in the
+products. The first two work through a small block of pairs at a time, so that what lies between kernels stays in the
 cache, and cut a batch into one range of graphs per thread. What they save, beside memory traffic:
 
 - the gradient of a maximum reaches only N F of the N N F messages, so the last linear map's backward costs N times less
   than the two dense products it replaces;
-- for the gradient, messages keep L1's result only, pointers one byte per number that says who was larger.
+- for the gradient, messages keep L1's result only, pointers one byte per number that says who was larger, edge pointers
+  only what they were given.
 
 The plain twins are what nar/nn/neighbourhood.py and nar/model/coders/decoder.py do on other devices; tests compare
 values and gradients.
@@ -107,7 +112,8 @@ class _MessagePool(Operation):
         saved = contiguous(grad, *ctx.saved_tensors)
         grad, channels, edge, senders, receivers, weight1, _, weight2, _, _, v_all, where = saved
         nodes, features = grad.shape[1:]
-        grad_channels, grad_senders, grad_receivers = torch.empty_like(channels), *grad.new_zeros(2, *grad.shape)
+        grad_channels = torch.empty_like(channels)
+        grad_senders, grad_receivers = torch.zeros_like(grad), torch.zeros_like(grad)
         grad_weight1, grad_weight2 = (ranges.partials(features, features, like=grad) for _ in range(2))
         grad_bias1, grad_edge = ranges.partials(features, like=grad), ranges.partials(*edge.shape, like=grad)
         given = ranges.arrays(channels, edge, senders, receivers)
@@ -238,3 +244,31 @@ def _open(narrow_BNNt: Tensor, rows: slice, weight: Tensor, bias, out: Tensor) -
     """ReLU(O t) of some rows of pairs."""
     torch.mm(narrow_BNNt.view(-1, narrow_BNNt.shape[-1])[rows], weight.t(), out=out)
     messages.add_and_rectify(out.numpy(), bias)
+
+
+def edge_pointer_scores(pairs_BNNF: Tensor, targets_BNF: Tensor, weigh_F: Tensor) -> Tensor:
+    """Scores [b, i, j, k] of the pair (i, j) pointing to node k: B N^3 F maxima in either direction."""
+    return _EdgePointerScores.apply(pairs_BNNF, targets_BNF, weigh_F)[0]  # type: ignore[index]
+
+
+class _EdgePointerScores(Operation):
+    rule = staticmethod(one_by_one)
+
+    @staticmethod
+    def forward(pairs, targets, weigh):  # type: ignore[override]
+        scores = pairs.new_empty(*pairs.shape[:3], targets.shape[1])
+        pairs, targets, weigh = contiguous(pairs, targets, weigh)
+        ranges.run(pointers.edge_pointer_scores, pairs.numel() * targets.shape[1], pairs, targets, weigh, scores)
+        return (scores,)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):  # type: ignore[override]
+        grad, pairs, targets, weigh = contiguous(grad, *ctx.saved_tensors)
+        grad_pairs, grad_targets = torch.zeros_like(pairs), torch.zeros_like(targets)
+        given = (grad, pairs, targets, grad_pairs, grad_targets)
+        ranges.run(pointers.edge_pointer_scores_backward, pairs.numel() * targets.shape[1], *given)
+        # as for the pointers of nodes: w gets what the two got, times what they are, before w is multiplied in
+        rows = grad_pairs.shape[-1]
+        of_weigh = (pairs * grad_pairs).view(-1, rows).sum(0) + (targets * grad_targets).view(-1, rows).sum(0)
+        return grad_pairs * weigh, grad_targets * weigh, of_weigh

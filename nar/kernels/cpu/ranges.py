@@ -10,6 +10,7 @@ Here are the max-plus product and how ranges are run; the kernels behind fused.p
 pointers.py.
 """
 
+import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +25,6 @@ from nar.traces.record import compiled
 PARALLEL_FROM = 2**21  # numbers in the largest array below which cutting a batch costs more than it saves
 SAFE = {"nsz", "arcp", "contract"}  # what the compiler may assume; NaN and infinity are kept
 SUMS = SAFE | {"reassoc"}  # and, where numbers are added up, in any order
-
-_pool: ThreadPoolExecutor | None = None
 
 
 def usable(*tensors: Tensor) -> bool:
@@ -75,11 +74,9 @@ def run(kernel: Callable[..., None], numbers: int, *tensors: Tensor) -> None:
     in_ranges(lambda first, last, _: kernel(first, last, *given), len(tensors[0]), numbers)
 
 
+@functools.cache
 def _threads() -> ThreadPoolExecutor:
-    global _pool
-    if _pool is None:
-        _pool = ThreadPoolExecutor(os.cpu_count(), initializer=_settle)
-    return _pool
+    return ThreadPoolExecutor(os.cpu_count(), initializer=_settle)
 
 
 def _settle() -> None:
@@ -88,13 +85,8 @@ def _settle() -> None:
     torch.set_flush_denormal(True)  # see nar/device.py
 
 
-def _forget() -> None:
-    global _pool
-    _pool = None  # a forked process has the pool, but not its threads
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+if hasattr(os, "register_at_fork"):  # a forked process has the pool, but not its threads
+    os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 def arrays(*tensors: Tensor) -> Any:

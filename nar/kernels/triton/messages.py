@@ -184,11 +184,10 @@ def message_pool(
 ) -> Tensor:
     """Pooled messages [B, N, F], as nar.kernels.cpu.fused.message_pool; `how` is max or sum (masked messages count as
     zero)."""
-    given = launch.cast(channels_BNNK, edge_KF, senders_BNF, receivers_BNF, *first, *second, mask_BNN)
-    *given, weight2, bias2, _ = given
-    grouped = [None if t is None else t.unsqueeze(0) for t in (*given, weight2, bias2, mask_BNN)]
+    given = launch.cast(channels_BNNK, edge_KF, senders_BNF, receivers_BNF, *first, *second)
+    grouped = [None if t is None else t.unsqueeze(0) for t in (*given, mask_BNN)]
     if how == "max":
         return _Messages.apply(*grouped, torch.is_grad_enabled())[0].squeeze(0)  # type: ignore[index]
     total_BNF = _Messages.apply(*grouped[:6], None, None, grouped[8], False)[0].squeeze(0)  # type: ignore[index]
     count = senders_BNF.shape[1] if mask_BNN is None else mask_BNN.sum(1).unsqueeze(-1)
-    return torch.nn.functional.linear(total_BNF, weight2) + count * bias2  # type: ignore[operator]
+    return torch.nn.functional.linear(total_BNF, given[6]) + count * given[7]  # type: ignore[operator]

@@ -34,7 +34,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from nar.kernels.cpu import edge_pointers, fused, ranges
+from nar.kernels.cpu import fused, ranges
 from nar.kernels.triton import dispatch
 from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.options.edge_pointers import TripletScores, is_edge_pointer, marks, pointer_hint
@@ -205,7 +205,7 @@ class Decoder(nn.Module):
         target_BNF, weigh = own[2], maps[4]
         additive = self.pointer_head == "additive"
         if not additive and ranges.usable(pair, target_BNF):
-            return edge_pointers.edge_pointer_scores(pair, target_BNF, weigh.weight.flatten()) + weigh.bias
+            return fused.edge_pointer_scores(pair, target_BNF, weigh.weight.flatten()) + weigh.bias
         chunk = max(1, EDGE_POINTER_CHUNK_BYTES // (pair.numel() * pair.element_size()))
         pair_BIJ1F, parts = pair.unsqueeze(3), []
         for target_B11KF in target_BNF[:, None, None].split(chunk, dim=3):
