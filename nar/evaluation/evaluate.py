@@ -107,10 +107,10 @@ def rollouts(
     """The traces in portions, each with its batch on the reasoner's device and its rollout, without gradients."""
     for part in portions(traces, reasoner.processor.features):
         batch = collate(part, algorithm).to(reasoner_device(reasoner))
-        yield part, batch, roll_out(reasoner, batch, **options)
+        yield part, batch, predict(reasoner, batch, **options)
 
 
-def roll_out(reasoner: Reasoner, batch: Batch, **options: Any) -> Rollout:
+def predict(reasoner: Reasoner, batch: Batch, **options: Any) -> Rollout:
     """One batch, in evaluation mode and on the reasoner's device."""
     with evaluating(reasoner):
         return reasoner(batch.to(reasoner_device(reasoner)), **options)

@@ -44,7 +44,8 @@ def train_seeds(config: Config, *, command: str = "") -> list[dict[str, Any]]:
     ranks.leave()
     if not ranks.first:
         return [{}]
-    found = []
+    found: list[dict[str, Any]] = []
+    evaluated: list[Path] = []
     with interruptible("size", already=not finished) as interrupted:
         for run in runs:
             if run.step == 0 < run.config.steps and len(runs) > 1:
@@ -56,10 +57,11 @@ def train_seeds(config: Config, *, command: str = "") -> list[dict[str, Any]]:
             _evaluate(run, results, config.eval_sizes is None, interrupted, say)
             _report(run, results)
             found.append(results)
+            evaluated.append(run.directory)
     if len(found) > 1:
         name = f"{config.title}-{config.processor}-seeds".replace(":", ".")
         folder = Path("runs") / name if config.out is None else Path(config.out)
-        path = report.write(study.read([run.directory for run in runs if run.metrics]), folder)
+        path = report.write(study.read(evaluated), folder)
         print(f"report of all seeds: {path}")
     return found
 

@@ -21,7 +21,7 @@ import torch
 from nar import datasets
 from nar import device as devices
 from nar.config import Config
-from nar.evaluation.evaluate import portions, reasoner_device, roll_out
+from nar.evaluation.evaluate import portions, predict, reasoner_device
 from nar.inference import arguments
 from nar.inference.prediction import Prediction, confidence, named, probabilities
 from nar.lookup import suggest
@@ -62,6 +62,11 @@ class Solver:
         parts = [kind, f"{self.reasoner.parameter_count():,} parameters", str(reasoner_device(self.reasoner))]
         parts += [f"from {self.source}"] * (self.source is not None)
         return f"Solver({', '.join(self.reasoner.specs)}: {', '.join(parts)})"
+
+    def __getattr__(self, name: str) -> Any:
+        if (not name.startswith("__") and hasattr(Reasoner, name)) or name in ("processor", "specs"):
+            raise AttributeError(f"a Solver has no {name!r}: that is the network's, which is its .reasoner")
+        raise AttributeError(f"a Solver has no {name!r}")
 
     def to(self, device: str | torch.device) -> Solver:
         """Move the network to a device (auto, cpu, cuda, cuda:1); returns this solver."""
@@ -209,7 +214,7 @@ def _answers(
             batch = collate(part, algorithm)
             timed = _with_steps(batch, steps)
             ends: dict[str, Any] = {"termination": termination, "limit": steps} if termination != "oracle" else {}
-            rollout = roll_out(reasoner, timed, decide_hints=True, **ends)
+            rollout = predict(reasoner, timed, decide_hints=True, **ends)
             taken = [length - 1 for length in timed.lengths] if rollout.taken is None else rollout.taken.tolist()
             places = [next(rest) for _ in part]
             for b, place in enumerate(batch.order):

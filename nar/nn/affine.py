@@ -26,7 +26,7 @@ class ComposedWeights:
         self._kept: dict[tuple, tuple[list, Any]] | None = {} if keep else None
 
     def once(self, parameters: list[Tensor | None], make: Callable[[], Any], *options: Any) -> Any:
-        """`make()`, a function of the parameters (by identity) and of the options."""
+        """`make()`, a function of the parameters (by identity) and of the options, which begin with what it makes."""
         if self._kept is None or torch.compiler.is_compiling():
             return make()
         # what is made without gradients has none; the parameters are kept, so that no others take their identities
@@ -89,7 +89,7 @@ class AffineFeatures:
         parameters = _parameters(layers)
         if len(self.bias_F):
             parameters += [self.weight_CF, self.bias_F]
-        return self.weights.once(parameters, lambda: self._compose(layers, columns), columns)
+        return self.weights.once(parameters, lambda: self._compose(layers, columns), "composed", columns)
 
     def _compose(self, layers: Sequence[nn.Linear], columns: int | None) -> tuple[Tensor, Tensor]:
         weight, bias = _join(layers)
@@ -118,7 +118,7 @@ def joint_linear(
     elif len(layers) == 1:
         return (layers[0](x),)
     else:
-        channels, (weight, bias) = x, weights.once(_parameters(layers), lambda: _join(layers), None)
+        channels, (weight, bias) = x, weights.once(_parameters(layers), lambda: _join(layers), "joined")
     return linear(channels, weight, bias).split([layer.out_features for layer in layers], dim=-1)
 
 

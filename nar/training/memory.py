@@ -47,8 +47,10 @@ def left_as_it_is(reasoner: Reasoner) -> Iterator[None]:
     mode = reasoner.training
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         reasoner.train()
-        yield
-    reasoner.train(mode)
+        try:
+            yield
+        finally:
+            reasoner.train(mode)
 
 
 def free_bytes(device: torch.device) -> int:

@@ -8,6 +8,7 @@ Python processes of their own, not copies: a script that trains needs no `__main
 import contextlib
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,7 +111,7 @@ def serve() -> None:
     torch.set_default_dtype(dtype)
     try:
         follow, task = pickle.load(sys.stdin.buffer)
-        threading.Thread(target=_leave_with_the_leader, daemon=True).start()
+        threading.Thread(target=_leave_with_the_leader, args=[ranks.folder], daemon=True).start()
         follow(task, ranks)
     except Disconnected:  # the leader, or another follower, of which the leader says more
         pass
@@ -127,8 +128,9 @@ def _disconnect() -> None:
         dist.destroy_process_group()
 
 
-def _leave_with_the_leader() -> None:
+def _leave_with_the_leader(folder: Path) -> None:
     os.read(sys.stdin.fileno(), 1)  # nothing is ever written: it ends when the leader does, however that happens
+    shutil.rmtree(folder, ignore_errors=True)  # of a leader that was killed
     os._exit(1)
 
 

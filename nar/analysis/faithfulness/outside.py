@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nar.evaluation.evaluate import TEST_SEED, decided_outputs, roll_out, rollouts
+from nar.evaluation.evaluate import TEST_SEED, decided_outputs, predict, rollouts
 from nar.model.objectives.metrics import merge_permutations
 from nar.model.reasoner import Reasoner
 from nar.traces.algorithm import Algorithm
@@ -79,7 +79,7 @@ def external(
     for _, batch, rollout in rollouts(reasoner, algorithm, traces, decide_hints=True):
         truth, other = merge_permutations(spec, batch.outputs), None
         if against is not None:
-            other = roll_out(against, batch, decide_hints=True)
+            other = predict(against, batch, decide_hints=True)
             truth = decided_outputs(spec, other)
         for step, values in enumerate(rollout.hints):
             for name, value in values.items():

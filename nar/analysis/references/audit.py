@@ -15,7 +15,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from nar.datasets import canonical
-from nar.evaluation.evaluate import TEST_SEED, by_trace, decided_outputs, evaluate, portions, roll_out, rollouts
+from nar.evaluation.evaluate import TEST_SEED, by_trace, decided_outputs, evaluate, portions, predict, rollouts
 from nar.model.batch import Batch, collate
 from nar.model.reasoner import Reasoner
 from nar.traces.algorithm import Algorithm
@@ -74,7 +74,7 @@ def precision(
 
 
 def _outputs(reasoner: Reasoner, batch: Batch) -> dict[str, torch.Tensor]:
-    return decided_outputs(reasoner.specs[batch.algorithm], roll_out(reasoner, batch, decide_hints=True))
+    return decided_outputs(reasoner.specs[batch.algorithm], predict(reasoner, batch, decide_hints=True))
 
 
 def scales(

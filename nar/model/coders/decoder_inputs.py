@@ -53,7 +53,7 @@ class DecoderInputs:
     def states_weight(self, layer: torch.nn.Linear) -> Tensor:
         """The columns of the layer that are of the edge states."""
         first = self.edges.width
-        return self.edges.weights.once([layer.weight], lambda: layer.weight[:, first:], first)
+        return self.edges.weights.once([layer.weight], lambda: layer.weight[:, first:], "columns from", first)
 
     def map(self, change: Callable[..., Tensor], *others: DecoderInputs) -> DecoderInputs:
         """Every part changed, given those of others behind it; features that are unbuilt stay so."""
