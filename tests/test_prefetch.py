@@ -15,7 +15,7 @@ from nar import datasets
 from nar.config import Config
 from nar.model.batch import Batch, draw
 from nar.traces.run_length import RunLengthArray
-from nar.training.prefetch import Prefetcher, map_batches
+from nar.training.prefetch import Prefetcher, drawn, map_batches
 from nar.training.tasks import training_batch
 
 CPU = torch.device("cpu")
@@ -111,3 +111,20 @@ def test_work_that_kills_every_worker_is_given_up():
         with pytest.raises(ChildProcessError, match=r"step 2 .*3 times; --resume"):
             prefetcher.next()
     assert multiprocessing.active_children() == []
+
+
+def test_after_a_death_the_next_number_is_drawn_alone(monkeypatch, capsys):
+    """A process that dies takes along what it has not handed over: alone, only the number that kills it can be blamed."""
+    asked = []
+
+    def loader(draw, numbers, workers):
+        asked.append(list(numbers))
+        for number in numbers:
+            if number == 2 and len(asked) < 3:
+                raise RuntimeError("DataLoader worker (pid 1) exited unexpectedly")
+            yield draw(number)
+
+    monkeypatch.setattr("nar.training.prefetch._loader", loader)
+    assert list(drawn(prefetch_tasks.square, range(5), 2)) == [0, 1, 4, 9, 16]
+    assert asked == [[0, 1, 2, 3, 4], [2], [2], [3, 4]]
+    assert capsys.readouterr().err.count("waited for at step 2") == 2
