@@ -114,7 +114,7 @@ def test_work_that_kills_every_worker_is_given_up():
 
 
 def test_after_a_death_the_next_number_is_drawn_alone(monkeypatch, capsys):
-    """A process that dies takes along what it has not handed over: alone, only the number that kills it can be blamed."""
+    """A process that dies takes along what it has not handed over; alone, the number that kills it is found."""
     asked = []
 
     def loader(draw, numbers, workers):
