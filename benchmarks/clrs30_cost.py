@@ -29,11 +29,10 @@ import time
 
 import measuring
 import result_files
+from clrs30_rows import IDENTITY, SEEDS, STEPS, cost_of
 from traces import CLRS30, cpu
 
 OUTPUT = pathlib.Path(__file__).with_suffix(".json")
-IDENTITY = ("algo", "processor", "hidden", "batch", "device", "seeds_together")
-STEPS, VALIDATE_EVERY, SEEDS = 10_000, 50, 5
 PUBLISHED = {"gpu_hours_per_run": 0.52, "runs": 150, "gpu_hours": 78, "by": "Huang et al., AAAI 2026"}
 WINDOW = 5  # training steps that a GPU is given before it is waited for, as in training
 EVALUATED_STEPS = 3  # message steps of a test batch that are measured on a CPU
@@ -120,20 +119,6 @@ def measure(task):
         "device_name": torch.cuda.get_device_name(on) if on.type == "cuda" else cpu(),
         "versions": measuring.versions() | chosen,
     }
-
-
-def cost_of(row):
-    """Seconds of one algorithm with all its seeds, by part; of the device's time, or of one CPU core's."""
-    groups = math.ceil(SEEDS / row["seeds_at_once"])
-    step = statistics.fmean(size["seconds"] for size in row["sizes"])
-    draw = statistics.fmean(size["draw_seconds"] for size in row["sizes"])
-    parts = {
-        "training": groups * STEPS * step,
-        "drawing": groups * STEPS * draw if row["device"] == "cpu" else 0.0,
-        "validation": SEEDS * (STEPS // VALIDATE_EVERY) * row["validation_seconds"],
-        "evaluation": SEEDS * row["evaluation_seconds"],
-    }
-    return {"seconds_per_step": step, "draw_seconds_per_step": draw, **parts, "total": sum(parts.values())}
 
 
 def totals(rows):

@@ -137,7 +137,8 @@ def scaling(curves, exponents):
 
 def clrs30_cost(result):
     """What the runs of every algorithm cost, by part: a panel for every device and number of stacked seeds."""
-    from clrs30_cost import CLRS30, IDENTITY, SEEDS, cost_of
+    from clrs30_rows import IDENTITY, SEEDS, cost_of
+    from traces import CLRS30
 
     with rc_context(STYLE):
         groups = [[row for row in result["rows"] if same(row, total, IDENTITY[1:])] for total in result["totals"]]
