@@ -172,7 +172,7 @@ def main() -> None:
             now = {str(entry["size"]): entry["score"] for entry in results["evaluations"]}
             print(*cell, "gives the same scores" if now == before else f"gave {before}, now {now}")
             continue
-        command = shlex.join(["python", "train.py", *results["flags"]])
+        command = shlex.join(["python", "train.py", *results["flags"], "--threads", "1"])
         for row in record(results, cell[2], results["cpu_seconds"], command):
             print(*(row[name] for name in COLUMNS[:-1]), flush=True)
 
