@@ -13,6 +13,8 @@ FREE = frozenset(
     "checkpoint_every tracker".split()
 )
 
+OF_MOMENTS = ("moments", "last_moments", "own_moments", "event_balance")  # settings of --supervision moments alone
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
@@ -34,7 +36,12 @@ class Config:
     batch_size: int = 32
     """Graphs in a training batch."""
     learning_rate: float = 1e-3
-    """Step size of Adam, constant."""
+    """Step size of Adam."""
+    learning_rate_schedule: Literal["constant", "one_cycle"] = "constant"
+    """Keep the step size, or let it rise to --learning-rate over the first tenth of the steps and fall to next to
+    nothing until the last, along cosines."""
+    weight_decay: float = 0.0
+    """Share of every parameter that is taken away at each step, times the step size (AdamW)."""
     grad_clip: float = 1.0
     """Largest Euclidean norm of the whole gradient; 0 = no limit."""
     train_sizes: tuple[int, ...] | None = None
@@ -87,6 +94,23 @@ class Config:
     teacher_forcing: float = 0.0
     """Probability, per sample and step of training, of feeding the true hints instead of the predicted ones."""
 
+    supervision: Literal["rollout", "moments"] = "rollout"
+    """Learn from whole rollouts, or from single steps: at moments of the traces, true hints go in and those of the next
+    moment are the target. A step then costs the same however long traces are."""
+    moments: int = 4
+    """Moments of each trace in a batch, all different; of shorter traces all. For --supervision moments."""
+    last_moments: float = 0.3
+    """Least probability that a trace's last moment is among them: only there outputs are learned."""
+    own_moments: float = 0.0
+    """Share of the moments that are reached from the one before by the reasoner's own decisions instead of the true
+    hints; both steps are learned."""
+    event_balance: float = 0.0
+    """How much rarer kinds of step are preferred, from 0 (all moments alike) to 1 (all kinds alike). The kind of a step
+    is which hints it changes."""
+    history: bool | None = None
+    """Pass the processor's state on from step to step, or forget it and pass on hints alone. None = passed on, but not
+    with --supervision moments."""
+
     halting: Literal["none", "supervised", "ponder"] = "none"
     """Train a head that says when a graph is done, from the traces' ends or as in PonderNet; tests are then made with
     this learned end as well as with the true number of steps."""
@@ -135,7 +159,7 @@ class Config:
             object.__setattr__(self, "algo", (self.algo,))
         self._check("algo", 0 < len(self.algo) == len(set(self.algo)), "one algorithm or several different ones")
         sizes, seeds = self.eval_sizes or (), self.seeds
-        at_least_one = "batch_size hidden triplet_features heads message_passing_steps val_size val_every "
+        at_least_one = "batch_size hidden triplet_features heads message_passing_steps val_size val_every moments "
         for name in (at_least_one + "checkpoint_every").split():
             self._check(name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
         for name in "workers seed steps grad_clip val_samples eval_samples threads comparison_units".split():
@@ -145,13 +169,34 @@ class Config:
         self._check("seeds", distinct, "different numbers from 0 to 2^32 - 1")
         self._check("learning_rate", 0 < self.learning_rate < float("inf"), "a positive number")
         self._check("dropout", 0 <= self.dropout < 1, "at least 0 and below 1")
-        self._check("teacher_forcing", 0 <= self.teacher_forcing <= 1, "between 0 and 1")
+        self._check("weight_decay", 0 <= self.weight_decay < float("inf"), "0 or more")
+        for name in "teacher_forcing last_moments own_moments event_balance".split():
+            self._check(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         if self.hint_mode != "encoded_decoded":
             for name in ("teacher_forcing", "hint_feedback", "reconstruction"):
                 unused = getattr(self, name) == getattr(Config, name)
                 self._check(name, unused, f"left away with --hint-mode {self.hint_mode}, which feeds no hints back")
+            kept = self.history is not False
+            self._check("history", kept, f"left away with --hint-mode {self.hint_mode}: nothing would be passed on")
+        self._check_supervision()
         self._check("eval_sizes", len(set(sizes)) == len(sizes), "different sizes")
         self._check("train_sizes", self.train_sizes is None or len(self.train_sizes) > 0, "one size or more")
+
+    def _check_supervision(self) -> None:
+        if self.supervision == "rollout":
+            for name in OF_MOMENTS:
+                unused = getattr(self, name) == getattr(Config, name)
+                self._check(name, unused, "left away without --supervision moments: it would have no effect")
+            return
+        single = "with --supervision moments, where every step is learned alone"
+        for name in ("hint_mode", "teacher_forcing", "reconstruction"):
+            self._check(name, getattr(self, name) == getattr(Config, name), f"left away {single}")
+        self._check("halting", self.halting != "ponder", f"none or supervised {single}")
+        self._check("history", self.history is not True, f"left away {single}")
+        hard = self.hint_feedback in ("hard", "hard_on_eval")
+        self._check("hint_feedback", hard, f"hard or hard_on_eval {single} and knows decided hints only")
+        own = self.own_moments == 0 or self.hint_feedback == "hard"
+        self._check("hint_feedback", own, "hard with --own-moments: decisions are fed back in training, too")
 
     def _check(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:
@@ -161,6 +206,11 @@ class Config:
     def run_dir(self) -> Path:
         name = f"{self.title}-{self.processor}-seed{self.seed}".replace(":", ".")
         return Path("runs") / name if self.out is None else Path(self.out)
+
+    @property
+    def keeps_history(self) -> bool:
+        """Does the processor's state pass from step to step?"""
+        return self.supervision == "rollout" if self.history is None else self.history
 
     @property
     def title(self) -> str:
@@ -190,4 +240,6 @@ class Config:
     def differences(self, other: Self) -> list[str]:
         """What keeps `other`'s run from being continued with these settings, as 'hidden 64, not 128'."""
         ours, theirs = self.to_dict(), other.to_dict()
-        return [f"{k} {theirs[k]}, not {v}" for k, v in ours.items() if k not in FREE and theirs[k] != v]
+        # the schedule is cut to the number of steps
+        free = FREE if self.learning_rate_schedule == "constant" else FREE - {"steps"}
+        return [f"{k} {theirs[k]}, not {v}" for k, v in ours.items() if k not in free and theirs[k] != v]

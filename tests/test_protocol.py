@@ -28,7 +28,8 @@ DEFAULTS = {
     "batch_size": 32, "train_sizes": None, "random_pos": True, "val_size": None, "val_samples": 0, "val_every": 50,
     "eval_sizes": None, "eval_samples": 0,
     # optimiser
-    "learning_rate": 0.001, "grad_clip": 1.0, "init_processor": None, "freeze": "nothing",
+    "learning_rate": 0.001, "learning_rate_schedule": "constant", "weight_decay": 0.0, "grad_clip": 1.0,
+    "init_processor": None, "freeze": "nothing",
     # network
     "hidden": 128, "layer_norm": True, "triplet_features": 8, "heads": 1, "option": (), "message_passing_steps": 1,
     "dropout": 0.0, "encoder_init": "xavier_on_scalars", "pointer_head": "max", "log_n_scale": False,
@@ -36,6 +37,9 @@ DEFAULTS = {
     # hints and what is trained besides
     "hint_mode": "encoded_decoded", "hint_feedback": "soft", "teacher_forcing": 0.0, "halting": "none",
     "reconstruction": "none", "reconstruction_weight": None, "reconstruction_mask": None,
+    # whole rollouts; the rest is for single steps
+    "supervision": "rollout", "history": None, "moments": 4, "last_moments": 0.3, "own_moments": 0.0,
+    "event_balance": 0.0,
 }  # fmt: skip
 
 # Where, how fast and how often saved; numbers are the same up to rounding. A new setting belongs here or above.
@@ -68,7 +72,7 @@ def test_the_default_network():
     reasoner = Reasoner.from_config(Config())
     assert reasoner.parameter_count() == 524_604
     options = (reasoner.hint_mode, reasoner.hint_feedback, reasoner.message_passing_steps, reasoner.dropout)
-    assert options == ("encoded_decoded", "soft", 1, 0.0)
+    assert options == ("encoded_decoded", "soft", 1, 0.0) and reasoner.history
     # cut at two deviations, which leaves 0.88 of one: of 1/sqrt(fan_in), but of 1/sqrt(hidden) for scalar hints
     weights = reasoner.state_dict()
     of_input, of_hint = (weights[f"encoders.bellman_ford.maps.{name}.0.weight"] for name in ("A", "d"))

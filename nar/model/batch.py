@@ -46,6 +46,8 @@ class Batch:
     outputs: dict[str, Tensor]
     schedule: Schedule  # who takes which step
     order: list[int]  # order[b] is the place in the given traces of sample b
+    # whose outputs are learned [B], where samples are parts of traces (training/moments.py); None: everyone's
+    ends: Tensor | None = dataclasses.field(default=None, kw_only=True)
     # what this is a share of, where several processes compute one batch; it stays on the CPU
     whole: Batch | None = dataclasses.field(default=None, kw_only=True, repr=False)
 
@@ -84,6 +86,7 @@ class Batch:
             outputs={name: value[index] for name, value in self.outputs.items()},
             schedule=SortedLengths(lengths),
             order=[self.order[b] for b in which],
+            ends=None if self.ends is None else self.ends[index],
         )
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
@@ -115,7 +118,7 @@ class Batch:
             }
 
         parts = {part: changed(getattr(self, part)) for part in ("inputs", "hints", "outputs")}
-        return dataclasses.replace(self, **parts)
+        return dataclasses.replace(self, **parts, ends=None if self.ends is None else change(self.ends))
 
 
 def training_spec(algorithm: Any) -> Spec:

@@ -34,6 +34,7 @@ class Network(nn.Module):
         dropout: float = 0.0,
         decoder: DecoderOptions = STANDARD,
         halting: str = "none",
+        history: bool = True,
         reconstruction: ReconstructionOptions | None = None,
     ) -> None:
         super().__init__()
@@ -49,6 +50,10 @@ class Network(nn.Module):
                 f"need message_passing_steps >= 1 and 0 <= dropout < 1, got {message_passing_steps}, {dropout}"
             )
         fed, predicted = hint_mode == "encoded_decoded", hint_mode != "none"
+        if not history and not fed:
+            raise ValueError(
+                f"without history only hints pass on what a step did, and hint_mode {hint_mode} feeds none"
+            )
         decoder.check(specs, (Stage.OUTPUT, Stage.HINT) if predicted else (Stage.OUTPUT,))
         if reconstruction is not None and not fed:
             raise ValueError(f"reconstruction needs hints that are fed in: hint_mode encoded_decoded, not {hint_mode}")
@@ -56,7 +61,7 @@ class Network(nn.Module):
         self.processor = processor
         self.hint_mode, self.hint_feedback = hint_mode, hint_feedback
         self.message_passing_steps, self.dropout = message_passing_steps, dropout
-        self.specs, self.halting = dict(specs), halting
+        self.specs, self.halting, self.history = dict(specs), halting, history
         self.encoders, self.decoders, self.halting_heads = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         for name, spec in specs.items():
             self.encoders[module_key(name)] = Encoder(

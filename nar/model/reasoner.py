@@ -19,7 +19,7 @@ from nar.traces.spec import Spec
 # settings by the names that they have in Config: of the decoders, of reconstruction, and of the Network itself
 DECODER = tuple(field.name for field in dataclasses.fields(DecoderOptions))
 RECONSTRUCTION = ("reconstruction", "reconstruction_weight", "reconstruction_mask")
-PLAIN = ("hint_mode", "hint_feedback", "encoder_init", "message_passing_steps", "dropout", "halting")
+PLAIN = ("hint_mode", "hint_feedback", "encoder_init", "message_passing_steps", "dropout", "halting", "history")
 SETTINGS = (*PLAIN, *DECODER, *RECONSTRUCTION)
 OF_PROCESSOR = ("layer_norm", "triplet_features", "heads")  # settings of Config that some processors have
 
@@ -33,6 +33,8 @@ class Reasoner(Network):
     hard, the gradients of soft).
     `decoder`: pointer_head, log_n_scale, comparison_units and edge_pointer_repair, see decoder.py. `halting`: none,
     supervised or ponder: a head that says when a graph is done, see nar/model/objectives/losses.py.
+    `history`: the processor's state passes from step to step; without, each step begins with the initial one and knows
+    of those before what their hints say.
     `reconstruction`: with a second processor, see nar/model/options/reconstruction.py. ValueError where one of these
     would have no effect on any of the algorithms. `build` and `from_settings` take all of these by name.
     """
@@ -98,7 +100,7 @@ class Reasoner(Network):
         return cls.from_settings(
             {name: training_spec(datasets.get(name)) for name in config.algo},
             lambda: processors.build(config.processor, config.hidden, **options),
-            **{name: getattr(config, name) for name in SETTINGS},
+            **{name: getattr(config, name) for name in SETTINGS} | {"history": config.keeps_history},
         )
 
     def forward(self, batch: Batch, options: RolloutOptions = DEFAULTS, **changes: Any) -> Rollout:

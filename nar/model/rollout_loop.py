@@ -4,8 +4,9 @@ Step s is given the hints of moment s and predicts those of moment s + 1; who ta
 (schedule.py). The first step gets the true initial hints; every later one gets the predictions of the step before,
 softly (probabilities, gradients flow), hard (indices, no gradient) or straight through (decided values, gradients of
 the probabilities), or while training, with probability `teacher_forcing` per sample and step, the true hints. The
-outputs of a sample are those of its last step. These are the semantics of dm-clrs 2.0.3 (which knows soft and hard),
-whose number of steps, too, is an oracle: it comes from the trace.
+processor's state passes on with them, unless the network keeps no history: then every step begins anew. The outputs of
+a sample are those of its last step. These are the semantics of dm-clrs 2.0.3 (which knows soft and hard), whose number
+of steps, too, is an oracle: it comes from the trace.
 
 How it is computed is nar's own: samples leave the batch after their last step, outputs are decoded once per sample
 instead of at every step, constant inputs are turned into channels once, weights that act on encoded features are
@@ -74,14 +75,14 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
         inputs = inputs.with_readout(network.processor.readout(step, state, after))
         return after, inputs, decoder.decode(Stage.HINT, inputs, noise), step.notes
 
-    state = network.processor.initial_state(len(batch), batch.nodes, steps.reference)
+    state = initial = network.processor.initial_state(len(batch), batch.nodes, steps.reference)
     hints = {name: value[0] for name, value in batch.hints.items()}
     predicted: dict[str, Tensor] = {}
     notes, last_inputs, rollout = Notes(), LastInputs(schedule), Rollout({}, [], [] if options.keep_states else None)
     for s in range(schedule.steps):
         kept = schedule.num_kept(s) if s > 0 else len(batch)
         if s > 0:
-            state = rows(state, slice(0, kept))
+            state = rows(state if network.history else initial, slice(0, kept))
             if fed:
                 hints = feed_back(batch.spec, rows(predicted, slice(0, kept)), how=feedback)
                 if forcing > 0:

@@ -1,31 +1,63 @@
 """Adam (Kingma and Ba, ICLR 2015, arXiv 1412.6980), without what torch.optim loads to be compilable.
 
+With weight decay it is AdamW (Loshchilov and Hutter, ICLR 2019, arXiv 1711.05101). Its step size may follow a schedule:
+`one_cycle` is Smith and Topin's (2018, arXiv 1708.07120) as torch.optim.lr_scheduler.OneCycleLR has it, along cosines,
+but for the momentum, which stays as it is: a CUDA graph could not follow it.
+
 Making any of PyTorch's optimisers imports its compiler: 145 MB and a second, a third of what training a small model
 takes. The update itself is PyTorch's fused kernel, for all parameters at once; states have torch.optim.Adam's form, so
 that either reads the checkpoints of the other.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nar.config import Config
+
 BETAS, EPSILON = (0.9, 0.999), 1e-8
+WARM_UP = 0.1  # share of the steps of one cycle in which the step size rises
+START, END = 1 / 25, 1 / 250_000  # where it begins and ends, over the largest
+
+
+def learning_rate(config: Config, step: int) -> float:
+    """The step size of a step, from 0: a pure function of the settings and the step, so that runs can be resumed."""
+    largest, peak, last = config.learning_rate, WARM_UP * config.steps - 1, config.steps - 1
+    if config.learning_rate_schedule == "constant":
+        return largest
+    if step <= peak:
+        return _cosine(START * largest, largest, step / peak if peak else 1.0)
+    return _cosine(largest, END * largest, (step - peak) / (last - peak))
+
+
+def _cosine(start: float, end: float, share: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
 
 
 class Adam:
     """`step()` changes every parameter that has a gradient; the moments of the others stand still."""
 
-    def __init__(self, parameters: Iterable[Tensor], learning_rate: float) -> None:
+    def __init__(self, parameters: Iterable[Tensor], learning_rate: float, weight_decay: float = 0.0) -> None:
         self.parameters = list(parameters)
-        self.learning_rate = learning_rate
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
+        self._rate: Tensor | None = None  # the learning rate where a CUDA graph reads it, once it has been changed
         self.state: dict[int, dict[str, Tensor]] = {}  # by place among the parameters
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for parameter in self.parameters:
             parameter.grad = None
+
+    def set_learning_rate(self, value: float) -> None:
+        """Of the steps from now on, those of CUDA graphs included that were recorded since it was first set."""
+        self.learning_rate = value
+        if self.parameters and self.parameters[0].device.type == "cuda":
+            if self._rate is None:
+                self._rate = torch.empty((), dtype=torch.float32, device=self.parameters[0].device)
+            self._rate.fill_(value)
 
     @torch.no_grad()
     def step(self) -> None:
@@ -44,23 +76,29 @@ class Adam:
         states = [self.state[place] for place in places]
         counts = [state["step"] for state in states]
         torch._foreach_add_(counts, 1)  # pyright: ignore[reportPrivateImportUsage]
-        torch._fused_adam_(  # pyright: ignore[reportPrivateImportUsage]
+        update = torch._fused_adamw_ if self.weight_decay else torch._fused_adam_  # pyright: ignore[reportPrivateImportUsage]
+        update(
             [self.parameters[place] for place in places],
             [self.parameters[place].grad for place in places],  # type: ignore[arg-type]
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
             [],
             counts,
-            lr=self.learning_rate, beta1=BETAS[0], beta2=BETAS[1], weight_decay=0.0, eps=EPSILON,
-            amsgrad=False, maximize=False,
+            lr=self.learning_rate if self._rate is None else self._rate, beta1=BETAS[0], beta2=BETAS[1],
+            weight_decay=self.weight_decay, eps=EPSILON, amsgrad=False, maximize=False,
         )  # fmt: skip
 
+    def follow(self, config: Config, step: int) -> None:
+        """Take the step size that the settings have for this step."""
+        if config.learning_rate_schedule != "constant":
+            self.set_learning_rate(learning_rate(config, step))
+
     def state_dict(self) -> dict[str, Any]:
-        """In the form of torch.optim.Adam."""
+        """In the form of torch.optim.Adam, or of AdamW."""
         group = {
-            "lr": self.learning_rate, "betas": BETAS, "eps": EPSILON, "weight_decay": 0, "amsgrad": False,
-            "maximize": False, "foreach": None, "capturable": False, "differentiable": False, "fused": True,
-            "decoupled_weight_decay": False, "params": list(range(len(self.parameters))),
+            "lr": self.learning_rate, "betas": BETAS, "eps": EPSILON, "weight_decay": self.weight_decay or 0,
+            "decoupled_weight_decay": self.weight_decay > 0, "amsgrad": False, "maximize": False, "foreach": None,
+            "capturable": False, "differentiable": False, "fused": True, "params": list(range(len(self.parameters))),
         }  # fmt: skip
         return {"state": {place: dict(state) for place, state in self.state.items()}, "param_groups": [group]}
 

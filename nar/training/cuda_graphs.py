@@ -70,14 +70,15 @@ class CudaGraphLearner(StackedLearner):
         self.graphs: dict[tuple, tuple[dict[str, Any], Callable[[], None], Tensor]] = {}
         self.usable = True
 
-    def shape(self, batches: Sequence[Batch]) -> tuple[int, int]:
-        moments, runs = super().shape(batches)
-        return rounded(moments - 1) + 1, rounded(runs)
+    def shape(self, batches: Sequence[Batch]) -> tuple[int, int, int]:
+        moments, runs, graphs = super().shape(batches)
+        return rounded(moments - 1) + 1, rounded(runs), graphs if batches[0].ends is None else rounded(graphs)
 
     def step(self, batches: Sequence[Batch], step: int, *, task: int = 0, progress: float = 1.0) -> Tensor:
         shape, first = self.shape(batches), batches[0]
         key = (first.algorithm, first.nodes, *shape)
         data = self.data(batches, step, task, shape, progress)
+        self.optimizer.follow(self.configs[0], step)
 
         def compute() -> Tensor:
             return self.update(data, first, shape[0])

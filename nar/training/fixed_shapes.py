@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from nar.model.batch import Batch
 from nar.model.schedule import FixedShape
@@ -20,27 +21,39 @@ from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Spec, Stage, Type
 
 
-def tensors(batches: Sequence[Batch], moments: int, runs: int, noise: Sequence[Sequence[Tensor]]) -> dict[str, Any]:
+def tensors(
+    batches: Sequence[Batch], moments: int, runs: int, noise: Sequence[Sequence[Tensor]], graphs: int = 0
+) -> dict[str, Any]:
     """The data of one batch of each seed [S, ...], as nested dicts and lists of tensors on the batches' device.
 
-    `moments`, `runs`: room for so many hint snapshots and runs (0: none), at least those of every batch; `noise`: that
-    of every batch.
+    `moments`, `runs`, `graphs`: room for so many hint snapshots, runs (0: none) and samples, at least those of every
+    batch, but that 0 samples are as many as there are; `noise`: that of every batch. A sample that is none has no
+    snapshot, and counts nowhere.
     """
+    graphs = graphs or max(len(batch) for batch in batches)
+    device = next(iter(batches[0].inputs.values())).device
+    ends = [batch.ends for batch in batches if batch.ends is not None]
+
+    def stacked(parts: Sequence[Tensor]) -> Tensor:
+        return torch.stack([_padded(part, graphs) for part in parts])
+
+    def of_moments(parts: Sequence[Tensor]) -> Tensor:
+        return torch.stack([_padded(_padded(part, moments), graphs, 1) for part in parts])
 
     def hint(name: str) -> Any:
         parts = [batch.hints[name] for batch in batches]
         if not isinstance(parts[0], RunLengthArray):
-            return torch.stack([_padded(part, moments) for part in parts])
-        index = torch.stack([_padded(part.index, moments) for part in parts])
+            return of_moments(parts)
+        index = of_moments([part.index for part in parts])
         return {"index": index, "values": torch.stack([_padded(part.values, runs) for part in parts])}
 
-    device = next(iter(batches[0].inputs.values())).device
     return {
-        "inputs": {name: torch.stack([b.inputs[name] for b in batches]) for name in batches[0].inputs},
+        "inputs": {name: stacked([b.inputs[name] for b in batches]) for name in batches[0].inputs},
         "hints": {name: hint(name) for name in batches[0].hints},
-        "outputs": {name: torch.stack([b.outputs[name] for b in batches]) for name in batches[0].outputs},
-        "lengths": torch.tensor([b.lengths for b in batches], device=device),
-        "noise": [torch.stack(draws) for draws in zip(*noise, strict=True)],
+        "outputs": {name: stacked([b.outputs[name] for b in batches]) for name in batches[0].outputs},
+        "lengths": torch.tensor([b.lengths + [0] * (graphs - len(b)) for b in batches], device=device),
+        "noise": [stacked(draws) for draws in zip(*noise, strict=True)],
+        **({"ends": torch.stack([pad(of_batch, (0, graphs - len(of_batch))) for of_batch in ends])} if ends else {}),
     }
 
 
@@ -48,7 +61,8 @@ def batch_of(data: dict[str, Any], like: Batch, moments: int) -> Batch:
     """The batch of one seed's data (without the axis of seeds), all samples staying to the end; `like`: any of them."""
     hints = {n: RunLengthArray(v["values"], v["index"]) if isinstance(v, dict) else v for n, v in data["hints"].items()}
     schedule = FixedShape(data["lengths"], moments)
-    return Batch(like.algorithm, like.spec, like.nodes, data["inputs"], hints, data["outputs"], schedule, [])
+    parts = data["inputs"], hints, data["outputs"]
+    return Batch(like.algorithm, like.spec, like.nodes, *parts, schedule, [], ends=data.get("ends"))
 
 
 def replayed(noise: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:
@@ -90,7 +104,7 @@ def _permutations(spec: Spec, stage: Stage) -> Iterator[str]:
     return (n for n, probe in spec.items() if probe.stage is stage and probe.type is Type.PERMUTATION_POINTER)
 
 
-def _padded(array: Tensor, length: int) -> Tensor:
-    """The array with its last entry repeated up to `length`."""
-    missing = length - len(array)
-    return array if missing == 0 else torch.cat([array, array[-1:].expand(missing, *array.shape[1:])])
+def _padded(array: Tensor, length: int, axis: int = 0) -> Tensor:
+    """The array with its last entry along an axis repeated up to `length`."""
+    missing, last = length - array.shape[axis], array.narrow(axis, -1, 1)
+    return array if missing == 0 else torch.cat([array, *[last] * missing], axis)

@@ -52,7 +52,7 @@ class SingleLearner:
         self.reasoner, self.config, self.ranks, self.recompute = reasoner, config, ranks, recompute
         self.reasoners = [reasoner]
         self.parameters = list(trained(reasoner).values())
-        self.optimizer = Adam(self.parameters, config.learning_rate)
+        self.optimizer = Adam(self.parameters, config.learning_rate, config.weight_decay)
 
     def step(self, batches: Sequence[Batch], step: int, *, task: int = 0, progress: float = 1.0) -> Tensor:
         """One update from one batch of every seed; the losses [S] before it. They stay on the device."""
@@ -72,6 +72,7 @@ class SingleLearner:
         loss, gradients = ranks.sum_gradients(in_use, loss.detach())
         if config.grad_clip:
             clip(gradients, config.grad_clip)
+        self.optimizer.follow(config, step)
         self.optimizer.step()
         return loss.view(1)
 
@@ -108,28 +109,30 @@ class StackedLearner:
         names += [name for name, _ in self.template.named_buffers()]
         states = [dict(r.named_parameters()) | dict(r.named_buffers()) for r in self.reasoners]
         self.constants = {name: torch.stack([state[name].detach() for state in states]) for name in names}
-        self.optimizer = Adam(self.parameters.values(), configs[0].learning_rate)
+        self.optimizer = Adam(self.parameters.values(), configs[0].learning_rate, configs[0].weight_decay)
 
     def step(self, batches: Sequence[Batch], step: int, *, task: int = 0, progress: float = 1.0) -> Tensor:
         shape = self.shape(batches)
         data = self.data(batches, step, task, shape, progress)
+        self.optimizer.follow(self.configs[0], step)
         return self.update(data, batches[0], shape[0])
 
-    def shape(self, batches: Sequence[Batch]) -> tuple[int, int]:
-        """Moments and runs that there must be room for."""
-        return max(b.lengths[0] for b in batches), max(fixed_shapes.most_runs(b) for b in batches)
+    def shape(self, batches: Sequence[Batch]) -> tuple[int, int, int]:
+        """Moments, runs and samples that there must be room for."""
+        runs = max(fixed_shapes.most_runs(b) for b in batches)
+        return max(b.lengths[0] for b in batches), runs, max(len(b) for b in batches)
 
     def data(
-        self, batches: Sequence[Batch], step: int, task: int, shape: tuple[int, int], progress: float
+        self, batches: Sequence[Batch], step: int, task: int, shape: tuple[int, int, int], progress: float
     ) -> dict[str, Any]:
         """The stacked data of one step, with its noise, and the share of the training that is done."""
-        moments, runs = shape
+        moments, runs, graphs = shape
         noise: list[list[Tensor]] = []
         dtype = next(iter(self.parameters.values())).dtype
         for config, batch in zip(self.configs, batches, strict=True):
             torch.manual_seed(mix(config.seed, step, 0, task))
             noise.append(fixed_shapes.uniform_numbers(batch, moments, dtype))
-        data = fixed_shapes.tensors(batches, moments, runs, noise)
+        data = fixed_shapes.tensors(batches, moments, runs, noise, graphs)
         return data | {"progress": torch.full((len(batches),), progress, dtype=dtype, device=data["lengths"].device)}
 
     def update(self, data: dict[str, Any], like: Batch, moments: int) -> Tensor:
@@ -210,7 +213,8 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
         moments = batch.lengths[0] + 1
         torch.manual_seed(0)
         noise = fixed_shapes.uniform_numbers(batch, moments, loss.dtype)
-        data = fixed_shapes.tensors([batch] * 2, moments, fixed_shapes.most_runs(batch) + 1, [noise] * 2)
+        graphs = len(batch) + (batch.ends is not None)  # the moments of seeds may be of different number
+        data = fixed_shapes.tensors([batch] * 2, moments, fixed_shapes.most_runs(batch) + 1, [noise] * 2, graphs)
         data["progress"] = loss.new_full((2,), 0.5)
         pair = {n: torch.stack([p.detach()] * 2).requires_grad_() for n, p in first.items()}
         try:

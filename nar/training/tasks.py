@@ -13,7 +13,7 @@ from nar.config import Config
 from nar.evaluation import protocol
 from nar.model.batch import Batch, collate, draw
 from nar.traces.algorithm import Algorithm
-from nar.training import distributed
+from nar.training import distributed, moments
 
 TRAINING_STREAM, VALIDATION_SEED = 0, 2  # validation data is the same whatever the run's seed
 
@@ -63,6 +63,8 @@ def training_batch(
         random_pos=config.random_pos,
         **algorithm.train_params,
     )
+    if config.supervision == "moments":
+        batch = moments.chosen(batch, config, step)
     return ranks.share(batch)
 
 

@@ -38,7 +38,9 @@ def losses(batch: Batch, rollout: Rollout) -> dict[str, Tensor]:
     The losses of all shares of a batch add up to those of the whole.
     """
     spec, whole = batch.spec, batch.whole or batch
-    sums = {name: probe_sums(spec[name], value, batch.outputs[name]) for name, value in rollout.outputs.items()}
+    sums = {
+        name: probe_sums(spec[name], value, batch.outputs[name], batch.ends) for name, value in rollout.outputs.items()
+    }
     for name in rollout.hints[0] if rollout.hints else ():
         predicted = torch.cat([step[name] for step in rollout.hints])
         truth = [batch.hints[name][s + 1, : len(step[name])] for s, step in enumerate(rollout.hints) if len(step[name])]
@@ -67,7 +69,8 @@ def total_loss(batch: Batch, rollout: Rollout) -> Tensor:
 def _counts(whole: Batch, rollout: Rollout) -> dict[str, int]:
     """Over how many entries the losses of a batch are averaged, of which `rollout` is that of a share."""
     spec = whole.spec
-    found = {name: int(entries_each(spec[name], whole.outputs[name], 1).sum()) for name in rollout.outputs}
+    ends = slice(None) if whole.ends is None else whole.ends
+    found = {name: int(entries_each(spec[name], whole.outputs[name], 1)[ends].sum()) for name in rollout.outputs}
     known_TB = torch.arange(whole.lengths[0]).unsqueeze(1) < torch.tensor(whole.lengths)
     known_TB[0] = False  # the first moment is given
     for name in rollout.hints[0] if rollout.hints else ():
@@ -136,7 +139,10 @@ def halting_loss(halts: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
     sums, counts = [], []
     for s, logits in enumerate(halts):
         schedule, live = batch.schedule, batch.schedule.num_running(s)
-        ends, running = (when(s, logits.device)[:live].to(logits.dtype) for when in (schedule.ends, schedule.running))
+        ends, running = schedule.ends(s, logits.device), schedule.running(s, logits.device)[:live].to(logits.dtype)
+        if batch.ends is not None:  # parts of traces end where the algorithm does not
+            ends = ends & batch.ends
+        ends = ends[:live].to(logits.dtype)
         losses = binary_cross_entropy_with_logits(logits[:live], ends, reduction="none")
         sums.append((losses * running).sum())
         counts.append(running.sum())

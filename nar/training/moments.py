@@ -1,0 +1,94 @@
+"""Single steps instead of whole traces: which moments of a batch's traces one training step learns.
+
+Where hints are the whole state of an algorithm, a step of it is a function of the inputs and of the hints of one
+moment. Learned alone, from true hints, it costs the same however long the trace is, and no gradient passes through
+guesses. A chosen moment t becomes a sample of two snapshots: the hints of t are given, those of t + 1 are the target.
+To rollout, losses and learners it is a trace like any other, but that its outputs are learned only where the trace
+ends with it (Batch.ends). One that is reached by the reasoner's own decision begins at t - 1 and has three.
+
+The *event* of a moment is which hints change from it to the next. Events that are rare, and may decide everything, can
+be preferred: a moment is drawn with a probability proportional to the -b-th power of its event's frequency in the
+batch.
+
+Shapes: B traces, T snapshots, S steps (the longest trace's), M moments chosen, L snapshots of each.
+"""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from nar.config import Config
+from nar.model.batch import Batch
+from nar.model.schedule import SortedLengths
+from nar.traces.run_length import RunLengthArray
+
+STREAM = 1  # of random numbers, beside those of training data
+
+
+def chosen(batch: Batch, config: Config, step: int) -> Batch:
+    """The moments that are learned at a training step, as a batch: a pure function of the arguments."""
+    rng = np.random.RandomState([config.seed, STREAM, step])
+    steps_B = np.array([max(1, length - 1) for length in batch.lengths])
+    preference_SB = -config.event_balance * np.log(event_frequencies(batch)) if config.event_balance else 0.0
+    moments = pick(steps_B, preference_SB, config.moments, config.last_moments, rng)
+    sample_M, moment_M = (np.array(column) for column in zip(*moments, strict=True))
+    own_M = (rng.uniform(size=len(moments)) < config.own_moments) & (moment_M > 0)
+    return parts(batch, sample_M, moment_M - own_M, own_M + 2)
+
+
+def pick(
+    steps_B: np.ndarray, preference_SB: np.ndarray | float, count: int, last: float, rng: np.random.RandomState
+) -> list[tuple[int, int]]:
+    """So many different (trace, moment) of every trace, or all that it has, in order.
+
+    They are drawn one after the other, with chances proportional to exp(preference). With probability `last` the last
+    moment takes the place of the one drawn last, if it was not drawn.
+    """
+    shape = (steps_B.max(), len(steps_B))
+    # the largest sums of preferences and Gumbel noise are such draws without replacement
+    key_SB = preference_SB + rng.gumbel(size=shape)
+    key_SB[np.arange(shape[0])[:, None] >= steps_B] = -np.inf
+    order_SB, ends_B = np.argsort(-key_SB, axis=0), rng.uniform(size=shape[1]) < last
+    found = []
+    for b, steps in enumerate(steps_B):
+        moments = order_SB[: min(count, steps), b].tolist()
+        if ends_B[b] and steps - 1 not in moments:
+            moments[-1] = int(steps - 1)
+        found += [(b, t) for t in sorted(moments)]
+    return found
+
+
+def event_frequencies(batch: Batch) -> np.ndarray:
+    """How frequent the event of every moment [S, B] is among all moments of the batch; 1 after a trace's end."""
+    events_SB = np.zeros((batch.steps, len(batch)), np.int64)
+    for place, value in enumerate(batch.hints.values()):
+        compared = value.index if isinstance(value, RunLengthArray) else value  # consecutive runs differ
+        if len(compared) > 1:
+            changed_SB = (compared[1:] != compared[:-1]).reshape(*events_SB.shape, -1).any(-1)
+            events_SB |= changed_SB.numpy().astype(np.int64) << place
+    steps_B = np.array([max(1, length - 1) for length in batch.lengths])
+    there_SB = np.arange(batch.steps)[:, None] < steps_B
+    _, kind, counts = np.unique(events_SB[there_SB], return_inverse=True, return_counts=True)
+    frequency_SB = np.ones(events_SB.shape)
+    frequency_SB[there_SB] = counts[kind] / len(kind)
+    return frequency_SB
+
+
+def parts(batch: Batch, sample_M: np.ndarray, start_M: np.ndarray, snapshots_M: np.ndarray) -> Batch:
+    """Parts of traces as a batch: of so many snapshots, or as many as the trace has, from a moment on."""
+    length_M = np.minimum(snapshots_M, np.array(batch.lengths)[sample_M] - start_M)
+    by_length = np.argsort(-length_M, kind="stable")
+    sample_M, start_M, length_M = (column[by_length] for column in (sample_M, start_M, length_M))
+    last_M = start_M + length_M - 1
+    moment_LM = torch.from_numpy(np.minimum(start_M + np.arange(length_M[0])[:, None], last_M))
+    which_M = torch.from_numpy(sample_M)
+    return dataclasses.replace(
+        batch,
+        inputs={name: value[which_M] for name, value in batch.inputs.items()},
+        hints={name: value[moment_LM, which_M] for name, value in batch.hints.items()},
+        outputs={name: value[which_M] for name, value in batch.outputs.items()},
+        schedule=SortedLengths(length_M.tolist()),
+        order=[batch.order[b] for b in sample_M],
+        ends=torch.from_numpy(last_M == np.array(batch.lengths)[sample_M] - 1),
+    )
