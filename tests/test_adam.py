@@ -9,7 +9,8 @@ import sys
 import pytest
 import torch
 
-from nar.training.adam import Adam
+from nar.config import Config
+from nar.training.adam import Adam, learning_rate
 
 
 def parameters():
@@ -42,10 +43,53 @@ def test_updates_are_those_of_pytorch_with_and_without_gradients():
         compare(mine, theirs)
 
 
+def test_with_weight_decay_updates_are_those_of_adamw():
+    mine, theirs = parameters(), parameters()
+    ours, reference = Adam(mine, 1e-2, 0.3), torch.optim.AdamW(theirs, lr=1e-2, weight_decay=0.3)
+    for seed, without in enumerate([(), (1,), (0, 2), (0, 1, 2, 3)]):
+        take(3, ours, mine, seed, without)
+        take(3, reference, theirs, seed, without)
+        compare(mine, theirs)
+    plain = parameters()
+    take(3, Adam(plain, 1e-2), plain, 0)
+    assert (plain[0] - mine[0]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("steps", [7, 33, 400])
+def test_one_cycle_is_pytorchs(steps):
+    mine, theirs = parameters(), parameters()
+    config = Config(learning_rate=2e-2, learning_rate_schedule="one_cycle", steps=steps)
+    ours, reference = Adam(mine, 2e-2), torch.optim.Adam(theirs, lr=2e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        reference, 2e-2, total_steps=steps, pct_start=0.1, cycle_momentum=False
+    )
+    for step in range(steps):
+        assert learning_rate(config, step) == pytest.approx(reference.param_groups[0]["lr"], rel=1e-12)
+        ours.follow(config, step)
+        take(1, ours, mine, step)
+        take(1, reference, theirs, step)
+        schedule.step() if step + 1 < steps else None
+    compare(mine, theirs)
+
+
+def test_the_step_size_rises_for_a_tenth_of_the_steps_and_falls():
+    config = Config(learning_rate=0.1, learning_rate_schedule="one_cycle", steps=1000)
+    found = [learning_rate(config, step) for step in range(1000)]
+    assert (found[0], found[99], found[-1]) == pytest.approx((0.004, 0.1, 4e-7))
+    assert found[:100] == sorted(found[:100]) and found[99:] == sorted(found[99:], reverse=True)
+    assert [learning_rate(Config(learning_rate=0.1), step) for step in (0, 500, 9999)] == [0.1] * 3
+    assert [learning_rate(Config(learning_rate_schedule="one_cycle", steps=10), 0)] == [0.001]  # nothing to rise over
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
 @pytest.mark.parametrize("from_ours", [True, False])
-def test_either_reads_the_states_of_the_other(from_ours):
+def test_either_reads_the_states_of_the_other(from_ours, decay):
     first, second = parameters(), parameters()
-    make = {True: lambda p: Adam(p, 1e-2), False: lambda p: torch.optim.Adam(p, lr=1e-2, fused=True)}
+    theirs = torch.optim.AdamW if decay else torch.optim.Adam
+    make = {
+        True: lambda p: Adam(p, 1e-2, decay),
+        False: lambda p: theirs(p, lr=1e-2, weight_decay=decay, fused=True),
+    }
     one, other = make[from_ours](first), make[not from_ours](second)
     take(4, one, first, 1, without=(2,))
     with torch.no_grad():

@@ -34,6 +34,8 @@ class Settings:
     """At most so many guests."""
     out: Path = Path("cakes")
     """Where it is put."""
+    salted: bool | None = None
+    """None = to taste."""
 
     def __post_init__(self) -> None:
         if self.minutes < 1:
@@ -72,6 +74,7 @@ def test_values_are_read():
             "--flavour is given twice, and only the last would count; give several values after one --flavour",
         ),
         ("--limit many", "--limit takes a whole number or None; got 'many'"),
+        ("--salted", "--salted takes True or False or None; got nothing"),
         ("--resume true", "--resume takes no value (write it alone, or as --no-...); got 'true'"),
         ("--minutes -3", "minutes must be at least 1, got -3; leave --minutes out for 40"),
     ],

@@ -22,6 +22,9 @@ SETTINGS = {
     "hidden": 8, "batch_size": 4, "train_sizes": (5, 4), "val_size": 5, "eval_sizes": (5,), "learning_rate": 1e-2,
 }  # fmt: skip
 
+# single steps, as many as there are: of different seeds in different number
+MOMENTS = {"supervision": "moments", "hint_feedback": "hard", "own_moments": 0.3, "event_balance": 0.5}
+
 
 def configs(algo, processor, seeds=(3, 8, 5), **changes):
     return [Config(algo=algo, processor=processor, seed=seed, **SETTINGS | changes) for seed in seeds]
@@ -58,6 +61,9 @@ def steps(learner, settings, count, **options):
         ("dfs", "gatv2", {"hint_mode": "decoded_only"}),
         ("find_maximum_subarray_kadane", "deepsets", {"hint_mode": "none"}),
         (("bfs", "quickselect"), "mpnn", {"grad_clip": 0.05}),
+        ("bellman_ford", "triplet_gmpnn", MOMENTS | {"triplet_features": 2, "halting": "supervised"}),
+        ("insertion_sort", "gmpnn", MOMENTS | {"learning_rate_schedule": "one_cycle", "steps": 5, "weight_decay": 0.1}),
+        ("floyd_warshall", "triplet_mpnn", MOMENTS | {"triplet_features": 2, "moments": 2}),
     ],
 )
 def test_stacked_seeds_learn_what_each_learns_alone(algo, processor, changes):
@@ -99,6 +105,15 @@ def test_it_is_known_which_processors_are_stackable(name):
     batch = training_batch(datasets.get("insertion_sort"), config, 1)
     found = why_not_stackable(reasoner(config), config, batch)
     assert (found is not None) == (name in ONE_BY_ONE), found
+
+
+@pytest.mark.parametrize("algo", ["insertion_sort", "bellman_ford", "segments_intersect"])
+def test_moments_of_different_number_are_stackable(algo):
+    sizes = {"train_sizes": (4,), "val_size": 4, "eval_sizes": (4,)}
+    settings = configs(algo, "mpnn", **MOMENTS | sizes)
+    drawn = [batches(config, 0)[0] for config in settings]
+    assert why_not_stackable(reasoner(settings[0]), settings[0], drawn[0]) is None
+    assert algo != "bellman_ford" or len({len(batch) for batch in drawn}) > 1
 
 
 @pytest.mark.parametrize("changes", [{"dropout": 0.1}, {"teacher_forcing": 0.5}, {"reconstruction": "plain"}])
@@ -178,6 +193,15 @@ def test_a_schedule_goes_on_in_recorded_steps():
     recorded = CudaGraphLearner([reasoner(config) for config in settings], settings, recorder=Replayed())
     torch.testing.assert_close(steps(recorded, settings, 8), steps(plain, settings, 8), rtol=1e-9, atol=0)
     assert len(recorded.graphs) == 2
+
+
+def test_recorded_steps_of_moments_follow_the_schedule_of_the_step_size():
+    changes = MOMENTS | {"learning_rate_schedule": "one_cycle", "steps": 12, "weight_decay": 0.1}
+    settings = configs("bellman_ford", "mpnn", seeds=(1, 2), **changes)
+    plain = StackedLearner([reasoner(config) for config in settings], settings)
+    recorded = CudaGraphLearner([reasoner(config) for config in settings], settings, recorder=Replayed())
+    torch.testing.assert_close(steps(recorded, settings, 12), steps(plain, settings, 12), rtol=1e-9, atol=0)
+    assert 0 < len(recorded.graphs) < 6  # the numbers of moments are rounded up, and those of steps are two
 
 
 def test_a_step_that_cannot_be_recorded_is_computed():

@@ -148,6 +148,21 @@ def test_selection_is_told_with_its_exceptions():
     assert "Chosen on larger graphs than any trained on: bfs with gat, val size 20." in text(run(), larger)
 
 
+def test_supervision_on_single_steps_is_told():
+    single = {"supervision": "moments", "hint_feedback": "hard"}
+
+    def texts(*runs):
+        made = report.document(collect(*runs))
+        return plain(made.sections[-1].blocks[1].text), plain(made.lead)
+
+    told, answer = texts(run(**single), run(seed=1, **single))
+    assert told.startswith("Trained on single steps of traces, from true hints, and not on rollouts: every run.")
+    assert "mpnn learned bfs from single steps on graphs of at most 16 nodes" in answer
+    told, answer = texts(run(), run(processor="gat", own_moments=0.2, **single))
+    assert "from true hints or after one step of their own, and not on rollouts: bfs with gat" in told
+    assert "single steps" not in answer and "single steps" not in "".join(texts(run()))
+
+
 def test_networks_are_compared_on_the_seeds_that_both_have():
     name, found = "Differences between labels", collect(*three_seeds())
     small, large = tables(found)[name]

@@ -108,10 +108,20 @@ def test_validation_is_shared_where_everyone_gets_a_graph():
     assert [place.validation_share(lambda: [[large], [small]]) for place in places] == [[[large], [small]], None, None]
 
 
-def test_a_run_is_that_of_one_process(tmp_path, worth_it, capsys):
-    found = run(tmp_path / "two")
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {
+            "supervision": "moments", "hint_feedback": "hard", "own_moments": 0.3, "event_balance": 1.0,
+            "learning_rate_schedule": "one_cycle", "weight_decay": 0.1,
+        },
+    ],
+)  # fmt: skip
+def test_a_run_is_that_of_one_process(tmp_path, worth_it, capsys, changed):
+    found = run(tmp_path / "two", **changed)
     assert "2 processes share every batch" in capsys.readouterr().err and torch.get_num_threads() == 2
-    run(tmp_path / "one", threads=1)
+    run(tmp_path / "one", threads=1, **changed)
     assert "share" not in capsys.readouterr().err
     two, one = rows(tmp_path / "two"), rows(tmp_path / "one")
     assert [row["step"] for row in two] == [2, 4, 6]

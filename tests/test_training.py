@@ -18,7 +18,7 @@ import torch
 
 import nar
 from nar import datasets
-from nar.config import FREE, Config
+from nar.config import FREE, OF_MOMENTS, Config
 from nar.evaluation import evaluate as evaluation
 from nar.experiments.experiment import train
 from nar.model import checkpoint
@@ -204,6 +204,7 @@ VARIANTS = [
     {"processor": "triplet_gmpnn", "teacher_forcing": 0.5},
     {"algo": "insertion_sort"},
     {"dropout": 0.3},
+    {"supervision": "moments", "hint_feedback": "hard", "own_moments": 0.3, "event_balance": 0.5, "weight_decay": 0.1},
 ]
 
 
@@ -294,6 +295,19 @@ def test_a_signal_ends_a_run_in_good_order(number, tiny, no_report, monkeypatch,
     train(straight)
     assert_same_run(config, straight)
     assert results(config)["run"]["interrupted"] is False
+
+
+def test_one_cycle_is_taken_up_where_it_was_and_has_its_number_of_steps(tiny, no_report, monkeypatch):
+    straight, config = (tiny(name, steps=8, learning_rate_schedule="one_cycle") for name in ("straight", "run"))
+    train(straight)
+    with monkeypatch.context() as patch:
+        stop_at(4, patch, signal.SIGINT)
+        train(config)
+    assert results(config)["run"]["steps"] == 5
+    with pytest.raises(ValueError, match="steps 8, not 9"):
+        train(dataclasses.replace(config, steps=9, resume=True))
+    train(dataclasses.replace(config, resume=True))
+    assert_same_run(config, straight)
 
 
 def test_a_run_stopped_before_its_first_validation_is_evaluated(tiny, no_report, monkeypatch):
@@ -425,11 +439,13 @@ def test_a_finished_run_is_not_overwritten(tiny, no_report):
 
 
 def test_settings_that_may_change_and_those_that_may_not(tiny):
-    config = tiny()
     for field in dataclasses.fields(Config):
+        single = {"supervision": "moments", "hint_feedback": "hard"} if field.name in OF_MOMENTS else {}
+        config = tiny(**single, **{"hint_feedback": "hard"} if field.name == "supervision" else {})
         value = getattr(config, field.name)
         other = {bool: not value, int: 7, float: 0.25, str: "cpu"}.get(type(value), (7,))
-        other = {"workers": 3, "init_processor": "elsewhere", "tracker": ("m:T",)}.get(field.name, other)
+        known = {"workers": 3, "init_processor": "elsewhere", "tracker": ("m:T",), "history": False}
+        other = (known | {"supervision": "moments"}).get(field.name, other)
         if field.name in ("hint_mode", "hint_feedback", "encoder_init"):
             other = "hard" if field.name == "hint_feedback" else "none" if field.name == "hint_mode" else "default"
         if field.name in ("algo", "processor"):

@@ -173,7 +173,7 @@ def _own_check(stop: SystemExit) -> str | None:
 def _describe(kind: Any) -> str:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(map(_describe, arguments))
+        return " or ".join("True or False" if one is bool else _describe(one) for one in arguments)
     if origin is typing.Literal:
         return f"one of {', '.join(map(str, arguments))}"
     return _WORDS[arguments[0]][1] if origin is tuple else _WORDS[kind][0]

@@ -51,6 +51,11 @@ class StoredRun:
         """Its algorithms in one word."""
         return "+".join(self.algorithms)
 
+    @property
+    def single_steps(self) -> bool:
+        """Was it trained on single steps of traces instead of rollouts?"""
+        return self.results["config"].get("supervision") == "moments"
+
 
 @dataclasses.dataclass
 class SeedGroup:

@@ -62,13 +62,13 @@ def pick(
 def event_frequencies(batch: Batch) -> np.ndarray:
     """How frequent the event of every moment [S, B] is among all moments of the batch; 1 after a trace's end."""
     events_SB = np.zeros((batch.steps, len(batch)), np.int64)
+    length_B, step_S1 = np.array(batch.lengths), np.arange(batch.steps)[:, None]
     for place, value in enumerate(batch.hints.values()):
         compared = value.index if isinstance(value, RunLengthArray) else value  # consecutive runs differ
         if len(compared) > 1:
-            changed_SB = (compared[1:] != compared[:-1]).reshape(*events_SB.shape, -1).any(-1)
-            events_SB |= changed_SB.numpy().astype(np.int64) << place
-    steps_B = np.array([max(1, length - 1) for length in batch.lengths])
-    there_SB = np.arange(batch.steps)[:, None] < steps_B
+            changed_SB = (compared[1:] != compared[:-1]).reshape(*events_SB.shape, -1).any(-1).numpy()
+            events_SB |= (changed_SB & (step_S1 + 1 < length_B)).astype(np.int64) << place
+    there_SB = step_S1 < np.maximum(1, length_B - 1)
     _, kind, counts = np.unique(events_SB[there_SB], return_inverse=True, return_counts=True)
     frequency_SB = np.ones(events_SB.shape)
     frequency_SB[there_SB] = counts[kind] / len(kind)

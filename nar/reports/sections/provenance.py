@@ -45,8 +45,14 @@ def section(context: ReportContext) -> Section:
 
 
 def _selection(context: ReportContext) -> str:
-    """Which graphs chose the weights; the exceptions by name."""
+    """Which graphs chose the weights, and what they were trained on if not on rollouts; the exceptions by name."""
     runs, found = context.study.runs, []
+    if single := [run for run in runs if run.single_steps]:
+        own = any(run.results["config"].get("own_moments") for run in single)
+        found.append(
+            f"Trained on single steps of traces, from true hints{' or after one step of their own' * own}, and not on "
+            f"rollouts: {comparability.named(single, context.study)}. Validation and tests are rollouts all the same."
+        )
     validated = [run for run in runs if run.results["run"].get("best_validation") is not None]
     larger = [
         run for run in validated for sizes in [run.results["run"]["train_sizes"]]

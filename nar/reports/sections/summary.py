@@ -39,7 +39,8 @@ def _setup(context: ReportContext) -> str:
     runs = context.study.runs
     learned = f"{_some(context.labels, 'network')} learned {_some(context.learned, 'algorithm')}"
     trained = [size for algorithm in context.learned for size in context.trained(algorithm)]
-    on = f" on graphs of at most {max(trained)} nodes" if trained else ""
+    on = " from single steps" if all(run.single_steps for run in runs) else ""
+    on += f" on graphs of at most {max(trained)} nodes" if trained else ""
     if len(runs) == 1:
         return f"{learned}{on}, in one run with seed {runs[0].seed}."
     networks = grouped(runs, lambda run: (run.label, *run.algorithms)).values()
