@@ -76,7 +76,7 @@ class Adam:
         states = [self.state[place] for place in places]
         counts = [state["step"] for state in states]
         torch._foreach_add_(counts, 1)  # pyright: ignore[reportPrivateImportUsage]
-        update = torch._fused_adamw_ if self.weight_decay else torch._fused_adam_  # pyright: ignore[reportPrivateImportUsage]
+        update: Any = torch._fused_adamw_ if self.weight_decay else torch._fused_adam_  # pyright: ignore[reportPrivateImportUsage]
         update(
             [self.parameters[place] for place in places],
             [self.parameters[place].grad for place in places],  # type: ignore[arg-type]
