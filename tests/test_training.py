@@ -429,7 +429,9 @@ def test_settings_that_may_change_and_those_that_may_not(tiny):
     for field in dataclasses.fields(Config):
         value = getattr(config, field.name)
         other = {bool: not value, int: 7, float: 0.25, str: "cpu"}.get(type(value), (7,))
-        other = {"workers": 3, "init_processor": "elsewhere", "tracker": ("m:T",)}.get(field.name, other)
+        other = {"workers": 3, "init_processor": "elsewhere", "tracker": ("m:T",), "recipe": "step"}.get(
+            field.name, other
+        )
         if field.name in ("hint_mode", "hint_feedback", "encoder_init"):
             other = "hard" if field.name == "hint_feedback" else "none" if field.name == "hint_mode" else "default"
         if field.name in ("algo", "processor"):
