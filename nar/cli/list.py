@@ -1,4 +1,4 @@
-"""`nar list [NAME]`: the algorithms, processors and recipes there are; with a NAME, that processor and its options."""
+"""`nar list [NAME]`: the algorithms, processors, recipes and reasoners there are; with a NAME, one processor."""
 
 import contextlib
 import importlib
@@ -16,6 +16,7 @@ from nar.results.study import grouped
 def main(argv: list[str]) -> None:
     """All of both, or one processor in detail."""
     from nar import datasets, processors, recipes
+    from nar.model import export_reader
 
     if {"-h", "--help"} & set(argv):
         print(
@@ -42,7 +43,18 @@ def main(argv: list[str]) -> None:
     for name, recipe in recipes.RECIPES.items():
         print(f"    {name:<{width}}  {recipe.about}")
         print(textwrap.indent(_settings(recipe.settings), f"    {'':<{width}}  "))
+    if shipped := export_reader.shipped():
+        print("\ntrained reasoners that come with nar, for nar.load and nar evaluate:")
+    for name in shipped:
+        print(f"    {name:<{width}}  {_shipped(export_reader.read_card(export_reader.SHIPPED / name))}")
     print("\noptions of one processor: nar list NAME; your own: --processor my_module:MyProcessor")
+
+
+def _shipped(card: Mapping[str, Any]) -> str:
+    """What a shipped reasoner is, and its score and share of exact graphs by size."""
+    scores = [e for e in card["scores"] if not e["setting"] and e["termination"] == "oracle"]
+    sizes = ", ".join(f"{e['score']:.2%} ({e['exact']:.0%} exact) at {e['size']}" for e in scores)
+    return f"{card['processor']}, recipe {card['config'].get('recipe', 'protocol')}: {sizes}"
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
