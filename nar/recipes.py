@@ -31,7 +31,8 @@ def config(name: str = "protocol", **settings: Any) -> Config:
     """The settings of a recipe, with those given in their place. ValueError for a recipe that does not exist."""
     if name not in RECIPES:
         raise ValueError(suggest("recipe", name, RECIPES, "nar list"))
-    return Config(recipe=name, **{**RECIPES[name].settings, **settings})
+    label: dict[str, Any] = {"recipe": name}
+    return Config(**label, **{**RECIPES[name].settings, **settings})
 
 
 def begun_with(settings: Mapping[str, Any]) -> Config:

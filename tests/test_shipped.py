@@ -174,9 +174,10 @@ def test_half_precision_where_every_decision_stays(tmp_path, algo, monkeypatch):
     assert "half_precision" not in export_reader.read_card(whole)
     loaded = nar.load(half).reasoner
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
-    traces = datasets.canonical.draw(datasets.get(algo), 9, 4, 7, {})
+    traces = list(datasets.canonical.draw(datasets.get(algo), 9, 4, 7, {}))
     scores = [evaluate(nar.load(path).reasoner, datasets.get(algo), traces) for path in (half, whole)]
-    assert scores[0].score == scores[1].score and scores[0].hint_scores == scores[1].hint_scores
+    assert scores[0].outputs == scores[1].outputs and scores[0].outputs
+    assert scores[0].hints == scores[1].hints and scores[0].first_errors == scores[1].first_errors
 
 
 def test_half_precision_that_changes_a_decision_is_refused(tmp_path, capsys):

@@ -62,7 +62,7 @@ def parse(
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
-            known = {} if default is None else {"default": default}
+            known: dict[str, Any] = {} if default is None else {"default": default}
             return tyro.cli(kind, args=list(argv), prog=prog, description=description, **known)
     except SystemExit as stop:
         if not stop.code:  # --help
