@@ -83,6 +83,8 @@ def record(results: dict, recipe: str, cpu_seconds: float | None, command: str) 
     run, made = results["run"], results["provenance"]
     if run["interrupted"] or len(run["algorithms"]) != 1:
         raise ValueError("only whole runs of one algorithm are recorded")
+    if (begun := results["config"].get("recipe", "protocol")) != recipe:
+        raise ValueError(f"made by the recipe {begun}, not {recipe}")
     if "+" in (made["commit"] or "+"):
         raise ValueError(f"made by code that is no commit ({made['commit']}); run in a clean clone")
     found = [
