@@ -16,6 +16,7 @@ from nar.analysis.contract import check
 from nar.cli import console, train_settings
 from nar.cli import main as cli
 from nar.cli.evaluate import Evaluate
+from nar.cli.export import Export
 from nar.cli.report import Report
 from nar.cli.sweep_settings import Sweep, read
 from nar.config import Config
@@ -166,6 +167,7 @@ def test_flags_in_the_text_exist(page):
     settings = {
         *Config.__dataclass_fields__,
         *Evaluate.__dataclass_fields__,
+        *Export.__dataclass_fields__,
         *Sweep.__dataclass_fields__,
         *Report.__dataclass_fields__,
     }

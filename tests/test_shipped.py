@@ -115,6 +115,18 @@ def test_it_is_evaluated_and_nothing_is_written(trained, shipped, capsys):
     assert "it has no halting head" in capsys.readouterr().err
 
 
+def test_it_is_asked_for_its_faithfulness(trained, shipped, tmp_path, capsys):
+    export.write(trained, shipped / "bfs")
+    rows = []
+    for name in ("bfs", str(trained)):
+        out = tmp_path / f"{len(rows)}.json"
+        cli.main(["faithfulness", name, "--size", "6", "--small", "5", "--samples", "3", "--out", str(out)])
+        (row,) = (row for row in json.loads(out.read_text())["rows"] if row["kind"] == "trained")
+        rows.append(row)
+    assert rows[0]["external"] == rows[1]["external"] and rows[0]["score"] == rows[1]["score"]
+    assert sorted(file.name for file in (shipped / "bfs").iterdir()) == ["card.json", "model.safetensors"]
+
+
 def test_it_is_listed_with_its_scores(trained, shipped, capsys):
     cli.main(["list"])
     assert "come with nar" not in capsys.readouterr().out
