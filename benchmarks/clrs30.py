@@ -36,7 +36,7 @@ COLUMNS = (
     "algorithm", "processor", "recipe", "seed", "size", "score", "exact", "valid", "steps", "cpu_seconds", "device",
     "commit", "command",
 )  # fmt: skip
-RECIPES = {"protocol": []}  # flags of `nar train`: the published protocol is its default
+RECIPES = {"protocol": [], "step": ["--recipe", "step"]}  # flags of `nar train`: the published protocol is its default
 SHORT = (
     "segments_intersect binary_search bfs bellman_ford lcs_length minimum task_scheduling activity_selector "
     "find_maximum_subarray_kadane mst_prim dijkstra insertion_sort"
@@ -83,6 +83,8 @@ def record(results: dict, recipe: str, cpu_seconds: float | None, command: str) 
     run, made = results["run"], results["provenance"]
     if run["interrupted"] or len(run["algorithms"]) != 1:
         raise ValueError("only whole runs of one algorithm are recorded")
+    if (begun := results["config"].get("recipe", "protocol")) != recipe:
+        raise ValueError(f"made by the recipe {begun}, not {recipe}")
     if "+" in (made["commit"] or "+"):
         raise ValueError(f"made by code that is no commit ({made['commit']}); run in a clean clone")
     found = [
@@ -150,7 +152,7 @@ def main() -> None:
     options = parser.parse_args()
     for run in options.add:
         results = read(run)
-        record(results, "protocol", None, results["command"])
+        record(results, results["config"].get("recipe", "protocol"), None, results["command"])
         print(f"{run}: recorded")
     recorded = {cell_of(row) for row in rows()}
     if options.list:

@@ -16,6 +16,7 @@ from nar.version import __version__ as __version__
 if TYPE_CHECKING:  # the same names for type checkers and editors
     from nar import datasets as datasets
     from nar import processors as processors
+    from nar import recipes as recipes
     from nar.config import Config as Config
     from nar.inference.prediction import Prediction as Prediction
     from nar.inference.solver import Solver as Solver
@@ -43,11 +44,11 @@ _MODULES = {
     "Trace": "nar.traces.trace",
     "load": "nar.inference.solver",
 }
-__all__ = ["datasets", "processors", *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["datasets", "processors", "recipes", *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("datasets", "processors"):
+    if name in ("datasets", "processors", "recipes"):
         return importlib.import_module(f"nar.{name}")
     if name in _MODULES:
         return getattr(importlib.import_module(_MODULES[name]), name)

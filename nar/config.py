@@ -5,12 +5,16 @@ The defaults are the protocol of Ibarz et al. (LoG 2022) as run by dm-clrs; docs
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
+
+from nar.lookup import suggest
+
+RecipeName = Literal["protocol", "step"]  # what they set: nar/recipes.py
 
 # Settings that do not change what is learned: a run may be resumed with other values of these.
 FREE = frozenset(
     "steps eval_sizes eval_samples device threads workers memory stack compile cuda_graphs seeds out resume "
-    "checkpoint_every tracker".split()
+    "checkpoint_every tracker recipe".split()
 )
 
 OF_MOMENTS = ("moments", "last_moments", "own_moments", "event_balance")  # settings of --supervision moments alone
@@ -30,6 +34,8 @@ class Config:
     seeds: tuple[int, ...] = ()
     """Train these seeds together, instead of --seed: each is a run with a directory and results of its own, equal to
     what it would be alone."""
+    recipe: RecipeName = "protocol"
+    """The named set of defaults that these settings began with; whatever else is given comes before it."""
 
     steps: int = 10_000
     """Training steps, one batch of every algorithm each."""
@@ -158,6 +164,7 @@ class Config:
         if isinstance(self.algo, str):  # Config(algo="bfs") means ("bfs",)
             object.__setattr__(self, "algo", (self.algo,))
         self._check("algo", 0 < len(self.algo) == len(set(self.algo)), "one algorithm or several different ones")
+        self._check_recipe()
         sizes, seeds = self.eval_sizes or (), self.seeds
         at_least_one = "batch_size hidden triplet_features heads message_passing_steps val_size val_every moments "
         for name in (at_least_one + "checkpoint_every").split():
@@ -201,6 +208,18 @@ class Config:
     def _check(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:
             raise ValueError(f"--{name.replace('_', '-')} must be {wanted}; got {getattr(self, name)}")
+
+    def _check_recipe(self) -> None:
+        """A recipe is a label: alone it would promise settings that are not there."""
+        if self.recipe not in get_args(RecipeName):
+            raise ValueError(suggest("recipe", self.recipe, get_args(RecipeName), "nar list"))
+        chosen = FREE | {"algo", "processor", "seed"}
+        names = [field.name for field in dataclasses.fields(self) if field.name not in chosen]
+        if self.recipe != "protocol" and all(getattr(self, name) == getattr(Config, name) for name in names):
+            raise ValueError(
+                f"recipe {self.recipe!r} with nothing but the protocol's settings: begin with "
+                f"nar.recipes.config({self.recipe!r}, ...), on the command line with --recipe {self.recipe}"
+            )
 
     @property
     def run_dir(self) -> Path:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from nar import recipes
+from nar.cli import train_settings
 from nar.results.schema import read
 
 ROOT = Path(__file__).parents[1]
@@ -56,6 +58,19 @@ def test_what_nobody_could_repeat_is_refused(clrs30, results, part, key, value):
     with pytest.raises(ValueError):
         clrs30.record(unfit, "protocol", None, "")
     assert clrs30.rows() == []
+
+
+def test_every_recipe_is_made_by_its_flags(clrs30, results):
+    assert clrs30.RECIPES.keys() == recipes.RECIPES.keys()
+    for name, flags in clrs30.RECIPES.items():
+        assert train_settings.read(["--algo", "bfs", *flags], "nar train") == recipes.config(name, algo="bfs")
+    with pytest.raises(ValueError, match="made by the recipe protocol, not step"):
+        clrs30.record(results, "step", None, "")
+    step = copy.deepcopy(results)
+    step["config"]["recipe"] = "step"
+    assert {row["recipe"] for row in clrs30.record(step, "step", None, "")} == {"step"}
+    clrs30.record(results, "protocol", None, "")
+    assert len(clrs30.rows()) == 10  # cells of their own
 
 
 def test_other_test_distributions_are_left_out(clrs30, results):

@@ -273,12 +273,3 @@ def test_mistakes(arguments, message, run_dir, capsys):
 def test_an_export_is_not_exported_again(exported, tmp_path):
     with pytest.raises(ValueError, match="is an export already; give the run directory"):
         export.write(exported, tmp_path / "twice")
-
-
-def test_without_the_package(exported, run_dir, monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "safetensors", None)
-    monkeypatch.delitem(sys.modules, "safetensors.torch")
-    for act in (lambda: nar.load(exported), lambda: export.write(run_dir, tmp_path / "x")):
-        with pytest.raises(ValueError, match="exports need the package safetensors, and it is not installed"):
-            act()
-    assert nar.load(run_dir) is not None

@@ -13,6 +13,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FOLDERS = {"nar": "nar", "datasets": "nar/datasets", "processors": "nar/processors"}  # in the tree: in the wheel
 
+SHIPPED = ["nar/reasoners/made_up/card.json", "nar/reasoners/made_up/model.safetensors"]
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
@@ -22,6 +24,9 @@ def wheel(tmp_path_factory):
         shutil.copy(ROOT / name, copy)
     for folder in (*FOLDERS, "tests"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__", "*.nb?"))
+    for name in SHIPPED:  # whether or not any reasoner comes with nar now
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).write_text("made up")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(copy / "out"), str(copy)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -37,12 +42,13 @@ def test_wheel_holds_the_tree_and_nothing_else(wheel):
         f"{target}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, target in FOLDERS.items()
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in {".py", ".json", ".toml", ".css", ".html", ".svg", ".md"} or path.name == "py.typed"
+        if path.suffix in {".py", ".json", ".toml", ".css", ".html", ".svg", ".md", ".safetensors"}
+        or path.name == "py.typed"
     }
     assert {"nar/py.typed", "nar/model/rollout.py", "nar/datasets/bellman_ford.py"} <= expected
     assert {"nar/results/published.json", "nar/processors/mpnn.py"} <= expected
     found = {name for name in wheel[0] if ".dist-info/" not in name}
-    assert found == expected
+    assert found == expected | set(SHIPPED)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel[0])
 
 

@@ -46,7 +46,7 @@ DEFAULTS = {
 # Where, how fast and how often saved; numbers are the same up to rounding. A new setting belongs here or above.
 NO_NUMBERS = {
     "seeds", "checkpoint_every", "device", "threads", "workers", "memory", "stack", "compile", "cuda_graphs", "tracker",
-    "out", "resume",
+    "out", "resume", "recipe",
 }  # fmt: skip
 
 OTHER_SIZES = {

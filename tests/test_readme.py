@@ -13,9 +13,10 @@ import torch
 
 import nar
 from nar.analysis.contract import check
-from nar.cli import console
+from nar.cli import console, train_settings
 from nar.cli import main as cli
 from nar.cli.evaluate import Evaluate
+from nar.cli.export import Export
 from nar.cli.report import Report
 from nar.cli.sweep_settings import Sweep, read
 from nar.config import Config
@@ -129,7 +130,7 @@ def test_commands_exist(page, workplace, capsys):
             extra = re.fullmatch(r"\.(?:\[(\w+)\])?", words[3])
             assert extra and (extra[1] is None or extra[1] in extras), command
         elif words[:2] in (["python", "train.py"], ["nar", "train"]):
-            config = console.parse(Config, words[2:], "nar train")
+            config = train_settings.read(words[2:], "nar train")
             assert [nar.datasets.get(name) for name in config.algo]
             if ":" not in config.processor:
                 assert config.processor in nar.processors.names()
@@ -150,7 +151,7 @@ def test_commands_exist(page, workplace, capsys):
             console.parse(Report, flags, "nar report")
         elif words[0] == "torchrun":
             assert "train.py" in words, command
-            console.parse(Config, words[words.index("train.py") + 1 :], "nar train")
+            train_settings.read(words[words.index("train.py") + 1 :], "nar train")
         elif words[:2] == ["nar", "faithfulness"]:
             assert not set(FLAG.findall(command)) - {"--size", "--small", "--samples", "--out"}
         elif words[0] == "python":
@@ -166,6 +167,7 @@ def test_flags_in_the_text_exist(page):
     settings = {
         *Config.__dataclass_fields__,
         *Evaluate.__dataclass_fields__,
+        *Export.__dataclass_fields__,
         *Sweep.__dataclass_fields__,
         *Report.__dataclass_fields__,
     }

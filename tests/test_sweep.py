@@ -194,7 +194,7 @@ def test_flags_come_before_the_file(tmp_path):
         'hint_mode = "none"\n'
         "report = false\n[vary]\nhidden = [8, 16]\ntrain_sizes = [[4, 5], [6]]\n"
     )
-    sweep, base, vary = read([str(file), "--steps", "9", "--seed-list", "3", "5"])
+    sweep, base, vary, _ = read([str(file), "--steps", "9", "--seed-list", "3", "5"])
     assert (sweep.algos, sweep.seeds, sweep.seed_list, sweep.report) == (("bfs", "bfs+dfs"), 4, (3, 5), False)
     assert (base.steps, base.layer_norm, base.eval_sizes, base.hint_mode) == (9, False, (5, 6), "none")
     assert vary == [("hidden", [8, 16]), ("train_sizes", [(4, 5), (6,)])]
@@ -205,7 +205,7 @@ def test_flags_come_before_the_file(tmp_path):
 
 def test_the_shipped_sweep_is_small(tmp_path):
     assert sweep_settings.shipped() == ["small"]
-    sweep, base, vary = read(["small"])
+    sweep, base, vary, _ = read(["small"])
     runs = product(sweep.algos, sweep.processors, range(sweep.seeds), base, sweep.out, vary)
     assert len(runs) == 18 and len(sweep.processors) >= 3 and sweep.seeds >= 3
     assert sweep.out == Path("runs/small") and {run.config.steps for run in runs} == {700}
@@ -391,7 +391,7 @@ def test_a_sweep_that_was_killed_takes_its_workers_along_and_goes_on_with_equal_
 
 
 def test_a_worker_that_dies_costs_nothing_but_time(place, reference):
-    sweep, base, _ = read([*SWEEP, "--tracker", "accidents:Killed"])
+    sweep, base, *_ = read([*SWEEP, "--tracker", "accidents:Killed"])
     runs = product(sweep.algos, sweep.processors, [0, 1], base, place / "sweep")
     events = list(carry_out(runs, "", Processes(), 1))
     assert [event.kind for event in events] == ["started", "died", "started", "ended", "started", "ended"]

@@ -38,12 +38,18 @@ _ADVICE = dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _NOT_ALLOWED)
 _ADVICE |= dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _NO_SPACE)
 
 
-def parse(kind: type[Settings], argv: Sequence[str], prog: str, description: str | None = None) -> Settings:
+def parse(
+    kind: type[Settings],
+    argv: Sequence[str],
+    prog: str,
+    description: str | None = None,
+    default: Settings | None = None,
+) -> Settings:
     """Reads `argv` into an instance of the dataclass `kind`; a mistake ends the program with one line, code 2.
 
     Every field is a flag: `--learning-rate 0.001` (underscores are read as dashes), `--resume` or `--no-resume` for
-    a bool, `--eval-sizes 16 32` for a tuple. Nothing is positional. A ValueError from the class's own
-    `__post_init__` is reported by its own message.
+    a bool, `--eval-sizes 16 32` for a tuple. Nothing is positional; what is not given is as in `default`. A ValueError
+    from the class's own `__post_init__` is reported by its own message.
     """
     import tyro  # 0.1 s, and only the command line needs it
 
@@ -56,7 +62,8 @@ def parse(kind: type[Settings], argv: Sequence[str], prog: str, description: str
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
-            return tyro.cli(kind, args=list(argv), prog=prog, description=description)
+            known: dict[str, Any] = {} if default is None else {"default": default}
+            return tyro.cli(kind, args=list(argv), prog=prog, description=description, **known)
     except SystemExit as stop:
         if not stop.code:  # --help
             raise

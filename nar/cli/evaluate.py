@@ -1,7 +1,8 @@
 """`nar evaluate RUN ...`: finished runs on more sizes and other test distributions, added to their results.json.
 
 Every entry is written as soon as it is there, so that a stopped evaluation loses one at most. An entry of the same
-algorithm, size, setting and termination is replaced, all others stay; the report is written again at the end.
+algorithm, size, setting and termination is replaced, all others stay; the report is written again at the end. Exports,
+those that come with nar among them, keep no entries: what is found of them is printed.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ from nar import datasets
 from nar.cli import console
 from nar.evaluation import axes, protocol
 from nar.lookup import suggest
-from nar.model import checkpoint
+from nar.model import checkpoint, export_reader
 from nar.model.termination import TERMINATIONS
 from nar.reports.number_format import text_table
 from nar.results import schema
@@ -86,7 +87,8 @@ def main(argv: list[str]) -> None:
     runs, settings = console.parse_named(
         Evaluate, argv, "nar evaluate",
         "Evaluate finished runs on more sizes, graph families, densities, weights: nar evaluate RUN ... [options]",
-        "run directories: nar evaluate runs/NAME ... --sizes 16 64 256", several=True,
+        "run directories, or names of reasoners that come with nar: nar evaluate runs/NAME ... --sizes 16 64 256",
+        several=True,
     )  # fmt: skip
     jobs, notes = plan([Path(run) for run in runs], settings)
     for note in notes:
@@ -115,10 +117,13 @@ def plan(runs: Sequence[Path], settings: Evaluate) -> tuple[list[Job], list[str]
             notes[f"left out: {reason}"] = None
         return reason is None
 
-    for run in dict.fromkeys(runs):
+    for run in dict.fromkeys(map(export_reader.located, runs)):
         if not run.is_dir():
-            raise ValueError(f"{run} is not a run directory: nar evaluate takes directories made by nar train")
-        found = schema.read(run)
+            advice = (
+                "nar evaluate takes directories made by nar train or nar export, and names of reasoners in nar list"
+            )
+            raise ValueError(f"{run} is not a run directory: {advice}")
+        found = stored(run)
         there = [schema.key(e) for e in found["evaluations"]]
         ends = dict.fromkeys(settings.terminations)
         ends = [end for end in ends if fits(end, _cannot_end(run, found["config"], end))]
@@ -159,14 +164,23 @@ def evaluate_all(jobs: Sequence[Job], settings: Evaluate, command: str) -> list[
                     run, reasoner = job.run, checkpoint.read(job.run, settings.which, on).build(on)
                 how = {"samples": settings.samples, "setting": job.setting, "termination": job.termination}
                 made = entry(reasoner, job.algorithm, job.size, **how)
-                write(job.run, {**made, "evaluated": evaluated})
+                if not export_reader.is_export(job.run):
+                    write(job.run, {**made, "evaluated": evaluated})
                 done.append((job, made))
     finally:  # an interrupted evaluation is reported as far as it came
         from nar.reports import report
 
-        for path in dict.fromkeys(job.run for job, _ in done):
+        for path in dict.fromkeys(job.run for job, _ in done if not export_reader.is_export(job.run)):
             report.write_report(path)
     return done
+
+
+def stored(run: Path) -> dict[str, Any]:
+    """The results of a run; of an export what its card says of the settings, without evaluations, which need more."""
+    if not export_reader.is_export(run):
+        return schema.read(run)
+    card = export_reader.read_card(run)
+    return {"run": {"algorithms": card["algorithms"]}, "config": card["config"], "evaluations": []}
 
 
 def write(run: Path, entry: Mapping[str, Any]) -> None:
@@ -186,8 +200,7 @@ def with_own(done: Sequence[tuple[Job, dict[str, Any]]]) -> list[tuple[Job, dict
         if str(own) not in there:
             there.add(str(own))
             wanted = (job.algorithm.name, job.size, "{}", job.termination)
-            stored = schema.read(job.run)["evaluations"]
-            shown += [(own, entry) for entry in stored if schema.key(entry) == wanted]
+            shown += [(own, entry) for entry in stored(job.run)["evaluations"] if schema.key(entry) == wanted]
         shown.append((job, made))
     return shown
 

@@ -16,6 +16,9 @@ class Export:
     """Folder for model.safetensors and card.json [RUN/export]."""
     which: Literal["best", "last"] = "best"
     """The checkpoint: of the best validation score, or of the last training step."""
+    half: bool = False
+    """Store the weights in half precision; refused where that changes a decision on the test sets of the largest
+    training size and of the canonical size, on which both are run."""
 
 
 def main(argv: list[str]) -> None:
@@ -28,10 +31,13 @@ def main(argv: list[str]) -> None:
     from nar.model.export_reader import read_card
 
     sys.path.insert(0, "")  # my_module:MyProcessor is looked for in the current folder first
-    out = export.write(run, settings.out or Path(run) / "export", settings.which)
+    out = export.write(run, settings.out or Path(run) / "export", settings.which, half=settings.half)
     card = read_card(out)
     plain = [e for e in card["scores"] if not e.get("setting") and e.get("termination", "oracle") == "oracle"]
     scores = ", ".join(f"{e['algorithm']} {e['score']:.1%} at {e['size']}" for e in plain)
     print(f"{out}: {' + '.join(card['algorithms'])} with {card['processor']}, {card['parameters']:,} parameters")
     print(f"scores: {scores or 'none, the run was not evaluated'}")
+    if sets := card.get("half_precision"):
+        where = ", ".join(f"{one['algorithm']} at {one['size']} ({one['samples']} graphs)" for one in sets)
+        print(f"half precision: every decision is that of the whole weights on {where}")
     print(f'load it with nar.load("{out}")')

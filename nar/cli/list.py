@@ -1,21 +1,27 @@
-"""`nar list [NAME]`: the algorithms and processors there are; with a NAME, that processor and its options."""
+"""`nar list [NAME]`: the algorithms, processors, recipes and reasoners there are; with a NAME, one processor."""
 
 import contextlib
 import importlib
 import inspect
 import re
 import sys
+import textwrap
+from collections.abc import Mapping
 from typing import Any
 
+from nar.cli import console
 from nar.results.study import grouped
 
 
 def main(argv: list[str]) -> None:
     """All of both, or one processor in detail."""
-    from nar import datasets, processors
+    from nar import datasets, processors, recipes
+    from nar.model import export_reader
 
     if {"-h", "--help"} & set(argv):
-        print("usage: nar list [NAME]\n\nall algorithms and processors; with a NAME, that processor and its options")
+        print(
+            "usage: nar list [NAME]\n\nall algorithms, processors and recipes; with a NAME, one processor, its options"
+        )
         return
     if len(argv) > 1 or (argv and argv[0].startswith("-")):
         raise ValueError(f"nar list takes nothing, or the name of one processor; got {' '.join(argv)!r}")
@@ -33,7 +39,37 @@ def main(argv: list[str]) -> None:
         path, options = processors.TABLE[name]
         chosen = ", ".join(f"{key}={value}".removesuffix("=True") for key, value in options.items())
         print(f"    {name:<{width}}  {_about(path)}" + (f" [{chosen}]" if chosen else ""))
+    print("\nrecipes (--recipe), each with what it sets:")
+    for name, recipe in recipes.RECIPES.items():
+        print(f"    {name:<{width}}  {recipe.about}")
+        print(textwrap.indent(_settings(recipe.settings), f"    {'':<{width}}  "))
+    if shipped := export_reader.shipped():
+        print("\ntrained reasoners that come with nar, for nar.load and nar evaluate:")
+    for name in shipped:
+        print(f"    {name:<{width}}  {_shipped(export_reader.read_card(export_reader.SHIPPED / name))}")
     print("\noptions of one processor: nar list NAME; your own: --processor my_module:MyProcessor")
+
+
+def _shipped(card: Mapping[str, Any]) -> str:
+    """What a shipped reasoner is, and its score and share of exact graphs by size."""
+    scores = [e for e in card["scores"] if not e["setting"] and e["termination"] == "oracle"]
+    sizes = ", ".join(f"{e['score']:.2%} ({e['exact']:.0%} exact) at {e['size']}" for e in scores)
+    return f"{card['processor']}, recipe {card['config'].get('recipe', 'protocol')}: {sizes}"
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    """The flags of `nar train` that give these settings, a line or more."""
+    words = []
+    for name, value in settings.items():
+        switch = console.flag(name) if value else f"--no-{console.flag(name)[2:]}"
+        values = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        words.append(switch if isinstance(value, bool) else f"{console.flag(name)} {values}")
+    lines, line = [], ""
+    for word in words or ["the defaults of every flag"]:
+        if line and len(line) + len(word) > 75:
+            lines, line = [*lines, line], ""
+        line += f" {word}" if line else word
+    return "\n".join([*lines, line])
 
 
 def _described(name: str) -> str:

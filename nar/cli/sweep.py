@@ -24,12 +24,13 @@ INTERRUPTED = 130  # exit code, as a shell has it
 
 def main(argv: Sequence[str]) -> int:
     """Exit code 0: every run is finished; 1: some failed; 130: interrupted. ValueError for settings that do not fit."""
-    sweep, base, vary = read(argv)
+    sweep, base, vary, of_recipe = read(argv)
     folder = sweep.out
     assert folder is not None
     base, jobs = _settled(sweep, base)
     seeds = sweep.seed_list or range(sweep.seeds)
-    runs = product(sweep.algos, sweep.processors, seeds, base, folder, vary)
+    of_recipe = {name: _settled(sweep, one)[0] for name, one in of_recipe.items()}
+    runs = product(sweep.algos, sweep.processors or [None], seeds, base, folder, vary, of_recipe)
     states = {run.name: state(run) for run in runs}
     if sweep.dry_run:
         print(table(runs, states, _failed_before(folder), jobs))

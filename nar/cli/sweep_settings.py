@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from nar.cli import console
+from nar.cli import console, train_settings
 from nar.cli.console import flag
 from nar.config import Config
 from nar.lookup import suggest
@@ -29,8 +29,8 @@ class Sweep:
 
     algos: tuple[str, ...] = ("bellman_ford",)
     """Algorithms; bfs+dijkstra is one run that learns both with one processor."""
-    processors: tuple[str, ...] = ("triplet_gmpnn",)
-    """Processors."""
+    processors: tuple[str, ...] = ()
+    """Processors [that of the recipe; the protocol's is triplet_gmpnn]."""
     seeds: int = 3
     """So many seeds, counted from 0."""
     seed_list: tuple[int, ...] = ()
@@ -67,8 +67,9 @@ class Sweep:
                     raise ValueError(f"{flag(name)} is for --engine ray, which was not given")
 
 
-def read(argv: Sequence[str]) -> tuple[Sweep, Config, list[tuple[str, list[Any]]]]:
-    """The sweep, the settings that all its runs share, and the varied ones with their values.
+def read(argv: Sequence[str]) -> tuple[Sweep, Config, list[tuple[str, list[Any]]], dict[str, Config]]:
+    """The sweep, the settings that all its runs share, and the varied ones with their values; where recipes are varied,
+    the shared settings as each of them gives them.
 
     `argv` may begin with the name of a shipped sweep or a TOML file (or have it as --config); its flags come before
     what the file says. Mistakes are ValueErrors, or end the program with one line.
@@ -103,7 +104,13 @@ def read(argv: Sequence[str]) -> tuple[Sweep, Config, list[tuple[str, list[Any]]
     vary = [_varied(text) for text in sweep.vary]
     if fixed := next((name for name, _ in vary if flag(name) in shared), None):
         raise ValueError(f"{flag(fixed)} is given and varied as well; leave one of them away")
-    return sweep, console.parse(Config, shared, "nar sweep"), vary
+    of_recipe = {name: _of_runs([*shared, "--recipe", name]) for name in dict(vary).get("recipe", ())}
+    return sweep, _of_runs(shared), vary, of_recipe
+
+
+def _of_runs(words: Sequence[str]) -> Config:
+    """Settings of training, which begin with a recipe."""
+    return train_settings.read(words, "nar sweep")
 
 
 def shipped() -> list[str]:
@@ -168,5 +175,5 @@ def _varied(text: str) -> tuple[str, list[Any]]:
     found = []
     for value in values.split(","):
         given, words = _as_flag(name, value.split("+") if "tuple" in str(kind) else [value])
-        found.append(getattr(console.parse(Config, [given, *words], "nar sweep"), name))
+        found.append(getattr(_of_runs([given, *words]), name))
     return name, found

@@ -3,16 +3,12 @@
 import shlex
 import sys
 
-from nar.cli import console
+from nar.cli import train_settings
 
 
 def main(argv: list[str]) -> None:
     """Trains, evaluates, reports; everything goes into the run directory."""
-    from nar.config import Config
-
-    config = console.parse(
-        Config, argv, "nar train", "Train a reasoner, evaluate it at several sizes, write its report."
-    )
+    config = train_settings.read(argv, "nar train", "Train a reasoner, evaluate it at several sizes, write its report.")
     from nar.experiments.experiment import train_seeds
 
     door = ["python", "train.py"] if sys.argv[0].endswith("train.py") else ["nar", "train"]

@@ -73,15 +73,17 @@ class Outcome:
 
 def product(
     algorithms: Sequence[str],
-    names: Sequence[str],
+    names: Sequence[str | None],
     seeds: Sequence[int],
     base: Config,
     folder: Path,
     vary: Sequence[tuple[str, Sequence[Any]]] = (),
+    of_recipe: Mapping[str, Config] | None = None,
 ) -> list[SweepJob]:
     """All runs, seed by seed: a sweep that is stopped early has compared everything with the first seeds.
 
-    `algorithms`: bfs+dijkstra is one run that learns both. `names`: processors. `vary`: settings and their values.
+    `algorithms`: bfs+dijkstra is one run that learns both. `names`: processors; None is that of the base settings.
+    `vary`: settings and their values. `of_recipe`: base settings of varied recipes, which are more than their names.
     ValueError for a name that does not exist, for one that is given twice, and for settings that do not fit together.
     """
     for what, given in (("--algos", algorithms), ("--processors", names), ("seeds", seeds), *vary):
@@ -91,7 +93,8 @@ def product(
             raise ValueError(f"{what}: {twice} is given twice")
     for name in sorted({name for text in algorithms for name in text.split("+")}):
         datasets.get(name)
-    for name in names:
+    bases = {"": base} | dict(of_recipe or {})
+    for name in dict.fromkeys(name or one.processor for name in names for one in bases.values()):
         processors.find(name)
     found = []
     keys = [name for name, _ in vary]
@@ -99,9 +102,9 @@ def product(
         seeds, algorithms, names, itertools.product(*(values for _, values in vary))
     ):
         varied = dict(zip(keys, values, strict=True))
-        config = dataclasses.replace(
-            base, algo=tuple(algorithm.split("+")), processor=processor, seed=seed, resume=True, out=None, **varied
-        )
+        start = bases.get(varied.get("recipe", ""), base)
+        settings = {"processor": processor or start.processor, "seed": seed, "resume": True, "out": None, **varied}
+        config = dataclasses.replace(start, algo=tuple(algorithm.split("+")), **settings)
         found.append(SweepJob(dataclasses.replace(config, out=folder / directory_name(config, varied)), varied))
     return found
 

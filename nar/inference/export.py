@@ -2,10 +2,12 @@
 
     DIR/model.safetensors   the parameters, by name
     DIR/card.json           format, version; algorithms, processor, parameters, settings; how it was trained and chosen;
-                            scores with their test sets (seed, hash); provenance; the hash of the weights; how to load
+                            scores with their test sets (seed, hash); provenance; the hash of the weights, the test sets
+                            on which half precision changed no decision; how to load
 
-`nar.load(DIR)` reads both. Neither holds code: a processor of one's own stays an address, my_module:MyProcessor, and
-its file must be shared beside them.
+`nar.load(DIR)` reads both. Weights may be stored in half precision, where every decision stays the same
+(half_precision.py). Neither holds code: a processor of one's own stays an address, my_module:MyProcessor, and its file
+must be shared beside them.
 """
 
 import hashlib
@@ -13,9 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
+
 from nar.config import Config
+from nar.inference import half_precision
 from nar.model import checkpoint
-from nar.model.export_reader import CARD, FORMAT, VERSION, WEIGHTS, is_export, safetensors
+from nar.model.export_reader import CARD, FORMAT, VERSION, WEIGHTS, is_export
 from nar.results import schema
 from nar.version import __version__
 
@@ -25,9 +30,11 @@ _DATA = ("set", "length", "params", "samples", "seed", "sha256")  # which test s
 _ENTRY = ("algorithm", "size", "setting", "termination", "samples", "score", "exact", "valid")
 
 
-def write(run_dir: str | Path, out: str | Path, which: str = "best") -> Path:
-    """Export the reasoner of a run directory to the folder `out`, which may hold an earlier export; returns it."""
-    files = safetensors()
+def write(run_dir: str | Path, out: str | Path, which: str = "best", *, half: bool = False) -> Path:
+    """Export the reasoner of a run directory to the folder `out`, which may hold an earlier export; returns it.
+
+    `half`: in half precision; ValueError where that would change a decision.
+    """
     run_dir, out = Path(run_dir), Path(out)
     if is_export(run_dir):
         raise ValueError(f"{run_dir} is an export already; give the run directory that it was made from, or copy it")
@@ -37,9 +44,14 @@ def write(run_dir: str | Path, out: str | Path, which: str = "best") -> Path:
     reasoner = saved.build()  # what cannot be loaded here is not worth sharing
     # copies: parameters that share memory are told apart, as safetensors wants them
     tensors = {name: value.detach().clone().contiguous() for name, value in reasoner.state_dict().items()}
-    data = files.save(tensors, metadata={"format": "pt"})  # of several entries, the order would be random
+    compared = {}
+    if half:
+        tensors, compared["half_precision"] = half_precision.halved(reasoner, tensors, saved.config)
+    data = safetensors.torch.save(tensors, metadata={"format": "pt"})  # of several entries, the order would be random
     weights = {"file": WEIGHTS, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    card = _card(run_dir, saved.config, which, {"parameters": reasoner.parameter_count(), "weights": weights})
+    card = _card(
+        run_dir, saved.config, which, {"parameters": reasoner.parameter_count(), "weights": weights, **compared}
+    )
     out.mkdir(parents=True, exist_ok=True)
     checkpoint.write(out / WEIGHTS, lambda file: file.write(data))
     checkpoint.write_json(out / CARD, card)
@@ -80,7 +92,7 @@ def _card(run_dir: Path, config: Config, which: str, network: Mapping[str, Any])
         ],
         "provenance": found.get("provenance", {}) | {"command": found.get("command"), "exported_by": __version__},
         "load": {
-            "install": "nar (neural-algorithmic-reasoning) with its extra 'export'",
+            "install": "nar (neural-algorithmic-reasoning)",
             "python": 'import nar; nar.load("THIS FOLDER").run(graph, source=NODE)',
             "own_code": own,  # addresses that must be importable
         },

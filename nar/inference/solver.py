@@ -39,7 +39,8 @@ from nar.traces.trace import Trace
 
 def load(path: str | Path, which: str = "best", *, device: str = "cpu") -> Solver:
     """The trained reasoner of a run directory (its `best` or `last` checkpoint), of one checkpoint file, or of an
-    export (`nar export`), ready to run.
+    export (`nar export`), ready to run. `nar.load("dijkstra")` is one that comes with nar, if `nar list` names it and
+    nothing here is called so.
 
     Its network, `.reasoner`, is in evaluation mode. A processor of your own, `my_module:MyProcessor`, is imported
     again: its file must be where Python finds it.

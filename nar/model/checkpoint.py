@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from nar.config import Config
-from nar.lookup import suggest
+from nar.lookup import closest, suggest
 from nar.model import export_reader
 from nar.model.reasoner import Reasoner
 
@@ -93,16 +93,19 @@ class SavedReasoner(NamedTuple):
 
 
 def read(path: str | Path, which: str = "best", device: torch.device | str = "cpu") -> SavedReasoner:
-    """Read a run directory (its `best` or `last` checkpoint), one checkpoint file, or an export (`nar export`).
+    """Read a run directory (its `best` or `last` checkpoint), one checkpoint file, an export (`nar export`), or a
+    reasoner that comes with nar, by its name where no file or folder has this name.
 
     ValueError says what is missing, damaged, foreign or newer than this nar.
     """
     if which not in ("best", "last"):
         raise ValueError(suggest("checkpoint", str(which), ("best", "last")))
-    path = Path(path)
+    path = export_reader.located(path)
     if export_reader.is_export(path):
         card, parameters, file = export_reader.read(path)
         return SavedReasoner(Config.from_dict(card["config"]), parameters, file, card.get("training", {}).get("steps"))
+    if not path.exists() and (meant := closest(str(path), export_reader.shipped())):
+        raise ValueError(f"no {path}, and no reasoner of this name comes with nar; did you mean {meant!r}? (nar list)")
     file = path if path.is_file() or path.suffix == ".pt" else path / f"{which}.pt"
     content = load(file, device)
     if not isinstance(content.get("config"), dict) or not isinstance(content.get("model"), dict):

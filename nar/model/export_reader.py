@@ -1,18 +1,33 @@
 """An export read again: the weights of a reasoner as safetensors, with a card that says what they are.
 
-nar/inference/export.py writes exports and says what is in them. Neither file holds code.
+nar/inference/export.py writes exports and says what is in them. Neither file holds code. Some come with nar itself, in
+nar/reasoners/NAME, and are found by that name wherever there is no file or folder so called.
 """
 
 import hashlib
 import json
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 from torch import Tensor
 
 FORMAT = "nar reasoner"
 VERSION = 1  # raised when an older nar could not read a newer export
 CARD, WEIGHTS = "card.json", "model.safetensors"
+SHIPPED = Path(str(resources.files("nar") / "reasoners"))  # a folder for each, named after what it has learned
+
+
+def shipped() -> list[str]:
+    """The names of the reasoners that come with nar."""
+    return sorted(card.parent.name for card in SHIPPED.glob(f"*/{CARD}"))
+
+
+def located(path: str | Path) -> Path:
+    """The path itself, or where there is none the folder of the reasoner of this name that comes with nar, if any."""
+    path = Path(path)
+    return SHIPPED / path if not path.exists() and str(path) in shipped() else path
 
 
 def is_export(path: Path) -> bool:
@@ -43,7 +58,6 @@ def read_card(path: str | Path) -> dict[str, Any]:
 
 def read(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], Path]:
     """The card of an export, its parameters, and the file of the latter; ValueError where the two do not fit."""
-    torch_files = safetensors()
     card = read_card(path)
     folder = Path(path).parent if Path(path).name in (CARD, WEIGHTS) else Path(path)
     file = folder / WEIGHTS
@@ -57,17 +71,6 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], Path]:
     if hashlib.sha256(data).hexdigest() != wanted.get("sha256"):
         raise ValueError(f"{file} and {folder / CARD} do not belong together, or one is damaged; copy the export again")
     try:
-        return card, torch_files.load(data), file
+        return card, safetensors.torch.load(data), file
     except Exception as error:  # its own exception, which is no ValueError
         raise ValueError(f"{file} is not a safetensors file: {error}") from error
-
-
-def safetensors() -> Any:
-    """The package's functions for PyTorch; ValueError where it is not installed."""
-    try:
-        import safetensors.torch as found
-    except ModuleNotFoundError:
-        raise ValueError(
-            "exports need the package safetensors, and it is not installed: pip install safetensors"
-        ) from None
-    return found

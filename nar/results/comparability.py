@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nar import datasets
-from nar.config import FREE, Config
+from nar import datasets, recipes
+from nar.config import FREE
 from nar.evaluation import protocol
 from nar.results.schema import Results
 from nar.results.study import StoredRun, Study, grouped
@@ -21,8 +21,12 @@ def of_run(results: Results) -> list[str]:
     if run["steps"] < PROTOCOL_STEPS:
         than = f"Trained for {run['steps']:,} steps, the published protocol for {PROTOCOL_STEPS:,}"
         found.append(f"{than}: not comparable with published scores.")
-    if other := unusual(results["config"]):
-        named = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in other.items())
+    recipe, other = results["config"].get("recipe", "protocol"), unusual(results["config"])
+    named = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in other.items())
+    if recipe != "protocol":
+        but = f", but for {named}" if other else ""
+        found.append(f"By the recipe {recipe}{but}, not the published protocol: not comparable with published scores.")
+    elif other:
         found.append(f"Not the published protocol ({named}): not comparable with published scores.")
     if (several := len(run["algorithms"])) > 1:
         found.append(f"Trained on {several} algorithms together; published scores are of networks trained on one.")
@@ -56,13 +60,14 @@ def named(runs: Sequence[StoredRun], study: Study) -> str:
 
 
 def unusual(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that make a run another one than the default protocol's for its algorithm, processor and seed."""
+    """The settings that make a run another one than its recipe's for its algorithm, processor and seed."""
     algorithms = config.get("algo", ())
     algorithm = algorithms if isinstance(algorithms, str) else (algorithms or ["bellman_ford"])[0]
-    default = resolved = Config().to_dict()
+    begun = recipes.begun_with(config)
+    default = resolved = begun.to_dict()
     chosen = FREE | {"algo", "processor", "seed"}
     try:
-        resolved = protocol.resolved(Config(), datasets.get(algorithm)).to_dict()  # sizes left open, filled in
+        resolved = protocol.resolved(begun, datasets.get(algorithm)).to_dict()  # sizes left open, filled in
     except Exception:  # somebody's own algorithm, whose module is not here any more or cannot be imported
         chosen |= {"train_sizes", "val_size"}
     return {

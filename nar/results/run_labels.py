@@ -1,20 +1,22 @@
 """What to call a run among others: its processor, and the settings in which runs of one algorithm differ.
 
-"mpnn", "mpnn, hidden 64", "gat, heads=4", "mpnn, trained on bfs+dfs". A setting is named where runs differ in it, and
-left away where it has its default: of two runs with hidden 128 (the default) and 64, one is "mpnn" and the other "mpnn,
-hidden 64". Hence equal labels mean equal settings but for the seed. Settings that do not change what is learned (the
-device, the sizes evaluated, where files go) never count.
+"mpnn", "mpnn, hidden 64", "gat, heads=4", "mpnn, recipe step", "mpnn, trained on bfs+dfs". A setting is named where
+runs differ in it, and left away where it has the default of the run's recipe: of two runs with hidden 128 (the
+protocol's) and 64, one is "mpnn" and the other "mpnn, hidden 64". A recipe is named where not all runs have it. Hence
+equal labels mean equal settings but for the seed. Settings that do not change what is learned (the device, the sizes
+evaluated, where files go) never count.
 """
 
 import json
 from collections.abc import Sequence, Set
 from typing import Any
 
+from nar import recipes
 from nar.config import FREE, Config
 from nar.results.schema import Results
 
-# Steps are free to change when a run is resumed; here they tell runs apart.
-_NOT_COMPARED = (FREE | {"algo", "processor", "seed"}) - {"steps"}
+# Steps and the recipe are free to change when a run is resumed; here they tell runs apart.
+_NOT_COMPARED = (FREE | {"algo", "processor", "seed"}) - {"steps", "recipe"}
 
 
 def of_runs(runs: Sequence[Results]) -> list[str]:
@@ -46,8 +48,8 @@ def _settings(run: Results, algorithm: str) -> dict[str, Any]:
 
 
 def _label(run: Results, differing: Sequence[str], sets: Set[tuple[str, ...]]) -> str:
-    """The processor and the differing settings that do not have their default."""
-    defaults = Config().to_dict()
+    """The processor, the recipe where runs differ in it, and the differing settings that do not have its default."""
+    defaults = recipes.begun_with(run["config"]).to_dict() | {"recipe": "protocol"}
     algorithms = run["run"]["algorithms"]
     settings = _settings(run, algorithms[0])
     words = [_words(name, settings.get(name)) for name in differing if settings.get(name) != defaults.get(name)]

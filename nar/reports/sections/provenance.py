@@ -87,16 +87,17 @@ def _runs_table(runs: Sequence[StoredRun]) -> Table:
         if len(made["validation"]) > 1:
             validation += f" ({', '.join(f'{name} {percent(value)}' for name, value in made['validation'].items())})"
         rows.append((
-            run.title, run.label, str(run.seed), number(made.get("parameters")),
+            run.title, run.label, run.results["config"].get("recipe", "protocol"), str(run.seed),
+            number(made.get("parameters")),
             steps + " (interrupted)" * made["interrupted"], selected, validation, duration(made["train_seconds"]),
             _sizes({name: ", ".join(map(str, made["train_sizes"].get(name, ()))) for name in run.algorithms}),
             _sizes({name: str(made["validation_size"].get(name, NOTHING)) for name in run.algorithms}),
         ))  # fmt: skip
     header = (
-        "algorithm", "network", "seed", "parameters", "steps", "selected", "validation (%)", "time", "n trained on",
-        "n validated",
+        "algorithm", "network", "recipe", "seed", "parameters", "steps", "selected", "validation (%)", "time",
+        "n trained on", "n validated",
     )  # fmt: skip
-    return Table("Every run", header, rows, (0, 1, 8))
+    return Table("Every run", header, rows, (0, 1, 2, 9))
 
 
 def _origins_table(runs: Sequence[StoredRun]) -> Table:

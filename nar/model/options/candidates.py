@@ -1,0 +1,164 @@
+"""Scalar hints that are chosen instead of computed: an option of the decoder.
+
+The next value of a number that an algorithm writes down is hardly ever a new one: it is another number of the step, or
+a sum of two. A scalar hint is therefore a choice among candidates that are computed exactly, and what is learned is
+which of them it is; errors of regression, which would destroy the order of numbers that are close, do not arise. With
+x any scalar of nodes, w of edges, g of the graph, y the hint itself, and c constants that are found in traces:
+
+    hint of nodes, y_j    x_j, g, y_j + c, g + c;  from any node i: x_i, w_ij, x_i + w_ij
+    hint of the graph     g, y + c;  of any node i: x_i, g + x_i, y - x_i
+    hint of edges, y_ij   w_ij, w_ji, y_ij + c;  w_im + w_mj by way of every marked node m;
+                          y of (P_i, j), (i, P_j) and (P_i, P_j) for every input P that points, alone and + c
+
+and always a number that is computed by the network, for what no candidate explains. A candidate's logit is learned from
+the nodes and edges that it is of; those from another node also take beta times the number itself (selection.py).
+
+Shapes: B graphs, N nodes, R width of the nodes' view, F features, C candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from nar.model.coders.decoder_inputs import DecoderInputs
+from nar.model.options.choice import Choice
+from nar.model.options.relation_kinds import by_way, shift
+from nar.model.options.relations import marks_one
+from nar.model.options.selection import Numbers
+from nar.nn.affine import materialize
+from nar.nn.layers import linear
+from nar.traces.spec import Location, Probe, Stage, Type
+
+CONSTANTS = 4  # per hint
+
+
+def names_of(spec: Mapping[str, Probe], location: Location) -> list[str]:
+    """The scalars that a step is given, on this location."""
+    return [
+        n for n, p in spec.items()
+        if p.stage is not Stage.OUTPUT and p.type is Type.SCALAR and p.location is location
+    ]  # fmt: skip
+
+
+class Candidates(nn.Module):
+    """The choice of one scalar hint; `constants` are found by `nar.training.constants`."""
+
+    constants: Tensor
+
+    def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, edge_width: int, features: int) -> None:
+        super().__init__()
+        self.name = name
+        self.xs, self.ws, self.gs = (names_of(spec, where) for where in (Location.NODE, Location.EDGE, Location.GRAPH))
+        self.register_buffer("constants", torch.zeros(CONSTANTS))
+
+    def reads(self) -> list[str]:
+        """The inputs and hints whose numbers it takes."""
+        return [*self.xs, *self.ws, *self.gs]
+
+
+class NodeCandidates(Candidates):
+    """Of a hint on nodes."""
+
+    def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, edge_width: int, features: int) -> None:
+        super().__init__(name, spec, node_width, edge_width, features)
+        own = len(self.xs) + len(self.gs) + CONSTANTS * (1 + len(self.gs))
+        pairs = len(self.xs) + len(self.ws) * (1 + len(self.xs))
+        self.own = linear(node_width, own + 2)  # and the logit and value of the computed number
+        self.pair = nn.ModuleList([linear(node_width, features), linear(node_width, features)])
+        self.edge, self.weigh = linear(edge_width, features), linear(features, pairs)
+        self.of_own, self.of_pairs = Numbers(own + 1), Numbers(pairs)
+
+    def forward(self, inputs: DecoderInputs) -> Choice:
+        d_BNR, values = materialize(inputs.nodes), inputs.values
+        nodes = d_BNR.shape[1]
+        x = [values[n] for n in self.xs]
+        g = [values[n].unsqueeze(1).expand(-1, nodes) for n in self.gs]
+        w = [values[n] for n in self.ws]
+        own = [*x, *g, *(base + c for base in (values[self.name], *g) for c in self.constants)]
+        pairs = [one.unsqueeze(2).expand(-1, -1, nodes) for one in x]
+        pairs += [*w, *(one.unsqueeze(2) + along for one in x for along in w)]
+        number_BIJC = torch.stack(pairs, -1)
+        of_pair = self.pair[0](d_BNR).unsqueeze(2) + self.pair[1](d_BNR).unsqueeze(1) + inputs.project_edges(self.edge)
+        of_pairs = self.of_pairs(self.weigh(torch.relu(of_pair)), number_BIJC).transpose(1, 2).flatten(2)
+        logits, computed = self.own(d_BNR).split([len(own) + 1, 1], -1)
+        number_BJC = torch.cat([torch.stack(own, -1), computed], -1)
+        return Choice(
+            torch.cat([of_pairs, self.of_own(logits, number_BJC)], -1),
+            torch.cat([number_BIJC.transpose(1, 2).flatten(2), number_BJC], -1),
+        )
+
+
+class GraphCandidates(Candidates):
+    """Of a hint of the graph."""
+
+    def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, edge_width: int, features: int) -> None:
+        super().__init__(name, spec, node_width, edge_width, features)
+        of_node = len(self.xs) * (2 + len(self.gs))
+        self.own = nn.Sequential(
+            linear(node_width, features), nn.ReLU(), linear(features, len(self.gs) + CONSTANTS + 2)
+        )
+        self.node = nn.Sequential(linear(2 * node_width, features), nn.ReLU(), linear(features, of_node))
+        self.of_own, self.of_nodes = Numbers(len(self.gs) + CONSTANTS + 1), Numbers(of_node)
+
+    def forward(self, inputs: DecoderInputs) -> Choice:
+        d_BNR, values = materialize(inputs.nodes), inputs.values
+        most_BR = d_BNR.amax(1)
+        x = [values[n] for n in self.xs]
+        g = [values[n].unsqueeze(1) for n in self.gs]
+        own = [*g, *(values[self.name].unsqueeze(1) + c for c in self.constants)]
+        of_node = [
+            number for one in x for number in (one, *(base + one for base in g), values[self.name].unsqueeze(1) - one)
+        ]
+        number_BNC = torch.stack(of_node, -1) if x else d_BNR.new_zeros(*d_BNR.shape[:2], 0)
+        logits = self.node(torch.cat([d_BNR, most_BR.unsqueeze(1).expand_as(d_BNR)], -1))
+        of_nodes = self.of_nodes(logits, number_BNC).flatten(1)
+        logits, computed = self.own(most_BR).split([len(own) + 1, 1], -1)
+        number_BC = torch.cat([*own, computed], -1)
+        return Choice(
+            torch.cat([of_nodes, self.of_own(logits, number_BC)], -1),
+            torch.cat([number_BNC.flatten(1), number_BC], -1),
+        )
+
+
+class EdgeCandidates(Candidates):
+    """Of a hint on edges."""
+
+    def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, edge_width: int, features: int) -> None:
+        super().__init__(name, spec, node_width, edge_width, features)
+        self.marks = [n for n, p in spec.items() if p.stage is not Stage.OUTPUT and marks_one(p)]
+        self.lists = [n for n, p in spec.items() if p.stage is Stage.INPUT and is_list(p)]
+        count = len(self.ws) * (2 + len(self.marks)) + 3 * len(self.lists) + CONSTANTS * (1 + 3 * len(self.lists))
+        self.node = nn.ModuleList([linear(node_width, features), linear(node_width, features)])
+        self.edge, self.weigh = linear(edge_width, features), linear(features, count + 2)
+        self.numbers = Numbers(count + 1)
+
+    def reads(self) -> list[str]:
+        return [*super().reads(), *self.marks, *self.lists]
+
+    def forward(self, inputs: DecoderInputs) -> Choice:
+        d_BNR, values = materialize(inputs.nodes), inputs.values
+        w = [values[n] for n in self.ws]
+        numbers = [*w, *(one.transpose(1, 2) for one in w), *(by_way(one, values[m]) for one in w for m in self.marks)]
+        bases = [y := values[self.name]]
+        for pointer in (values[n] for n in self.lists):
+            above, left = shift(y, pointer)
+            bases += [above, left, shift(above, pointer)[1]]
+        numbers += [*bases[1:], *(base + c for base in bases for c in self.constants)]
+        of_pair = self.node[0](d_BNR).unsqueeze(2) + self.node[1](d_BNR).unsqueeze(1) + inputs.project_edges(self.edge)
+        logits, computed = self.weigh(torch.relu(of_pair)).split([len(numbers) + 1, 1], -1)
+        number_BNNC = torch.cat([torch.stack(numbers, -1), computed], -1)
+        return Choice(self.numbers(logits, number_BNNC), number_BNNC)
+
+
+def is_list(probe: Probe) -> bool:
+    """Does every node point to another (the one before it in a list)?"""
+    return probe.location is Location.NODE and probe.type is Type.POINTER
+
+
+def candidates(name: str, spec: Mapping[str, Probe], node_width: int, edge_width: int, features: int) -> Candidates:
+    """Those of a scalar hint."""
+    kinds = {Location.NODE: NodeCandidates, Location.EDGE: EdgeCandidates, Location.GRAPH: GraphCandidates}
+    return kinds[spec[name].location](name, spec, node_width, edge_width, features)

@@ -1,0 +1,188 @@
+"""Order relations of numbers, as further channels of nodes, edges and graphs: an option of the encoder.
+
+A network that compares two numbers through linear maps and ReLUs does so at the resolution that it was trained at;
+numbers of larger graphs lie closer together. Comparisons are therefore made beforehand, exactly, and only their results
+are encoded: they are the same at any size and scale. What they are of is called
+
+    x, y    numbers of nodes          w, v    numbers of edges         g, h    numbers of the graph
+    m, n    marks: one node           P       pointers of nodes        c       classes of nodes
+
+in inputs and current hints alike. Everything follows from stage, location and type; nothing is keyed to a name.
+
+    edges    x_i < y_j, x_i > y_j; x_j is next above x_i, and the reverse
+             x_i + w_ij < x_j, >; w_ij < x_j, >; and the reverse
+             w_ij < v_ij, >; w_ij < w_ji, >; w_im + w_mj < w_ij, > (by way of a marked node)
+             w_ij < w_mn, >; w_ij is next above w_mn (w of inputs)
+             c_i = c_j;  P_i = P_j;  depth_i < depth_j, >
+             w of (P_i, j) < w of (i, P_j), >; masks of (P_i, j) and of (i, P_j) (P of inputs)
+    nodes    x_i < g, >;  x_i < 0, >;  g + x_i < h, >
+             i = P_m;  P_i = m
+             depth_i is half of depth_m + depth_n, rounded down (P of inputs; m, n also the nodes that point to a mark)
+             on which side of the line from m to n, or from P_m to m, (x_i, y_i) lies (x, y of inputs)
+    graph    g < h, >;  g < 0, >;  m = n;  x_m < x_n, >;  depth_m < depth_n, >
+             no hint changed in the last step (some algorithms write a moment down twice)
+
+The depth of a node is its number of hops along P to a node that points to itself. Numbers that are as near as roundings
+of sums can bring them count as equal.
+
+Shapes: B graphs, N nodes; channels last.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nar.model.options import relation_kinds as kinds
+from nar.traces.spec import Location, Probe, Stage, Type
+
+UNCHANGED = "(unchanged)"  # the one operand that is no probe
+
+
+class Relation(NamedTuple):
+    """Some channels: what they are of, where they live, what they say, and how they are made."""
+
+    operands: tuple[str, ...]
+    location: Location
+    says: tuple[str, ...]  # one text per channel
+    channels: Callable[..., list[Tensor]]  # of the operands' values, in their order
+
+
+class Relations:
+    """All relations among the probes of the given stages, by the stage at which their last operand is known."""
+
+    def __init__(self, spec: Mapping[str, Probe], stages: Sequence[Stage]) -> None:
+        self.of: dict[Stage, list[Relation]] = {Stage.INPUT: [], Stage.HINT: []}
+        for relation in relations({name: probe for name, probe in spec.items() if probe.stage in stages}):
+            probes = [spec.get(name.split()[-1]) for name in relation.operands]
+            fixed = all(probe is not None and probe.stage is Stage.INPUT for probe in probes)
+            self.of[Stage.INPUT if fixed else Stage.HINT].append(relation)
+        self.counts: dict[tuple[Stage, Location], int] = {}
+        for stage, found in self.of.items():
+            for relation in found:
+                key = stage, relation.location
+                self.counts[key] = self.counts.get(key, 0) + len(relation.says)
+
+    def channels(self, stage: Stage, value: Callable[[str], Tensor]) -> Iterator[tuple[Location, Tensor]]:
+        """Those of a stage, in order, from the float form of probes by name."""
+        values: dict[str, Tensor] = {}
+
+        def operand(name: str) -> Tensor:
+            if name not in values:
+                *derived, probe = name.split()
+                values[name] = kinds.depth(operand(probe)) if derived else value(probe)
+            return values[name]
+
+        for relation in self.of[stage]:
+            yield relation.location, torch.stack(relation.channels(*map(operand, relation.operands)), -1)
+
+
+def marks_one(probe: Probe) -> bool:
+    """Does it choose one node of the graph?"""
+    return (probe.location, probe.type) in ((Location.NODE, Type.MASK_ONE), (Location.GRAPH, Type.POINTER))
+
+
+def relations(spec: Mapping[str, Probe]) -> Iterator[Relation]:
+    """All relations among these probes."""
+
+    def found(location: Location, *types: Type, stage: Stage | None = None) -> list[str]:
+        wanted = [Stage.INPUT, Stage.HINT] if stage is None else [stage]
+        return [n for n, p in spec.items() if p.location is location and p.type in types and p.stage in wanted]
+
+    xs, ws, gs = (found(location, Type.SCALAR) for location in (Location.NODE, Location.EDGE, Location.GRAPH))
+    marks = [name for name, probe in spec.items() if marks_one(probe)]
+    pointers = found(Location.NODE, Type.POINTER, Type.PERMUTATION_POINTER)
+    lists = found(Location.NODE, Type.POINTER, stage=Stage.INPUT)
+    depths = [f"depth {p}" for p in pointers]
+    yield from _of_pairs(xs, ws, depths)
+    for w, m in itertools.product(ws, marks):
+        says = (f"{w}_im + {w}_mj < {w}_ij, m = {m}", f"{w}_im + {w}_mj > {w}_ij, m = {m}")
+        yield Relation((w, m), Location.EDGE, says, kinds.by_way_against_edge)
+    for w in found(Location.EDGE, Type.SCALAR, stage=Stage.INPUT):
+        for m, n in itertools.combinations(marks, 2):
+            says = tuple(f"{w}_ij {how} {w}_mn, m = {m}, n = {n}" for how in ("<", ">", "is next above"))
+            yield Relation((w, m, n), Location.EDGE, says, kinds.edge_against_marked)
+    for c in found(Location.NODE, Type.CATEGORICAL, stage=Stage.INPUT):
+        yield Relation((c,), Location.EDGE, (f"{c}_i = {c}_j",), kinds.same)
+    for p in pointers:
+        yield Relation((p,), Location.EDGE, (f"{p}_i = {p}_j",), kinds.same)
+    for p in lists:
+        for w in ws:
+            says = (f"{w} of ({p}_i, j) < {w} of (i, {p}_j)", f"{w} of ({p}_i, j) > {w} of (i, {p}_j)")
+            yield Relation((w, p), Location.EDGE, says, kinds.shifted_compared)
+        for e in found(Location.EDGE, Type.MASK):
+            says = (f"{e} of ({p}_i, j)", f"{e} of (i, {p}_j)")
+            yield Relation((e, p), Location.EDGE, says, kinds.shifted)
+    yield from _of_nodes(spec, xs, gs, marks, pointers, lists)
+    yield from _of_graphs(xs + depths, gs, marks)
+    if any(probe.stage is Stage.HINT for probe in spec.values()):
+        yield Relation((UNCHANGED,), Location.GRAPH, ("no hint changed in the last step",), kinds.as_it_is)
+
+
+def _of_pairs(xs: Sequence[str], ws: Sequence[str], depths: Sequence[str]) -> Iterator[Relation]:
+    """What is said of pairs by the numbers of nodes and edges alone."""
+    for x, y in itertools.combinations_with_replacement(xs, 2):
+        if x == y:
+            says = [f"{x}_i < {x}_j", f"{x}_i > {x}_j", f"{x}_j is next above {x}_i", f"{x}_i is next above {x}_j"]
+            yield Relation((x,), Location.EDGE, tuple(says), kinds.ordered)
+        else:
+            says = [f"{x}_i < {y}_j", f"{x}_i > {y}_j", f"{y}_i < {x}_j", f"{y}_i > {x}_j"]
+            yield Relation((x, y), Location.EDGE, tuple(says), kinds.ordered_across)
+    for d in depths:
+        yield Relation((d,), Location.EDGE, (f"{d}: i < j", f"{d}: i > j"), kinds.less_or_more)
+    for x, w in itertools.product(xs, ws):
+        ends = (("i", "j"), ("j", "i"))
+        says = [f"{x}_{i} + {w}_{i}{j} {how} {x}_{j}" for i, j in ends for how in "<>"]
+        says += [f"{w}_{i}{j} {how} {x}_{j}" for i, j in ends for how in "<>"]
+        yield Relation((x, w), Location.EDGE, tuple(says), kinds.along)
+    for w, v in itertools.combinations_with_replacement(ws, 2):
+        if w == v:
+            yield Relation((w,), Location.EDGE, (f"{w}_ij < {w}_ji", f"{w}_ij > {w}_ji"), kinds.both_ways)
+        else:
+            yield Relation((w, v), Location.EDGE, (f"{w}_ij < {v}_ij", f"{w}_ij > {v}_ij"), kinds.compared)
+
+
+def _of_nodes(
+    spec: Mapping[str, Probe],
+    xs: Sequence[str],
+    gs: Sequence[str],
+    marks: Sequence[str],
+    pointers: Sequence[str],
+    lists: Sequence[str],
+) -> Iterator[Relation]:
+    for x in xs:
+        yield Relation((x,), Location.NODE, (f"{x}_i < 0", f"{x}_i > 0"), kinds.sign)
+        for g in gs:
+            yield Relation((x, g), Location.NODE, (f"{x}_i < {g}", f"{x}_i > {g}"), kinds.node_against_graph)
+            for h in gs:
+                if h != g:
+                    says = (f"{g} + {x}_i < {h}", f"{g} + {x}_i > {h}")
+                    yield Relation((x, g, h), Location.NODE, says, kinds.node_and_graph_against)
+    for p, m in itertools.product(pointers, marks):
+        yield Relation((p, m), Location.NODE, (f"i = {p} of {m}", f"{p}_i = {m}"), kinds.neighbours_of_mark)
+    for p in lists:
+        for m, n in itertools.combinations(marks, 2):
+            says = [f"i is midway of {a} and {b} along {p}" for a in (m, f"after {m}") for b in (n, f"after {n}")]
+            yield Relation((f"depth {p}", p, m, n), Location.NODE, tuple(says), kinds.midway)
+    plane = [x for x in xs if spec[x].stage is Stage.INPUT]
+    for x, y in itertools.combinations(plane, 2):
+        for m, n in itertools.combinations(marks, 2):
+            says = tuple(f"({x}, {y})_i is {side} of the line from {m} to {n}" for side in ("right", "left"))
+            yield Relation((x, y, m, n), Location.NODE, says, kinds.side)
+        for p, m in itertools.product(pointers, marks):
+            says = tuple(f"({x}, {y})_i is {side} of the line from {p} of {m} to {m}" for side in ("right", "left"))
+            yield Relation((x, y, p, m), Location.NODE, says, kinds.side_of_pointer)
+
+
+def _of_graphs(xs: Sequence[str], gs: Sequence[str], marks: Sequence[str]) -> Iterator[Relation]:
+    for g in gs:
+        yield Relation((g,), Location.GRAPH, (f"{g} < 0", f"{g} > 0"), kinds.sign)
+    for g, h in itertools.combinations(gs, 2):
+        yield Relation((g, h), Location.GRAPH, (f"{g} < {h}", f"{g} > {h}"), kinds.compared)
+    for m, n in itertools.combinations(marks, 2):
+        yield Relation((m, n), Location.GRAPH, (f"{m} = {n}",), kinds.same_mark)
+        for x in xs:
+            says = (f"{x} of {m} < that of {n}", f"{x} of {m} > that of {n}")
+            yield Relation((x, m, n), Location.GRAPH, says, kinds.marked_compared)
