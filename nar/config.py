@@ -87,6 +87,15 @@ class Config:
     encoder_init: Literal["xavier_on_scalars", "default"] = "xavier_on_scalars"
     """Initial scale of the encoders: scalar hints by 1/sqrt(hidden), or all by 1/sqrt(fan-in)."""
 
+    relations: Literal["none", "beside", "instead"] = "none"
+    """Encode exact order relations of numbers (x_i < x_j, ...; nar list ALGORITHM) beside them, or instead of them."""
+    output_step: bool = False
+    """Read the outputs by one more step, off the last hints, instead of predicting them together with these."""
+    candidates: bool = False
+    """Predict hints that are numbers by a choice among exact ones: others of the step, their sums, constants."""
+    selection: bool = False
+    """Let exact numbers settle which of several eligible nodes a pointer, mask or number is taken from."""
+
     init_processor: Path | None = None
     """Start with the processor of this run (a directory, or a checkpoint file) instead of a random one."""
     freeze: Literal["nothing", "processor"] = "nothing"

@@ -23,7 +23,27 @@ class Recipe(NamedTuple):
 
 RECIPES = {
     "protocol": Recipe("the published protocol, as it is compared in the literature", {}),
-    "step": Recipe("learning the single step of an algorithm", {"hidden": 64, "hint_feedback": "hard_on_eval"}),
+    "step": Recipe(
+        "learning the single step of an algorithm",
+        {
+            "processor": "relational",
+            "supervision": "moments",
+            "relations": "instead",
+            "candidates": True,
+            "selection": True,
+            "edge_pointer_repair": True,
+            "output_step": True,
+            "random_pos": False,  # relations see positions' order alone, of which 0 is the least, as in tests
+            "hint_feedback": "hard",
+            "hidden": 64,
+            "steps": 1000,
+            "learning_rate": 2e-3,
+            "learning_rate_schedule": "one_cycle",
+            "weight_decay": 1e-4,
+            "val_every": 250,
+            "val_samples": 32,
+        },
+    ),
 }
 
 

@@ -45,6 +45,7 @@ TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "g_forgetnet": ("nar.processors.forgetnet:GForgetNet", {}),
     "transformer": ("nar.processors.transformer:Transformer", {}),
     "transformer_masked": ("nar.processors.transformer:Transformer", {"masked": True}),
+    "relational": ("nar.processors.relational:Relational", {}),
     "relational_transformer": ("nar.processors.relational_transformer:RelationalTransformer", {}),
     "pivotal_attention": ("nar.processors.pivotal_attention:PivotalAttention", {}),
     "discrete": ("nar.processors.discrete:Discrete", {}),

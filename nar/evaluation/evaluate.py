@@ -224,7 +224,9 @@ def _compare_hints(
     """By hint and step what is right; by step how many graphs are compared; the first wrong step of every trace."""
     hints: dict[str, list[Tally]] = {}
     num_running: list[int] = []
-    first_B = next(iter(rollout.outputs.values())).new_zeros(len(batch), dtype=torch.int64)  # 0: none so far
+    first_B = torch.zeros(
+        len(batch), dtype=torch.int64, device=next(iter(batch.inputs.values())).device
+    )  # 0: none so far
     for step, predicted in enumerate(rollout.hints):
         rows = [b for b, length in enumerate(batch.lengths) if length > step + 1 and taken[b] > step]
         if not rows:

@@ -19,6 +19,7 @@ from torch import Tensor
 from nar.inference import comparison
 from nar.lookup import suggest
 from nar.model.objectives.metrics import Tally, correct
+from nar.model.options.choice import Choice
 from nar.model.postprocess import SINKHORN_STEPS_OUTPUT, log_sinkhorn
 from nar.text_format import counted
 from nar.traces.run_length import RunLengthArray
@@ -218,11 +219,14 @@ def confidence(probe: Probe, compact: np.ndarray, p: np.ndarray, nodes: Sequence
     return _keyed(p.ravel().tolist(), p.ndim, nodes)
 
 
-def probabilities(spec: Spec, logits: Mapping[str, Tensor], predicted: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+def probabilities(
+    spec: Spec, logits: Mapping[str, Tensor | Choice], predicted: Mapping[str, Tensor]
+) -> dict[str, np.ndarray]:
     """The probability that the model gives to every predicted entry, in compact form; none for scalars."""
     found = {}
     for name in predicted:
         probe, value = spec[name], logits[name]
+        value = value.logits if isinstance(value, Choice) else value
         if probe.type is Type.SCALAR:
             continue
         if probe.type is Type.MASK:

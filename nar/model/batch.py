@@ -46,8 +46,10 @@ class Batch:
     outputs: dict[str, Tensor]
     schedule: Schedule  # who takes which step
     order: list[int]  # order[b] is the place in the given traces of sample b
-    # whose outputs are learned [B], where samples are parts of traces (training/moments.py); None: everyone's
+    # of parts of traces (training/moments.py): whose outputs are learned [B] (None: everyone's), and whose first hints
+    # are those of the moment before (None: nobody's)
     ends: Tensor | None = dataclasses.field(default=None, kw_only=True)
+    unchanged: Tensor | None = dataclasses.field(default=None, kw_only=True)
     # what this is a share of, where several processes compute one batch; it stays on the CPU
     whole: Batch | None = dataclasses.field(default=None, kw_only=True, repr=False)
 
@@ -86,8 +88,13 @@ class Batch:
             outputs={name: value[index] for name, value in self.outputs.items()},
             schedule=SortedLengths(lengths),
             order=[self.order[b] for b in which],
-            ends=None if self.ends is None else self.ends[index],
+            **{name: value[index] for name, value in self.facts().items()},
         )
+
+    def facts(self) -> dict[str, Tensor]:
+        """What is known of samples that are parts of traces."""
+        found = {"ends": self.ends, "unchanged": self.unchanged}
+        return {name: value for name, value in found.items() if value is not None}
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""
@@ -118,7 +125,7 @@ class Batch:
             }
 
         parts = {part: changed(getattr(self, part)) for part in ("inputs", "hints", "outputs")}
-        return dataclasses.replace(self, **parts, ends=None if self.ends is None else change(self.ends))
+        return dataclasses.replace(self, **parts, **changed(self.facts()))
 
 
 def training_spec(algorithm: Any) -> Spec:

@@ -30,12 +30,14 @@ class Network(nn.Module):
         hint_mode: str = "encoded_decoded",
         hint_feedback: str = "soft",
         encoder_init: str = "xavier_on_scalars",
+        relations: str = "none",
         message_passing_steps: int = 1,
+        output_step: bool = False,
         dropout: float = 0.0,
         decoder: DecoderOptions = STANDARD,
         halting: str = "none",
-        history: bool = True,
         reconstruction: ReconstructionOptions | None = None,
+        history: bool = True,
     ) -> None:
         super().__init__()
         for name, value, known in (
@@ -50,22 +52,27 @@ class Network(nn.Module):
                 f"need message_passing_steps >= 1 and 0 <= dropout < 1, got {message_passing_steps}, {dropout}"
             )
         fed, predicted = hint_mode == "encoded_decoded", hint_mode != "none"
+        decoder.check(specs, (Stage.OUTPUT, Stage.HINT) if predicted else (Stage.OUTPUT,))
+        if reconstruction is not None and not fed:
+            raise ValueError(f"reconstruction needs hints that are fed in: hint_mode encoded_decoded, not {hint_mode}")
         if not history and not fed:
             raise ValueError(
                 f"without history only hints pass on what a step did, and hint_mode {hint_mode} feeds none"
             )
-        decoder.check(specs, (Stage.OUTPUT, Stage.HINT) if predicted else (Stage.OUTPUT,))
-        if reconstruction is not None and not fed:
-            raise ValueError(f"reconstruction needs hints that are fed in: hint_mode encoded_decoded, not {hint_mode}")
         features, node_width = processor.features, processor.features + processor.node_readout
         self.processor = processor
         self.hint_mode, self.hint_feedback = hint_mode, hint_feedback
         self.message_passing_steps, self.dropout = message_passing_steps, dropout
-        self.specs, self.halting, self.history = dict(specs), halting, history
+        self.specs, self.halting, self.history, self.output_step = dict(specs), halting, history, output_step
         self.encoders, self.decoders, self.halting_heads = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         for name, spec in specs.items():
             self.encoders[module_key(name)] = Encoder(
-                spec, features, encode_hints=fed, init=encoder_init, edge_pointer_repair=decoder.edge_pointer_repair
+                spec,
+                features,
+                encode_hints=fed,
+                init=encoder_init,
+                relations=relations,
+                edge_pointer_repair=decoder.edge_pointer_repair,
             )
             self.decoders[module_key(name)] = Decoder(
                 spec, features, node_width=node_width, edge_width=features + processor.edge_readout, options=decoder,

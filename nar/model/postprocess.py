@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from nar.model.options.choice import Choice
 from nar.nn import units
 from nar.traces.spec import Probe, Type
 
@@ -43,8 +44,10 @@ def log_sinkhorn(logits: Tensor, steps: int, *, noise: Noise = False) -> Tensor:
     return logits
 
 
-def soft(probe: Probe, logits: Tensor) -> Tensor:
+def soft(probe: Probe, logits: Tensor | Choice) -> Tensor:
     """Predictions as they are fed back softly: numbers, probabilities; gradients flow."""
+    if isinstance(logits, Choice):
+        return logits.expected()
     if probe.type is Type.SCALAR:
         return logits
     if probe.type is Type.MASK:
@@ -54,8 +57,10 @@ def soft(probe: Probe, logits: Tensor) -> Tensor:
     return torch.softmax(logits, dim=-1)
 
 
-def hard(probe: Probe, logits: Tensor, *, sinkhorn_steps: int = SINKHORN_STEPS_OUTPUT) -> Tensor:
+def hard(probe: Probe, logits: Tensor | Choice, *, sinkhorn_steps: int = SINKHORN_STEPS_OUTPUT) -> Tensor:
     """Predictions in compact form (spec.py): numbers, 0 or 1, indices; no gradient."""
+    if isinstance(logits, Choice):
+        return logits.decided()
     logits = logits.detach()
     if probe.type is Type.SCALAR:
         return logits
@@ -66,11 +71,11 @@ def hard(probe: Probe, logits: Tensor, *, sinkhorn_steps: int = SINKHORN_STEPS_O
     return logits.argmax(-1)
 
 
-def discretised(probe: Probe, logits: Tensor) -> Tensor:
+def discretised(probe: Probe, logits: Tensor | Choice) -> Tensor:
     """The decisions of `hard` in the form of `soft` (0, 1, one-hot rows), with the gradients of `soft`."""
     relaxed = soft(probe, logits)
     if probe.type is Type.SCALAR:
-        return relaxed
+        return units.straight_through(logits.decided(), relaxed) if isinstance(logits, Choice) else relaxed
     if probe.type is Type.MASK:
         return units.straight_through((logits.detach() > 0).to(logits.dtype), relaxed)
     decided = hard(probe, logits, sinkhorn_steps=SINKHORN_STEPS_HINT)
@@ -78,7 +83,7 @@ def discretised(probe: Probe, logits: Tensor) -> Tensor:
     return units.straight_through(one_hot, relaxed)
 
 
-def feed_back(spec: Mapping[str, Probe], logits: Mapping[str, Tensor], *, how: str) -> dict[str, Tensor]:
+def feed_back(spec: Mapping[str, Probe], logits: Mapping[str, Tensor | Choice], *, how: str) -> dict[str, Tensor]:
     """Predicted hints in the form in which the encoders take them: `how` is soft, hard or straight_through.
 
     straight_through: the values of hard with the gradients of soft (numbers pass as they are); without gradients it is

@@ -32,7 +32,7 @@ from nar.model.network import Network
 from nar.model.options.reconstruction import Reconstructing
 from nar.model.postprocess import Noise, feed_back
 from nar.model.rollout import Rollout, RolloutExtension, RolloutOptions
-from nar.model.schedule import OpenEnd, Schedule
+from nar.model.schedule import OpenEnd, OutputStep, Schedule
 from nar.model.termination import ROOM, FixedPoint, HaltingRecord, check_termination
 from nar.nn.processor import Notes, Step, rows
 from nar.traces.spec import Stage
@@ -65,10 +65,10 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
         extensions.append(Reconstructing(network.reconstruction, batch, steps, noise, options.generator))
 
     def advance(
-        s: int, state: Any, hints: Mapping[str, Tensor], kept: int
+        s: int, state: Any, hints: Mapping[str, Tensor], kept: int, unchanged: Tensor | None
     ) -> tuple[Any, DecoderInputs, dict[str, Tensor], Notes]:
         """The state after step s, what decoders are given, the predicted hints, and what the processor noted."""
-        step, inputs = steps.step(hints, kept)
+        step, inputs = steps.step(hints, kept, unchanged)
         for extension in extensions:
             step, inputs = extension.before_step(s, step, inputs, state, hints)
         after = _process(network, step, state)
@@ -78,19 +78,22 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
     state = initial = network.processor.initial_state(len(batch), batch.nodes, steps.reference)
     hints = {name: value[0] for name, value in batch.hints.items()}
     predicted: dict[str, Tensor] = {}
+    unchanged = batch.unchanged
     notes, last_inputs, rollout = Notes(), LastInputs(schedule), Rollout({}, [], [] if options.keep_states else None)
     for s in range(schedule.steps):
         kept = schedule.num_kept(s) if s > 0 else len(batch)
         if s > 0:
             state = rows(state if network.history else initial, slice(0, kept))
             if fed:
+                before = hints
                 hints = feed_back(batch.spec, rows(predicted, slice(0, kept)), how=feedback)
                 if forcing > 0:
                     hints = _force(batch, s, hints, forcing, options.generator, steps.reference.dtype)
+                unchanged = same_hints(before, hints) if encoder.relations.counts else None
         if recompute:
-            state, inputs, predicted, noted = checkpoint(advance, s, state, hints, kept, use_reentrant=False)  # type: ignore[misc]
+            state, inputs, predicted, noted = checkpoint(advance, s, state, hints, kept, unchanged, use_reentrant=False)  # type: ignore[misc]
         else:
-            state, inputs, predicted, noted = advance(s, state, hints, kept)
+            state, inputs, predicted, noted = advance(s, state, hints, kept, unchanged)
         notes.add(noted)
         last_inputs.add(inputs, s)
         if network.hint_mode != "none":
@@ -123,7 +126,9 @@ def _schedule(
     if head is not None and (ponders or network.halting == "supervised" or termination == "learned"):
         record = HaltingRecord(head, decode if ponders else None)
     if termination == "oracle":
-        return batch.schedule, record
+        # moments (batch.ends) are rows of one step each
+        schedule = batch.schedule
+        return OutputStep(batch.lengths) if network.output_step and batch.ends is None else schedule, record
     rule = record.says_stop if termination == "learned" and record is not None else FixedPoint(batch.spec, batch.hints)
     limit = ROOM * batch.steps if options.limit is None else options.limit
     return OpenEnd(len(batch), limit, rule, next(iter(batch.inputs.values())).device), record
@@ -137,6 +142,17 @@ def _process(network: Network, step: Step, state: Any) -> Any:
         hidden = dropout(hidden, network.dropout)
         state = (hidden, *rest) if isinstance(state, tuple) else hidden
     return state
+
+
+def same_hints(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Tensor:
+    """Which graphs [L] of `after` have all hints as before; of hints in another form than before, none."""
+    found = []
+    for name, new in after.items():
+        old = before[name][: len(new)]
+        if old.shape != new.shape:
+            return torch.zeros(len(new), dtype=torch.bool, device=new.device)
+        found.append((old == new).flatten(1).all(1) if new.dim() > 1 else old == new)
+    return torch.stack(found).all(0)
 
 
 def _force(

@@ -1,9 +1,10 @@
 """Who takes which step of a rollout: how many steps there are, whose samples still run, and who has a hint.
 
 A sample with T hint snapshots takes max(1, T - 1) steps; step s leads to the hints of moment s + 1, which it has if
-T > s + 1. Three schedules answer the same questions:
+T > s + 1. Four schedules answer the same questions:
 
     SortedLengths   samples are ordered by length, longest first, and the finished ones leave from the end
+    OutputStep      the same, and one step more
     FixedShape      all stay and lengths are numbers on the device, on which no program depends: for several seeds at
                     once and kernels recorded once. What is said after a sample's last step counts nowhere
     OpenEnd         all stay, and a rule says after every step who has finished (nar/model/termination.py)
@@ -83,6 +84,20 @@ class SortedLengths(Schedule):
 
     def ends(self, step: int, device: torch.device | None = None) -> Tensor:
         return torch.tensor([max(0, length - 2) == step for length in self.lengths], device=device)
+
+
+class OutputStep(SortedLengths):
+    """The same with one more step for everyone, which reads the outputs off the last hints and predicts none."""
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        super().__init__(lengths)
+        self.steps = self.lengths[0]
+
+    def num_running(self, step: int) -> int:
+        return sum(length > step for length in self.lengths)
+
+    def ends(self, step: int, device: torch.device | None = None) -> Tensor:
+        return torch.tensor([length - 1 == step for length in self.lengths], device=device)
 
 
 class FixedShape(Schedule):

@@ -32,7 +32,6 @@ def tensors(
     """
     graphs = graphs or max(len(batch) for batch in batches)
     device = next(iter(batches[0].inputs.values())).device
-    ends = [batch.ends for batch in batches if batch.ends is not None]
 
     def stacked(parts: Sequence[Tensor]) -> Tensor:
         return torch.stack([_padded(part, graphs) for part in parts])
@@ -53,7 +52,11 @@ def tensors(
         "outputs": {name: stacked([b.outputs[name] for b in batches]) for name in batches[0].outputs},
         "lengths": torch.tensor([b.lengths + [0] * (graphs - len(b)) for b in batches], device=device),
         "noise": [stacked(draws) for draws in zip(*noise, strict=True)],
-        **({"ends": torch.stack([pad(of_batch, (0, graphs - len(of_batch))) for of_batch in ends])} if ends else {}),
+        # a sample that is none ends nothing
+        "facts": {
+            name: torch.stack([pad(batch.facts()[name], (0, graphs - len(batch))) for batch in batches])
+            for name in batches[0].facts()
+        },
     }
 
 
@@ -62,7 +65,7 @@ def batch_of(data: dict[str, Any], like: Batch, moments: int) -> Batch:
     hints = {n: RunLengthArray(v["values"], v["index"]) if isinstance(v, dict) else v for n, v in data["hints"].items()}
     schedule = FixedShape(data["lengths"], moments)
     parts = data["inputs"], hints, data["outputs"]
-    return Batch(like.algorithm, like.spec, like.nodes, *parts, schedule, [], ends=data.get("ends"))
+    return Batch(like.algorithm, like.spec, like.nodes, *parts, schedule, [], **data["facts"])
 
 
 def replayed(noise: Sequence[Tensor]) -> Callable[[Tensor], Tensor]:

@@ -201,6 +201,8 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
     """
     if config.dropout or config.teacher_forcing or config.reconstruction != "none":
         return "dropout, teacher forcing and reconstruction draw as they go"
+    if config.output_step and config.supervision == "rollout":
+        return "outputs are read by a step of their own"
     if config.halting == "ponder":
         return "pondering decodes outputs at every step of a sample"
     if config.memory == "small":

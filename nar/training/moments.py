@@ -29,12 +29,18 @@ STREAM = 1  # of random numbers, beside those of training data
 def chosen(batch: Batch, config: Config, step: int) -> Batch:
     """The moments that are learned at a training step, as a batch: a pure function of the arguments."""
     rng = np.random.RandomState([config.seed, STREAM, step])
-    steps_B = np.array([max(1, length - 1) for length in batch.lengths])
-    preference_SB = -config.event_balance * np.log(event_frequencies(batch)) if config.event_balance else 0.0
+    lengths_B = np.array(batch.lengths)
+    steps_B = lengths_B if config.output_step else np.maximum(1, lengths_B - 1)
+    preference_SB = -config.event_balance * np.log(event_frequencies(batch, steps_B)) if config.event_balance else 0.0
     moments = pick(steps_B, preference_SB, config.moments, config.last_moments, rng)
     sample_M, moment_M = (np.array(column) for column in zip(*moments, strict=True))
     own_M = (rng.uniform(size=len(moments)) < config.own_moments) & (moment_M > 0)
-    return parts(batch, sample_M, moment_M - own_M, own_M + 2)
+    if config.output_step:  # outputs are read off the last hints alone, which are the trace's
+        own_M &= moment_M < lengths_B[sample_M] - 1
+    found = parts(batch, sample_M, moment_M - own_M, own_M + 2)
+    if config.output_step:
+        found.ends = torch.tensor([length == 1 for length in found.lengths])
+    return found
 
 
 def pick(
@@ -59,16 +65,19 @@ def pick(
     return found
 
 
-def event_frequencies(batch: Batch) -> np.ndarray:
-    """How frequent the event of every moment [S, B] is among all moments of the batch; 1 after a trace's end."""
-    events_SB = np.zeros((batch.steps, len(batch)), np.int64)
-    length_B, step_S1 = np.array(batch.lengths), np.arange(batch.steps)[:, None]
+def event_frequencies(batch: Batch, steps_B: np.ndarray | None = None) -> np.ndarray:
+    """How frequent the event of every moment [S, B] is among all moments of the batch; 1 after a trace's last one."""
+    steps_B = np.maximum(1, np.array(batch.lengths) - 1) if steps_B is None else steps_B
+    steps = int(steps_B.max())
+    events_SB = np.zeros((steps, len(batch)), np.int64)
+    length_B, step_S1 = np.array(batch.lengths), np.arange(steps)[:, None]
     for place, value in enumerate(batch.hints.values()):
         compared = value.index if isinstance(value, RunLengthArray) else value  # consecutive runs differ
         if len(compared) > 1:
-            changed_SB = (compared[1:] != compared[:-1]).reshape(*events_SB.shape, -1).any(-1).numpy()
-            events_SB |= (changed_SB & (step_S1 + 1 < length_B)).astype(np.int64) << place
-    there_SB = step_S1 < np.maximum(1, length_B - 1)
+            changed_SB = (compared[1:] != compared[:-1]).reshape(len(compared) - 1, len(batch), -1).any(-1).numpy()
+            changed_SB = changed_SB[:steps] & (step_S1[: len(compared) - 1] + 1 < length_B)
+            events_SB[: len(changed_SB)] |= changed_SB.astype(np.int64) << place
+    there_SB = step_S1 < steps_B
     _, kind, counts = np.unique(events_SB[there_SB], return_inverse=True, return_counts=True)
     frequency_SB = np.ones(events_SB.shape)
     frequency_SB[there_SB] = counts[kind] / len(kind)
@@ -91,4 +100,15 @@ def parts(batch: Batch, sample_M: np.ndarray, start_M: np.ndarray, snapshots_M: 
         schedule=SortedLengths(length_M.tolist()),
         order=[batch.order[b] for b in sample_M],
         ends=torch.from_numpy(last_M == np.array(batch.lengths)[sample_M] - 1),
+        unchanged=unchanged(batch, which_M, torch.from_numpy(start_M)),
     )
+
+
+def unchanged(batch: Batch, which_M: torch.Tensor, moment_M: torch.Tensor) -> torch.Tensor:
+    """Whose hints at a moment are those of the moment before; at the first, nobody's."""
+    found = moment_M > 0
+    before_M = (moment_M - 1).clamp(min=0)
+    for value in batch.hints.values():
+        of = value.index if isinstance(value, RunLengthArray) else value  # consecutive runs differ
+        found = found & (of[moment_M, which_M] == of[before_M, which_M]).reshape(len(which_M), -1).all(1)
+    return found

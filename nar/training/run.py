@@ -15,13 +15,16 @@ from nar.evaluation.evaluate import evaluate
 from nar.evaluation.evaluation import Evaluation
 from nar.model import checkpoint
 from nar.model.batch import Batch
+from nar.model.options.constants import find_constants
 from nar.model.reasoner import Reasoner
 from nar.nn.processor import Processor
 from nar.results.run_directory import Metrics, open_run, provenance
 from nar.results.schema import SCHEMA, read
 from nar.text_format import counted
 from nar.training import distributed
-from nar.training.tasks import Task, settled, tasks, validation_set
+from nar.training.tasks import Task, settled, tasks, training_batch, validation_set
+
+CONSTANTS_FROM = 20  # training batches in which constants are looked for
 
 
 class TrainingRun:
@@ -41,6 +44,10 @@ class TrainingRun:
         self.directory = config.run_dir
         with ranks.first_alone():
             resumed = open_run(config, write=ranks.first)
+        if config.candidates:
+            for task in self.tasks:  # before anything is learned, and the same whoever shares the batches
+                batches = [training_batch(task.algorithm, config, step) for step in range(CONSTANTS_FROM)]
+                find_constants(self.reasoner.coders(task.name)[1].choices, batches)
         self.reasoner.to(on)
         if config.compile:
             self.reasoner.processor.compile(dynamic=True)

@@ -10,14 +10,16 @@ g the encoded graph; every map is linear with bias:
     edge pointer                      s[i, j, k] = w max(D1 d_i + D2 d_j + D3 eps[i, j], D4 d_k) + b
     graph                             D1 max over i of d_i + D2 g                  (pointer: + D3 d_j for each node j)
 
-Three options: `pointer_head="additive"` (Vinyals et al. 2015) scores pointers by w tanh(sum) + b, with the same maps:
+Options: `pointer_head="additive"` (Vinyals et al. 2015) scores pointers by w tanh(sum) + b, with the same maps:
 
     node pointer                      s[i, j] = w tanh(P1 d_i + P2 d_j + P3 eps[j, i]) + b
     edge pointer                      s[i, j, k] = w tanh(D1 d_i + D2 d_j + D3 eps[i, j] + D4 d_k) + b
 
 `log_n_scale` multiplies whatever a softmax over nodes follows by s log n (nar/nn/units.py; masks, numbers and classes
 are left alone), `comparison_units` adds to node pointers and to edges a comparison of learned operands of d_i and d_j,
-to what else lives on nodes one of two operands of d_i. `edge_pointer_repair`: nar/model/options/edge_pointers.py.
+to what else lives on nodes one of two operands of d_i. In nar/model/options: `edge_pointer_repair` (edge_pointers.py);
+`candidates` makes hints that are numbers a choice among exact ones (candidates.py), `selection` makes pointers and
+mask_ones one that exact numbers settle (selection.py). Probes that are none of what an option is for are left alone.
 
 A permutation's logits become the logarithm of a doubly stochastic matrix (Sinkhorn, 10 iterations at temperature 0.1,
 diagonal excluded; Mena et al. 2018), with Gumbel noise while training.
@@ -30,6 +32,7 @@ Shapes: B graphs, N nodes, F features, R width of d.
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +40,9 @@ from torch import Tensor, nn
 from nar.kernels.cpu import fused, ranges
 from nar.kernels.triton import dispatch
 from nar.model.coders.decoder_inputs import DecoderInputs
+from nar.model.options.candidates import candidates
 from nar.model.options.edge_pointers import TripletScores, is_edge_pointer, marks, pointer_hint
+from nar.model.options.selection import Selection, selects
 from nar.model.postprocess import SINKHORN_STEPS, Noise, log_sinkhorn
 from nar.nn import units
 from nar.nn.affine import joint_linear, materialize
@@ -57,6 +62,8 @@ class DecoderOptions:
     log_n_scale: bool = False
     comparison_units: int = 0
     edge_pointer_repair: bool = False
+    candidates: bool = False
+    selection: bool = False
 
     def __post_init__(self) -> None:
         if self.pointer_head not in POINTER_HEADS:
@@ -66,13 +73,11 @@ class DecoderOptions:
 
     def check(self, specs: Mapping[str, Spec], stages: Sequence[Stage]) -> None:
         """ValueError where an option has no effect on what is decoded: on any probe of these stages."""
-        probes = [probe for spec in specs.values() for probe in spec.values()]
-        decoded = [probe for probe in probes if probe.stage in stages]
+        decoded = [probe for spec in specs.values() for probe in spec.values() if probe.stage in stages]
         for name, used, missing in (
             ("pointer_head", map(has_pointer_head, decoded), "pointers of nodes or pairs"),
             ("log_n_scale", map(chooses_node, decoded), "outputs or hints that choose a node"),
             ("comparison_units", map(compares, decoded), "outputs or hints of nodes or pairs"),
-            ("edge_pointer_repair", map(is_edge_pointer, probes), "edge pointers"),
         ):
             if getattr(self, name) != getattr(STANDARD, name) and not any(used):
                 raise ValueError(f"{name} has no effect: {', '.join(specs)} has no {missing}; leave it away")
@@ -104,7 +109,11 @@ class Decoder(nn.Module):
         stages = (Stage.OUTPUT, Stage.HINT) if decode_hints else (Stage.OUTPUT,)
         self.probes = {name: p for name, p in spec.items() if p.stage in stages}
         self.maps = nn.ModuleDict()
+        choosing = [n for n, p in self.probes.items() if options.candidates and hints_are_fed and is_number(p)]
+        self.choices = nn.ModuleDict({n: candidates(n, spec, node_width, edge_width, features) for n in choosing})
         for name, probe in self.probes.items():
+            if name in self.choices:
+                continue
             width = probe.classes or 1
             pointer = probe.type in POINTERS
             if probe.location is Location.NODE and pointer:
@@ -120,10 +129,13 @@ class Decoder(nn.Module):
                 sizes = [(node_width, width), (features, width)] + [(node_width, 1)] * pointer
             self.maps[name] = nn.ModuleList(linear(*size) for size in sizes)
         self.scales, self.comparisons, self.triplets = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        self.selections = nn.ModuleDict()
         for name, probe in self.probes.items():
             if options.log_n_scale and chooses_node(probe):
                 self.scales[name] = units.LogScale()
-            if options.comparison_units and compares(probe):
+            if options.selection and selects(probe):
+                self.selections[name] = Selection(probe, spec, hints_are_fed)
+            if options.comparison_units and compares(probe) and name not in self.choices:
                 width = probe.classes or 1
                 self.comparisons[name] = units.Comparison(node_width, node_width, width, units=options.comparison_units)
         self.pointer_hints = {name: pointer_hint(name, spec) for name in self.probes} if hints_are_fed else {}
@@ -137,14 +149,16 @@ class Decoder(nn.Module):
         return {name: p for name, p in self.probes.items() if p.stage == stage}
 
     def reads(self) -> list[str]:
-        """The hints of which `decode` needs the values that were encoded."""
+        """The inputs and hints of which `decode` needs the values that were encoded."""
         hints = {hint for name in self.triplets if (hint := self.pointer_hints.get(name)) is not None}
-        return [*sorted(hints), *self.marks] if hints else []
+        wanted = [*sorted(hints), *self.marks] if hints else []
+        modules = [*self.choices.values(), *self.selections.values()]
+        return list(dict.fromkeys([*wanted, *(name for module in modules for name in module.reads())]))  # type: ignore[operator]
 
-    def decode(self, stage: Stage, inputs: DecoderInputs, noise: Noise = False) -> dict[str, Tensor]:
-        """Logits and values of one stage's probes; `noise`: Gumbel noise on permutations."""
-        found = {}
-        probes = self.stage(stage)
+    def decode(self, stage: Stage, inputs: DecoderInputs, noise: Noise = False) -> dict[str, Any]:
+        """Logits and values (of candidates: a Choice) of one stage's probes; `noise`: Gumbel noise on permutations."""
+        found: dict[str, Any] = {name: self.choices[name](inputs) for name in self.stage(stage) if name in self.choices}
+        probes = {name: probe for name, probe in self.stage(stage).items() if name not in found}
         if not probes:
             return found
         maps_of = {name: list(self.maps[name]) for name in probes}  # type: ignore[arg-type]
@@ -157,8 +171,8 @@ class Decoder(nn.Module):
             logits = by_location[probe.location](probe, maps_of[name], own, inputs)
             if name in self.triplets:
                 hint = self.pointer_hints.get(name)
-                pointer_state = None if hint is None else inputs.hints[hint]
-                marked = [inputs.hints[mark] for mark in self.marks if mark in inputs.hints]
+                pointer_state = None if hint is None else inputs.values[hint]
+                marked = [inputs.values[mark] for mark in self.marks if mark in inputs.values]
                 logits = logits + self.triplets[name](inputs, pointer_state, marked)
             if name in self.comparisons:
                 logits = logits + self._compared(name, probe, materialize(inputs.nodes))
@@ -169,7 +183,7 @@ class Decoder(nn.Module):
                 logits = torch.where(inputs.adjacency, logits, torch.clamp(lowest - 1.0, max=-1.0))
             if probe.type is Type.PERMUTATION_POINTER:
                 logits = log_sinkhorn(logits, SINKHORN_STEPS, noise=noise)
-            found[name] = logits
+            found[name] = self.selections[name](logits, inputs) if name in self.selections else logits
         return found
 
     def _node(self, probe: Probe, maps: list[nn.Linear], own: list[Tensor], inputs: DecoderInputs) -> Tensor:
@@ -235,6 +249,11 @@ def _node_maps(probe: Probe, maps: list[nn.Linear]) -> list[nn.Linear]:
     if probe.location is Location.EDGE and probe.type in POINTERS:
         return [maps[0], maps[1], maps[3]]
     return maps[:2]
+
+
+def is_number(probe: Probe) -> bool:
+    """Is it a number that is written down on the way?"""
+    return probe.stage is Stage.HINT and probe.type is Type.SCALAR
 
 
 def has_pointer_head(probe: Probe) -> bool:

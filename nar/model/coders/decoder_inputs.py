@@ -30,7 +30,9 @@ class DecoderInputs:
     edge_states: Tensor | EdgeStates | None  # the processor's
     graph: Tensor  # [B, F]
     adjacency: Tensor | None = None  # [B, N, N]: off it, pointers and edge masks fall below everything else
-    hints: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # the current ones of Decoder.reads, densely
+    values: dict[str, Tensor] = dataclasses.field(
+        default_factory=dict
+    )  # inputs and hints that Decoder.reads names, densely
 
     def with_readout(self, readout: Readout) -> DecoderInputs:
         """d = [x | what the processor shows], and its edge states."""
@@ -67,7 +69,7 @@ class DecoderInputs:
         every = (self, *others)
         names = ("nodes", "edges", "edge_states", "graph", "adjacency")
         parts = {name: part(*(getattr(inputs, name) for inputs in every)) for name in names}
-        return DecoderInputs(**parts, hints={name: part(*(i.hints[name] for i in every)) for name in self.hints})
+        return DecoderInputs(**parts, values={name: part(*(i.values[name] for i in every)) for name in self.values})
 
 
 class LastInputs:

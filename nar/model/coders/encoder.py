@@ -22,12 +22,14 @@ from torch import Tensor, nn
 from nar.model.batch import Batch
 from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.options.edge_pointers import LookUp, is_edge_pointer
+from nar.model.options.relations import UNCHANGED, Relations
 from nar.nn.affine import AffineFeatures, ComposedWeights
 from nar.nn.layers import linear
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Processor, Step, rows
 from nar.traces.spec import IGNORED, POINTERS, Location, Probe, Spec, Stage, Type
 
+RELATIONS = ("none", "beside", "instead")
 RawChannels = dict[Location, Tensor | None]  # of every location, [B, (N, (N,)) C]; None: no probe lives there
 
 
@@ -76,7 +78,8 @@ class Encoder(nn.Module):
     """One linear map per input and hint probe of one algorithm (two for an edge pointer).
 
     `init`: `xavier_on_scalars` (the protocol's) draws the maps of scalar hints with deviation 1/sqrt(features) instead
-    of 1/sqrt(fan_in) = 1; `default` treats all alike. `edge_pointer_repair`: pairs look up what their edge pointers
+    of 1/sqrt(fan_in) = 1; `default` treats all alike. `relations`: order relations of scalars are encoded beside them
+    or instead of them (nar/model/options/relations.py). `edge_pointer_repair`: pairs look up what their edge pointers
     point to (nar/model/options/edge_pointers.py).
     """
 
@@ -87,9 +90,12 @@ class Encoder(nn.Module):
         *,
         encode_hints: bool = True,
         init: str = "xavier_on_scalars",
+        relations: str = "none",
         edge_pointer_repair: bool = False,
     ) -> None:
         super().__init__()
+        if relations not in RELATIONS:
+            raise ValueError(f"unknown relations {relations!r}; choose one of {', '.join(RELATIONS)}")
         if init not in ("xavier_on_scalars", "default"):
             raise ValueError(f"unknown encoder initialisation {init!r}; choose xavier_on_scalars or default")
         self.features = features
@@ -97,10 +103,18 @@ class Encoder(nn.Module):
         self.probes = {name: p for name, p in spec.items() if p.stage in stages}
         self.maps = nn.ModuleDict()
         for name, probe in self.probes.items():
+            if relations == "instead" and probe.type is Type.SCALAR:
+                continue
             scalar_hint = probe.stage is Stage.HINT and probe.type is Type.SCALAR
             std = features**-0.5 if init == "xavier_on_scalars" and scalar_hint else None
             count = 2 if probe.location is Location.EDGE and probe.type in POINTERS else 1
             self.maps[name] = nn.ModuleList(linear(probe.classes or 1, features, std=std) for _ in range(count))
+        self.relations, self.relation_maps = (
+            Relations(self.probes, stages if relations != "none" else ()),
+            nn.ModuleDict(),
+        )
+        for (stage, location), count in self.relations.counts.items():
+            self.relation_maps[f"{stage}_{location}"] = linear(count, features)
         self.look_ups = nn.ModuleDict()
         if edge_pointer_repair:
             width = {place: self.weights(place)[0].shape[0] for place in Location}
@@ -117,13 +131,13 @@ class Encoder(nn.Module):
         With `stage`, only the rows of that stage's probes.
         """
         reference = next(self.parameters())
-        layers = [
-            layer
-            for wanted in ((Stage.INPUT, Stage.HINT) if stage is None else (stage,))
-            for name, probe in self.stage(wanted).items()
-            if place(probe) is location
-            for layer in self.maps[name]  # type: ignore[union-attr]
-        ]
+        layers: list[nn.Linear] = []
+        for wanted in (Stage.INPUT, Stage.HINT) if stage is None else (stage,):
+            for name, probe in self.stage(wanted).items():
+                if place(probe) is location and name in self.maps:
+                    layers += self.maps[name]  # type: ignore[arg-type]
+            if (key := f"{wanted}_{location}") in self.relation_maps:
+                layers.append(self.relation_maps[key])  # type: ignore[arg-type]
         if not layers:
             return reference.new_zeros(0, self.features), reference.new_zeros(self.features)
         weight = torch.cat([layer.weight.t() for layer in layers])
@@ -133,7 +147,7 @@ class Encoder(nn.Module):
     def encode(
         self, stage: Stage, values: Mapping[str, Tensor], nodes: int, *, adjacency: bool
     ) -> tuple[RawChannels, Tensor | None]:
-        """Raw channels of the probes of one stage; `values` are compact or soft.
+        """Raw channels of the probes of one stage; `values` are compact or soft, for hints those of inputs as well.
 
         `adjacency`: with it, bool [B, N, N], symmetric, without self-loops unless the probes have them.
         """
@@ -142,11 +156,20 @@ class Encoder(nn.Module):
         linked: Tensor | None = None
         for name, probe in self.stage(stage).items():
             found = channels(probe, values[name], nodes, dtype)
-            parts[place(probe)] += found
+            if name in self.maps:
+                parts[place(probe)] += found
             if adjacency:
                 links = _links(probe, found[0])
                 linked = links if linked is None else linked if links is None else linked | links
+        for location, found in self.relations.channels(stage, lambda name: self.dense(name, values, nodes)):
+            parts[location].append(found)
         return {key: torch.cat(value, dim=-1) if value else None for key, value in parts.items()}, linked
+
+    def dense(self, name: str, values: Mapping[str, Tensor], nodes: int) -> Tensor:
+        """The float form of one of the values."""
+        if name == UNCHANGED:
+            return values[name]
+        return dense(self.probes[name], values[name], nodes, next(self.parameters()).dtype)
 
     def with_look_ups(self, weight_KF: Tensor, bias_F: Tensor) -> tuple[Tensor, Tensor]:
         """The map of the channels of `look_up`, from that of the edges' own; the same without edge pointer repair."""
@@ -198,12 +221,17 @@ class StepEncoder:
         )
         self.self_loops = torch.eye(batch.nodes, dtype=torch.bool, device=self.reference.device)
 
-    def step(self, hints: Mapping[str, Tensor], kept: int) -> tuple[Step, DecoderInputs]:
-        """Inputs and current hints of the first `kept` samples: for the processor, and for the decoders."""
+    def step(
+        self, hints: Mapping[str, Tensor], kept: int, unchanged: Tensor | None = None
+    ) -> tuple[Step, DecoderInputs]:
+        """Inputs and current hints of the first `kept` samples: for the processor, and for the decoders.
+
+        `unchanged` [kept]: whose hints are those of the step before; None: nobody's, or it is not asked for.
+        """
         some, masked = slice(0, kept), self.follow or self.mask
-        fed, links = self.encoder.encode(Stage.HINT, hints, self.nodes, adjacency=masked)
-        inputs = rows(self.inputs, some)
-        values = {**rows(self.batch.inputs, some), **hints} if self.encoder.look_ups else hints
+        inputs, values = rows(self.inputs, some), {**rows(self.batch.inputs, some), **hints}
+        values[UNCHANGED] = self.reference.new_zeros(kept) if unchanged is None else unchanged.to(self.reference.dtype)
+        fed, links = self.encoder.encode(Stage.HINT, values, self.nodes, adjacency=masked)
         features, edges, graph = self.features(inputs, fed, values, kept)
         nodes, adjacency = features.dense(), None
         if masked:
@@ -211,7 +239,7 @@ class StepEncoder:
             for found in (rows(self.links, some), links):
                 adjacency = adjacency if found is None else adjacency | found
         few = features if features.channels.shape[-1] < features.width else None
-        read = {n: dense(self.encoder.probes[n], hints[n], self.nodes, nodes.dtype) for n in self.reads}
+        read = {name: self.encoder.dense(name, values, self.nodes) for name in self.reads}
         hood = Dense(edges, self.nodes, adjacency if self.follow else None)
         step = Step(nodes, graph, hood, progress=self.progress, features=few, weights=self.weights)
         return step, DecoderInputs(few or nodes, edges, None, graph, adjacency if self.mask else None, read)

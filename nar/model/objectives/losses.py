@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, pad
 
 from nar.model.batch import Batch
+from nar.model.options.choice import Choice
 from nar.model.rollout import Rollout
 from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import IGNORED, Probe, Type
@@ -42,10 +43,13 @@ def losses(batch: Batch, rollout: Rollout) -> dict[str, Tensor]:
         name: probe_sums(spec[name], value, batch.outputs[name], batch.ends) for name, value in rollout.outputs.items()
     }
     for name in rollout.hints[0] if rollout.hints else ():
-        predicted = torch.cat([step[name] for step in rollout.hints])
+        steps = [step[name] for step in rollout.hints]
+        predicted = Choice.cat(steps) if isinstance(steps[0], Choice) else torch.cat(steps)
         truth = [batch.hints[name][s + 1, : len(step[name])] for s, step in enumerate(rollout.hints) if len(step[name])]
         counting = batch.schedule.counting()
-        sums[name] = probe_sums(spec[name], predicted, torch.cat(truth) if truth else predicted, counting)
+        sums[name] = probe_sums(
+            spec[name], predicted, torch.cat(truth) if truth else batch.hints[name][0, :0], counting
+        )
     if rollout.step_outputs:
         sums |= ponder_losses(rollout.halts, rollout.step_outputs, batch)
     elif rollout.halts:
@@ -86,8 +90,10 @@ def probe_loss(probe: Probe, predicted: Tensor, truth: Tensor) -> Tensor:
     return total / count.clamp(min=1)
 
 
-def entry_losses(probe: Probe, predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor | None]:
+def entry_losses(probe: Probe, predicted: Tensor | Choice, truth: Tensor) -> tuple[Tensor, Tensor | None]:
     """The loss of every entry, and which of them count (None: all)."""
+    if isinstance(predicted, Choice):
+        return predicted.losses(truth), None
     if probe.type is Type.SCALAR:
         return (predicted - truth.to(predicted.dtype)).square(), None
     if probe.type is Type.MASK:
@@ -98,9 +104,12 @@ def entry_losses(probe: Probe, predicted: Tensor, truth: Tensor) -> tuple[Tensor
     return losses, truth != IGNORED if probe.type is Type.CATEGORICAL else None
 
 
-def probe_sums(probe: Probe, predicted: Tensor, truth: Tensor, counting: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def probe_sums(
+    probe: Probe, predicted: Tensor | Choice, truth: Tensor, counting: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The sum of the losses of all entries that count, and their number; `counting` [B]: only these graphs' entries."""
     if predicted.numel() == 0:
+        predicted = predicted.logits if isinstance(predicted, Choice) else predicted
         return predicted.sum(), predicted.new_zeros(())
     losses, counted = entry_losses(probe, predicted, truth)
     if counting is not None:

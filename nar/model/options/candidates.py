@@ -6,12 +6,12 @@ which of them it is; errors of regression, which would destroy the order of numb
 x any scalar of nodes, w of edges, g of the graph, y the hint itself, and c constants that are found in traces:
 
     hint of nodes, y_j    x_j, g, y_j + c, g + c;  from any node i: x_i, w_ij, x_i + w_ij
-    hint of the graph     g, y + c;  of any node i: x_i, g + x_i, y - x_i
+    hint of the graph     g, y + c, y - g, y - g - 1/N;  of any node i: x_i, g + x_i, y - x_i, depth_i / N
     hint of edges, y_ij   w_ij, w_ji, y_ij + c;  w_im + w_mj by way of every marked node m;
                           y of (P_i, j), (i, P_j) and (P_i, P_j) for every input P that points, alone and + c
 
 and always a number that is computed by the network, for what no candidate explains. A candidate's logit is learned from
-the nodes and edges that it is of; those from another node also take beta times the number itself (selection.py).
+the nodes and edges that it is of; how a choice is made of them, and settled by the numbers, says choice.py.
 
 Shapes: B graphs, N nodes, R width of the nodes' view, F features, C candidates.
 """
@@ -25,9 +25,8 @@ from torch import Tensor, nn
 
 from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.options.choice import Choice
-from nar.model.options.relation_kinds import by_way, shift
+from nar.model.options.relation_kinds import by_way, depth, shift
 from nar.model.options.relations import marks_one
-from nar.model.options.selection import Numbers
 from nar.nn.affine import materialize
 from nar.nn.layers import linear
 from nar.traces.spec import Location, Probe, Stage, Type
@@ -52,11 +51,23 @@ class Candidates(nn.Module):
         super().__init__()
         self.name = name
         self.xs, self.ws, self.gs = (names_of(spec, where) for where in (Location.NODE, Location.EDGE, Location.GRAPH))
+        self.pointers = [n for n, p in spec.items() if p.stage is not Stage.OUTPUT and is_list(p)]
+        self.lists = [n for n in self.pointers if spec[n].stage is Stage.INPUT]
         self.register_buffer("constants", torch.zeros(CONSTANTS))
+        self.rules = nn.Parameter(torch.zeros(3))  # none, the least, the largest
 
     def reads(self) -> list[str]:
         """The inputs and hints whose numbers it takes."""
         return [*self.xs, *self.ws, *self.gs]
+
+    def choice(self, *groups: tuple[Tensor, Tensor]) -> Choice:
+        """From groups of candidates: who is eligible, and the numbers.
+
+        The first group may have an axis more than the last, of the nodes that its candidates are of.
+        """
+        axes = groups[-1][0].dim() - 1
+        eligible, values = (torch.cat([part.flatten(axes) for part in kind], -1) for kind in zip(*groups, strict=True))
+        return Choice(eligible, values.unsqueeze(-1), self.rules, values)
 
 
 class NodeCandidates(Candidates):
@@ -69,7 +80,6 @@ class NodeCandidates(Candidates):
         self.own = linear(node_width, own + 2)  # and the logit and value of the computed number
         self.pair = nn.ModuleList([linear(node_width, features), linear(node_width, features)])
         self.edge, self.weigh = linear(edge_width, features), linear(features, pairs)
-        self.of_own, self.of_pairs = Numbers(own + 1), Numbers(pairs)
 
     def forward(self, inputs: DecoderInputs) -> Choice:
         d_BNR, values = materialize(inputs.nodes), inputs.values
@@ -82,13 +92,10 @@ class NodeCandidates(Candidates):
         pairs += [*w, *(one.unsqueeze(2) + along for one in x for along in w)]
         number_BIJC = torch.stack(pairs, -1)
         of_pair = self.pair[0](d_BNR).unsqueeze(2) + self.pair[1](d_BNR).unsqueeze(1) + inputs.project_edges(self.edge)
-        of_pairs = self.of_pairs(self.weigh(torch.relu(of_pair)), number_BIJC).transpose(1, 2).flatten(2)
+        of_pairs = self.weigh(torch.relu(of_pair))
         logits, computed = self.own(d_BNR).split([len(own) + 1, 1], -1)
         number_BJC = torch.cat([torch.stack(own, -1), computed], -1)
-        return Choice(
-            torch.cat([of_pairs, self.of_own(logits, number_BJC)], -1),
-            torch.cat([number_BIJC.transpose(1, 2).flatten(2), number_BJC], -1),
-        )
+        return self.choice((of_pairs.transpose(1, 2), number_BIJC.transpose(1, 2)), (logits, number_BJC))
 
 
 class GraphCandidates(Candidates):
@@ -96,31 +103,26 @@ class GraphCandidates(Candidates):
 
     def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, edge_width: int, features: int) -> None:
         super().__init__(name, spec, node_width, edge_width, features)
-        of_node = len(self.xs) * (2 + len(self.gs))
-        self.own = nn.Sequential(
-            linear(node_width, features), nn.ReLU(), linear(features, len(self.gs) + CONSTANTS + 2)
-        )
+        of_node = len(self.xs) * (2 + len(self.gs)) + len(self.pointers)
+        own = len(self.gs) * 3 + CONSTANTS + 2
+        self.own = nn.Sequential(linear(node_width, features), nn.ReLU(), linear(features, own))
         self.node = nn.Sequential(linear(2 * node_width, features), nn.ReLU(), linear(features, of_node))
-        self.of_own, self.of_nodes = Numbers(len(self.gs) + CONSTANTS + 1), Numbers(of_node)
+
+    def reads(self) -> list[str]:
+        return [*super().reads(), *self.pointers]
 
     def forward(self, inputs: DecoderInputs) -> Choice:
         d_BNR, values = materialize(inputs.nodes), inputs.values
-        most_BR = d_BNR.amax(1)
-        x = [values[n] for n in self.xs]
+        most_BR, nodes = d_BNR.amax(1), d_BNR.shape[1]
+        y = values[self.name].unsqueeze(1)
         g = [values[n].unsqueeze(1) for n in self.gs]
-        own = [*g, *(values[self.name].unsqueeze(1) + c for c in self.constants)]
-        of_node = [
-            number for one in x for number in (one, *(base + one for base in g), values[self.name].unsqueeze(1) - one)
-        ]
-        number_BNC = torch.stack(of_node, -1) if x else d_BNR.new_zeros(*d_BNR.shape[:2], 0)
-        logits = self.node(torch.cat([d_BNR, most_BR.unsqueeze(1).expand_as(d_BNR)], -1))
-        of_nodes = self.of_nodes(logits, number_BNC).flatten(1)
-        logits, computed = self.own(most_BR).split([len(own) + 1, 1], -1)
-        number_BC = torch.cat([*own, computed], -1)
-        return Choice(
-            torch.cat([of_nodes, self.of_own(logits, number_BC)], -1),
-            torch.cat([number_BNC.flatten(1), number_BC], -1),
-        )
+        own = [*g, *(y + c for c in self.constants), *(y - one - part for one in g for part in (0.0, 1 / nodes))]
+        of_node = [number for x in (values[n] for n in self.xs) for number in (x, y - x, *(one + x for one in g))]
+        of_node += [depth(values[n]) / nodes for n in self.pointers]
+        number_BNC = torch.stack(of_node, -1) if of_node else d_BNR.new_zeros(*d_BNR.shape[:2], 0)
+        eligible = self.node(torch.cat([d_BNR, most_BR.unsqueeze(1).expand_as(d_BNR)], -1))
+        of_own, computed = self.own(most_BR).split([len(own) + 1, 1], -1)
+        return self.choice((eligible, number_BNC), (of_own, torch.cat([*own, computed], -1)))
 
 
 class EdgeCandidates(Candidates):
@@ -129,11 +131,9 @@ class EdgeCandidates(Candidates):
     def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, edge_width: int, features: int) -> None:
         super().__init__(name, spec, node_width, edge_width, features)
         self.marks = [n for n, p in spec.items() if p.stage is not Stage.OUTPUT and marks_one(p)]
-        self.lists = [n for n, p in spec.items() if p.stage is Stage.INPUT and is_list(p)]
         count = len(self.ws) * (2 + len(self.marks)) + 3 * len(self.lists) + CONSTANTS * (1 + 3 * len(self.lists))
         self.node = nn.ModuleList([linear(node_width, features), linear(node_width, features)])
         self.edge, self.weigh = linear(edge_width, features), linear(features, count + 2)
-        self.numbers = Numbers(count + 1)
 
     def reads(self) -> list[str]:
         return [*super().reads(), *self.marks, *self.lists]
@@ -150,7 +150,7 @@ class EdgeCandidates(Candidates):
         of_pair = self.node[0](d_BNR).unsqueeze(2) + self.node[1](d_BNR).unsqueeze(1) + inputs.project_edges(self.edge)
         logits, computed = self.weigh(torch.relu(of_pair)).split([len(numbers) + 1, 1], -1)
         number_BNNC = torch.cat([torch.stack(numbers, -1), computed], -1)
-        return Choice(self.numbers(logits, number_BNNC), number_BNNC)
+        return self.choice((logits, number_BNNC))
 
 
 def is_list(probe: Probe) -> bool:

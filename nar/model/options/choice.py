@@ -1,4 +1,22 @@
-"""A choice among candidate numbers: what becomes of it, and what it costs (the candidates: candidates.py)."""
+"""A choice among candidates in two parts: who is eligible, and which number settles it among those.
+
+"The nearest of those that are still in the queue" is a condition, which a network can learn, and a comparison of
+numbers, which it can make only as finely as it was trained to. So a candidate j has u_j, learned, above 0 where it is
+eligible, and numbers v_jk, exact. A rule settles it: the least v_k, the largest v_k, for any k, or none. Chosen is the
+eligible candidate that the likeliest rule prefers; of equal ones, and where nobody is eligible, the one with the
+largest u. However close numbers lie, the choice is as exact as they are.
+
+Rules have learned probabilities p_r. The loss asks for what the choice needs and no more. With t the candidate that is
+right (several may be: the most eligible one),
+
+    softplus(-log sum exp u_t)  +  softplus(log sum over the others of exp(u_j) sum_r p_r [r does not prefer t to j])
+
+t must be eligible; another must not be if it would win: whoever loses by its number may be whatever is easiest to
+learn, and the rule that lets most of them lose is the likeliest. (The form, a threshold at 0 with log-sum-exp on both
+sides, is that of Su et al. 2022, "ZLPR", arXiv 2208.02955.)
+
+Shapes: C candidates, K numbers of each, R = 2 K + 1 rules.
+"""
 
 from __future__ import annotations
 
@@ -7,54 +25,93 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot, softplus
 
-NEAR = 2e-6  # a candidate within NEAR (1 + |y|) of the true y is right
+NEAR = 2e-6  # a number within NEAR (1 + |y|) of the true y is right
+RATE = 30.0  # how much faster rules are learned than weights are
 
 
 @dataclasses.dataclass(eq=False)
 class Choice:
-    """A choice among numbers, undecided. The last candidate is the number that the network computed."""
+    """A choice among nodes, or, with `values`, among numbers, of which the last is computed by the network."""
 
-    logits: Tensor  # [..., C]
-    values: Tensor  # [..., C]
+    eligible: Tensor  # u [..., C]
+    numbers: Tensor  # v [..., C, K]
+    rules: Tensor  # [R], log p_r / RATE but for a constant: none, the least of every number, the largest of every one
+    values: Tensor | None = None  # [..., C]
 
     def __len__(self) -> int:
-        return len(self.logits)
+        return len(self.eligible)
 
     def __getitem__(self, key: slice | Tensor) -> Choice:
-        return Choice(self.logits[key], self.values[key])
+        values = None if self.values is None else self.values[key]
+        return Choice(self.eligible[key], self.numbers[key], self.rules, values)
 
     def numel(self) -> int:
-        return self.logits.numel()
+        return self.eligible.numel()
+
+    def cpu(self) -> Choice:
+        values = None if self.values is None else self.values.cpu()
+        return Choice(self.eligible.cpu(), self.numbers.cpu(), self.rules.cpu(), values)
 
     @staticmethod
     def cat(choices: Sequence[Choice]) -> Choice:
         """Those of several batches as one."""
-        return Choice(torch.cat([c.logits for c in choices]), torch.cat([c.values for c in choices]))
+        values = None if choices[0].values is None else torch.cat([c.values for c in choices])  # type: ignore[misc]
+        eligible, numbers = torch.cat([c.eligible for c in choices]), torch.cat([c.numbers for c in choices])
+        return Choice(eligible, numbers, choices[0].rules, values)
+
+    @property
+    def logits(self) -> Tensor:
+        """Of a softmax over the candidates that says how sure the choice is: others are out, or lose."""
+        loses = ~self.beats(self.index().unsqueeze(-1))[..., self.rules.argmax()]
+        return self.eligible.masked_fill(loses, -torch.inf)
+
+    def index(self) -> Tensor:
+        """The candidate that is chosen [...]."""
+        u, numbers = self.eligible.detach(), self.numbers.detach()
+        signed = torch.cat([torch.zeros_like(u).unsqueeze(-1), -numbers, numbers], -1)
+        rank = signed.index_select(-1, self.rules.argmax().view(1)).squeeze(-1)
+        among = u > 0
+        first = among & (rank >= rank.masked_fill(~among, -torch.inf).amax(-1, keepdim=True))
+        return u.masked_fill(among.any(-1, keepdim=True) & ~first, -torch.inf).argmax(-1)
+
+    def beats(self, index: Tensor) -> Tensor:
+        """By which rules [..., C, R] every candidate is preferred to, or as good as, the one of this index [..., 1]."""
+        numbers = self.numbers.detach()
+        own = numbers.gather(-2, index.unsqueeze(-1).expand(*index.shape, numbers.shape[-1]))
+        return torch.cat([torch.ones_like(numbers[..., :1], dtype=torch.bool), numbers <= own, numbers >= own], -1)
 
     def decided(self) -> Tensor:
-        """The number with the largest logit [...]."""
-        return self.values.gather(-1, self.logits.argmax(-1, keepdim=True)).squeeze(-1)
+        """The node, or the number, that is chosen [...]."""
+        index = self.index()
+        return index if self.values is None else self.values.detach().gather(-1, index.unsqueeze(-1)).squeeze(-1)
 
     def expected(self) -> Tensor:
-        """The mean of the numbers [...]."""
-        return (torch.softmax(self.logits, -1) * self.values).sum(-1)
+        """Of numbers their mean [...], of nodes their probabilities [..., C]."""
+        p = torch.softmax(self.logits, -1)
+        return p if self.values is None else (p * self.values).sum(-1)
 
     def losses(self, truth: Tensor) -> Tensor:
-        """Minus the logarithm of the probability of all that is right; where nothing is, the computed number must be.
-
-        That then costs its squared error as well.
-        """
+        """The loss of the module's docstring [...]; of a computed number its squared error, too."""
+        if self.values is None:
+            return self._losses(one_hot(truth.long(), self.eligible.shape[-1]).bool())
         right, covered = self.right(truth)
-        log_p = torch.log_softmax(self.logits, -1)
-        of_right = torch.logsumexp(log_p.masked_fill(~right, -torch.inf), -1)
         error = (self.values[..., -1] - truth).square()
-        return torch.where(covered, 0.0, error) - of_right
+        return torch.where(covered, 0.0, error) + self._losses(right)
 
     def right(self, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """Which candidates [..., C] are right, and for which entries [...] one of the exact ones is."""
-        truth = truth.to(self.values.dtype)
-        right = (self.values.detach() - truth.unsqueeze(-1)).abs() <= NEAR * (1 + truth.unsqueeze(-1).abs())
-        right = torch.cat([right[..., :-1], torch.zeros_like(right[..., -1:])], -1)
-        covered = right.any(-1)
-        return torch.cat([right[..., :-1], ~covered.unsqueeze(-1)], -1), covered
+        """Which numbers [..., C] are right, and for which entries [...] an exact one is; else the computed one is."""
+        assert self.values is not None
+        truth = truth.to(self.values.dtype).unsqueeze(-1)
+        exact = (self.values[..., :-1].detach() - truth).abs() <= NEAR * (1 + truth.abs())
+        covered = exact.any(-1)
+        return torch.cat([exact, ~covered.unsqueeze(-1)], -1), covered
+
+    def _losses(self, right: Tensor) -> Tensor:
+        of_right = self.eligible.masked_fill(~right, -torch.inf)
+        best = of_right.detach().argmax(-1, keepdim=True)
+        p = torch.softmax(RATE * self.rules, 0)
+        wins = torch.log((self.beats(best).to(p.dtype) @ p).clamp(min=1e-9))
+        others = (self.eligible + wins).masked_fill(right, -torch.inf)
+        return softplus(-torch.logsumexp(of_right, -1)) + softplus(torch.logsumexp(others, -1))

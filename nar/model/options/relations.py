@@ -15,7 +15,7 @@ in inputs and current hints alike. Everything follows from stage, location and t
              w_ij < w_mn, >; w_ij is next above w_mn (w of inputs)
              c_i = c_j;  P_i = P_j;  depth_i < depth_j, >
              w of (P_i, j) < w of (i, P_j), >; masks of (P_i, j) and of (i, P_j) (P of inputs)
-    nodes    x_i < g, >;  x_i < 0, >;  g + x_i < h, >
+    nodes    x_i < g, >;  x_i < 0, > (x of hints);  g + x_i < h, >
              i = P_m;  P_i = m
              depth_i is half of depth_m + depth_n, rounded down (P of inputs; m, n also the nodes that point to a mark)
              on which side of the line from m to n, or from P_m to m, (x_i, y_i) lies (x, y of inputs)
@@ -153,7 +153,8 @@ def _of_nodes(
     lists: Sequence[str],
 ) -> Iterator[Relation]:
     for x in xs:
-        yield Relation((x,), Location.NODE, (f"{x}_i < 0", f"{x}_i > 0"), kinds.sign)
+        if spec[x].stage is Stage.HINT:
+            yield Relation((x,), Location.NODE, (f"{x}_i < 0", f"{x}_i > 0"), kinds.sign)
         for g in gs:
             yield Relation((x, g), Location.NODE, (f"{x}_i < {g}", f"{x}_i > {g}"), kinds.node_against_graph)
             for h in gs:
