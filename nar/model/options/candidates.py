@@ -47,7 +47,7 @@ class Candidates(nn.Module):
 
     constants: Tensor
 
-    def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, edge_width: int, features: int) -> None:
+    def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, features: int) -> None:
         super().__init__()
         self.name = name
         self.xs, self.ws, self.gs = (names_of(spec, where) for where in (Location.NODE, Location.EDGE, Location.GRAPH))
@@ -73,13 +73,12 @@ class Candidates(nn.Module):
 class NodeCandidates(Candidates):
     """Of a hint on nodes."""
 
-    def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, edge_width: int, features: int) -> None:
-        super().__init__(name, spec, node_width, edge_width, features)
+    def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, features: int) -> None:
+        super().__init__(name, spec, node_width, features)
         own = len(self.xs) + len(self.gs) + CONSTANTS * (1 + len(self.gs))
         pairs = len(self.xs) + len(self.ws) * (1 + len(self.xs))
         self.own = linear(node_width, own + 2)  # and the logit and value of the computed number
-        self.pair = nn.ModuleList([linear(node_width, features), linear(node_width, features)])
-        self.edge, self.weigh = linear(edge_width, features), linear(features, pairs)
+        self.pairs = linear(features, pairs)
 
     def forward(self, inputs: DecoderInputs) -> Choice:
         d_BNR, values = materialize(inputs.nodes), inputs.values
@@ -91,8 +90,7 @@ class NodeCandidates(Candidates):
         pairs = [one.unsqueeze(2).expand(-1, -1, nodes) for one in x]
         pairs += [*w, *(one.unsqueeze(2) + along for one in x for along in w)]
         number_BIJC = torch.stack(pairs, -1)
-        of_pair = self.pair[0](d_BNR).unsqueeze(2) + self.pair[1](d_BNR).unsqueeze(1) + inputs.project_edges(self.edge)
-        of_pairs = self.weigh(torch.relu(of_pair))
+        of_pairs = self.pairs(inputs.pairs)
         logits, computed = self.own(d_BNR).split([len(own) + 1, 1], -1)
         number_BJC = torch.cat([torch.stack(own, -1), computed], -1)
         return self.choice((of_pairs.transpose(1, 2), number_BIJC.transpose(1, 2)), (logits, number_BJC))
@@ -101,8 +99,8 @@ class NodeCandidates(Candidates):
 class GraphCandidates(Candidates):
     """Of a hint of the graph."""
 
-    def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, edge_width: int, features: int) -> None:
-        super().__init__(name, spec, node_width, edge_width, features)
+    def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, features: int) -> None:
+        super().__init__(name, spec, node_width, features)
         of_node = len(self.xs) * (2 + len(self.gs)) + len(self.pointers)
         own = len(self.gs) * 3 + CONSTANTS + 2
         self.own = nn.Sequential(linear(node_width, features), nn.ReLU(), linear(features, own))
@@ -128,18 +126,17 @@ class GraphCandidates(Candidates):
 class EdgeCandidates(Candidates):
     """Of a hint on edges."""
 
-    def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, edge_width: int, features: int) -> None:
-        super().__init__(name, spec, node_width, edge_width, features)
+    def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, features: int) -> None:
+        super().__init__(name, spec, node_width, features)
         self.marks = [n for n, p in spec.items() if p.stage is not Stage.OUTPUT and marks_one(p)]
         count = len(self.ws) * (2 + len(self.marks)) + 3 * len(self.lists) + CONSTANTS * (1 + 3 * len(self.lists))
-        self.node = nn.ModuleList([linear(node_width, features), linear(node_width, features)])
-        self.edge, self.weigh = linear(edge_width, features), linear(features, count + 2)
+        self.pairs = linear(features, count + 2)
 
     def reads(self) -> list[str]:
         return [*super().reads(), *self.marks, *self.lists]
 
     def forward(self, inputs: DecoderInputs) -> Choice:
-        d_BNR, values = materialize(inputs.nodes), inputs.values
+        values = inputs.values
         w = [values[n] for n in self.ws]
         numbers = [*w, *(one.transpose(1, 2) for one in w), *(by_way(one, values[m]) for one in w for m in self.marks)]
         bases = [y := values[self.name]]
@@ -147,8 +144,7 @@ class EdgeCandidates(Candidates):
             above, left = shift(y, pointer)
             bases += [above, left, shift(above, pointer)[1]]
         numbers += [*bases[1:], *(base + c for base in bases for c in self.constants)]
-        of_pair = self.node[0](d_BNR).unsqueeze(2) + self.node[1](d_BNR).unsqueeze(1) + inputs.project_edges(self.edge)
-        logits, computed = self.weigh(torch.relu(of_pair)).split([len(numbers) + 1, 1], -1)
+        logits, computed = self.pairs(inputs.pairs).split([len(numbers) + 1, 1], -1)
         number_BNNC = torch.cat([torch.stack(numbers, -1), computed], -1)
         return self.choice((logits, number_BNNC))
 
@@ -158,7 +154,7 @@ def is_list(probe: Probe) -> bool:
     return probe.location is Location.NODE and probe.type is Type.POINTER
 
 
-def candidates(name: str, spec: Mapping[str, Probe], node_width: int, edge_width: int, features: int) -> Candidates:
+def candidates(name: str, spec: Mapping[str, Probe], node_width: int, features: int) -> Candidates:
     """Those of a scalar hint."""
     kinds = {Location.NODE: NodeCandidates, Location.EDGE: EdgeCandidates, Location.GRAPH: GraphCandidates}
-    return kinds[spec[name].location](name, spec, node_width, edge_width, features)
+    return kinds[spec[name].location](name, spec, node_width, features)
