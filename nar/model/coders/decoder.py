@@ -19,7 +19,8 @@ Options: `pointer_head="additive"` (Vinyals et al. 2015) scores pointers by w ta
 are left alone), `comparison_units` adds to node pointers and to edges a comparison of learned operands of d_i and d_j,
 to what else lives on nodes one of two operands of d_i. In nar/model/options: `edge_pointer_repair` (edge_pointers.py);
 `candidates` makes hints that are numbers a choice among exact ones (candidates.py), `selection` makes pointers and
-mask_ones one that exact numbers settle (selection.py). Probes that are none of what an option is for are left alone.
+mask_ones one that exact numbers settle (selection.py, edge_choices.py; then edge pointers need no repair). Probes that
+are none of what an option is for are left alone.
 
 A permutation's logits become the logarithm of a doubly stochastic matrix (Sinkhorn, 10 iterations at temperature 0.1,
 diagonal excluded; Mena et al. 2018), with Gumbel noise while training.
@@ -41,6 +42,7 @@ from nar.kernels.cpu import fused, ranges
 from nar.kernels.triton import dispatch
 from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.options.candidates import candidates
+from nar.model.options.edge_choices import EdgeChoice
 from nar.model.options.edge_pointers import TripletScores, is_edge_pointer, marks, pointer_hint
 from nar.model.options.selection import Selection, selects
 from nar.model.postprocess import SINKHORN_STEPS, Noise, log_sinkhorn
@@ -111,8 +113,11 @@ class Decoder(nn.Module):
         self.maps = nn.ModuleDict()
         choosing = [n for n, p in self.probes.items() if options.candidates and hints_are_fed and is_number(p)]
         self.choices = nn.ModuleDict({n: candidates(n, spec, node_width, edge_width, features) for n in choosing})
+        self.edge_choices = nn.ModuleDict()
         for name, probe in self.probes.items():
-            if name in self.choices:
+            if options.selection and hints_are_fed and is_edge_pointer(probe):
+                self.edge_choices[name] = EdgeChoice(name, spec, node_width, edge_width, features)
+            if name in self.choices or name in self.edge_choices:
                 continue
             width = probe.classes or 1
             pointer = probe.type in POINTERS
@@ -141,7 +146,7 @@ class Decoder(nn.Module):
         self.pointer_hints = {name: pointer_hint(name, spec) for name in self.probes} if hints_are_fed else {}
         self.marks = marks(spec)
         for name, probe in self.probes.items():
-            if options.edge_pointer_repair and is_edge_pointer(probe):
+            if options.edge_pointer_repair and is_edge_pointer(probe) and name not in self.edge_choices:
                 fed = self.pointer_hints.get(name) is not None
                 self.triplets[name] = TripletScores(node_width, edge_width, fed=fed, marks=len(self.marks))
 
@@ -152,12 +157,13 @@ class Decoder(nn.Module):
         """The inputs and hints of which `decode` needs the values that were encoded."""
         hints = {hint for name in self.triplets if (hint := self.pointer_hints.get(name)) is not None}
         wanted = [*sorted(hints), *self.marks] if hints else []
-        modules = [*self.choices.values(), *self.selections.values()]
+        modules = [*self.choices.values(), *self.edge_choices.values(), *self.selections.values()]
         return list(dict.fromkeys([*wanted, *(name for module in modules for name in module.reads())]))  # type: ignore[operator]
 
     def decode(self, stage: Stage, inputs: DecoderInputs, noise: Noise = False) -> dict[str, Any]:
         """Logits and values (of candidates: a Choice) of one stage's probes; `noise`: Gumbel noise on permutations."""
-        found: dict[str, Any] = {name: self.choices[name](inputs) for name in self.stage(stage) if name in self.choices}
+        choosing = {**self.choices, **self.edge_choices}
+        found: dict[str, Any] = {name: choosing[name](inputs) for name in self.stage(stage) if name in choosing}
         probes = {name: probe for name, probe in self.stage(stage).items() if name not in found}
         if not probes:
             return found
