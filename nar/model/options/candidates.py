@@ -11,7 +11,7 @@ x any scalar of nodes, w of edges, g of the graph, y the hint itself, and c cons
     hint of the graph     g, y + c, y - g, y - g - 1/N;  of any node i: x_i, g + x_i, y - x_i, depth_i / N
     hint of edges, y_ij   w_ij, w_ji, y_ij + c;  w_im + w_mj by way of every marked node m;
                           y of (P_i, j), (i, P_j) and (P_i, P_j) for every input P that points, alone and + c
-                          w_i,Pj + p_Pj + q_j;  the least way from i to j by any node (ways.py), alone and with those
+                          w_i,Pj + p_Pj + q_j;  y of the least way from i to j by any node (ways.py), alone and + those
 
 where p and q are any two quantities of nodes (ways.py); and always a number that is computed by the network, for what
 no candidate explains. A candidate's logit is learned from the nodes and edges that it is of; how a choice is made of
@@ -151,11 +151,11 @@ class EdgeCandidates(Candidates):
     def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, edge_width: int, features: int) -> None:
         super().__init__(name, spec, node_width, edge_width, features)
         self.marks = [n for n, p in spec.items() if p.stage is not Stage.OUTPUT and marks_one(p)]
-        self.ways = ways.ways(spec)
+        self.ways = [way for way in ways.ways(spec) if way.number == name]
         pairs = itertools.permutations(ways.quantities(spec), 2)
         self.sums = [(w, p, *two) for two in pairs for w in self.ws for p in self.lists]
         count = len(self.ws) * (2 + len(self.marks)) + 3 * len(self.lists) + CONSTANTS * (1 + 3 * len(self.lists))
-        count += len(self.sums) + len(self.ways) * (1 + len(self.sums))
+        count += len(self.sums) + sum(1 + len(self.sums) * (way.quantity is None) for way in self.ways)
         self.node = nn.ModuleList([linear(node_width, features), linear(node_width, features)])
         self.edge, self.weigh = linear(edge_width, features), linear(features, count + 2)
 
@@ -174,9 +174,8 @@ class EdgeCandidates(Candidates):
         sums = [before_plus(values[w], values[p], values[x], values[z]) for w, p, x, z in self.sums]
         for way in self.ways:
             number = inputs.least_way(way).number
-            exists = number < torch.inf
-            sums_of_way = [number, *(number + one for one in sums)]
-            numbers += [torch.where(exists, one, values[way.number]) for one in sums_of_way]
+            of_way = [number, *(number + one for one in sums if way.quantity is None)]
+            numbers += [torch.where(number < torch.inf, one, y) for one in of_way]
         numbers += sums
         of_pair = self.node[0](d_BNR).unsqueeze(2) + self.node[1](d_BNR).unsqueeze(1) + inputs.project_edges(self.edge)
         logits, computed = self.weigh(torch.relu(of_pair)).split([len(numbers) + 1, 1], -1)

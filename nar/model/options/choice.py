@@ -121,9 +121,16 @@ class Choice:
         of_right = self.eligible.masked_fill(~right, -torch.inf)
         best = of_right.detach().argmax(-1, keepdim=True)
         p = torch.softmax(RATE * self.rules, 0)
-        wins = torch.log((self.beats(best).to(p.dtype) @ p).clamp(min=1e-9))
+        wins = torch.log(self._share(best, p).clamp(min=1e-9))
         others = (self.eligible + wins).masked_fill(right, -torch.inf)
         return softplus(-torch.logsumexp(of_right, -1)) + softplus(torch.logsumexp(others, -1))
+
+    def _share(self, index: Tensor, p: Tensor) -> Tensor:
+        """The probability [..., C] of the rules of `beats`."""
+        numbers = self.numbers.detach()
+        own = numbers.gather(-2, index.unsqueeze(-1).expand(*index.shape, numbers.shape[-1]))
+        _, least, largest = p.split([1, numbers.shape[-1], numbers.shape[-1]])
+        return p[0] + (numbers <= own).to(p.dtype) @ least + (numbers >= own).to(p.dtype) @ largest
 
 
 def _signed(numbers: Tensor, rule: Tensor) -> Tensor:
