@@ -4,6 +4,7 @@ import copy
 import csv
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,22 @@ def test_what_is_recorded_is_not_made_again(clrs30, results):
         entry["algorithm"] = "bubble_sort"
     clrs30.record(bubble, None)  # with 16 to 256; 512 takes too long
     assert not [of for of, _ in clrs30.to_come("cpu", 1.0) if of == ("bubble_sort", "relational", "step", 0)]
+
+
+def test_a_cell_is_trained_then_evaluated_and_goes_on_where_it_was(clrs30, monkeypatch):
+    tiny = "--recipe step --steps 2 --hidden 8 --val-samples 1 --train-sizes 4 --eval-samples 2".split()
+    monkeypatch.setitem(cells.RECIPES, "step", tiny)
+    monkeypatch.setattr(clrs30, "CANONICAL", (4,))
+    monkeypatch.setattr(clrs30, "graphs", lambda algorithm, size, *_: 3 if size == 5 else 0)
+    task, calls = (("bfs", "relational", "step", 1), (4, 5, 6)), []
+    run, soon = clrs30.RUNS, time.monotonic() + 300
+    assert clrs30.make(task, run, "cpu", 1.0, time.monotonic() - 1) is None  # stopped before it began
+    found = clrs30.make(task, run, "cpu", 1.0, soon)
+    assert [(e["size"], e["samples"]) for e in found["evaluations"]] == [(4, 2), (5, 3)]
+    assert found["run"]["steps"] == 2 and found["cpu_seconds"] > found["run"]["train_seconds"] / 2
+    monkeypatch.setattr(clrs30, "call", lambda *arguments: calls.append(arguments))
+    assert clrs30.make(task, run, "cpu", 1.0, soon) == found and not calls  # nothing is left to do
+    assert clrs30.recipe_of(found) == "step"
 
 
 def test_the_recorded_table_is_of_cells_of_the_queue(clrs30, monkeypatch):
