@@ -205,6 +205,9 @@ def test_warnings_name_the_recipe_and_what_departs_from_it():
     assert comparability.of_run(stored(step)) == [f"By the recipe step, {end}"]
     other = stored(dataclasses.replace(step, batch_size=8))
     assert comparability.of_run(other) == [f"By the recipe step, but for batch size 8, {end}"]
+    short, long = stored(dataclasses.replace(step, steps=500)), stored(dataclasses.replace(step, steps=5000))
+    assert comparability.of_run(short)[0].startswith("Trained for 500 steps, the recipe step for 1,000: not comparable")
+    assert comparability.of_run(short)[1:] == comparability.of_run(long) == [f"By the recipe step, {end}"]
     assert comparability.unusual(step.to_dict()) == {}
     assert comparability.unusual(step.to_dict() | {"recipe": "protocol"}).keys() == STEP.keys() - FREE - {"processor"}
     assert comparability.of_run(stored(Config(algo="bfs"))) == []
