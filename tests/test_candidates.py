@@ -1,4 +1,4 @@
-"""Exact candidates of numbers: which there are, by hand; constants that are found; how much of the traces they explain."""
+"""Exact candidates of numbers: which there are, by hand; constants; what share of the traces they explain."""
 
 import functools
 
@@ -54,7 +54,7 @@ def numbers(choice, *place):
 
 def test_candidates_of_nodes():
     x, y, w = (VALUES[name][0].tolist() for name in "xyw")
-    made, choice = module("y")
+    _, choice = module("y")
     assert choice.eligible.shape == choice.values.shape == (1, 3, choice.values.shape[-1])
     for j in range(3):
         expected = [x[j], y[j], 1000, *(base + c for base in (y[j], 1000) for c in C)]

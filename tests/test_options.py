@@ -473,7 +473,7 @@ def test_settings_that_would_be_ignored():
         Config(comparison_units=-1)
     with pytest.raises(ValueError, match="--reconstruction must be left away with --hint-mode none"):
         Config(hint_mode="none", reconstruction="plain")
-    for options in ({"reconstruction_weight": 0.1}, {"reconstruction_mask": 0.1}, {"edge_pointer_repair": True}):
+    for options in ({"reconstruction_weight": 0.1}, {"reconstruction_mask": 0.1}):
         with pytest.raises(ValueError, match="no effect"):
             Reasoner.from_config(Config(**options))
 

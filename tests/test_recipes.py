@@ -24,7 +24,7 @@ TINY |= {"train_sizes": (4,), "device": "cpu", "threads": 1}
 
 @pytest.fixture
 def tiny_step(tmp_path):
-    return recipes.config("step", algo="bfs", out=tmp_path / "run", **TINY)
+    return recipes.config("step", algo="bfs", out=tmp_path / "run", learning_rate_schedule="constant", **TINY)
 
 
 def flags(settings):
@@ -213,7 +213,7 @@ def test_warnings_name_the_recipe_and_what_departs_from_it():
     assert comparability.of_run(stored(Config(algo="bfs"))) == []
     unknown = stored(step)
     unknown["config"]["recipe"] = "of_next_year"
-    assert comparability.of_run(unknown)[0].startswith("By the recipe of_next_year, but for ")
+    assert comparability.of_run(unknown)[1].startswith("By the recipe of_next_year, but for ")
 
 
 def test_labels_name_the_recipe_where_runs_differ_in_it():
