@@ -85,7 +85,8 @@ class Choice:
         """By which rules [..., C, R] every candidate is preferred to, or as good as, the one of this index [..., 1]."""
         numbers = self.numbers.detach()
         own = numbers.gather(-2, index.unsqueeze(-1).expand(*index.shape, numbers.shape[-1]))
-        return torch.cat([torch.ones_like(numbers[..., :1], dtype=torch.bool), numbers <= own, numbers >= own], -1)
+        none = torch.ones(*numbers.shape[:-1], 1, dtype=torch.bool, device=numbers.device)
+        return torch.cat([none, numbers <= own, numbers >= own], -1)
 
     def decided(self) -> Tensor:
         """The node, or the number, that is chosen [...]."""
