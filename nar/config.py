@@ -122,6 +122,8 @@ class Config:
     event_balance: float = 0.0
     """How much rarer kinds of step are preferred, from 0 (all moments alike) to 1 (all kinds alike). The kind of a step
     is which hints it changes."""
+    change_weight: float = 1.0
+    """How many times an entry of a hint counts in the loss that a step changes: of hints of many entries, most stay."""
     history: bool | None = None
     """Pass the processor's state on from step to step, or forget it and pass on hints alone. None = passed on, but not
     with --supervision moments."""
@@ -184,6 +186,7 @@ class Config:
         distinct = len(set(seeds)) == len(seeds) and all(0 <= s < 2**32 for s in seeds)
         self._check("seeds", distinct, "different numbers from 0 to 2^32 - 1")
         self._check("learning_rate", 0 < self.learning_rate < float("inf"), "a positive number")
+        self._check("change_weight", 0 < self.change_weight < float("inf"), "a positive number")
         self._check("dropout", 0 <= self.dropout < 1, "at least 0 and below 1")
         self._check("weight_decay", 0 <= self.weight_decay < float("inf"), "0 or more")
         for name in "teacher_forcing last_moments own_moments event_balance".split():

@@ -65,7 +65,7 @@ class SingleLearner:
         rollout = self.reasoner(
             batch, teacher_forcing=config.teacher_forcing, progress=progress, recompute=self.recompute
         )
-        loss = total_loss(batch, rollout)
+        loss = total_loss(batch, rollout, config.change_weight)
         self.optimizer.zero_grad()
         loss.backward()
         in_use = (p for p in self.reasoner.parameters_of(batch.algorithm) if p.requires_grad)
@@ -137,7 +137,7 @@ class StackedLearner:
 
     def update(self, data: dict[str, Any], like: Batch, moments: int) -> Tensor:
         """One update; a function of tensors alone, which a CUDA graph can record. `like`: what the batches are of."""
-        loss_of = functools.partial(_loss_of_seed, self.template, like, moments)
+        loss_of = functools.partial(_loss_of_seed, self.template, like, moments, self.configs[0].change_weight)
         self.optimizer.zero_grad()
         seeds = self.parameters | self.constants, data
         if len(self.reasoners) == 1:
@@ -175,7 +175,12 @@ class StackedLearner:
 
 
 def _loss_of_seed(
-    reasoner: Reasoner, like: Batch, moments: int, state: dict[str, Tensor], data: dict[str, Any]
+    reasoner: Reasoner,
+    like: Batch,
+    moments: int,
+    change_weight: float,
+    state: dict[str, Tensor],
+    data: dict[str, Any],
 ) -> Tensor:
     """The loss of one seed: `state` is what the seeds differ in, `data` is its own, without the axis of seeds."""
     batch = fixed_shapes.batch_of(data, like, moments)
@@ -183,7 +188,7 @@ def _loss_of_seed(
     rollout = functional_call(reasoner, state, (batch,), options)
     if rollout.penalties:
         raise NotStackable("the processor adds penalties to the loss")
-    return total_loss(batch, rollout)
+    return total_loss(batch, rollout, change_weight)
 
 
 Learner = SingleLearner | StackedLearner
@@ -210,7 +215,7 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
     with memory.left_as_it_is(reasoner):
         first = {n: p.detach().clone().requires_grad_() for n, p in trained(reasoner).items()}
         torch.manual_seed(0)
-        loss = total_loss(batch, functional_call(reasoner, first, (batch,), {"progress": 0.5}))
+        loss = total_loss(batch, functional_call(reasoner, first, (batch,), {"progress": 0.5}), config.change_weight)
         gradients = torch.autograd.grad(loss, list(first.values()), allow_unused=True)
         moments = batch.lengths[0] + 1
         torch.manual_seed(0)
@@ -220,7 +225,7 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
         data["progress"] = loss.new_full((2,), 0.5)
         pair = {n: torch.stack([p.detach()] * 2).requires_grad_() for n, p in first.items()}
         try:
-            losses = torch.vmap(functools.partial(_loss_of_seed, reasoner, batch, moments))(pair, data)
+            losses = torch.vmap(functools.partial(_loss_of_seed, reasoner, batch, moments, config.change_weight))(pair, data)
             mapped = torch.autograd.grad(losses[1], list(pair.values()), allow_unused=True)
         except NotStackable as reason:
             return str(reason)

@@ -33,9 +33,10 @@ from nar.traces.spec import IGNORED, Probe, Type
 PONDER_WEIGHT = 0.01  # of the divergence from the geometric distribution, as in the paper
 
 
-def losses(batch: Batch, rollout: Rollout) -> dict[str, Tensor]:
+def losses(batch: Batch, rollout: Rollout, change_weight: float = 1.0) -> dict[str, Tensor]:
     """The loss of every predicted output and hint by name, and the processor's penalties.
 
+    `change_weight`: how many times an entry of a hint counts in the sum that the step changes, of which there are few.
     The losses of all shares of a batch add up to those of the whole.
     """
     spec, whole = batch.spec, batch.whole or batch
@@ -46,10 +47,12 @@ def losses(batch: Batch, rollout: Rollout) -> dict[str, Tensor]:
         steps = [step[name] for step in rollout.hints]
         predicted = Choice.cat(steps) if isinstance(steps[0], Choice) else torch.cat(steps)
         truth = [batch.hints[name][s + 1, : len(step[name])] for s, step in enumerate(rollout.hints) if len(step[name])]
-        counting = batch.schedule.counting()
-        sums[name] = probe_sums(
-            spec[name], predicted, torch.cat(truth) if truth else batch.hints[name][0, :0], counting
-        )
+        after = torch.cat(truth) if truth else batch.hints[name][0, :0]
+        weights = None
+        if change_weight != 1 and truth:
+            before = torch.cat([batch.hints[name][s, : len(part)] for s, part in enumerate(truth)])
+            weights = torch.where(before != after, change_weight, 1.0)
+        sums[name] = probe_sums(spec[name], predicted, after, batch.schedule.counting(), weights)
     if rollout.step_outputs:
         sums |= ponder_losses(rollout.halts, rollout.step_outputs, batch)
     elif rollout.halts:
@@ -65,9 +68,9 @@ def losses(batch: Batch, rollout: Rollout) -> dict[str, Tensor]:
     return found | {f"penalty {name}": value * share for name, value in rollout.penalties.items()}
 
 
-def total_loss(batch: Batch, rollout: Rollout) -> Tensor:
+def total_loss(batch: Batch, rollout: Rollout, change_weight: float = 1.0) -> Tensor:
     """What training minimises: the plain sum."""
-    return torch.stack(list(losses(batch, rollout).values())).sum()
+    return torch.stack(list(losses(batch, rollout, change_weight).values())).sum()
 
 
 def _counts(whole: Batch, rollout: Rollout) -> dict[str, int]:
@@ -105,13 +108,22 @@ def entry_losses(probe: Probe, predicted: Tensor | Choice, truth: Tensor) -> tup
 
 
 def probe_sums(
-    probe: Probe, predicted: Tensor | Choice, truth: Tensor, counting: Tensor | None = None
+    probe: Probe,
+    predicted: Tensor | Choice,
+    truth: Tensor,
+    counting: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The sum of the losses of all entries that count, and their number; `counting` [B]: only these graphs' entries."""
+    """The sum of the losses of all entries that count, and their number.
+
+    `counting` [B]: only these graphs' entries; `weights`, of the shape of `truth`: of the entries in the sum.
+    """
     if predicted.numel() == 0:
         predicted = predicted.logits if isinstance(predicted, Choice) else predicted
         return predicted.sum(), predicted.new_zeros(())
     losses, counted = entry_losses(probe, predicted, truth)
+    if weights is not None:
+        losses = losses * weights
     if counting is not None:
         counting = counting.view(-1, *[1] * (losses.dim() - 1)).expand_as(losses)
         counted = counting if counted is None else counted & counting
