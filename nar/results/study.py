@@ -160,7 +160,8 @@ def read(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> St
 
     A path is a run directory, or a folder that holds run directories at any depth. Below a folder, runs that have not
     finished and files that cannot be read are left out and named; a run that is given by its own path must be readable.
-    Of several paths (a shell's results/*), files and folders without any run are left out and named, too. What `nar faithfulness` left in the run directories is read as well; where it cannot be used, the run stays without.
+    Of several paths (a shell's results/*), files and folders without any run are left out and named, too. What
+    `nar faithfulness` left in the run directories is read as well; where it cannot be used, the run stays without.
     """
     found: dict[Path, tuple[Path, dict[str, Any], list[dict[str, Any]]]] = {}  # each as it was named first
     measured, left_out = {}, []
