@@ -82,7 +82,7 @@ def summary(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
     lines = [
         "# Recorded results",
         "",
-        "All runs of the CLRS-30 table: [clrs30.csv](clrs30.csv), and the report made of it, [report/](report/README.md).",
+        "All runs of the CLRS-30 table: [clrs30.csv](clrs30.csv), and its report, [report/](report/README.md).",
         "The runs below are kept whole.",
         "",
         "Node score in percent: **mean** ± standard deviation over seeds (every seed in brackets), trained on at most",
