@@ -2,7 +2,7 @@
 
     python benchmarks/time_to_score.py --peer-python PYTHON                # PYTHON: an interpreter that has dm-clrs
     python benchmarks/time_to_score.py --algo bellman_ford --side step --seeds 0 1 2
-    python benchmarks/time_to_score.py --table                             # what is measured, in Markdown
+    python benchmarks/time_to_score.py --table                             # what is measured so far
 
 The mark is the mean of Triplet-GMPNN in Ibarz et al. 2022, Table 2, on the canonical test set. `step` is `nar train
 --recipe step`, `protocol` the default of `nar train`, `dm-clrs` the training of dm-clrs's examples/run.py with its
@@ -20,7 +20,7 @@ Stopping at a test score is a measurement of speed, not a selection of models: w
 anything, and no score of it enters any other table. Weights are those of the moment, without a choice by validation.
 
 Every measurement is written to benchmarks/time_to_score.json as soon as it is made, and not made again by the same
-versions. benchmarks/time_to_score.md has the table.
+versions. `python benchmarks/speed_tables.py docs/speed.md` puts the table on its page.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ import time
 
 import measuring
 import result_files
-from speed_tables import table
 from train_step import peer_versions
 
 OUTPUT = pathlib.Path(__file__).with_suffix(".json")
@@ -154,6 +153,8 @@ def ratio_to_step(of_side, of_step):
 
 def made(result):
     """The table: a row for every algorithm, a column for every side."""
+    from speed_tables import table  # which has this table, too
+
     lines = []
     for algorithm in dict.fromkeys([*ALGORITHMS, *(row["algo"] for row in result["rows"])]):
         rows = {
@@ -220,7 +221,6 @@ def main():
             row = result_files.rounded(task | found | {"ended": ended, "date": time.strftime("%Y-%m-%d")})
             result = {"unit": "CPU-seconds of training", "rows": result_files.put(result["rows"], row, IDENTITY)}
             result_files.save(options.output, result)
-            options.output.with_suffix(".md").write_text(made(result))
         row = result_files.find(result["rows"], task, IDENTITY)
         arrived = "reached" if row["reached"] else "not reached"
         print(f"{name}: {arrived} after {row['cpu_seconds']:,.1f} s and {row['steps']:,} updates", flush=True)
