@@ -9,7 +9,7 @@ The queue, its recipes and its sizes are those of benchmarks/clrs30_cells.py. A 
 the time is up goes on from its last checkpoint the next time, an evaluation begins anew. Runs are made by `nar train`,
 sizes above the canonical one by `nar evaluate` on as many graphs as cost minutes (`--patience 5`: five times as many,
 also where fewer are recorded), in processes of their own; numbers come from this checkout, so run it in a clean clone
-of the commit that they are to stand for. Runs stay in runs/clrs30, where later tasks of the queue evaluate them further.
+of the commit that they are to stand for. Runs stay in runs/clrs30, where later tasks evaluate them further.
 
 The file has one row per cell and size: scores as shares of 1 at that size and on how many graphs, the training steps,
 the CPU seconds that training and all evaluations took, and of these the seconds of training alone, by the clock (empty
