@@ -137,7 +137,7 @@ class Config:
     comparison_units: int = 0
     """Learned comparisons (x more than y, x the same as y) that outputs and hints of nodes and pairs are given."""
     edge_pointer_repair: bool = False
-    """Pairs look up what their edge pointers point to, and triplets score them; for algorithms with edge pointers."""
+    """Pairs look up what their edge pointers point to, and triplets score them; without edge pointers, no effect."""
     reconstruction: Literal["none", "plain", "masked"] = "none"
     """A second processor enriches the encoded state and must reconstruct its hints, of which masked hides a part."""
     reconstruction_weight: float | None = None

@@ -6,14 +6,13 @@ With x the encoded nodes and graph, e the encoded edges, in each of the rounds (
     x_j := x_j + M ReLU(LayerNorm(S x_j + max over i of m_ij))
 
 One round cannot say "the least of those that are neighbours of u": who is eligible takes one, the competition another.
-The decoders also see pairs, p_ij = ReLU(P x_i + Q x_j + R e_ij) after the last round. The state is the nodes' result;
-nothing of the last step is read.
+The state is the nodes' result; nothing of the last step is read.
 
 Made for relations and candidates (nar/model/options), with which it is right at any size; it runs without them, too.
 
 Cost per step: rounds * N^2 features^2.
 
-Shapes: B graphs, N nodes, F features, P pair features.
+Shapes: B graphs, N nodes, F features.
 """
 
 from typing import Any
@@ -28,18 +27,17 @@ from nar.nn.processor import Processor, Readout, Step
 
 
 class Relational(Processor):
-    """See the top of this file. `rounds`: of message passing in a step; `pair_features`: width of p."""
+    """See the top of this file. `rounds`: of message passing in a step."""
 
     uses_history = False
 
-    def __init__(self, features: int, *, rounds: int = 3, pair_features: int = 32, layer_norm: bool = True) -> None:
+    def __init__(self, features: int, *, rounds: int = 3, layer_norm: bool = True) -> None:
         super().__init__(features)
-        if rounds < 1 or pair_features < 1:
-            raise ValueError(f"need rounds >= 1 and pair_features >= 1, got {rounds}, {pair_features}")
-        self.node_readout, self.edge_readout = features, pair_features
+        if rounds < 1:
+            raise ValueError(f"rounds must be at least 1, got {rounds}")
+        self.node_readout = features
         self.rounds = nn.ModuleList(Round(features, layer_norm) for _ in range(rounds))
         self.norm = nn.LayerNorm(features) if layer_norm else nn.Identity()
-        self.pairs = nn.ModuleList(linear(features, pair_features) for _ in range(3))  # P, Q, R
 
     def forward(self, step: Step, state: Tensor) -> Tensor:
         x_BNF = step.nodes + step.graph.unsqueeze(1)
@@ -48,10 +46,7 @@ class Relational(Processor):
         return self.norm(x_BNF)
 
     def readout(self, step: Step, before: Any, after: Tensor) -> Readout:
-        sender, receiver = joint_linear(self.pairs[:2], after, step.weights)  # type: ignore[arg-type]
-        hood, edge = step.hood, self.pairs[2]
-        pairs = hood.senders(sender) + hood.receivers(receiver) + hood.edges(edge)  # type: ignore[arg-type]
-        return Readout(after, torch.relu(pairs))
+        return Readout(after)
 
 
 class Round(nn.Module):

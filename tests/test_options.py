@@ -238,7 +238,7 @@ def test_triplet_scores_and_copies_literally(states, fed):
     values = {"Pi_h": p, "k": marks[0], "at": marks[1]} if fed else {}
     leaves = [t for t in (d, e, edge_states) if t is not None]
     for name, stage in (("Pi_h", Stage.HINT), ("Pi", Stage.OUTPUT), ("other", Stage.OUTPUT)):
-        ours = made.decode(stage, DecoderInputs(d, built(e), edge_states, g, hints=values))[name]
+        ours = made.decode(stage, DecoderInputs(d, built(e), edge_states, g, values=values))[name]
         unit, holds = made.triplets[name], fed and name != "other"  # no hint is called other_h
         (t1, t2, t3), (t4, t5, t6) = unit.nodes, unit.edges
         rows = []
@@ -444,12 +444,16 @@ def test_straight_through_with_forced_hints():
 
 def test_settings_that_would_be_ignored():
     for algorithm, options, message in (
-        ("bellman_ford", {"edge_pointer_repair": True}, "edge_pointer_repair has no effect: bellman_ford has no edge"),
         ("dfs", {"pointer_head": "adding"}, "unknown pointer_head 'adding'; choose one of max, additive"),
         ("bellman_ford", {"comparison_units": -1}, "comparison_units must be 0 or more, got -1"),
     ):
         with pytest.raises(ValueError, match=message):
             Reasoner.build(algorithm, "mpnn", hidden=4, **options)
+    # but for those that a recipe sets for every algorithm: where there is nothing to repair, the model stays as it is
+    plain, repaired = (
+        Reasoner.build("bellman_ford", "mpnn", hidden=4, edge_pointer_repair=on).state_dict() for on in (False, True)
+    )
+    assert plain.keys() == repaired.keys()
     scalar = Spec(
         {"a": ("input", "node", "scalar"), "b": ("hint", "node", "pointer"), "c": ("output", "graph", "scalar")}
     )
@@ -469,7 +473,7 @@ def test_settings_that_would_be_ignored():
         Config(comparison_units=-1)
     with pytest.raises(ValueError, match="--reconstruction must be left away with --hint-mode none"):
         Config(hint_mode="none", reconstruction="plain")
-    for options in ({"reconstruction_weight": 0.1}, {"reconstruction_mask": 0.1}, {"edge_pointer_repair": True}):
+    for options in ({"reconstruction_weight": 0.1}, {"reconstruction_mask": 0.1}):
         with pytest.raises(ValueError, match="no effect"):
             Reasoner.from_config(Config(**options))
 

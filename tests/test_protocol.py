@@ -34,7 +34,8 @@ DEFAULTS = {
     # network
     "hidden": 128, "layer_norm": True, "triplet_features": 8, "heads": 1, "option": (), "message_passing_steps": 1,
     "dropout": 0.0, "encoder_init": "xavier_on_scalars", "pointer_head": "max", "log_n_scale": False,
-    "comparison_units": 0, "edge_pointer_repair": False,
+    "comparison_units": 0, "edge_pointer_repair": False, "relations": "none", "output_step": False, "candidates": False,
+    "selection": False,
     # hints and what is trained besides
     "hint_mode": "encoded_decoded", "hint_feedback": "soft", "teacher_forcing": 0.0, "halting": "none",
     "reconstruction": "none", "reconstruction_weight": None, "reconstruction_mask": None,

@@ -24,7 +24,7 @@ TINY |= {"train_sizes": (4,), "device": "cpu", "threads": 1}
 
 @pytest.fixture
 def tiny_step(tmp_path):
-    return recipes.config("step", algo="bfs", out=tmp_path / "run", **TINY)
+    return recipes.config("step", algo="bfs", out=tmp_path / "run", learning_rate_schedule="constant", **TINY)
 
 
 def flags(settings):
@@ -205,12 +205,15 @@ def test_warnings_name_the_recipe_and_what_departs_from_it():
     assert comparability.of_run(stored(step)) == [f"By the recipe step, {end}"]
     other = stored(dataclasses.replace(step, batch_size=8))
     assert comparability.of_run(other) == [f"By the recipe step, but for batch size 8, {end}"]
+    short, long = stored(dataclasses.replace(step, steps=500)), stored(dataclasses.replace(step, steps=5000))
+    assert comparability.of_run(short)[0].startswith("Trained for 500 steps, the recipe step for 1,000: not comparable")
+    assert comparability.of_run(short)[1:] == comparability.of_run(long) == [f"By the recipe step, {end}"]
     assert comparability.unusual(step.to_dict()) == {}
     assert comparability.unusual(step.to_dict() | {"recipe": "protocol"}).keys() == STEP.keys() - FREE - {"processor"}
     assert comparability.of_run(stored(Config(algo="bfs"))) == []
     unknown = stored(step)
     unknown["config"]["recipe"] = "of_next_year"
-    assert comparability.of_run(unknown)[0].startswith("By the recipe of_next_year, but for ")
+    assert comparability.of_run(unknown)[1].startswith("By the recipe of_next_year, but for ")
 
 
 def test_labels_name_the_recipe_where_runs_differ_in_it():

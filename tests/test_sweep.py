@@ -156,7 +156,7 @@ CHANGED = {
     "reconstruction_mask": 0.5, "init_processor": Path("x"), "eval_sizes": (4,), "device": "cpu", "out": Path("x"),
     "resume": True, "workers": 1, "memory": "small", "cuda_graphs": "off", "tracker": ("a:B",), "seeds": (1,),
     "learning_rate_schedule": "one_cycle", "last_moments": 0.5, "history": False,
-    "supervision": "moments",
+    "supervision": "moments", "relations": "beside", "halting": "supervised",
 }  # fmt: skip
 
 

@@ -40,7 +40,8 @@ class Reasoner(Network):
     of those before what their hints say. `relations`: order relations of numbers are encoded beside them or instead of
     them. `output_step`: outputs are read off the last hints by one more step.
     `reconstruction`: with a second processor, see nar/model/options/reconstruction.py. ValueError where one of these
-    would have no effect on any of the algorithms. `build` and `from_settings` take all of these by name.
+    would have no effect on any of the algorithms; those that a recipe sets for all (edge_pointer_repair, relations,
+    candidates, selection) do then nothing. `build` and `from_settings` take all of these by name.
     """
 
     @classmethod

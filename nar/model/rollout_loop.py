@@ -96,7 +96,7 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
             state, inputs, predicted, noted = advance(s, state, hints, kept, unchanged)
         notes.add(noted)
         last_inputs.add(inputs, s)
-        if network.hint_mode != "none":
+        if network.hint_mode != "none" and (s == 0 or schedule.num_with_hint(s)):  # a step for outputs has none
             known = rows(predicted, slice(0, schedule.num_with_hint(s)))
             rollout.hints.append(feed_back(batch.spec, known, how="hard") if options.decide_hints else known)
         if rollout.states is not None:

@@ -9,7 +9,6 @@ from nar.evaluation import protocol
 from nar.results.schema import Results
 from nar.results.study import StoredRun, Study, grouped
 
-PROTOCOL_STEPS = 10_000  # training steps of the protocol of Ibarz et al. 2022
 FEW_GRAPHS = 32  # CLRS-30 has so many in each test set, or more
 
 
@@ -18,10 +17,12 @@ def of_run(results: Results) -> list[str]:
     run, found = results["run"], []
     if run["interrupted"]:
         found.append(f"Interrupted at step {run['steps']:,} of {run['steps_planned']:,}; scores of what was reached.")
-    if run["steps"] < PROTOCOL_STEPS:
-        than = f"Trained for {run['steps']:,} steps, the published protocol for {PROTOCOL_STEPS:,}"
-        found.append(f"{than}: not comparable with published scores.")
     recipe, other = results["config"].get("recipe", "protocol"), unusual(results["config"])
+    begun = recipes.begun_with(results["config"])
+    if run["steps"] < begun.steps:
+        whose = "published protocol" if begun.recipe == "protocol" else f"recipe {begun.recipe}"
+        than = f"Trained for {run['steps']:,} steps, the {whose} for {begun.steps:,}"
+        found.append(f"{than}: not comparable with published scores.")
     named = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in other.items())
     if recipe != "protocol":
         but = f", but for {named}" if other else ""

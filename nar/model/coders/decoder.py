@@ -19,7 +19,8 @@ Options: `pointer_head="additive"` (Vinyals et al. 2015) scores pointers by w ta
 are left alone), `comparison_units` adds to node pointers and to edges a comparison of learned operands of d_i and d_j,
 to what else lives on nodes one of two operands of d_i. In nar/model/options: `edge_pointer_repair` (edge_pointers.py);
 `candidates` makes hints that are numbers a choice among exact ones (candidates.py), `selection` makes pointers and
-mask_ones one that exact numbers settle (selection.py). Probes that are none of what an option is for are left alone.
+mask_ones one that exact numbers settle (selection.py, edge_choices.py; then edge pointers need no repair). Probes that
+are none of what an option is for are left alone.
 
 A permutation's logits become the logarithm of a doubly stochastic matrix (Sinkhorn, 10 iterations at temperature 0.1,
 diagonal excluded; Mena et al. 2018), with Gumbel noise while training.
@@ -39,8 +40,9 @@ from torch import Tensor, nn
 
 from nar.kernels.cpu import fused, ranges
 from nar.kernels.triton import dispatch
-from nar.model.coders.decoder_inputs import DecoderInputs
+from nar.model.coders.decoder_inputs import DecoderInputs, PairView
 from nar.model.options.candidates import candidates
+from nar.model.options.edge_choices import EdgeChoice
 from nar.model.options.edge_pointers import TripletScores, is_edge_pointer, marks, pointer_hint
 from nar.model.options.selection import Selection, selects
 from nar.model.postprocess import SINKHORN_STEPS, Noise, log_sinkhorn
@@ -110,13 +112,20 @@ class Decoder(nn.Module):
         self.probes = {name: p for name, p in spec.items() if p.stage in stages}
         self.maps = nn.ModuleDict()
         choosing = [n for n, p in self.probes.items() if options.candidates and hints_are_fed and is_number(p)]
-        self.choices = nn.ModuleDict({n: candidates(n, spec, node_width, edge_width, features) for n in choosing})
+        self.choices = nn.ModuleDict({n: candidates(n, spec, node_width, features) for n in choosing})
+        selected = [n for n, p in self.probes.items() if options.selection and selects(p)]
+        self.selections = nn.ModuleDict({n: Selection(spec[n], spec, features, hints_are_fed) for n in selected})
+        at_edges = [n for n, p in self.probes.items() if options.selection and hints_are_fed and is_edge_pointer(p)]
+        self.edge_choices = nn.ModuleDict({n: EdgeChoice(n, spec, node_width, features) for n in at_edges})
+        self.pair_view = PairView(node_width, edge_width, features) if options.candidates or options.selection else None
         for name, probe in self.probes.items():
-            if name in self.choices:
-                continue
             width = probe.classes or 1
             pointer = probe.type in POINTERS
-            if probe.location is Location.NODE and pointer:
+            if name in self.choices or name in self.edge_choices or (name in self.selections and _of_pairs(probe)):
+                sizes = []
+            elif self.pair_view is not None and probe.location is Location.EDGE and not pointer:
+                sizes = [(features, width)]
+            elif probe.location is Location.NODE and pointer:
                 sizes = [(node_width, features), (node_width, features), (edge_width, features), (features, 1)]
             elif probe.location is Location.NODE:
                 sizes = [(node_width, width)]
@@ -129,19 +138,16 @@ class Decoder(nn.Module):
                 sizes = [(node_width, width), (features, width)] + [(node_width, 1)] * pointer
             self.maps[name] = nn.ModuleList(linear(*size) for size in sizes)
         self.scales, self.comparisons, self.triplets = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
-        self.selections = nn.ModuleDict()
         for name, probe in self.probes.items():
             if options.log_n_scale and chooses_node(probe):
                 self.scales[name] = units.LogScale()
-            if options.selection and selects(probe):
-                self.selections[name] = Selection(probe, spec, hints_are_fed)
             if options.comparison_units and compares(probe) and name not in self.choices:
                 width = probe.classes or 1
                 self.comparisons[name] = units.Comparison(node_width, node_width, width, units=options.comparison_units)
         self.pointer_hints = {name: pointer_hint(name, spec) for name in self.probes} if hints_are_fed else {}
         self.marks = marks(spec)
         for name, probe in self.probes.items():
-            if options.edge_pointer_repair and is_edge_pointer(probe):
+            if options.edge_pointer_repair and is_edge_pointer(probe) and name not in self.edge_choices:
                 fed = self.pointer_hints.get(name) is not None
                 self.triplets[name] = TripletScores(node_width, edge_width, fed=fed, marks=len(self.marks))
 
@@ -152,17 +158,26 @@ class Decoder(nn.Module):
         """The inputs and hints of which `decode` needs the values that were encoded."""
         hints = {hint for name in self.triplets if (hint := self.pointer_hints.get(name)) is not None}
         wanted = [*sorted(hints), *self.marks] if hints else []
-        modules = [*self.choices.values(), *self.selections.values()]
+        modules = [*self.choices.values(), *self.edge_choices.values(), *self.selections.values()]
         return list(dict.fromkeys([*wanted, *(name for module in modules for name in module.reads())]))  # type: ignore[operator]
 
     def decode(self, stage: Stage, inputs: DecoderInputs, noise: Noise = False) -> dict[str, Any]:
         """Logits and values (of candidates: a Choice) of one stage's probes; `noise`: Gumbel noise on permutations."""
-        found: dict[str, Any] = {name: self.choices[name](inputs) for name in self.stage(stage) if name in self.choices}
+        if self.pair_view is not None and self.stage(stage):
+            inputs = dataclasses.replace(inputs, pairs=self.pair_view(inputs))
+        found: dict[str, Any] = {}
+        for name, probe in self.stage(stage).items():
+            if name in self.choices:
+                found[name] = self.choices[name](inputs)
+            elif name in self.edge_choices:
+                found[name] = self.edge_choices[name](inputs)
+            elif name in self.selections and _of_pairs(probe):
+                found[name] = self.selections[name](None, inputs)
         probes = {name: probe for name, probe in self.stage(stage).items() if name not in found}
         if not probes:
             return found
         maps_of = {name: list(self.maps[name]) for name in probes}  # type: ignore[arg-type]
-        of_nodes = {name: _node_maps(probe, maps_of[name]) for name, probe in probes.items()}
+        of_nodes = {name: self._node_maps(probe, maps_of[name]) for name, probe in probes.items()}
         together = [layer for layers in of_nodes.values() for layer in layers]
         values = iter(joint_linear(together, inputs.nodes, inputs.edges.weights)) if together else iter(())
         by_location = {Location.NODE: self._node, Location.EDGE: self._edge, Location.GRAPH: self._graph}
@@ -185,6 +200,16 @@ class Decoder(nn.Module):
                 logits = log_sinkhorn(logits, SINKHORN_STEPS, noise=noise)
             found[name] = self.selections[name](logits, inputs) if name in self.selections else logits
         return found
+
+    def _node_maps(self, probe: Probe, maps: list[nn.Linear]) -> list[nn.Linear]:
+        """Those of a probe's maps that are of d, which `decode` computes for all probes in one product."""
+        if probe.location is Location.GRAPH:  # its first map is of the maximum over nodes
+            return maps[2:]
+        if probe.location is Location.EDGE and probe.type in POINTERS:
+            return [maps[0], maps[1], maps[3]]
+        if probe.location is Location.EDGE and self.pair_view is not None:
+            return []
+        return maps[:2]
 
     def _node(self, probe: Probe, maps: list[nn.Linear], own: list[Tensor], inputs: DecoderInputs) -> Tensor:
         if probe.type not in POINTERS:
@@ -212,6 +237,9 @@ class Decoder(nn.Module):
         return scores_BNN.transpose(1, 2) + torch.matmul(own_BNF, weigh.weight.flatten()).unsqueeze(-1)
 
     def _edge(self, probe: Probe, maps: list[nn.Linear], own: list[Tensor], inputs: DecoderInputs) -> Tensor:
+        if inputs.pairs is not None and probe.type not in POINTERS:
+            found = maps[0](inputs.pairs)
+            return found if probe.type is Type.CATEGORICAL else found.squeeze(-1)
         pair = own[0].unsqueeze(2) + own[1].unsqueeze(1)
         pair = pair + inputs.project_edges(maps[2])
         if probe.type not in POINTERS:
@@ -242,13 +270,9 @@ class Decoder(nn.Module):
         return value if probe.type is Type.CATEGORICAL else value.squeeze(-1)
 
 
-def _node_maps(probe: Probe, maps: list[nn.Linear]) -> list[nn.Linear]:
-    """Those of a probe's maps that are of d, which `decode` computes for all probes in one product."""
-    if probe.location is Location.GRAPH:  # its first map is of the maximum over nodes
-        return maps[2:]
-    if probe.location is Location.EDGE and probe.type in POINTERS:
-        return [maps[0], maps[1], maps[3]]
-    return maps[:2]
+def _of_pairs(probe: Probe) -> bool:
+    """Does every node point to one?"""
+    return probe.location is Location.NODE and probe.type is Type.POINTER
 
 
 def is_number(probe: Probe) -> bool:

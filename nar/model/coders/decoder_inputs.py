@@ -12,11 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from nar.model.options.ways import Least, Way, least
 from nar.model.schedule import Schedule
-from nar.nn.affine import AffineFeatures
+from nar.nn import layers
+from nar.nn.affine import AffineFeatures, joint_linear
 from nar.nn.edge_states import EdgeStates
 from nar.nn.processor import Readout
 
@@ -33,12 +35,20 @@ class DecoderInputs:
     values: dict[str, Tensor] = dataclasses.field(
         default_factory=dict
     )  # inputs and hints that Decoder.reads names, densely
+    pairs: Tensor | None = None  # [B, N, N, F], the decoder's own view of pairs (PairView), while it decodes
+    _ways: dict[Way, Least] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     def with_readout(self, readout: Readout) -> DecoderInputs:
         """d = [x | what the processor shows], and its edge states."""
         nodes = self.nodes
         shown = torch.cat([nodes, readout.nodes], dim=-1) if isinstance(nodes, Tensor) else nodes.concat(readout.nodes)
         return dataclasses.replace(self, nodes=shown, edge_states=readout.edges)
+
+    def least_way(self, way: Way) -> Least:
+        """The best way between all pairs (ways.py), looked for once."""
+        if way not in self._ways:
+            self._ways[way] = least(way, self.values)
+        return self._ways[way]
 
     def project_edges(self, layer: torch.nn.Linear) -> Tensor:
         """`layer` of eps = [e | the processor's edge states]."""
@@ -101,3 +111,16 @@ class LastInputs:
         """All samples as one batch, in its own order."""
         *rest, first = self._found
         return first.map(lambda *parts: torch.cat(parts), *rest[::-1]) if rest else first
+
+
+class PairView(nn.Module):
+    """What several heads read of pairs, made once for all: ReLU(A d_i + B d_j + C eps_ij) [B, N, N, F]."""
+
+    def __init__(self, node_width: int, edge_width: int, features: int) -> None:
+        super().__init__()
+        self.nodes = nn.ModuleList([layers.linear(node_width, features), layers.linear(node_width, features)])  # A, B
+        self.edge = layers.linear(edge_width, features)  # C
+
+    def forward(self, inputs: DecoderInputs) -> Tensor:
+        sender, receiver = joint_linear(self.nodes, inputs.nodes, inputs.edges.weights)  # type: ignore[arg-type]
+        return torch.relu(sender.unsqueeze(2) + receiver.unsqueeze(1) + inputs.project_edges(self.edge))

@@ -13,19 +13,21 @@ from torch import Tensor, nn
 
 from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.options.choice import Choice
+from nar.nn.layers import linear
 from nar.traces.spec import Location, Probe, Stage, Type
 
 
 class Selection(nn.Module):
-    """The choice of one probe, from the logits that the network has for it."""
+    """The choice of one probe: of pointers from the decoder's view of pairs, else from the logits that there are."""
 
-    def __init__(self, probe: Probe, spec: Mapping[str, Probe], hints_are_fed: bool = True) -> None:
+    def __init__(self, probe: Probe, spec: Mapping[str, Probe], features: int, hints_are_fed: bool = True) -> None:
         super().__init__()
         stages = (Stage.INPUT, Stage.HINT) if hints_are_fed else (Stage.INPUT,)
         given = {n: p for n, p in spec.items() if p.stage in stages and p.type is Type.SCALAR}
         self.pairs = probe.type is Type.POINTER and probe.location is Location.NODE
         self.xs = [n for n, p in given.items() if p.location is Location.NODE]
         self.ws = [n for n, p in given.items() if p.location is Location.EDGE] if self.pairs else []
+        self.eligible = linear(features, 1) if self.pairs else None
         count = len(self.xs) + 2 * len(self.ws) * (1 + len(self.xs))
         self.rules = nn.Parameter(torch.zeros(1 + 2 * count))
 
@@ -33,8 +35,11 @@ class Selection(nn.Module):
         """The inputs and hints whose numbers it takes."""
         return [*self.xs, *self.ws]
 
-    def forward(self, logits: Tensor, inputs: DecoderInputs) -> Choice:
+    def forward(self, logits: Tensor | None, inputs: DecoderInputs) -> Choice:
         values = inputs.values
+        if self.eligible is not None:  # pointer j -> i is a message from i to j
+            logits = self.eligible(inputs.pairs).squeeze(-1).transpose(1, 2)
+        assert logits is not None
         x = [values[n].unsqueeze(1) if self.pairs else values[n] for n in self.xs]
         w = [part for n in self.ws for part in (values[n], values[n].transpose(1, 2))]
         numbers = [*x, *w, *(one + along for one in x for along in w)]
