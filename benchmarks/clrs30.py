@@ -7,9 +7,9 @@
 
 The queue, its recipes and its sizes are those of benchmarks/clrs30_cells.py. A run that is stopped in its training when
 the time is up goes on from its last checkpoint the next time, an evaluation begins anew. Runs are made by `nar train`,
-sizes above the canonical one by `nar evaluate` on as many graphs as cost minutes (`--patience 5`: five times as many),
-in processes of their own; numbers come from this checkout, so run it in a clean clone of the commit that they are to
-stand for. Runs stay in runs/clrs30, where later tasks of the queue evaluate them further.
+sizes above the canonical one by `nar evaluate` on as many graphs as cost minutes (`--patience 5`: five times as many,
+also where fewer are recorded), in processes of their own; numbers come from this checkout, so run it in a clean clone
+of the commit that they are to stand for. Runs stay in runs/clrs30, where later tasks evaluate them further.
 
 The file has one row per cell and size: scores as shares of 1 at that size and on how many graphs, the training steps,
 the CPU seconds that training and all evaluations took, and of these the seconds of training alone, by the clock (empty
@@ -85,6 +85,11 @@ def recipe_of(results: dict) -> str:
     raise ValueError("made by settings that no recipe of the table has")
 
 
+def of_the_table(entry: dict) -> bool:
+    """Is an evaluation of the algorithm's own distribution, with the trace's number of steps?"""
+    return entry["setting"] == {} and entry["termination"] == "oracle"
+
+
 def record(results: dict, cpu_seconds: float | None, command: str | None = None) -> list[dict[str, str]]:
     """The rows of a finished run, put into the table in the place of older ones of its cell; ValueError if unfit.
 
@@ -100,7 +105,7 @@ def record(results: dict, cpu_seconds: float | None, command: str | None = None)
     directory = train_settings.read(flags_of(cell), "nar train").run_dir
     fresh = []
     for entry in results["evaluations"]:
-        if entry["setting"] != {} or entry["termination"] != "oracle":
+        if not of_the_table(entry):
             continue
         size, samples, by = entry["size"], entry["samples"], trained
         if "evaluated" in entry:
@@ -157,12 +162,12 @@ def spent_so_far(out: pathlib.Path) -> float:
     return json.loads(spent(out).read_text()) if spent(out).is_file() else 0.0
 
 
-def sizes_there(out: pathlib.Path) -> set[int]:
-    """At which sizes a finished run is evaluated; none where it is not finished."""
+def there(out: pathlib.Path) -> dict[int, int]:
+    """At which sizes a finished run is evaluated, on how many graphs; none where it is not finished."""
     results = read(out) if (out / "results.json").is_file() else None
-    return (
-        {entry["size"] for entry in results["evaluations"]} if results and not results["run"]["interrupted"] else set()
-    )
+    if not results or results["run"]["interrupted"]:
+        return {}
+    return {entry["size"]: entry["samples"] for entry in results["evaluations"] if of_the_table(entry)}
 
 
 def make(task: Task, folder: pathlib.Path, device: str, patience: float, deadline: float) -> dict | None:
@@ -171,13 +176,14 @@ def make(task: Task, folder: pathlib.Path, device: str, patience: float, deadlin
     out = folder / "-".join(map(str, cell))
     folder.mkdir(parents=True, exist_ok=True)
     first = set(sizes_of(cell[0], CANONICAL)) if sizes else {protocol.canonical_size(datasets.get(cell[0]))}
-    if not first <= sizes_there(out):
+    if not first <= there(out).keys():
         local = ["--device", device, "--threads", "1", "--out", str(out), *(["--resume"] if out.exists() else [])]
         local += ["--checkpoint-every", "100"] if RECIPES[cell[2]] else []  # of 1,000 steps, not 10,000
         if not call(["train", *flags_of(cell), *local], out, deadline):
             return None
     for size in sizes or ():
-        if size not in sizes_there(out) and (samples := graphs(cell[0], size, device, patience)):
+        samples = 0 if size in first else graphs(cell[0], size, device, patience)
+        if there(out).get(size, 0) < samples:
             wanted = ["--sizes", str(size), "--samples", str(samples), "--device", device]
             if not call(["evaluate", str(out), *wanted], out, deadline):
                 return None
@@ -185,18 +191,18 @@ def make(task: Task, folder: pathlib.Path, device: str, patience: float, deadlin
 
 
 def to_come(device: str, patience: float) -> list[Task]:
-    """The tasks of which something that can be had is not recorded."""
-    there: dict[Cell, set[int]] = {}
+    """The tasks of which something that can be had is not recorded, or on fewer graphs."""
+    found: dict[Cell, dict[int, float]] = {}
     for row in rows():
-        there.setdefault(cell_of(row), set()).add(int(row["size"]))
+        found.setdefault(cell_of(row), {})[int(row["size"])] = float(row["samples"] or "inf")
 
     def missing(task: Task) -> bool:
         cell, sizes = task
         if sizes is None:
-            return cell not in there
-        first = sizes_of(cell[0], CANONICAL)
+            return cell not in found
+        first, of_cell = sizes_of(cell[0], CANONICAL), found.get(cell, {})
         return any(
-            size not in there.get(cell, ()) and (size in first or graphs(cell[0], size, device, patience))
+            size not in of_cell if size in first else of_cell.get(size, 0) < graphs(cell[0], size, device, patience)
             for size in sizes
         )
 

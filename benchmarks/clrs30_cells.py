@@ -87,7 +87,7 @@ def work(algorithm: str, size: int) -> int:
 
 def graphs(algorithm: str, size: int, device: str = "cpu", patience: float = 1.0) -> int:
     """How many graphs larger than the canonical ones are evaluated; 0: none."""
-    one, budget = work(algorithm, size), patience * BUDGET[device.partition(":")[0]]
+    one, budget = work(algorithm, size), patience * BUDGET.get(device.partition(":")[0], BUDGET["cpu"])
     many = min(MOST, int(budget // one))
     return many if many >= LEAST else LEAST if LEAST * one <= 3 * budget else 0
 

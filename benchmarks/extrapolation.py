@@ -82,6 +82,9 @@ def summary(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
     lines = [
         "# Recorded results",
         "",
+        "All runs of the CLRS-30 table: [clrs30.csv](clrs30.csv), and its report, [report/](report/README.md).",
+        "The runs below are kept whole.",
+        "",
         "Node score in percent: **mean** ± standard deviation over seeds (every seed in brackets), trained on at most",
         "16 nodes with the default protocol. n = 64 is the canonical CLRS-30 test set; the others are drawn from the",
         "same distribution (as many graphs up to n = 64, 32 above). The checkpoint of each run was chosen by",

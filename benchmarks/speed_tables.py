@@ -16,6 +16,7 @@ import clrs30_cost
 import cores
 import result_files
 import scaling
+import time_to_score
 import train_step
 
 PLACE = re.compile(r"(<!-- speed:(\w+) -->\n).*?(<!-- /speed -->)", flags=re.S)
@@ -165,6 +166,7 @@ TABLES = {
     "goals": (goals, train_step.OUTPUT),
     "train_step": (compared_steps, train_step.OUTPUT),
     "setting": (setting, train_step.OUTPUT),
+    "time_to_score": (time_to_score.made, time_to_score.OUTPUT),
     "cores": (several_cores, cores.OUTPUT),
     "growth": (growth, scaling.OUTPUT),
     "scaling": (points, scaling.OUTPUT),

@@ -176,6 +176,14 @@ def test_what_is_recorded_is_not_made_again(clrs30, results):
     assert [sizes for of, sizes in clrs30.to_come("cpu", 1.0) if of == cell] == [(16, 64), (16, 64, 128, 256, 512)]
     clrs30.record(made, None)
     assert [sizes for of, sizes in clrs30.to_come("cpu", 1.0) if of == cell] == [(16, 64, 128, 256, 512)]
+    more = by_recipe(results, "step", processor="relational", seed=0)
+    more["evaluations"].append(more["evaluations"][-1] | {"size": 512})
+    clrs30.record(more, None)
+    assert not [sizes for of, sizes in clrs30.to_come("cpu", 1.0) if of == cell]
+    for entry in more["evaluations"]:
+        entry["samples"] = 32 if entry["size"] <= 64 else 4
+    clrs30.record(more, None)  # on fewer graphs than there is time for
+    assert [sizes for of, sizes in clrs30.to_come("cpu", 1.0) if of == cell] == [(16, 64, 128, 256, 512)]
     bubble = by_recipe(results, "step", processor="relational", seed=0)
     bubble["run"]["algorithms"] = bubble["config"]["algo"] = ["bubble_sort"]
     for entry in bubble["evaluations"]:

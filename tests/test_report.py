@@ -436,11 +436,29 @@ def test_nar_report_of_one_run_goes_into_its_directory(folder, capsys):
     assert {"report.html", "report.md", "score.svg"} <= {path.name for path in (folder / "0").iterdir()}
 
 
+def test_several_runs_are_tabled_and_what_is_no_run_is_skipped_with_a_word(folder, capsys):
+    assert cli.main(["report", str(folder)]) == 0
+    of_folder = capsys.readouterr().out
+    assert of_folder.endswith("These are 5 runs: name a directory for the whole report, --out report\n")
+    (folder.parent / "table.csv").write_text("a,b\n")
+    (folder.parent / "empty").mkdir()
+    assert cli.main(["report", *map(str, sorted(folder.parent.iterdir()))]) == 0  # as a shell's *
+    of_all = capsys.readouterr().out.splitlines()
+    words = [f"no run in {folder.parent}/empty", f"{folder.parent}/table.csv is a file, not a run"]
+    assert [line for line in of_all if line not in of_folder.splitlines()] == words
+    for alone in ("table.csv", "empty"):  # nothing is left
+        with pytest.raises(ValueError, match="run"):
+            study.read(folder.parent / alone)
+    with pytest.raises(ValueError, match="no finished run"):
+        study.read([folder.parent / "table.csv", folder.parent / "empty"])
+    assert {path.name for path in folder.parent.iterdir()} == {folder.name, "table.csv", "empty"}
+
+
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
         ([], "nar report takes run directories or folders of them"),
-        (["{}"], "these are 5 runs: name a directory for their report, --out report"),
+        (["{}", "--against", "mpnn"], "--against is for the whole report: name a directory for it, --out report"),
         (["{}/absent"], "absent is not a folder"),
         (["{}", "--ot", "x"], "unknown flag '--ot'; did you mean '--out'?"),
         (

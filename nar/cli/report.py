@@ -10,7 +10,8 @@ class Report:
     """Settings of `nar report RUNS...`."""
 
     out: str | None = None
-    """Directory for the report. Needed for several runs; the report of one run goes into its own directory."""
+    """Directory for the report. Without it, the report of one run goes into its own directory, and of several runs
+    only the table is printed."""
     against: str | None = None
     """Compare all networks with this one, named as in the tables of the report. By default with triplet_gmpnn."""
 
@@ -25,11 +26,14 @@ def main(argv: list[str]) -> None:
     from nar.results import comparability, study
 
     found = study.read(paths)
-    if settings.out is None and len(found.runs) > 1:
-        raise ValueError(f"these are {len(found.runs)} runs: name a directory for their report, --out report")
-    if settings.out is None:
-        print(f"report: {report.write_report(found.runs[0].path)}")
+    if settings.out is None and len(found.runs) == 1:
+        print("\n".join([*found.left_out, f"report: {report.write_report(found.runs[0].path)}"]))
         return
-    path = report.write(found, settings.out, settings.against)
-    parts = [report.study_table(found), "\n".join(comparability.of_study(found)), f"report: {path}"]
+    if settings.out is None:
+        if settings.against is not None:
+            raise ValueError("--against is for the whole report: name a directory for it, --out report")
+        last = f"These are {len(found.runs)} runs: name a directory for the whole report, --out report"
+    else:
+        last = f"report: {report.write(found, settings.out, settings.against)}"
+    parts = [report.study_table(found), "\n".join(comparability.of_study(found)), last]
     print("\n\n".join(part for part in parts if part))

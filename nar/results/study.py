@@ -156,19 +156,27 @@ def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list
 
 
 def read(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> Study:
-    """The study of all finished runs at and below these paths; ValueError names a path without any.
+    """The study of all finished runs at and below these paths; ValueError where there are none.
 
     A path is a run directory, or a folder that holds run directories at any depth. Below a folder, runs that have not
     finished and files that cannot be read are left out and named; a run that is given by its own path must be readable.
-    What `nar faithfulness` left in the run directories is read as well; where it cannot be used, the run stays without.
+    Of several paths (a shell's results/*), files and folders without any run are left out and named, too. What
+    `nar faithfulness` left in the run directories is read as well; where it cannot be used, the run stays without.
     """
     found: dict[Path, tuple[Path, dict[str, Any], list[dict[str, Any]]]] = {}  # each as it was named first
     measured, left_out = {}, []
-    for path in map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths):
+    given = list(map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths))
+    for path in given:
+        if path.is_file() and len(given) > 1:
+            left_out.append(f"{path} is a file, not a run")
+            continue
         if not path.is_dir():
             raise ValueError(f"{path} is not a folder; give run directories (runs/NAME) or a folder of them (runs)")
         is_run = any((path / name).is_file() for name in _OF_A_RUN)
         directories = [path] if is_run else sorted({file.parent for name in _OF_A_RUN for file in path.rglob(name)})
+        if not directories and len(given) > 1:
+            left_out.append(f"no run in {path}")
+            continue
         if not directories:
             raise ValueError(f"no run in {path}: a run directory holds results.json (nar train makes one)")
         for directory in directories:
