@@ -225,7 +225,9 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
         data["progress"] = loss.new_full((2,), 0.5)
         pair = {n: torch.stack([p.detach()] * 2).requires_grad_() for n, p in first.items()}
         try:
-            losses = torch.vmap(functools.partial(_loss_of_seed, reasoner, batch, moments, config.change_weight))(pair, data)
+            losses = torch.vmap(functools.partial(_loss_of_seed, reasoner, batch, moments, config.change_weight))(
+                pair, data
+            )
             mapped = torch.autograd.grad(losses[1], list(pair.values()), allow_unused=True)
         except NotStackable as reason:
             return str(reason)
