@@ -35,10 +35,10 @@ DEFAULTS = RolloutOptions()
 
 @dataclasses.dataclass
 class Rollout:
-    """What a rollout predicts: raw logits and values, as decoded."""
+    """What a rollout predicts, as decoded: raw logits and values, or Choices of them (nar/model/options/choice.py)."""
 
-    outputs: dict[str, Tensor]  # [B, ...], each sample's from its own last step
-    hints: list[dict[str, Tensor]]  # of every step s [L, ...]: moment s + 1, for the L samples that have one
+    outputs: dict[str, Any]  # [B, ...], each sample's from its own last step
+    hints: list[dict[str, Any]]  # of every step s [L, ...]: moment s + 1, for the L samples that have one
     states: list[Any] | None = None  # the processor's state after every step, where asked for
     penalties: dict[str, Tensor] = dataclasses.field(default_factory=dict)  # of the processor, for the loss
     measures: dict[str, list[Tensor]] = dataclasses.field(default_factory=dict)  # of the processor, [L] per step

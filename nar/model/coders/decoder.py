@@ -167,10 +167,8 @@ class Decoder(nn.Module):
             inputs = dataclasses.replace(inputs, pairs=self.pair_view(inputs))
         found: dict[str, Any] = {}
         for name, probe in self.stage(stage).items():
-            if name in self.choices:
-                found[name] = self.choices[name](inputs)
-            elif name in self.edge_choices:
-                found[name] = self.edge_choices[name](inputs)
+            if name in self.choices or name in self.edge_choices:
+                found[name] = (self.choices if name in self.choices else self.edge_choices)[name](inputs)
             elif name in self.selections and _of_pairs(probe):
                 found[name] = self.selections[name](None, inputs)
         probes = {name: probe for name, probe in self.stage(stage).items() if name not in found}
