@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from nar import datasets, recipes
+from nar.model.coders.decoder import Decoder, DecoderOptions
 from nar.model.coders.decoder_inputs import DecoderInputs
-from nar.model.options.candidates import CONSTANTS, candidates
+from nar.model.options import candidate_words
+from nar.model.options.candidates import CONSTANTS
 from nar.model.options.constants import find_constants
 from nar.model.reasoner import Reasoner
 from nar.nn.affine import AffineFeatures
@@ -32,18 +34,21 @@ VALUES = {
     "q": torch.nn.functional.one_hot(torch.tensor([Q])).to(F64),
 }
 C = [0.25, 7.0, 0.0, 0.0]  # constants: two were found
-ROWS, COLUMNS, WIDTH = 3, 3, 5
+WIDTH = 5
 
 
 def module(name):
-    """The candidates of a hint of SPEC, and the choice among VALUES."""
+    """A decoder of SPEC's hints, and its choice of one among VALUES."""
     torch.manual_seed(0)
-    made = candidates(name, SPEC, WIDTH, 4, 6).double()
-    made.constants.copy_(torch.tensor(C, dtype=F64))
+    options = DecoderOptions(candidates=True)
+    made = Decoder(SPEC, 6, node_width=WIDTH, edge_width=4, options=options).double()
+    assert list(made.choices) == ["y", "v", "g"]
+    made.choices[name].constants.copy_(torch.tensor(C, dtype=F64))
     edges = AffineFeatures.of(torch.randn(1, 3, 3, 4, dtype=F64))
     assert set(made.reads()) <= VALUES.keys()
     nodes, graph = torch.randn(1, 3, WIDTH, dtype=F64), torch.randn(1, 6, dtype=F64)
-    return made, made(DecoderInputs(nodes, edges, None, graph, values={n: VALUES[n] for n in made.reads()}))
+    inputs = DecoderInputs(nodes, edges, None, graph, values={n: VALUES[n] for n in made.reads()})
+    return made, made.decode(Stage.HINT, inputs)[name]
 
 
 def numbers(choice, *place):
@@ -91,10 +96,11 @@ def test_candidates_of_edges():
 @pytest.mark.parametrize("name", ["y", "g", "v"])
 def test_every_candidate_can_be_learned_and_none_is_changed_by_it(name):
     made, choice = module(name)
-    assert choice.rules is made.rules and torch.equal(choice.numbers.squeeze(-1), choice.values)
+    rules = made.choices[name].rules
+    assert choice.rules is rules and torch.equal(choice.numbers.squeeze(-1), choice.values)
     entries = choice.eligible.reshape(-1, choice.eligible.shape[-1])
     values = choice.values.reshape(entries.shape)
-    parameters = [p for p in made.parameters() if p is not made.rules]
+    parameters = [p for p in made.parameters() if p is not rules]
     for candidate in range(entries.shape[-1]):
         gradients = torch.autograd.grad(entries[0, candidate], parameters, retain_graph=True, allow_unused=True)
         assert any(g is not None and g.abs().sum() > 0 for g in gradients), candidate
@@ -103,6 +109,19 @@ def test_every_candidate_can_be_learned_and_none_is_changed_by_it(name):
         g is None or not g.any() for g in torch.autograd.grad(exact, parameters, allow_unused=True, retain_graph=True)
     )
     assert any(g is not None for g in torch.autograd.grad(values[:, -1].sum(), parameters, allow_unused=True))
+
+
+@pytest.mark.parametrize("name", ["y", "g", "v"])
+def test_there_is_a_word_for_every_candidate(name):
+    made, choice = module(name)
+    own, every = 0, 0
+    for whose, words in candidate_words.in_words(made.choices[name], SPEC[name].location).items():
+        assert len(words) == len(set(words)) > 0
+        if whose:
+            every += candidate_words.count(words)
+        else:
+            own += candidate_words.count(words)
+    assert choice.values.shape[-1] == own + 3 * every + 1  # of three nodes; and the computed one
 
 
 # Traces
@@ -192,6 +211,7 @@ def test_only_what_explains_enough_is_a_constant():
 def test_what_is_no_number_on_the_way_is_no_choice():
     for name in ("bfs", "bellman_ford", "graham_scan"):
         made = Reasoner.build(name, "relational", hidden=4, candidates=True).coders(name)[1]
-        assert list(made.choices) == scalar_hints(name) and not set(made.choices) & set(made.maps)
+        assert list(made.choices) == scalar_hints(name)
+        assert not [p for hint in made.choices if hint in made.maps for p in made.maps[hint].parameters()]
     spec = datasets.get("lcs_length").spec
     assert spec["c"].location is Location.EDGE  # a matrix of numbers
