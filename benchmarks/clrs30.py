@@ -1,17 +1,21 @@
 """The table of CLRS-30 as a queue of training runs, recorded one after the other in results/clrs30.csv.
 
-    python benchmarks/clrs30.py --minutes 60                # go on with the next runs of the queue, on one core
-    python benchmarks/clrs30.py --list                      # the queue, what is recorded and what is to come
-    python benchmarks/clrs30.py --add runs/bfs-mpnn-seed0   # record finished runs that were made by hand
+    python benchmarks/clrs30.py --minutes 60                        # go on with the next runs of the queue, on one core
+    python benchmarks/clrs30.py --recipe step --seed 0 --minutes 60 # only these (also --algo, --processor)
+    python benchmarks/clrs30.py --list                              # what is recorded and what is to come
+    python benchmarks/clrs30.py --add runs/bfs-mpnn-seed0           # record finished runs that were made by hand
 
-A cell is (algorithm, processor, recipe, seed). Cells that tell most and cost least come first (QUEUE; within an entry,
-whole seeds of the cheapest algorithm first). A cell that runs when the time is up is stopped and goes on from its last
-checkpoint the next time. Runs are made by `nar train` in processes of their own; numbers come from this checkout, so
-run it in a clean clone of the commit that they are to stand for.
+The queue, its recipes and its sizes are those of benchmarks/clrs30_cells.py. A run that is stopped in its training when
+the time is up goes on from its last checkpoint the next time, an evaluation begins anew. Runs are made by `nar train`,
+sizes above the canonical one by `nar evaluate` on as many graphs as cost minutes (`--patience 5`: five times as many),
+in processes of their own; numbers come from this checkout, so run it in a clean clone of the commit that they are to
+stand for. Runs stay in runs/clrs30, where later tasks of the queue evaluate them further.
 
-The file has one row per cell and size: scores as shares of 1 at that size, the training steps, the CPU seconds of
-training and evaluation together (empty for runs added by hand, which nobody measured), and what made them. Runs of one
-cell on one kind of machine give the same numbers; `--again CELL` makes a cell a second time and compares.
+The file has one row per cell and size: scores as shares of 1 at that size and on how many graphs, the training steps,
+the CPU seconds that training and all evaluations took, and of these the seconds of training alone, by the clock (empty
+where nobody measured), and what made them. Runs of one cell on one kind of machine give the same numbers;
+`--again ALGORITHM-PROCESSOR-RECIPE-SEED` makes a cell a second time and compares.
+`python benchmarks/clrs30_report.py` makes the report of the file, and README's section of results.
 """
 
 from __future__ import annotations
@@ -27,78 +31,87 @@ import subprocess
 import sys
 import time
 
+from clrs30_cells import CANONICAL, RECIPES, Cell, Task, graphs, queue, sizes_of, tasks
+
+from nar import datasets
+from nar.cli import train_settings
+from nar.config import FREE, Config
+from nar.evaluation import protocol
 from nar.results.schema import read
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TABLE = ROOT / "results" / "clrs30.csv"
 RUNS = ROOT / "runs" / "clrs30"
 COLUMNS = (
-    "algorithm", "processor", "recipe", "seed", "size", "score", "exact", "valid", "steps", "cpu_seconds", "device",
-    "commit", "command",
+    "algorithm", "processor", "recipe", "seed", "size", "samples", "score", "exact", "valid", "steps", "cpu_seconds",
+    "train_seconds", "device", "commit", "command",
 )  # fmt: skip
-RECIPES = {"protocol": [], "step": ["--recipe", "step"]}  # flags of `nar train`: the published protocol is its default
-SHORT = (
-    "segments_intersect binary_search bfs bellman_ford lcs_length minimum task_scheduling activity_selector "
-    "find_maximum_subarray_kadane mst_prim dijkstra insertion_sort"
-).split()  # algorithms of short traces, the cheapest first (clrs30_cost.json)
-NAMED = "mpnn pgn gat deepsets rnar lcm forgetnet g_forgetnet triplet_gmpnn".split()
-QUEUE = [  # (algorithms, processors, recipe, seeds)
-    (SHORT, ["triplet_gmpnn"], "protocol", range(3)),
-    (["bellman_ford", "insertion_sort"], NAMED, "protocol", range(3)),
-    (
-        "naive_string_matcher matrix_chain_order floyd_warshall graham_scan optimal_bst".split(),
-        ["triplet_gmpnn"], "protocol", range(3),
-    ),
-]  # fmt: skip
-
-Cell = tuple[str, str, str, int]
-
-
-def queue() -> list[Cell]:
-    """Every cell once, in the order in which they are made."""
-    found = [
-        (algorithm, processor, recipe, seed)
-        for algorithms, processors, recipe, seeds in QUEUE
-        for algorithm in algorithms
-        for processor in processors
-        for seed in seeds
-    ]
-    return list(dict.fromkeys(found))
+FILTERS = ("algo", "processor", "recipe", "seed")  # the parts of a cell, as flags
+PROGRAM = "from nar.cli.main import main; raise SystemExit(main())"
 
 
 def rows() -> list[dict[str, str]]:
-    """What is recorded."""
+    """What is recorded; "" in columns that came later."""
     if not TABLE.is_file():
         return []
     with open(TABLE, newline="") as file:
-        return list(csv.DictReader(file))
+        return [dict.fromkeys(COLUMNS, "") | row for row in csv.DictReader(file)]
 
 
 def cell_of(row: dict[str, str]) -> Cell:
     return row["algorithm"], row["processor"], row["recipe"], int(row["seed"])
 
 
-def record(results: dict, recipe: str, cpu_seconds: float | None, command: str) -> list[dict[str, str]]:
-    """The rows of a finished run, put into the table in the place of older ones of its cell; ValueError if unfit."""
+def flags_of(cell: Cell) -> list[str]:
+    """The flags of `nar train` that make it."""
+    algorithm, processor, recipe, seed = cell
+    own = RECIPES[recipe]
+    sizes = ["--eval-sizes", *map(str, sizes_of(algorithm, CANONICAL))] if own else []
+    return ["--algo", algorithm, "--processor", processor, "--seed", str(seed), *own, *sizes]
+
+
+def recipe_of(results: dict) -> str:
+    """The recipe of this table by which a run was made; ValueError where there is none."""
+    made = Config.from_dict({name: value for name, value in results["config"].items() if name not in ("out", "seeds")})
+    (name,) = made.algo
+    algorithm = datasets.get(name)
+    for recipe in RECIPES:
+        asked = train_settings.read(flags_of((name, made.processor, recipe, made.seed)), "nar train")
+        one, other = (protocol.resolved(config, algorithm).to_dict() for config in (made, asked))
+        if one["recipe"] == other["recipe"] and all(
+            one[key] == other[key] for key in one if key not in FREE - {"steps"}
+        ):
+            return recipe
+    raise ValueError("made by settings that no recipe of the table has")
+
+
+def record(results: dict, cpu_seconds: float | None, command: str | None = None) -> list[dict[str, str]]:
+    """The rows of a finished run, put into the table in the place of older ones of its cell; ValueError if unfit.
+
+    `command`: what trained it, where that is not this queue's.
+    """
     run, made = results["run"], results["provenance"]
     if run["interrupted"] or len(run["algorithms"]) != 1:
         raise ValueError("only whole runs of one algorithm are recorded")
-    if (begun := results["config"].get("recipe", "protocol")) != recipe:
-        raise ValueError(f"made by the recipe {begun}, not {recipe}")
     if "+" in (made["commit"] or "+"):
         raise ValueError(f"made by code that is no commit ({made['commit']}); run in a clean clone")
-    found = [
-        {
-            "algorithm": entry["algorithm"], "processor": run["processor"], "recipe": recipe, "seed": run["seed"],
-            "size": entry["size"], "score": entry["score"], "exact": entry["exact"], "valid": entry["valid"],
-            "steps": run["steps"], "cpu_seconds": "" if cpu_seconds is None else round(cpu_seconds),
-            "device": made["device"], "commit": made["commit"], "command": command,
-        }
-        for entry in results["evaluations"]
-        if entry["setting"] == {} and entry["termination"] == "oracle"
-    ]  # fmt: skip
-    fresh = [{name: str(value) for name, value in row.items()} for row in found]
-    kept = [row for row in rows() if cell_of(row) != cell_of(fresh[0])]
+    cell = run["algorithms"][0], run["processor"], recipe_of(results), run["seed"]
+    trained = command or shlex.join(["python", "train.py", *flags_of(cell), "--threads", "1"])
+    directory = train_settings.read(flags_of(cell), "nar train").run_dir
+    fresh = []
+    for entry in results["evaluations"]:
+        if entry["setting"] != {} or entry["termination"] != "oracle":
+            continue
+        size, samples, by = entry["size"], entry["samples"], trained
+        if "evaluated" in entry:
+            by += f" && nar evaluate {directory} --sizes {size} --samples {samples}"
+        values = (
+            *cell, size, samples, entry["score"], entry["exact"], entry["valid"], run["steps"],
+            "" if cpu_seconds is None else round(cpu_seconds), round(run["train_seconds"]), made["device"],
+            entry.get("evaluated", made)["commit"], by,
+        )  # fmt: skip
+        fresh.append({name: "" if value is None else str(value) for name, value in zip(COLUMNS, values, strict=True)})
+    kept = [row for row in rows() if cell_of(row) != cell]
     order = {cell: place for place, cell in enumerate(queue())}
     table = sorted(kept + fresh, key=lambda row: (order.get(cell_of(row), len(order)), cell_of(row), int(row["size"])))
     temporary = TABLE.with_suffix(".tmp")
@@ -110,20 +123,13 @@ def record(results: dict, recipe: str, cpu_seconds: float | None, command: str) 
     return fresh
 
 
-def train(cell: Cell, deadline: float, folder: pathlib.Path, device: str) -> dict | None:
-    """Train a cell, or go on with it; its results, or None where the time was up first."""
-    algorithm, processor, recipe, seed = cell
-    out = folder / "-".join(map(str, cell))
-    spent = out.with_suffix(".cpu.json")  # CPU seconds of the processes that worked on it so far
-    flags = ["--algo", algorithm, "--processor", processor, "--seed", str(seed), *RECIPES[recipe]]
-    local = ["--device", device, "--threads", "1", "--out", str(out), *(["--resume"] if out.exists() else [])]
-    folder.mkdir(parents=True, exist_ok=True)
+def call(arguments: list[str], out: pathlib.Path, deadline: float) -> bool:
+    """A `nar` command in a process of its own, its CPU seconds added to those of the run; False: the time was up."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    program = "from nar.cli.main import main; raise SystemExit(main())"
     with open(out.with_suffix(".log"), "ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", program, "train", *flags, *local],
-            stdout=log, stderr=log, env=os.environ | {"OMP_NUM_THREADS": "1"},
+            [sys.executable, "-c", PROGRAM, *arguments], stdout=log, stderr=log, cwd=ROOT,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         try:
             code = process.wait(max(0.0, deadline - time.monotonic()))
@@ -131,51 +137,117 @@ def train(cell: Cell, deadline: float, folder: pathlib.Path, device: str) -> dic
             process.kill()  # it goes on from its last checkpoint: a polite end would be evaluated
             code = None
             process.wait()
+        except KeyboardInterrupt:
+            process.kill()
+            raise
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = json.loads(spent.read_text()) if spent.is_file() else 0.0
-    seconds += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    spent.write_text(json.dumps(seconds))
-    if code is None:
-        return None
-    if code != 0:
-        raise SystemExit(f"{' '.join(flags)} ended with code {code}; see {out.with_suffix('.log')}")
-    return read(out) | {"cpu_seconds": seconds, "flags": flags}
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    spent(out).write_text(json.dumps(spent_so_far(out) + seconds))
+    if code:
+        raise SystemExit(f"nar {' '.join(arguments)} ended with code {code}; see {out.with_suffix('.log')}")
+    return code == 0
+
+
+def spent(out: pathlib.Path) -> pathlib.Path:
+    """The file with the CPU seconds of the processes that worked on a run so far."""
+    return out.with_suffix(".cpu.json")
+
+
+def spent_so_far(out: pathlib.Path) -> float:
+    return json.loads(spent(out).read_text()) if spent(out).is_file() else 0.0
+
+
+def sizes_there(out: pathlib.Path) -> set[int]:
+    """At which sizes a finished run is evaluated; none where it is not finished."""
+    results = read(out) if (out / "results.json").is_file() else None
+    return (
+        {entry["size"] for entry in results["evaluations"]} if results and not results["run"]["interrupted"] else set()
+    )
+
+
+def make(task: Task, folder: pathlib.Path, device: str, patience: float, deadline: float) -> dict | None:
+    """Train a cell, or go on with it, and evaluate it; its results, or None where the time was up first."""
+    cell, sizes = task
+    out = folder / "-".join(map(str, cell))
+    folder.mkdir(parents=True, exist_ok=True)
+    first = set(sizes_of(cell[0], CANONICAL)) if sizes else {protocol.canonical_size(datasets.get(cell[0]))}
+    if not first <= sizes_there(out):
+        local = ["--device", device, "--threads", "1", "--out", str(out), *(["--resume"] if out.exists() else [])]
+        local += ["--checkpoint-every", "100"] if RECIPES[cell[2]] else []  # of 1,000 steps, not 10,000
+        if not call(["train", *flags_of(cell), *local], out, deadline):
+            return None
+    for size in sizes or ():
+        if size not in sizes_there(out) and (samples := graphs(cell[0], size, device, patience)):
+            wanted = ["--sizes", str(size), "--samples", str(samples), "--device", device]
+            if not call(["evaluate", str(out), *wanted], out, deadline):
+                return None
+    return read(out) | {"cpu_seconds": spent_so_far(out)}
+
+
+def to_come(device: str, patience: float) -> list[Task]:
+    """The tasks of which something that can be had is not recorded."""
+    there: dict[Cell, set[int]] = {}
+    for row in rows():
+        there.setdefault(cell_of(row), set()).add(int(row["size"]))
+
+    def missing(task: Task) -> bool:
+        cell, sizes = task
+        if sizes is None:
+            return cell not in there
+        first = sizes_of(cell[0], CANONICAL)
+        return any(
+            size not in there.get(cell, ()) and (size in first or graphs(cell[0], size, device, patience))
+            for size in sizes
+        )
+
+    return [task for task in tasks() if missing(task)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=20.0, help="stop after so many minutes")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--patience", type=float, default=1.0, help="so many times as many graphs at larger sizes")
     parser.add_argument("--list", action="store_true", help="show the queue and train nothing")
     parser.add_argument("--add", nargs="+", type=pathlib.Path, default=[], metavar="RUN", help="record finished runs")
     parser.add_argument("--again", metavar="CELL", help="ALGORITHM-PROCESSOR-RECIPE-SEED: make it again and compare")
+    for name in FILTERS:
+        parser.add_argument(f"--{name}", nargs="+", default=[], help="only cells with one of these")
     options = parser.parse_args()
+    chosen = [getattr(options, name) for name in FILTERS]
+
+    def wanted(cell: Cell) -> bool:
+        return all(not values or str(part) in values for part, values in zip(cell, chosen, strict=True))
+
     for run in options.add:
         results = read(run)
-        record(results, results["config"].get("recipe", "protocol"), None, results["command"])
+        record(results, None, results["command"])
         print(f"{run}: recorded")
-    recorded = {cell_of(row) for row in rows()}
+    left = [task for task in to_come(options.device, options.patience) if wanted(task[0])]
     if options.list:
-        for cell in queue():
-            print("recorded" if cell in recorded else "to come ", *cell)
+        for task in filter(lambda task: wanted(task[0]), tasks()):
+            at = "at " + " ".join(map(str, task[1])) if task[1] else ""
+            print("to come " if task in left else "recorded", *task[0], at)
     if options.add or options.list:
         return
     deadline = time.monotonic() + 60 * options.minutes
-    cells = [cell for cell in queue() if cell not in recorded]
     if options.again:
-        cells = [cell for cell in queue() if "-".join(map(str, cell)) == options.again]
-    for cell in cells:
-        results = train(cell, deadline, RUNS / "again" if options.again else RUNS, options.device)
+        left = [task for task in tasks() if "-".join(map(str, task[0])) == options.again][:1]
+        if not left:
+            parser.error(f"--again {options.again}: no cell of the queue")
+    for task in left:
+        folder = RUNS / "again" if options.again else RUNS
+        results = make(task, folder, options.device, options.patience, deadline)
         if results is None:
-            print("the time is up during", *cell)
+            print("the time is up during", *task[0])
             return
         if options.again:
-            before = {row["size"]: float(row["score"]) for row in rows() if cell_of(row) == cell}
+            before = {row["size"]: float(row["score"]) for row in rows() if cell_of(row) == task[0]}
             now = {str(entry["size"]): entry["score"] for entry in results["evaluations"]}
-            print(*cell, "gives the same scores" if now == before else f"gave {before}, now {now}")
+            same = now.items() <= before.items()
+            print(*task[0], "gives the same scores" if same else f"gave {before}, now {now}")
             continue
-        command = shlex.join(["python", "train.py", *results["flags"], "--threads", "1"])
-        for row in record(results, cell[2], results["cpu_seconds"], command):
+        for row in record(results, results["cpu_seconds"]):
             print(*(row[name] for name in COLUMNS[:-1]), flush=True)
 
 

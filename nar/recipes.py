@@ -31,7 +31,6 @@ RECIPES = {
             "relations": "instead",
             "candidates": True,
             "selection": True,
-            "edge_pointer_repair": True,
             "output_step": True,
             "random_pos": False,  # relations see positions' order alone, of which 0 is the least, as in tests
             "hint_feedback": "hard",

@@ -19,7 +19,8 @@ Options: `pointer_head="additive"` (Vinyals et al. 2015) scores pointers by w ta
 are left alone), `comparison_units` adds to node pointers and to edges a comparison of learned operands of d_i and d_j,
 to what else lives on nodes one of two operands of d_i. In nar/model/options: `edge_pointer_repair` (edge_pointers.py);
 `candidates` makes hints that are numbers a choice among exact ones (candidates.py), `selection` makes pointers and
-mask_ones one that exact numbers settle (selection.py). Probes that are none of what an option is for are left alone.
+mask_ones one that exact numbers settle (selection.py, edge_choices.py; then edge pointers need no repair). Probes that
+are none of what an option is for are left alone.
 
 A permutation's logits become the logarithm of a doubly stochastic matrix (Sinkhorn, 10 iterations at temperature 0.1,
 diagonal excluded; Mena et al. 2018), with Gumbel noise while training.
@@ -41,6 +42,7 @@ from nar.kernels.cpu import fused, ranges
 from nar.kernels.triton import dispatch
 from nar.model.coders.decoder_inputs import DecoderInputs, PairView
 from nar.model.options.candidates import candidates
+from nar.model.options.edge_choices import EdgeChoice
 from nar.model.options.edge_pointers import TripletScores, is_edge_pointer, marks, pointer_hint
 from nar.model.options.selection import Selection, selects
 from nar.model.postprocess import SINKHORN_STEPS, Noise, log_sinkhorn
@@ -113,11 +115,13 @@ class Decoder(nn.Module):
         self.choices = nn.ModuleDict({n: candidates(n, spec, node_width, features) for n in choosing})
         selected = [n for n, p in self.probes.items() if options.selection and selects(p)]
         self.selections = nn.ModuleDict({n: Selection(spec[n], spec, features, hints_are_fed) for n in selected})
+        at_edges = [n for n, p in self.probes.items() if options.selection and hints_are_fed and is_edge_pointer(p)]
+        self.edge_choices = nn.ModuleDict({n: EdgeChoice(n, spec, node_width, features) for n in at_edges})
         self.pair_view = PairView(node_width, edge_width, features) if options.candidates or options.selection else None
         for name, probe in self.probes.items():
             width = probe.classes or 1
             pointer = probe.type in POINTERS
-            if name in self.choices or (name in self.selections and _of_pairs(probe)):
+            if name in self.choices or name in self.edge_choices or (name in self.selections and _of_pairs(probe)):
                 sizes = []
             elif self.pair_view is not None and probe.location is Location.EDGE and not pointer:
                 sizes = [(features, width)]
@@ -143,7 +147,7 @@ class Decoder(nn.Module):
         self.pointer_hints = {name: pointer_hint(name, spec) for name in self.probes} if hints_are_fed else {}
         self.marks = marks(spec)
         for name, probe in self.probes.items():
-            if options.edge_pointer_repair and is_edge_pointer(probe):
+            if options.edge_pointer_repair and is_edge_pointer(probe) and name not in self.edge_choices:
                 fed = self.pointer_hints.get(name) is not None
                 self.triplets[name] = TripletScores(node_width, edge_width, fed=fed, marks=len(self.marks))
 
@@ -154,7 +158,7 @@ class Decoder(nn.Module):
         """The inputs and hints of which `decode` needs the values that were encoded."""
         hints = {hint for name in self.triplets if (hint := self.pointer_hints.get(name)) is not None}
         wanted = [*sorted(hints), *self.marks] if hints else []
-        modules = [*self.choices.values(), *self.selections.values()]
+        modules = [*self.choices.values(), *self.edge_choices.values(), *self.selections.values()]
         return list(dict.fromkeys([*wanted, *(name for module in modules for name in module.reads())]))  # type: ignore[operator]
 
     def decode(self, stage: Stage, inputs: DecoderInputs, noise: Noise = False) -> dict[str, Any]:
@@ -165,6 +169,8 @@ class Decoder(nn.Module):
         for name, probe in self.stage(stage).items():
             if name in self.choices:
                 found[name] = self.choices[name](inputs)
+            elif name in self.edge_choices:
+                found[name] = self.edge_choices[name](inputs)
             elif name in self.selections and _of_pairs(probe):
                 found[name] = self.selections[name](None, inputs)
         probes = {name: probe for name, probe in self.stage(stage).items() if name not in found}

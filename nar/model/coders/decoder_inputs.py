@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from nar.model.options.ways import Least, Way, least
 from nar.model.schedule import Schedule
 from nar.nn import layers
 from nar.nn.affine import AffineFeatures, joint_linear
@@ -35,12 +36,19 @@ class DecoderInputs:
         default_factory=dict
     )  # inputs and hints that Decoder.reads names, densely
     pairs: Tensor | None = None  # [B, N, N, F], the decoder's own view of pairs (PairView), while it decodes
+    _ways: dict[Way, Least] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     def with_readout(self, readout: Readout) -> DecoderInputs:
         """d = [x | what the processor shows], and its edge states."""
         nodes = self.nodes
         shown = torch.cat([nodes, readout.nodes], dim=-1) if isinstance(nodes, Tensor) else nodes.concat(readout.nodes)
         return dataclasses.replace(self, nodes=shown, edge_states=readout.edges)
+
+    def least_way(self, way: Way) -> Least:
+        """The best way between all pairs (ways.py), looked for once."""
+        if way not in self._ways:
+            self._ways[way] = least(way, self.values)
+        return self._ways[way]
 
     def project_edges(self, layer: torch.nn.Linear) -> Tensor:
         """`layer` of eps = [e | the processor's edge states]."""

@@ -6,24 +6,30 @@ which of them it is; errors of regression, which would destroy the order of numb
 x any scalar of nodes, w of edges, g of the graph, y the hint itself, and c constants that are found in traces:
 
     hint of nodes, y_j    x_j, g, y_j + c, g + c;  from any node i: x_i, w_ij, x_i + w_ij
+                          direction from every marked node m to j in a plane (p, q);  the cross product
+                          (p_j - p_i) (q_k - q_i) - (p_k - p_i) (q_j - q_i) of any two nodes i, k
     hint of the graph     g, y + c, y - g, y - g - 1/N;  of any node i: x_i, g + x_i, y - x_i, depth_i / N
     hint of edges, y_ij   w_ij, w_ji, y_ij + c;  w_im + w_mj by way of every marked node m;
                           y of (P_i, j), (i, P_j) and (P_i, P_j) for every input P that points, alone and + c
+                          w_i,Pj + p_Pj + q_j;  y of the least way from i to j by any node (ways.py), alone and + those
 
-and always a number that is computed by the network, for what no candidate explains. A candidate's logit is learned from
-the nodes and edges that it is of; how a choice is made of them, and settled by the numbers, says choice.py.
+where p and q are any two quantities of nodes (ways.py); and always a number that is computed by the network, for what
+no candidate explains. A candidate's logit is learned from the nodes and edges that it is of; how a choice is made of
+them, and settled by the numbers, says choice.py.
 
 Shapes: B graphs, N nodes, R width of the nodes' view, F features, C candidates.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from nar.model.coders.decoder_inputs import DecoderInputs
+from nar.model.options import planes, ways
 from nar.model.options.choice import Choice
 from nar.model.options.relation_kinds import by_way, depth, shift
 from nar.model.options.relations import marks_one
@@ -75,10 +81,17 @@ class NodeCandidates(Candidates):
 
     def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, features: int) -> None:
         super().__init__(name, spec, node_width, features)
-        own = len(self.xs) + len(self.gs) + CONSTANTS * (1 + len(self.gs))
+        self.marks = [n for n, p in spec.items() if p.stage is not Stage.OUTPUT and marks_one(p)]
+        self.planes = list(itertools.combinations(ways.quantities(spec), 2))
+        self.marks = self.marks if self.planes else []
+        own = len(self.xs) + len(self.gs) + CONSTANTS * (1 + len(self.gs)) + len(self.planes) * len(self.marks)
         pairs = len(self.xs) + len(self.ws) * (1 + len(self.xs))
         self.own = linear(node_width, own + 2)  # and the logit and value of the computed number
         self.pairs = linear(features, pairs)
+        self.ends = linear(features, 2 * len(self.planes)) if self.planes else None
+
+    def reads(self) -> list[str]:
+        return [*super().reads(), *self.marks]
 
     def forward(self, inputs: DecoderInputs) -> Choice:
         d_BNR, values = materialize(inputs.nodes), inputs.values
@@ -87,13 +100,19 @@ class NodeCandidates(Candidates):
         g = [values[n].unsqueeze(1).expand(-1, nodes) for n in self.gs]
         w = [values[n] for n in self.ws]
         own = [*x, *g, *(base + c for base in (values[self.name], *g) for c in self.constants)]
+        own += [planes.direction(values[p], values[q], values[m]) for p, q in self.planes for m in self.marks]
         pairs = [one.unsqueeze(2).expand(-1, -1, nodes) for one in x]
         pairs += [*w, *(one.unsqueeze(2) + along for one in x for along in w)]
         number_BIJC = torch.stack(pairs, -1)
         of_pairs = self.pairs(inputs.pairs)
         logits, computed = self.own(d_BNR).split([len(own) + 1, 1], -1)
-        number_BJC = torch.cat([torch.stack(own, -1), computed], -1)
-        return self.choice((of_pairs.transpose(1, 2), number_BIJC.transpose(1, 2)), (logits, number_BJC))
+        groups = [(of_pairs.transpose(1, 2), number_BIJC.transpose(1, 2))]
+        if self.ends is not None:
+            of_ends = self.ends(inputs.pairs).transpose(1, 2).split(2, -1)
+            for (p, q), of_end in zip(self.planes, of_ends, strict=True):
+                crosses_BJIK = planes.crosses(values[p], values[q])
+                groups.append((of_end[..., :1] + of_end[..., 1].unsqueeze(2), crosses_BJIK))
+        return self.choice(*groups, (logits, torch.cat([torch.stack(own, -1), computed], -1)))
 
 
 class GraphCandidates(Candidates):
@@ -129,11 +148,15 @@ class EdgeCandidates(Candidates):
     def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, features: int) -> None:
         super().__init__(name, spec, node_width, features)
         self.marks = [n for n, p in spec.items() if p.stage is not Stage.OUTPUT and marks_one(p)]
+        self.ways = [way for way in ways.ways(spec) if way.number == name]
+        pairs = itertools.permutations(ways.quantities(spec), 2)
+        self.sums = [(w, p, *two) for two in pairs for w in self.ws for p in self.lists]
         count = len(self.ws) * (2 + len(self.marks)) + 3 * len(self.lists) + CONSTANTS * (1 + 3 * len(self.lists))
+        count += len(self.sums) + sum(1 + len(self.sums) * (way.quantity is None) for way in self.ways)
         self.pairs = linear(features, count + 2)
 
     def reads(self) -> list[str]:
-        return [*super().reads(), *self.marks, *self.lists]
+        return [*super().reads(), *self.marks, *self.lists, *ways.operands(self.ways)]
 
     def forward(self, inputs: DecoderInputs) -> Choice:
         values = inputs.values
@@ -144,9 +167,21 @@ class EdgeCandidates(Candidates):
             above, left = shift(y, pointer)
             bases += [above, left, shift(above, pointer)[1]]
         numbers += [*bases[1:], *(base + c for base in bases for c in self.constants)]
+        sums = [before_plus(values[w], values[p], values[x], values[z]) for w, p, x, z in self.sums]
+        for way in self.ways:
+            number = inputs.least_way(way).number
+            of_way = [number, *(number + one for one in sums if way.quantity is None)]
+            numbers += [torch.where(number < torch.inf, one, y) for one in of_way]
+        numbers += sums
         logits, computed = self.pairs(inputs.pairs).split([len(numbers) + 1, 1], -1)
         number_BNNC = torch.cat([torch.stack(numbers, -1), computed], -1)
         return self.choice((logits, number_BNNC))
+
+
+def before_plus(w_BNN: Tensor, pointer_BNN: Tensor, x_BN: Tensor, y_BN: Tensor) -> Tensor:
+    """w_i,Pj + x_Pj + y_j."""
+    of_before = x_BN.gather(1, pointer_BNN.argmax(-1))
+    return shift(w_BNN, pointer_BNN)[1] + of_before.unsqueeze(1) + y_BN.unsqueeze(1)
 
 
 def is_list(probe: Probe) -> bool:

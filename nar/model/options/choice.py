@@ -21,7 +21,8 @@ Shapes: C candidates, K numbers of each, R = 2 K + 1 rules.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -43,23 +44,28 @@ class Choice:
     def __len__(self) -> int:
         return len(self.eligible)
 
-    def __getitem__(self, key: slice | Tensor) -> Choice:
-        values = None if self.values is None else self.values[key]
-        return Choice(self.eligible[key], self.numbers[key], self.rules, values)
+    def map(self, change: Callable[..., Tensor], *others: Self) -> Self:
+        """The choice with all that it says of entries changed, given the same of others behind it."""
+        parts: dict[str, Any] = {}
+        for name in (field.name for field in dataclasses.fields(self) if field.name != "rules"):
+            first, *rest = (getattr(choice, name) for choice in (self, *others))
+            parts[name] = None if first is None else change(first, *rest)
+        return dataclasses.replace(self, **parts)
+
+    def __getitem__(self, key: slice | Tensor) -> Self:
+        return self.map(lambda part: part[key])
 
     def numel(self) -> int:
         return self.eligible.numel()
 
-    def cpu(self) -> Choice:
-        values = None if self.values is None else self.values.cpu()
-        return Choice(self.eligible.cpu(), self.numbers.cpu(), self.rules.cpu(), values)
+    def cpu(self) -> Self:
+        return dataclasses.replace(self.map(Tensor.cpu), rules=self.rules.cpu())
 
     @staticmethod
     def cat(choices: Sequence[Choice]) -> Choice:
         """Those of several batches as one."""
-        values = None if choices[0].values is None else torch.cat([c.values for c in choices])  # type: ignore[misc]
-        eligible, numbers = torch.cat([c.eligible for c in choices]), torch.cat([c.numbers for c in choices])
-        return Choice(eligible, numbers, choices[0].rules, values)
+        first, *rest = choices
+        return first.map(lambda *parts: torch.cat(parts), *rest)
 
     @property
     def logits(self) -> Tensor:
@@ -70,8 +76,7 @@ class Choice:
     def index(self) -> Tensor:
         """The candidate that is chosen [...]."""
         u, numbers = self.eligible.detach(), self.numbers.detach()
-        signed = torch.cat([torch.zeros_like(u).unsqueeze(-1), -numbers, numbers], -1)
-        rank = signed.index_select(-1, self.rules.argmax().view(1)).squeeze(-1)
+        rank = _signed(numbers, self.rules.argmax())
         among = u > 0
         first = among & (rank >= rank.masked_fill(~among, -torch.inf).amax(-1, keepdim=True))
         return u.masked_fill(among.any(-1, keepdim=True) & ~first, -torch.inf).argmax(-1)
@@ -98,8 +103,12 @@ class Choice:
         if self.values is None:
             return self._losses(one_hot(truth.long(), self.eligible.shape[-1]).bool())
         right, covered = self.right(truth)
-        error = (self.values[..., -1] - truth).square()
-        return torch.where(covered, 0.0, error) + self._losses(right)
+        return torch.where(covered, 0.0, self.missed(truth)) + self._losses(right)
+
+    def missed(self, truth: Tensor) -> Tensor:
+        """What it costs [...] that the computed number is not the right one."""
+        assert self.values is not None
+        return (self.values[..., -1] - truth).square()
 
     def right(self, truth: Tensor) -> tuple[Tensor, Tensor]:
         """Which numbers [..., C] are right, and for which entries [...] an exact one is; else the computed one is."""
@@ -113,6 +122,22 @@ class Choice:
         of_right = self.eligible.masked_fill(~right, -torch.inf)
         best = of_right.detach().argmax(-1, keepdim=True)
         p = torch.softmax(RATE * self.rules, 0)
-        wins = torch.log((self.beats(best).to(p.dtype) @ p).clamp(min=1e-9))
+        wins = torch.log(self._share(best, p).clamp(min=1e-9))
         others = (self.eligible + wins).masked_fill(right, -torch.inf)
         return softplus(-torch.logsumexp(of_right, -1)) + softplus(torch.logsumexp(others, -1))
+
+    def _share(self, index: Tensor, p: Tensor) -> Tensor:
+        """The probability [..., C] of the rules of `beats`."""
+        numbers = self.numbers.detach()
+        own = numbers.gather(-2, index.unsqueeze(-1).expand(*index.shape, numbers.shape[-1]))
+        _, least, largest = p.split([1, numbers.shape[-1], numbers.shape[-1]])
+        return p[0] + (numbers <= own).to(p.dtype) @ least + (numbers >= own).to(p.dtype) @ largest
+
+
+def _signed(numbers: Tensor, rule: Tensor) -> Tensor:
+    """What a rule, given by its index, wants to be large [..., C]: minus a number, a number, or nothing."""
+    count = numbers.shape[-1]
+    if count == 0:
+        return numbers.sum(-1)
+    chosen = numbers.index_select(-1, (rule - 1).remainder(count).view(1)).squeeze(-1)
+    return torch.where(rule == 0, 0.0, torch.where(rule > count, chosen, -chosen))

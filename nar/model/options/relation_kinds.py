@@ -81,6 +81,25 @@ def by_way(w_BNN: Tensor, mark_BN: Tensor) -> Tensor:
     return into.unsqueeze(2) + out.unsqueeze(1)
 
 
+def both_by_way(e_BNN: Tensor, mark_BN: Tensor) -> list[Tensor]:
+    """Are (i, m) and (m, j) marked for the marked node m?"""
+    into = torch.einsum("bik,bk->bi", e_BNN, mark_BN)
+    out = torch.einsum("bk,bkj->bj", mark_BN, e_BNN)
+    return [into.unsqueeze(2) * out.unsqueeze(1)]
+
+
+def both_by_some(e_BNN: Tensor) -> list[Tensor]:
+    """Are (i, k) and (k, j) marked for some node k?"""
+    return [((e_BNN @ e_BNN) > 0.5).to(e_BNN.dtype)]
+
+
+def both_by_some_shifted(e_BNN: Tensor, pointer_BNN: Tensor) -> list[Tensor]:
+    """Are (i, P_k) and (k, j) marked for some node k that does not point to itself?"""
+    first = pointer_BNN.diagonal(dim1=1, dim2=2).unsqueeze(1) > 0.5
+    into = shift(e_BNN, pointer_BNN)[1].masked_fill(first, 0.0)
+    return [((into @ e_BNN) > 0.5).to(e_BNN.dtype)]
+
+
 def by_way_against_edge(w_BNN: Tensor, mark_BN: Tensor) -> list[Tensor]:
     return compared(by_way(w_BNN, mark_BN), w_BNN)
 

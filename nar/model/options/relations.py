@@ -15,6 +15,8 @@ in inputs and current hints alike. Everything follows from stage, location and t
              w_ij < w_mn, >; w_ij is next above w_mn (w of inputs)
              c_i = c_j;  P_i = P_j;  depth_i < depth_j, >
              w of (P_i, j) < w of (i, P_j), >; masks of (P_i, j) and of (i, P_j) (P of inputs)
+             masks of both (i, m) and (m, j); of both (i, k) and (k, j), or (i, P_k) and (k, j), for some k
+             (masks of hints, P of inputs)
     nodes    x_i < g, >;  x_i < 0, > (x of hints);  g + x_i < h, >
              i = P_m;  P_i = m
              depth_i is half of depth_m + depth_n, rounded down (P of inputs; m, n also the nodes that point to a mark)
@@ -100,6 +102,13 @@ def relations(spec: Mapping[str, Probe]) -> Iterator[Relation]:
     for w, m in itertools.product(ws, marks):
         says = (f"{w}_im + {w}_mj < {w}_ij, m = {m}", f"{w}_im + {w}_mj > {w}_ij, m = {m}")
         yield Relation((w, m), Location.EDGE, says, kinds.by_way_against_edge)
+    for e in found(Location.EDGE, Type.MASK, stage=Stage.HINT):
+        for m in marks:
+            yield Relation((e, m), Location.EDGE, (f"{e} of (i, {m}) and ({m}, j)",), kinds.both_by_way)
+        yield Relation((e,), Location.EDGE, (f"{e} of (i, k) and (k, j) for some k",), kinds.both_by_some)
+        for p in lists:
+            says = (f"{e} of (i, {p}_k) and (k, j) for some k",)
+            yield Relation((e, p), Location.EDGE, says, kinds.both_by_some_shifted)
     for w in found(Location.EDGE, Type.SCALAR, stage=Stage.INPUT):
         for m, n in itertools.combinations(marks, 2):
             says = tuple(f"{w}_ij {how} {w}_mn, m = {m}, n = {n}" for how in ("<", ">", "is next above"))
