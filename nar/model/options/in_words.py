@@ -27,9 +27,17 @@ def described(name: str) -> str:
         classes = f", {probe.classes} classes" if probe.classes else ""
         lines.append(f"  {probe.stage:<6}  {probe.location:<5}  {key:<{width}}  {probe.type}{classes}")
     lines += ["", "order relations (--relations beside or instead):", *_relations(spec)]
-    if numbers := list(_candidates(spec)):
-        lines += ["", "what the next value of a number can be (--candidates), besides a computed one:", *numbers]
+    decoder = Decoder(spec, 1, node_width=1, edge_width=1, options=DecoderOptions(candidates=True, selection=True))
+    if decoder.choices:
+        lines += ["", "what the next value of a number can be (--candidates), besides a computed one:"]
+        lines += _candidates(spec, decoder)
         lines += _wrapped("constants: those that explain enough of the training data, found when a run starts", "  ")
+    if decoder.selections or decoder.edge_choices:
+        lines += [
+            "",
+            "choices of nodes (--selection), settled by the least or largest of a number:",
+            *_choices(decoder),
+        ]
     return "\n".join([*lines, "", f"nar show {name} runs it"])
 
 
@@ -61,14 +69,27 @@ def _shorter(says: Sequence[str]) -> Iterator[str]:
             yield text.replace(" < ", " < or > ") if turned != text and turned in says else text
 
 
-def _candidates(spec: Spec) -> Iterator[str]:
-    decoder = Decoder(spec, 1, node_width=1, edge_width=1, options=DecoderOptions(candidates=True))
+def _candidates(spec: Spec, decoder: Decoder) -> Iterator[str]:
     for name, module in decoder.choices.items():
-        place = spec[name].location
-        yield f"  {name}{INDEX[place]}"
-        for whose, words in candidate_words.in_words(module, place).items():  # type: ignore[arg-type]
+        yield f"  {name}{INDEX[spec[name].location]}"
+        for whose, words in candidate_words.of_number(module).items():  # type: ignore[arg-type]
             if words:
                 yield from _wrapped(f"{whose}: {'; '.join(words)}".removeprefix(": "), "    ")
+
+
+def _choices(decoder: Decoder) -> Iterator[str]:
+    """Names with the same text together."""
+    texts: dict[str, list[str]] = {}
+    for name, module in decoder.selections.items():
+        numbers = "; ".join(candidate_words.of_selection(module))  # type: ignore[arg-type]
+        texts.setdefault(f"any node j, by {numbers or 'none'}", []).append(name)
+    for name, module in decoder.edge_choices.items():
+        places = "; ".join(candidate_words.of_edge_pointer(module))  # type: ignore[arg-type]
+        by = ", ".join(module.ws) or "none"  # type: ignore[arg-type]
+        texts.setdefault(f"{places}; or any other node by its score; by {by} on the way", []).append(name)
+    for text, names in texts.items():
+        yield from _wrapped(", ".join(names), "  ")
+        yield from _wrapped(text, "    ")
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
