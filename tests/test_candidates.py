@@ -19,7 +19,8 @@ from nar.training.tasks import training_batch
 
 F64 = torch.float64
 SPEC = Spec({
-    "x": ("input", "node", "scalar"), "z": ("input", "node", "scalar"), "w": ("input", "edge", "scalar"), "p": ("input", "node", "pointer"),
+    "x": ("input", "node", "scalar"), "z": ("input", "node", "scalar"), "w": ("input", "edge", "scalar"),
+    "p": ("input", "node", "pointer"),
     "y": ("hint", "node", "scalar"), "v": ("hint", "edge", "scalar"), "g": ("hint", "graph", "scalar"),
     "m": ("hint", "node", "mask_one"), "q": ("hint", "node", "pointer"), "o": ("output", "node", "scalar"),
 })  # fmt: skip

@@ -225,8 +225,8 @@ def probabilities(
     """The probability that the model gives to every predicted entry, in compact form; none for scalars."""
     found = {}
     for name in predicted:
-        probe, value = spec[name], logits[name]
-        value = value.logits if isinstance(value, Choice) else value
+        probe, decoded = spec[name], logits[name]
+        value = decoded.logits if isinstance(decoded, Choice) else decoded
         if probe.type is Type.SCALAR:
             continue
         if probe.type is Type.MASK:
