@@ -10,9 +10,9 @@ import torch
 
 import nar
 from nar import datasets, recipes
-from nar.evaluation.evaluate import evaluate
+from nar.evaluation.evaluate import decided_outputs, evaluate
 from nar.experiments.experiment import train, train_seeds
-from nar.model.batch import draw
+from nar.model.batch import collate, draw
 from nar.model.objectives.losses import losses
 from nar.model.options.choice import Choice
 from nar.model.options.constants import find_constants
@@ -130,6 +130,27 @@ def test_samples_do_not_see_each_other():
         together = made(batch).outputs["pi"].logits
         for which in ([0], [3], [1, 4, 6]):
             torch.testing.assert_close(made(batch.rows(which)).outputs["pi"].logits, together[which])
+
+
+@pytest.mark.parametrize("name", ["insertion_sort", "bellman_ford", "floyd_warshall", "quickselect"])
+def test_a_solver_answers_as_the_rollout_does(name):
+    """Of permutations, pointers of nodes and of pairs: outputs, hints of every step, probabilities."""
+    algorithm, made = datasets.get(name), reasoner(name).float()
+    trace = algorithm.run(**algorithm.sample(np.random.RandomState(0), 5, **algorithm.train_params))
+    found = nar.Solver(made).run(trace)
+    with torch.no_grad():
+        rollout = made(collate([trace], algorithm), decide_hints=True)
+    outputs = decided_outputs(made.specs[name], rollout)
+    assert outputs.keys() == found.compact.keys()
+    assert all(np.array_equal(outputs[n][0].numpy(), found.compact[n]) for n in outputs)
+    assert {len(values) for values in found.hints.values()} == {len(rollout.hints)} == {trace.length - 1}
+
+    def numbers(value):
+        parts = value.values() if isinstance(value, dict) else value
+        return [n for part in parts for n in numbers(part)] if isinstance(value, dict | list) else [value]
+
+    sure = [p for of in found.confidence.values() for p in numbers(of)]
+    assert sure and all(0 < p <= 1 for p in sure)
 
 
 # Moments
