@@ -81,24 +81,15 @@ def moment(axis: Any, trace: Any) -> None:
     d, u = hint(trace, "d", MOMENT), hint(trace, "u", MOMENT)
     angle = 2 * np.pi * np.arange(NODES) / NODES + np.pi / 2
     x, y = np.cos(angle), np.sin(angle)
-    for i in range(NODES):
-        for j in range(i):
-            if weights[i, j]:
-                axis.plot(x[[i, j]], y[[i, j]], color="#c8c8c8", lw=1, zorder=0)
-                axis.text(
-                    x[[i, j]].mean(),
-                    y[[i, j]].mean(),
-                    f"{weights[i, j]:.2f}",
-                    fontsize=7,
-                    color=GREY,
-                    ha="center",
-                    va="center",
-                )
+    for i, j in zip(*np.nonzero(np.tril(weights, -1)), strict=True):
+        ends = [i, j]
+        axis.plot(x[ends], y[ends], color="#c8c8c8", lw=1, zorder=0)
+        place = {"ha": "center", "va": "center", "fontsize": 7, "color": GREY}
+        axis.text(x[ends].mean(), y[ends].mean(), f"{weights[i, j]:.2f}", **place)
     for j in range(NODES):
         box = {"boxstyle": "round", "fc": "white", "ec": BLUE if queue[j] else "#c8c8c8", "lw": 2 if j == u else 1}
-        axis.text(
-            x[j], y[j], f"{j}: d {d[j]:.2f}", ha="center", va="center", bbox=box, color=BLUE if queue[j] else "black"
-        )
+        text, color = f"{j}: d {d[j]:.2f}", BLUE if queue[j] else "black"
+        axis.text(x[j], y[j], text, ha="center", va="center", bbox=box, color=color)
     axis.set(xlim=(-1.5, 1.5), ylim=(-1.4, 1.4))
     axis.text(-1.5, -1.35, "numbers on edges: A; thick: u", fontsize=8, color=GREY)
 
