@@ -10,6 +10,7 @@ import torch
 
 import nar
 from nar import datasets, recipes
+from nar.config import Config
 from nar.evaluation.evaluate import decided_outputs, evaluate
 from nar.experiments.experiment import train, train_seeds
 from nar.model.batch import collate, draw
@@ -122,6 +123,36 @@ def test_hints_are_those_of_a_rollout_without_it():
         for one, other in zip(found.hints, made(batch).hints, strict=True):
             assert one.keys() == other.keys()
             assert all(torch.equal(values(one[n]), values(other[n])) for n in one)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"output_step": True, "hint_mode": "none"}, "--output-step must be left away with --hint-mode none"),
+        (
+            {"output_step": True, "hint_mode": "decoded_only"},
+            "--output-step must be left away with --hint-mode decoded",
+        ),
+        ({"candidates": True, "hint_mode": "decoded_only"}, "--candidates must be left away with --hint-mode decoded"),
+        ({"output_step": True, "halting": "ponder"}, "--halting must be none with --output-step"),
+        ({"output_step": True, "halting": "supervised"}, "--halting must be none with --output-step"),
+    ],
+)
+def test_what_does_not_go_together(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Config(algo="bfs", **settings)
+    assert recipes.config("step", algo="bfs", halting="supervised").output_step  # of moments it can be learned
+
+
+def test_what_must_be_read_off_the_state_is_not_looked_up():
+    """With reconstruction, whose decoders see no numbers of the step."""
+    settings = {"candidates": True, "selection": True, "relations": "beside", "reconstruction": "masked", "hidden": 8}
+    settings = Config(algo="bellman_ford", processor="mpnn", batch_size=3, train_sizes=(4,), steps=2, **settings)
+    made = Reasoner.from_config(settings).train()
+    learner = SingleLearner(made, settings)
+    batches = [training_batch(datasets.get("bellman_ford"), settings, step) for step in range(2)]
+    assert all(math.isfinite(learner.step([batch], step).item()) for step, batch in enumerate(batches))
+    assert made.coders("bellman_ford")[1].choices and not made.reconstruction.decoder("bellman_ford").choices
 
 
 def test_samples_do_not_see_each_other():
