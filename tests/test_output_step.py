@@ -131,7 +131,7 @@ def test_hints_are_those_of_a_rollout_without_it():
         ({"output_step": True, "hint_mode": "none"}, "--output-step must be left away with --hint-mode none"),
         (
             {"output_step": True, "hint_mode": "decoded_only"},
-            "--output-step must be left away with --hint-mode decoded",
+            "--output-step must be left away with --hint-mode",
         ),
         ({"candidates": True, "hint_mode": "decoded_only"}, "--candidates must be left away with --hint-mode decoded"),
         ({"output_step": True, "halting": "ponder"}, "--halting must be none with --output-step"),
