@@ -31,9 +31,8 @@ def halved(
 
     ValueError where a parameter is too large for half precision, and where a decision is another one.
     """
-    learned = {
-        name for name, _ in reasoner.named_parameters(remove_duplicate=False)
-    }  # buffers are counts and constants
+    # buffers stay as they are: counts, and constants that were found
+    learned = {name for name, _ in reasoner.named_parameters(remove_duplicate=False)}
     short = {
         name: value.half() if value.is_floating_point() and name in learned else value
         for name, value in tensors.items()
