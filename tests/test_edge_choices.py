@@ -207,6 +207,24 @@ def test_masks_by_way():
         assert shifted[b, i, j] == max(e[b, i, P[b, k]] * e[b, k, j] for k in range(N) if P[b, k] != k)
 
 
+def test_who_points_to_whom_is_said_in_both_directions():
+    """The scores of a pointer from i to j read the edge from j to i, which holds what j points to."""
+    pointer = one_hot(torch.tensor([[0, 0, 3, 3, 1, 5]]), N).float()
+    together, back = relation_kinds.pointed(pointer)
+    assert back[0].nonzero().tolist() == [[0, 0], [0, 1], [1, 4], [3, 2], [3, 3], [5, 5]]
+    assert together[0].nonzero().tolist() == [
+        [0, 0], [0, 1], [1, 0], [1, 1], [2, 2], [2, 3], [3, 2], [3, 3], [4, 4], [5, 5]
+    ]  # fmt: skip
+
+
+def test_ways_by_a_mark_are_compared_as_finely_as_numbers_differ():
+    w = torch.tensor([[[0.0, 0.5, 1.0], [0.0, 0.0, 0.5], [0.0, 0.0, 0.0]]])
+    mark = torch.tensor([[0.0, 1.0, 0.0]])
+    for direct, (less, more) in ((1.0, (0, 0)), (1.0 + 2**-23, (1, 0)), (1.0 - 2**-24, (0, 1))):
+        w[0, 0, 2] = direct
+        assert [channel[0, 0, 2].item() for channel in relation_kinds.by_way_against_edge(w, mark)] == [less, more]
+
+
 # Planes
 
 

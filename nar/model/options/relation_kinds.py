@@ -101,7 +101,8 @@ def both_by_some_shifted(e_BNN: Tensor, pointer_BNN: Tensor) -> list[Tensor]:
 
 
 def by_way_against_edge(w_BNN: Tensor, mark_BN: Tensor) -> list[Tensor]:
-    return compared(by_way(w_BNN, mark_BN), w_BNN)
+    """Exactly: programs over pairs make so many of these comparisons that some gaps are as small as roundings."""
+    return compared(by_way(w_BNN, mark_BN), w_BNN, exactly=True)
 
 
 def edge_against_marked(w_BNN: Tensor, m_BN: Tensor, n_BN: Tensor) -> list[Tensor]:
@@ -122,6 +123,11 @@ def edge_against_marked(w_BNN: Tensor, m_BN: Tensor, n_BN: Tensor) -> list[Tenso
 def same(choice_BNK: Tensor) -> list[Tensor]:
     """Do i and j have the same class, or point to the same node?"""
     return [choice_BNK @ choice_BNK.transpose(1, 2)]
+
+
+def pointed(pointer_BNN: Tensor) -> list[Tensor]:
+    """Do i and j point to the same node; does j point to i? (That i points to j is what is encoded anyway.)"""
+    return [*same(pointer_BNN), pointer_BNN.transpose(1, 2)]
 
 
 def shift(w_BNN: Tensor, pointer_BNN: Tensor) -> tuple[Tensor, Tensor]:

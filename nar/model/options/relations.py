@@ -13,7 +13,7 @@ in inputs and current hints alike. Everything follows from stage, location and t
              x_i + w_ij < x_j, >; w_ij < x_j, >; and the reverse
              w_ij < v_ij, >; w_ij < w_ji, >; w_im + w_mj < w_ij, > (by way of a marked node)
              w_ij < w_mn, >; w_ij is next above w_mn (w of inputs)
-             c_i = c_j;  P_i = P_j;  depth_i < depth_j, >
+             c_i = c_j;  P_i = P_j;  P_j = i;  depth_i < depth_j, >
              w of (P_i, j) < w of (i, P_j), >; masks of (P_i, j) and of (i, P_j) (P of inputs)
              masks of both (i, m) and (m, j); of both (i, k) and (k, j), or (i, P_k) and (k, j), for some k
              (masks of hints, P of inputs)
@@ -116,7 +116,7 @@ def relations(spec: Mapping[str, Probe]) -> Iterator[Relation]:
     for c in found(Location.NODE, Type.CATEGORICAL, stage=Stage.INPUT):
         yield Relation((c,), Location.EDGE, (f"{c}_i = {c}_j",), kinds.same)
     for p in pointers:
-        yield Relation((p,), Location.EDGE, (f"{p}_i = {p}_j",), kinds.same)
+        yield Relation((p,), Location.EDGE, (f"{p}_i = {p}_j", f"{p}_j = i"), kinds.pointed)
     for p in lists:
         for w in ws:
             says = (f"{w} of ({p}_i, j) < {w} of (i, {p}_j)", f"{w} of ({p}_i, j) > {w} of (i, {p}_j)")
