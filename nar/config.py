@@ -192,7 +192,7 @@ class Config:
         for name in "teacher_forcing last_moments own_moments event_balance".split():
             self._check(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         if self.hint_mode != "encoded_decoded":
-            for name in ("teacher_forcing", "hint_feedback", "reconstruction"):
+            for name in ("teacher_forcing", "hint_feedback", "reconstruction", "output_step", "candidates"):
                 unused = getattr(self, name) == getattr(Config, name)
                 self._check(name, unused, f"left away with --hint-mode {self.hint_mode}, which feeds no hints back")
             kept = self.history is not False
@@ -203,6 +203,8 @@ class Config:
 
     def _check_supervision(self) -> None:
         if self.supervision == "rollout":
+            alone = not self.output_step or self.halting == "none"
+            self._check("halting", alone, "none with --output-step: rollouts end a step later than they are told to")
             for name in OF_MOMENTS:
                 unused = getattr(self, name) == getattr(Config, name)
                 self._check(name, unused, "left away without --supervision moments: it would have no effect")

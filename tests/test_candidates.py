@@ -1,13 +1,16 @@
 """Exact candidates of numbers: which there are, by hand; constants; what share of the traces they explain."""
 
 import functools
+import math
 
 import pytest
 import torch
 
 from nar import datasets, recipes
+from nar.model.coders.decoder import Decoder, DecoderOptions
 from nar.model.coders.decoder_inputs import DecoderInputs
-from nar.model.options.candidates import CONSTANTS, candidates
+from nar.model.options import candidate_words
+from nar.model.options.candidates import CONSTANTS
 from nar.model.options.constants import find_constants
 from nar.model.reasoner import Reasoner
 from nar.nn.affine import AffineFeatures
@@ -16,13 +19,15 @@ from nar.training.tasks import training_batch
 
 F64 = torch.float64
 SPEC = Spec({
-    "x": ("input", "node", "scalar"), "w": ("input", "edge", "scalar"), "p": ("input", "node", "pointer"),
+    "x": ("input", "node", "scalar"), "z": ("input", "node", "scalar"), "w": ("input", "edge", "scalar"),
+    "p": ("input", "node", "pointer"),
     "y": ("hint", "node", "scalar"), "v": ("hint", "edge", "scalar"), "g": ("hint", "graph", "scalar"),
     "m": ("hint", "node", "mask_one"), "q": ("hint", "node", "pointer"), "o": ("output", "node", "scalar"),
 })  # fmt: skip
 P, Q = [0, 0, 1], [2, 2, 2]
 VALUES = {
     "x": torch.tensor([[1.0, 2.0, 3.0]], dtype=F64),
+    "z": torch.tensor([[5.0, 4.0, 6.0]], dtype=F64),
     "w": torch.tensor([[[0.1, 0.2, 0.3], [0.4, 0.5, 0.6], [0.7, 0.8, 0.9]]], dtype=F64),
     "p": torch.nn.functional.one_hot(torch.tensor([P])).to(F64),
     "y": torch.tensor([[10.0, 20.0, 30.0]], dtype=F64),
@@ -32,18 +37,21 @@ VALUES = {
     "q": torch.nn.functional.one_hot(torch.tensor([Q])).to(F64),
 }
 C = [0.25, 7.0, 0.0, 0.0]  # constants: two were found
-ROWS, COLUMNS, WIDTH = 3, 3, 5
+WIDTH = 5
 
 
 def module(name):
-    """The candidates of a hint of SPEC, and the choice among VALUES."""
+    """A decoder of SPEC's hints, and its choice of one among VALUES."""
     torch.manual_seed(0)
-    made = candidates(name, SPEC, WIDTH, 4, 6).double()
-    made.constants.copy_(torch.tensor(C, dtype=F64))
+    options = DecoderOptions(candidates=True)
+    made = Decoder(SPEC, 6, node_width=WIDTH, edge_width=4, options=options).double()
+    assert list(made.choices) == ["y", "v", "g"]
+    made.choices[name].constants.copy_(torch.tensor(C, dtype=F64))
     edges = AffineFeatures.of(torch.randn(1, 3, 3, 4, dtype=F64))
     assert set(made.reads()) <= VALUES.keys()
     nodes, graph = torch.randn(1, 3, WIDTH, dtype=F64), torch.randn(1, 6, dtype=F64)
-    return made, made(DecoderInputs(nodes, edges, None, graph, values={n: VALUES[n] for n in made.reads()}))
+    inputs = DecoderInputs(nodes, edges, None, graph, values={n: VALUES[n] for n in made.reads()})
+    return made, made.decode(Stage.HINT, inputs)[name]
 
 
 def numbers(choice, *place):
@@ -53,14 +61,18 @@ def numbers(choice, *place):
 
 
 def test_candidates_of_nodes():
-    x, y, w = (VALUES[name][0].tolist() for name in "xyw")
+    x, y, z, w = (VALUES[name][0].tolist() for name in "xyzw")
     _, choice = module("y")
     assert choice.eligible.shape == choice.values.shape == (1, 3, choice.values.shape[-1])
     for j in range(3):
-        expected = [x[j], y[j], 1000, *(base + c for base in (y[j], 1000) for c in C)]
+        expected = [x[j], y[j], z[j], 1000, *(base + c for base in (y[j], 1000) for c in C)]
+        expected.append(math.atan2(z[j] - z[2], x[j] - x[2]))  # as seen from the marked node 2
         for i in range(3):
-            expected += [x[i], y[i], w[i][j], x[i] + w[i][j], y[i] + w[i][j]]
-            expected += [VALUES["v"][0, i, j].item() + part for part in (0, x[i], y[i])]
+            expected += [x[i], y[i], z[i]]
+            expected += [
+                along + part for along in (w[i][j], VALUES["v"][0, i, j].item()) for part in (0, x[i], y[i], z[i])
+            ]
+            expected += [(x[j] - x[i]) * (z[k] - z[i]) - (x[k] - x[i]) * (z[j] - z[i]) for k in range(3)]
         found, computed = numbers(choice, j)
         assert found == pytest.approx(sorted(expected)) and computed not in expected
 
@@ -69,14 +81,14 @@ def test_candidates_of_the_graph():
     x, y = VALUES["x"][0].tolist(), VALUES["y"][0].tolist()
     _, choice = module("g")
     expected = [1000, *(1000 + c for c in C), 1000 - 1000, 1000 - 1000 - 1 / 3]
-    for one in (*x, *y):
+    for one in (*x, *y, *VALUES["z"][0].tolist()):
         expected += [one, 1000 - one, 1000 + one]
     expected += [depth / 3 for depth in (0, 1, 2)] + [depth / 3 for depth in (1, 1, 0)]  # along p and q
     assert numbers(choice)[0] == pytest.approx(sorted(expected))
 
 
 def test_candidates_of_edges():
-    w, v = VALUES["w"][0].tolist(), VALUES["v"][0].tolist()
+    w, v, x, z = (VALUES[name][0].tolist() for name in "wvxz")
     _, choice = module("v")
     for i in range(3):
         for j in range(3):
@@ -85,16 +97,23 @@ def test_candidates_of_edges():
                 expected += [one[i][j], one[j][i], one[i][2] + one[2][j]]  # by way of the marked node 2
             bases = [v[P[i]][j], v[i][P[j]], v[P[i]][P[j]]]  # q is no input
             expected += [*bases, *(base + c for base in (v[i][j], *bases) for c in C)]
+            before = [one[i][P[j]] + p[P[j]] + q[j] for one in (w, v) for p, q in ((x, z), (z, x))]
+            cuts = [(v[i][P[k]] + v[k][j], P[k]) for k in range(3) if P[k] != k]
+            for least in (min(v[i][k] + v[k][j] for k in range(3)), min(number for number, _ in cuts)):
+                expected += [least, *(least + one for one in before)]
+            expected += [min(number + one[P[i]] * one[k] * one[j] for number, k in cuts) for one in (x, z)]
+            expected += before
             assert numbers(choice, i, j)[0] == pytest.approx(sorted(expected))
 
 
 @pytest.mark.parametrize("name", ["y", "g", "v"])
 def test_every_candidate_can_be_learned_and_none_is_changed_by_it(name):
     made, choice = module(name)
-    assert choice.rules is made.rules and torch.equal(choice.numbers.squeeze(-1), choice.values)
+    rules = made.choices[name].rules
+    assert choice.rules is rules and torch.equal(choice.numbers.squeeze(-1), choice.values)
     entries = choice.eligible.reshape(-1, choice.eligible.shape[-1])
     values = choice.values.reshape(entries.shape)
-    parameters = [p for p in made.parameters() if p is not made.rules]
+    parameters = [p for p in made.parameters() if p is not rules]
     for candidate in range(entries.shape[-1]):
         gradients = torch.autograd.grad(entries[0, candidate], parameters, retain_graph=True, allow_unused=True)
         assert any(g is not None and g.abs().sum() > 0 for g in gradients), candidate
@@ -103,6 +122,28 @@ def test_every_candidate_can_be_learned_and_none_is_changed_by_it(name):
         g is None or not g.any() for g in torch.autograd.grad(exact, parameters, allow_unused=True, retain_graph=True)
     )
     assert any(g is not None for g in torch.autograd.grad(values[:, -1].sum(), parameters, allow_unused=True))
+
+
+@pytest.mark.parametrize("name", ["y", "g", "v"])
+def test_there_is_a_word_for_every_candidate(name):
+    made, choice = module(name)
+    total = 0
+    for whose, words in candidate_words.of_number(made.choices[name]).items():
+        assert len(words) == len(set(words)) > 0
+        total += {"": 1, "of any node i": 3, "of any two nodes i, k": 9}[whose] * candidate_words.count(words)
+    assert choice.values.shape[-1] == total + 1  # and the computed one
+
+
+def test_there_is_a_word_for_every_number_that_settles_a_choice():
+    options = DecoderOptions(selection=True)
+    made = Decoder(Spec({**SPEC, "e": ("hint", "edge", "pointer")}), 6, node_width=WIDTH, edge_width=4, options=options)
+    assert candidate_words.of_selection(made.selections["m"]) == ["x_j", "z_j", "y_j"]
+    for module in made.selections.values():
+        words = candidate_words.of_selection(module)
+        assert len(module.rules) == 1 + 2 * len(words) and len(set(words)) == len(words)
+    (module,) = made.edge_choices.values()
+    words = candidate_words.of_edge_pointer(module)
+    assert module.eligible.out_features == len(words) + 1 and len(set(words)) == len(words)
 
 
 # Traces
@@ -135,13 +176,11 @@ def scalar_hints(name):
     return [n for n, p in datasets.get(name).spec.items() if p.stage is Stage.HINT and p.type is Type.SCALAR]
 
 
-# What no candidate explains yet: averages, angles, products, sums of more than two numbers. To be replaced by the new
-# figure, or taken away, by whoever adds a candidate that does.
+# What no candidate explains yet: sums of more than two numbers, and what waits on a stack that is no hint. To be
+# replaced by the new figure, or taken away, by whoever adds a candidate that does.
 INCOMPLETE = {
     ("find_maximum_subarray", "left_sum"): 0.992, ("find_maximum_subarray", "cross_sum"): 0.669,
     ("find_maximum_subarray", "left_x_sum"): 0.782, ("find_maximum_subarray", "right_x_sum"): 0.790,
-    ("graham_scan", "atans"): 0.967, ("matrix_chain_order", "m"): 0.901, ("optimal_bst", "e"): 0.969,
-    ("optimal_bst", "w"): 0.969, ("segments_intersect", "dir"): 0.750,
 }  # fmt: skip
 
 
@@ -192,6 +231,7 @@ def test_only_what_explains_enough_is_a_constant():
 def test_what_is_no_number_on_the_way_is_no_choice():
     for name in ("bfs", "bellman_ford", "graham_scan"):
         made = Reasoner.build(name, "relational", hidden=4, candidates=True).coders(name)[1]
-        assert list(made.choices) == scalar_hints(name) and not set(made.choices) & set(made.maps)
+        assert list(made.choices) == scalar_hints(name)
+        assert not [p for hint in made.choices if hint in made.maps for p in made.maps[hint].parameters()]
     spec = datasets.get("lcs_length").spec
     assert spec["c"].location is Location.EDGE  # a matrix of numbers

@@ -98,7 +98,10 @@ def test_what_a_name_stands_for(module, capsys):
     assert "triplets = False" not in out and "chosen by the name: triplets = True" in out
     assert cli.main(["list", "checked_module:Unsound"]) == 0
     assert "  heads = 2\n" in capsys.readouterr().out
-    for words, expected in ((["bfs"], "nar show bfs"), (["mpn"], "did you mean"), (["mpnn", "gat"], "one processor")):
+    for words, expected in (
+        (["mpn"], "did you mean 'mpnn'"), (["belman_ford"], "did you mean 'bellman_ford'"),
+        (["mpnn", "gat"], "one processor or algorithm"), (["checked_module:None"], "checked_module"),
+    ):  # fmt: skip
         with pytest.raises(SystemExit) as stop:
             cli.main(["list", *words])
         assert stop.value.code == 2 and expected in capsys.readouterr().err

@@ -134,7 +134,7 @@ def test_train_py_is_the_same_door():
         (["train", "--processor", "gat", "--heads", "3"], ["cannot be split over 3 heads"]),
         (["train", "--processor", "mpnn", "--heads", "2"], ["has no heads"]),
         (["trian"], ["unknown command 'trian'", "did you mean 'train'"]),
-        (["list", "all"], ["nar list takes nothing"]),
+        (["list", "all"], ["unknown processor or algorithm 'all'"]),
         (["report"], ["nar report takes run directories"]),
         (["report", "runs/none"], ["runs/none is not a folder"]),
     ],

@@ -10,9 +10,10 @@ import torch
 
 import nar
 from nar import datasets, recipes
-from nar.evaluation.evaluate import evaluate
+from nar.config import Config
+from nar.evaluation.evaluate import decided_outputs, evaluate
 from nar.experiments.experiment import train, train_seeds
-from nar.model.batch import draw
+from nar.model.batch import collate, draw
 from nar.model.objectives.losses import losses
 from nar.model.options.choice import Choice
 from nar.model.options.constants import find_constants
@@ -124,12 +125,63 @@ def test_hints_are_those_of_a_rollout_without_it():
             assert all(torch.equal(values(one[n]), values(other[n])) for n in one)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"output_step": True, "hint_mode": "none"}, "--output-step must be left away with --hint-mode none"),
+        (
+            {"output_step": True, "hint_mode": "decoded_only"},
+            "--output-step must be left away with --hint-mode",
+        ),
+        ({"candidates": True, "hint_mode": "decoded_only"}, "--candidates must be left away with --hint-mode decoded"),
+        ({"output_step": True, "halting": "ponder"}, "--halting must be none with --output-step"),
+        ({"output_step": True, "halting": "supervised"}, "--halting must be none with --output-step"),
+    ],
+)
+def test_what_does_not_go_together(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Config(algo="bfs", **settings)
+    assert recipes.config("step", algo="bfs", halting="supervised").output_step  # of moments it can be learned
+
+
+def test_what_must_be_read_off_the_state_is_not_looked_up():
+    """With reconstruction, whose decoders see no numbers of the step."""
+    settings = {"candidates": True, "selection": True, "relations": "beside", "reconstruction": "masked", "hidden": 8}
+    settings = Config(algo="bellman_ford", processor="mpnn", batch_size=3, train_sizes=(4,), steps=2, **settings)
+    made = Reasoner.from_config(settings).train()
+    learner = SingleLearner(made, settings)
+    batches = [training_batch(datasets.get("bellman_ford"), settings, step) for step in range(2)]
+    assert all(math.isfinite(learner.step([batch], step).item()) for step, batch in enumerate(batches))
+    assert made.coders("bellman_ford")[1].choices and not made.reconstruction.decoder("bellman_ford").choices
+
+
 def test_samples_do_not_see_each_other():
     made, batch = reasoner(), batch_of(samples=7)
     with torch.no_grad():
         together = made(batch).outputs["pi"].logits
         for which in ([0], [3], [1, 4, 6]):
             torch.testing.assert_close(made(batch.rows(which)).outputs["pi"].logits, together[which])
+
+
+@pytest.mark.parametrize("name", ["insertion_sort", "bellman_ford", "floyd_warshall", "quickselect"])
+def test_a_solver_answers_as_the_rollout_does(name):
+    """Of permutations, pointers of nodes and of pairs: outputs, hints of every step, probabilities."""
+    algorithm, made = datasets.get(name), reasoner(name).float()
+    trace = algorithm.run(**algorithm.sample(np.random.RandomState(0), 5, **algorithm.train_params))
+    found = nar.Solver(made).run(trace)
+    with torch.no_grad():
+        rollout = made(collate([trace], algorithm), decide_hints=True)
+    outputs = decided_outputs(made.specs[name], rollout)
+    assert outputs.keys() == found.compact.keys()
+    assert all(np.array_equal(outputs[n][0].numpy(), found.compact[n]) for n in outputs)
+    assert {len(values) for values in found.hints.values()} == {len(rollout.hints)} == {trace.length - 1}
+
+    def numbers(value):
+        parts = value.values() if isinstance(value, dict) else value
+        return [n for part in parts for n in numbers(part)] if isinstance(value, dict | list) else [value]
+
+    sure = [p for of in found.confidence.values() for p in numbers(of)]
+    assert sure and all(0 < p <= 1 for p in sure)
 
 
 # Moments

@@ -192,6 +192,21 @@ def test_half_precision_where_every_decision_stays(tmp_path, algo, monkeypatch):
     assert scores[0].hints == scores[1].hints and scores[0].first_errors == scores[1].first_errors
 
 
+def test_constants_of_candidates_are_never_rounded(monkeypatch):
+    monkeypatch.setattr(protocol, "CANONICAL_SIZE", 8)
+    config = Config(algo="task_scheduling", candidates=True, train_sizes=(8,), **SETTINGS)
+    reasoner = Reasoner.from_config(config)
+    with torch.no_grad():
+        rounded(reasoner)
+        reasoner.coders("task_scheduling")[1].choices["t"].constants[0] = 0.01
+    state = reasoner.state_dict()
+    short, _ = half_precision.halved(reasoner, state, config)
+    assert short.keys() == state.keys()
+    for name, value in short.items():
+        assert value.dtype == (torch.float32 if name.endswith("constants") else torch.float16)
+        assert torch.equal(value.float(), state[name])
+
+
 def test_half_precision_that_changes_a_decision_is_refused(tmp_path, capsys):
     run = run_of(tmp_path / "small", shrunk)
     with pytest.raises(ValueError, match=r"changes decisions of bfs in 32 of 32 graphs of nar/test at size 16; export"):

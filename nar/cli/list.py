@@ -1,4 +1,4 @@
-"""`nar list [NAME]`: the algorithms, processors, recipes and reasoners there are; with a NAME, one processor."""
+"""`nar list [NAME]`: the algorithms, processors, recipes and reasoners there are; with a NAME, one of the first two."""
 
 import contextlib
 import importlib
@@ -10,23 +10,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from nar.cli import console
+from nar.lookup import suggest
 from nar.results.study import grouped
 
 
 def main(argv: list[str]) -> None:
-    """All of both, or one processor in detail."""
+    """All of them, or one processor or algorithm in detail."""
     from nar import datasets, processors, recipes
     from nar.model import export_reader
 
     if {"-h", "--help"} & set(argv):
         print(
-            "usage: nar list [NAME]\n\nall algorithms, processors and recipes; with a NAME, one processor, its options"
+            "usage: nar list [NAME]\n\nall algorithms, processors and recipes; with a NAME, one processor and its "
+            "options,\nor one algorithm: its probes, order relations and candidates"
         )
         return
     if len(argv) > 1 or (argv and argv[0].startswith("-")):
-        raise ValueError(f"nar list takes nothing, or the name of one processor; got {' '.join(argv)!r}")
+        raise ValueError(f"nar list takes nothing, or the name of one processor or algorithm; got {' '.join(argv)!r}")
     if argv:
-        print(_described(argv[0]))
+        from nar.model.options import in_words
+
+        print(in_words.described(argv[0]) if _is_algorithm(argv[0]) else _described(argv[0]))
         return
     width = max(map(len, [*datasets.names(), *processors.names()]))
     print("algorithms (--algo):")
@@ -47,7 +51,7 @@ def main(argv: list[str]) -> None:
         print("\ntrained reasoners that come with nar, for nar.load and nar evaluate:")
     for name in shipped:
         print(f"    {name:<{width}}  {_shipped(export_reader.read_card(export_reader.SHIPPED / name))}")
-    print("\noptions of one processor: nar list NAME; your own: --processor my_module:MyProcessor")
+    print("\none algorithm, or a processor and its options: nar list NAME; your own: --processor my_module:MyProcessor")
 
 
 def _shipped(card: Mapping[str, Any]) -> str:
@@ -72,16 +76,30 @@ def _settings(settings: Mapping[str, Any]) -> str:
     return "\n".join([*lines, line])
 
 
-def _described(name: str) -> str:
-    """What a processor is, by the first paragraph of its file; its options with their defaults; what it declares."""
+def _is_algorithm(name: str) -> bool:
+    """Rather than a processor; ValueError where it is the name of neither."""
     from nar import datasets, processors
 
-    if name in datasets.TABLE and name not in processors.TABLE:
-        raise ValueError(f"{name} is an algorithm: nar show {name} runs it; nar list takes the name of a processor")
+    if name in processors.TABLE:
+        return False
+    try:
+        datasets.get(name)
+    except ValueError:
+        if ":" in name:  # an address: of a processor, or wrong in a way that is said where one is looked for
+            return False
+        every = [*datasets.names(), *processors.names()]
+        raise ValueError(suggest("processor or algorithm", name, every, "nar list")) from None
+    return True
+
+
+def _described(name: str) -> str:
+    """What a processor is, by the first paragraph of its file; its options with their defaults; what it declares."""
+    from nar import processors
+
     try:
         found, fixed = processors.find(name)
     except ValueError as error:
-        raise ValueError(f"nar list takes nothing, or the name of a processor: {error}") from None
+        raise ValueError(f"nar list takes nothing, or the name of a processor or algorithm: {error}") from None
     lines = [f"{name}: {found.__module__}:{found.__qualname__}", ""]
     about = [text for text in (sys.modules[found.__module__].__doc__, found.__doc__) if text]
     lines += [paragraph + "\n" for paragraph in dict.fromkeys(inspect.cleandoc(t).split("\n\n")[0] for t in about)]

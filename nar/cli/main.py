@@ -12,7 +12,7 @@ from nar.version import __version__
 COMMANDS = {
     "train": "train a reasoner, evaluate it at several sizes and write its report",
     "sweep": "train algorithms x processors x seeds, and compare them in one report",
-    "list": "the algorithms, processors and recipes there are; nar list NAME: the options of a processor",
+    "list": "the algorithms, processors and recipes there are; nar list NAME: one in detail",
     "check": "run the contract of processors on your own: nar check my_module:MyProcessor",
     "show": "run an algorithm on a small input and see its steps: nar show bfs --n 8",
     "evaluate": "saved runs on more sizes, graph families, densities, weights",

@@ -31,7 +31,12 @@ def halved(
 
     ValueError where a parameter is too large for half precision, and where a decision is another one.
     """
-    short = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+    # buffers stay as they are: counts, and constants that were found
+    learned = {name for name, _ in reasoner.named_parameters(remove_duplicate=False)}
+    short = {
+        name: value.half() if value.is_floating_point() and name in learned else value
+        for name, value in tensors.items()
+    }  # fmt: skip
     if large := [name for name, value in short.items() if value.isinf().any() and not tensors[name].isinf().any()]:
         raise ValueError(f"{large[0]} has numbers too large for half precision; export without --half")
     other = copy.deepcopy(reasoner)

@@ -224,16 +224,16 @@ def probabilities(
 ) -> dict[str, np.ndarray]:
     """The probability that the model gives to every predicted entry, in compact form; none for scalars."""
     found = {}
-    raw = {name: value.logits if isinstance(value, Choice) else value for name, value in logits.items()}
+    plain = {name: value.logits if isinstance(value, Choice) else value for name, value in logits.items()}
     for name in predicted:
-        probe, value = spec[name], raw[name]
+        probe, value = spec[name], plain[name]
         if probe.type is Type.SCALAR:
             continue
         if probe.type is Type.MASK:
             p = torch.sigmoid(value.abs())
         elif probe.type is Type.PERMUTATION_POINTER:
             p = log_sinkhorn(value, SINKHORN_STEPS_OUTPUT).exp().amax(-1)
-            first = torch.softmax(raw[f"{name}_mask"], -1).amax(-1, keepdim=True)
+            first = torch.softmax(plain[f"{name}_mask"], -1).amax(-1, keepdim=True)
             p = torch.where(predicted[name] == torch.arange(p.shape[-1]), first, p)
         else:
             p = torch.softmax(value, -1).amax(-1)

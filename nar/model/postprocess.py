@@ -76,7 +76,7 @@ def discretised(probe: Probe, logits: Tensor | Choice) -> Tensor:
     relaxed = soft(probe, logits)
     if probe.type is Type.SCALAR:
         return units.straight_through(logits.decided(), relaxed) if isinstance(logits, Choice) else relaxed
-    if probe.type is Type.MASK and isinstance(logits, Tensor):
+    if probe.type is Type.MASK and not isinstance(logits, Choice):
         return units.straight_through((logits.detach() > 0).to(logits.dtype), relaxed)
     decided = hard(probe, logits, sinkhorn_steps=SINKHORN_STEPS_HINT)
     one_hot = torch.zeros_like(relaxed).scatter(-1, decided.unsqueeze(-1), 1.0)

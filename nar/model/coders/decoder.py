@@ -294,6 +294,5 @@ def compares(probe: Probe) -> bool:
 
 
 def _masked(probe: Probe) -> bool:
-    if probe.location is Location.NODE:
-        return probe.type in POINTERS
-    return probe.location is Location.EDGE and probe.type in (Type.MASK, Type.MASK_ONE)
+    masked = {Location.NODE: POINTERS, Location.EDGE: frozenset({Type.MASK, Type.MASK_ONE})}
+    return probe.type in masked.get(probe.location, ())

@@ -245,7 +245,8 @@ class StepEncoder:
         return step, DecoderInputs(few or nodes, edges, None, graph, adjacency if self.mask else None, read)
 
     def encode(self, values: Mapping[str, Tensor], graphs: int) -> tuple[AffineFeatures, AffineFeatures, Tensor]:
-        """Features of other values of inputs and hints together, of so many graphs."""
+        """Features of other values of inputs and hints together, of so many graphs, none of which repeats a moment."""
+        values = {UNCHANGED: self.reference.new_zeros(graphs), **values}
         inputs, fed = (
             self.encoder.encode(stage, values, self.nodes, adjacency=False)[0] for stage in (Stage.INPUT, Stage.HINT)
         )

@@ -44,7 +44,7 @@ def losses(batch: Batch, rollout: Rollout, change_weight: float = 1.0) -> dict[s
         name: probe_sums(spec[name], value, batch.outputs[name], batch.ends) for name, value in rollout.outputs.items()
     }
     for name in rollout.hints[0] if rollout.hints else ():
-        steps = [step[name] for step in rollout.hints]
+        steps: list[Any] = [step[name] for step in rollout.hints]
         predicted = Choice.cat(steps) if isinstance(steps[0], Choice) else torch.cat(steps)
         truth = [batch.hints[name][s + 1, : len(step[name])] for s, step in enumerate(rollout.hints) if len(step[name])]
         after = torch.cat(truth) if truth else batch.hints[name][0, :0]

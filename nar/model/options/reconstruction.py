@@ -119,7 +119,8 @@ class Reconstruction(nn.Module):
                 raise ValueError(f"reconstruction has nothing to reconstruct: {name} has no {kind}; leave it away")
             self.decoders[module_key(name)] = Decoder(
                 hints, features, node_width=2 * features, edge_width=features + processor.edge_readout,
-                options=dataclasses.replace(decoder, edge_pointer_repair=False),
+                # what can be looked up or copied need not be read off the state
+                options=dataclasses.replace(decoder, edge_pointer_repair=False, candidates=False, selection=False),
             )  # fmt: skip
 
     def decoder(self, algorithm: str) -> Decoder:
