@@ -10,8 +10,8 @@ from torch import tensor
 
 from nar import datasets, processors
 from nar.evaluation.evaluate import evaluate
-from nar.model.batch import Batch
-from nar.model.objectives.losses import losses, probe_loss, total_loss
+from nar.model.batch import Batch, draw
+from nar.model.objectives.losses import entry_losses, losses, probe_loss, total_loss
 from nar.model.objectives.metrics import Tally, correct, merge_permutations, tally
 from nar.model.postprocess import feed_back
 from nar.model.reasoner import Reasoner
@@ -331,3 +331,21 @@ def test_evaluation_leaves_the_mode_as_it_was():
         model.train(training)
         a, b = (evaluate(model, algorithm, traces(algorithm, 3), loss=True).loss for _ in range(2))
         assert model.training == training and a == b
+
+
+def test_entries_that_a_step_changes_count_more():
+    algorithm = datasets.get("bfs")
+    batch = draw(algorithm, 6, 3, seed=[1], random_pos=False)
+    reasoner = Reasoner.build("bfs", "mpnn", hidden=8).eval()
+    rollout = reasoner(batch)
+    plain, weighed = losses(batch, rollout), losses(batch, rollout, 10.0)
+    for name in ("pi_h", "reach_h"):
+        total = count = 0.0
+        for s, step in enumerate(rollout.hints):
+            before, after = (batch.hints[name][s + k, : len(step[name])] for k in (0, 1))
+            of_entry, _ = entry_losses(batch.spec[name], step[name], after)
+            weight = torch.where(before != after, 10.0, 1.0)
+            total, count = total + (weight * of_entry).sum().item(), count + of_entry.numel()
+        assert weighed[name].item() == pytest.approx(total / count, rel=1e-5)
+        assert weighed[name] > plain[name]
+    assert weighed["pi"] == plain["pi"]  # outputs have no step before

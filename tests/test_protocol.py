@@ -30,6 +30,7 @@ DEFAULTS = {
     "eval_sizes": None, "eval_samples": 0,
     # optimiser
     "learning_rate": 0.001, "learning_rate_schedule": "constant", "weight_decay": 0.0, "grad_clip": 1.0,
+    "change_weight": 1.0,
     "init_processor": None, "freeze": "nothing",
     # network
     "hidden": 128, "layer_norm": True, "triplet_features": 8, "heads": 1, "option": (), "message_passing_steps": 1,
