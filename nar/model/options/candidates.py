@@ -49,7 +49,7 @@ def names_of(spec: Mapping[str, Probe], location: Location) -> list[str]:
 
 
 class Candidates(nn.Module):
-    """The choice of one scalar hint; `constants` are found by `nar.training.constants`."""
+    """The choice of one scalar hint; its constants are found before training (constants.py)."""
 
     constants: Tensor
 
