@@ -58,7 +58,7 @@ class Candidates(nn.Module):
         self.name = name
         self.xs, self.ws, self.gs = (names_of(spec, where) for where in (Location.NODE, Location.EDGE, Location.GRAPH))
         self.pointers = [n for n, p in spec.items() if p.stage is not Stage.OUTPUT and is_list(p)]
-        self.lists = [n for n in self.pointers if spec[n].stage is Stage.INPUT]
+        self.lists = ways.lists(spec)
         self.register_buffer("constants", torch.zeros(CONSTANTS))
         self.rules = nn.Parameter(torch.zeros(3))  # none, the least, the largest
 

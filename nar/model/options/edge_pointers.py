@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from nar.model.coders.decoder_inputs import DecoderInputs
+from nar.model.options.relations import marks_one
 from nar.nn.affine import AffineFeatures, joint_linear, materialize
 from nar.nn.layers import linear
 from nar.traces.spec import Location, Probe, Stage, Type
@@ -44,8 +45,7 @@ def is_edge_pointer(probe: Probe) -> bool:
 
 def marks(spec: Mapping[str, Probe]) -> list[str]:
     """The hints that choose one node of the graph."""
-    choose = (Location.NODE, Type.MASK_ONE), (Location.GRAPH, Type.POINTER)
-    return [n for n, probe in spec.items() if probe.stage is Stage.HINT and (probe.location, probe.type) in choose]
+    return [n for n, probe in spec.items() if probe.stage is Stage.HINT and marks_one(probe)]
 
 
 def pointer_hint(name: str, spec: Mapping[str, Probe]) -> str | None:
