@@ -204,6 +204,7 @@ def _answers(
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
         raise ValueError(f"steps must be a positive integer, got {steps!r}")
     found: dict[int, Prediction] = {}
+    width, device = reasoner.processor.features, reasoner_device(reasoner).type
     alike: dict[tuple[int, int], list[int]] = {}
     for i, case in enumerate(cases):
         # a rollout without the oracle has one limit, which must not depend on what else is in the batch
@@ -211,7 +212,7 @@ def _answers(
         alike.setdefault((case.trace.nodes, length), []).append(i)
     for members in alike.values():
         rest = iter(members)
-        for part in portions([cases[i].trace for i in members], reasoner.processor.features):
+        for part in portions([cases[i].trace for i in members], width, device):
             batch = collate(part, algorithm)
             timed = _with_steps(batch, steps)
             ends: dict[str, Any] = {"termination": termination, "limit": steps} if termination != "oracle" else {}

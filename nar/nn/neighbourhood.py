@@ -30,7 +30,8 @@ from nar.nn.reductions import REDUCTIONS
 
 Reduction = str | Callable[[Tensor, Tensor | None], Tensor]
 
-CHUNK_BYTES = 64 * 2**20  # without gradients, message tensors above this size are made one group of receivers at a time
+# Without gradients, message tensors above this size are made one group of receivers at a time, on a GPU above GPU times it
+CHUNK_BYTES, GPU = 4 * 2**20, 16
 
 
 def _reduced(messages_BSRF: Tensor, how: Reduction, mask_BSR: Tensor | None) -> Tensor:
@@ -153,9 +154,10 @@ class Dense(Neighbourhood):
                 self.adjacency_BNN,
             )
         size = senders_BNF.shape[0] * self.nodes * self.nodes * senders_BNF.shape[-1] * senders_BNF.element_size()
-        if torch.is_grad_enabled() or size <= CHUNK_BYTES:
+        limit = CHUNK_BYTES * (GPU if senders_BNF.is_cuda else 1)
+        if torch.is_grad_enabled() or size <= limit:
             return super().pool(senders_BNF, receivers_BNF, edge, graph_BF, message, how)
-        step = max(1, self.nodes * CHUNK_BYTES // size)
+        step = max(1, self.nodes * limit // size)
         channels, adjacency = self.edge_features.channels, self.adjacency_BNN
         senders = (senders_BNF + graph_BF.unsqueeze(1)).unsqueeze(2)
         pooled = []
