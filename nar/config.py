@@ -52,6 +52,9 @@ class Config:
     """Largest Euclidean norm of the whole gradient; 0 = no limit."""
     train_sizes: tuple[int, ...] | None = None
     """Sizes of the training graphs; one batch of each in turn. None = 4 7 11 13 16; string matching: 20."""
+    train_families: tuple[str, ...] = ()
+    """Families of graphs, as --families of nar evaluate takes them: every other batch is of one of them, in turn, where
+    the algorithm draws graphs of a family."""
     random_pos: bool = True
     """Give nodes sorted random positions in training and validation instead of i/n."""
 
@@ -89,6 +92,8 @@ class Config:
 
     relations: Literal["none", "beside", "instead"] = "none"
     """Encode exact order relations of numbers (x_i < x_j, ...; nar list ALGORITHM) beside them, or instead of them."""
+    trails: bool = False
+    """With relations: encode also where every mark of a node has been in the steps before."""
     output_step: bool = False
     """Read the outputs by one more step, off the last hints, instead of predicting them together with these."""
     candidates: bool = False
@@ -199,6 +204,7 @@ class Config:
             self._check("history", kept, f"left away with --hint-mode {self.hint_mode}: nothing would be passed on")
         self._check_supervision()
         self._check("eval_sizes", len(set(sizes)) == len(sizes), "different sizes")
+        self._check("trails", self.relations != "none" or not self.trails, "left away with --relations none")
         self._check("train_sizes", self.train_sizes is None or len(self.train_sizes) > 0, "one size or more")
 
     def _check_supervision(self) -> None:

@@ -29,6 +29,8 @@ RECIPES = {
             "processor": "relational",
             "supervision": "moments",
             "relations": "instead",
+            "trails": True,
+            "train_families": ("erdos_renyi", "sparse_erdos_renyi"),
             "candidates": True,
             "selection": True,
             "output_step": True,

@@ -38,8 +38,10 @@ def choice(eligible, numbers=None, rules=EVEN, values=None):
         ([3, 1, 2], [5, 9, 9], LARGEST, 2),
         ([-1, 3, 2], [1, 9, 7], LEAST, 2),  # who is not eligible does not compete
         ([0, 3, 2], [1, 9, 7], LEAST, 2),  # 0 is not above 0
+        ([0.4, 4, 3], [1, 9, 7], LEAST, 2),  # what is hardly above it is not, beside the sure ones: an eighth at least
+        ([0.6, 4, 3], [1, 9, 7], LEAST, 0),
         ([-3, -1, -2], [1, 9, 7], LEAST, 1),  # nobody is: the nearest to it
-        ([1e-9, 50, 60], [1, 1 + 1e-15, 7], LEAST, 0),  # as exact as the numbers
+        ([10, 50, 60], [1, 1 + 1e-15, 7], LEAST, 0),  # as exact as the numbers
     ],
 )
 def test_who_is_chosen(eligible, numbers, rules, chosen):

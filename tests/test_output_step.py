@@ -17,6 +17,7 @@ from nar.model.batch import collate, draw
 from nar.model.objectives.losses import losses
 from nar.model.options.choice import Choice
 from nar.model.options.constants import find_constants
+from nar.model.options.relations import marks_of_hints
 from nar.model.postprocess import feed_back
 from nar.model.reasoner import Reasoner
 from nar.model.rollout_loop import same_hints
@@ -94,9 +95,15 @@ def test_outputs_are_read_off_the_last_hints(name):
             unchanged = torch.zeros(1, dtype=torch.bool)
             if before is not None:
                 unchanged = same_hints(before, {n: v[0] for n, v in now.items()})
+            fed = [{n: v[0] for n, v in one.hints.items()}]
+            fed += [{n: v[b : b + 1] for n, v in hints.items()} for hints in decided[: max(0, length - 2)]]
+            encoder, trails = made.coders(name)[0], torch.zeros(1, len(marks_of_hints(one.spec)), one.nodes)
+            for hints in fed[: length - 1] if encoder.relations.trails else []:  # of all moments before the last
+                trails = encoder.trails(trails, hints)
             last = dataclasses.replace(
-                one, hints=now, schedule=SortedLengths([1]), ends=torch.tensor([True]), unchanged=unchanged
-            )
+                one, hints=now, schedule=SortedLengths([1]), ends=torch.tensor([True]), unchanged=unchanged,
+                trails=trails,
+            )  # fmt: skip
             for output, found in made(last).outputs.items():
                 torch.testing.assert_close(values(found)[0], values(whole.outputs[output])[b], msg=output)
 

@@ -26,8 +26,8 @@ DEFAULTS = {
     # what is learned, how long
     "algo": ("bellman_ford",), "processor": "triplet_gmpnn", "seed": 42, "steps": 10_000,
     # data
-    "batch_size": 32, "train_sizes": None, "random_pos": True, "val_size": None, "val_samples": 0, "val_every": 50,
-    "eval_sizes": None, "eval_samples": 0,
+    "batch_size": 32, "train_sizes": None, "train_families": (), "random_pos": True, "val_size": None, "val_samples": 0,
+    "val_every": 50, "eval_sizes": None, "eval_samples": 0,
     # optimiser
     "learning_rate": 0.001, "learning_rate_schedule": "constant", "weight_decay": 0.0, "grad_clip": 1.0,
     "change_weight": 1.0,
@@ -35,8 +35,8 @@ DEFAULTS = {
     # network
     "hidden": 128, "layer_norm": True, "triplet_features": 8, "heads": 1, "option": (), "message_passing_steps": 1,
     "dropout": 0.0, "encoder_init": "xavier_on_scalars", "pointer_head": "max", "log_n_scale": False,
-    "comparison_units": 0, "edge_pointer_repair": False, "relations": "none", "output_step": False, "candidates": False,
-    "selection": False,
+    "comparison_units": 0, "edge_pointer_repair": False, "relations": "none", "trails": False, "output_step": False,
+    "candidates": False, "selection": False,
     # hints and what is trained besides
     "hint_mode": "encoded_decoded", "hint_feedback": "soft", "teacher_forcing": 0.0, "halting": "none",
     "reconstruction": "none", "reconstruction_weight": None, "reconstruction_mask": None,

@@ -150,6 +150,7 @@ def test_names_are_checked_before_anything_is_trained(arguments, message, tmp_pa
 
 CHANGED = {
     "algo": ("dfs",), "processor": "pgn", "option": ("a=1",), "train_sizes": (4,), "val_size": 3, "random_pos": False,
+    "train_families": ("grid",),
     "layer_norm": False, "log_n_scale": True, "edge_pointer_repair": True, "reconstruction": "plain",
     "freeze": "processor", "encoder_init": "default", "hint_mode": "none", "hint_feedback": "hard",
     "pointer_head": "additive", "dropout": 0.5, "teacher_forcing": 0.5, "reconstruction_weight": 0.5,
@@ -170,6 +171,8 @@ def test_a_directory_belongs_to_the_settings_that_change_what_is_learned(field):
     else:
         value = (not default) if isinstance(default, bool) else (default or 0) + 1
     before = Config(hint_feedback="hard") if field == "supervision" else Config()
+    if field == "trails":
+        before = Config(relations="beside")
     if field in OF_MOMENTS:
         before = Config(supervision="moments", hint_feedback="hard")
     changed = dataclasses.replace(before, **{field: value})

@@ -32,8 +32,8 @@ from nar.traces.algorithm import Algorithm
 from nar.traces.spec import Spec, Type
 from nar.traces.trace import Trace
 
-# A batch is cut so that one [B, N, N, F] tensor stays below this, on a GPU below GPU times as much. On a CPU larger ones
-# leave the caches, and are asked of the system anew every time, which clears them: half of the time of some rollouts.
+# A batch is cut so that one [B, N, N, F] tensor stays below this, on a GPU below GPU times as much. On a CPU larger
+# ones leave the caches, and the system clears each anew: half of the time of some rollouts.
 TENSOR_BYTES, GPU = 8 * 2**20, 12
 TEST_SEED = 3  # of the canonical test set; sets of other sizes are drawn with it too
 
@@ -160,7 +160,10 @@ def evaluate(
     would be our choice.
     """
     ending = {} if termination == "oracle" else {"termination": termination, "limit": limit}
-    collated = ((collate(part, algorithm), part) for part in portions(traces, reasoner.processor.features, reasoner_device(reasoner).type))
+    collated = (
+        (collate(part, algorithm), part)
+        for part in portions(traces, reasoner.processor.features, reasoner_device(reasoner).type)
+    )
     found: Evaluation | None = None
     for batch, part in collated if batches is None else ((batch, None) for batch in batches):
         traces_of_batch = part if validity else None

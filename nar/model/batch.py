@@ -46,10 +46,11 @@ class Batch:
     outputs: dict[str, Tensor]
     schedule: Schedule  # who takes which step
     order: list[int]  # order[b] is the place in the given traces of sample b
-    # of parts of traces (training/moments.py): whose outputs are learned [B] (None: everyone's), and whose first hints
-    # are those of the moment before (None: nobody's)
+    # of parts of traces (training/moments.py): whose outputs are learned [B] (None: everyone's), whose first hints are
+    # those of the moment before (None: nobody's), and where marks of hints, in their order, were before [B, M, N]
     ends: Tensor | None = dataclasses.field(default=None, kw_only=True)
     unchanged: Tensor | None = dataclasses.field(default=None, kw_only=True)
+    trails: Tensor | None = dataclasses.field(default=None, kw_only=True)
     # what this is a share of, where several processes compute one batch; it stays on the CPU
     whole: Batch | None = dataclasses.field(default=None, kw_only=True, repr=False)
 
@@ -93,7 +94,7 @@ class Batch:
 
     def facts(self) -> dict[str, Tensor]:
         """What is known of samples that are parts of traces."""
-        found = {"ends": self.ends, "unchanged": self.unchanged}
+        found = {"ends": self.ends, "unchanged": self.unchanged, "trails": self.trails}
         return {name: value for name, value in found.items() if value is not None}
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:

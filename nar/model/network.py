@@ -31,6 +31,7 @@ class Network(nn.Module):
         hint_feedback: str = "soft",
         encoder_init: str = "xavier_on_scalars",
         relations: str = "none",
+        trails: bool = False,
         message_passing_steps: int = 1,
         output_step: bool = False,
         dropout: float = 0.0,
@@ -72,6 +73,7 @@ class Network(nn.Module):
                 encode_hints=fed,
                 init=encoder_init,
                 relations=relations,
+                trails=trails,
                 edge_pointer_repair=decoder.edge_pointer_repair,
             )
             self.decoders[module_key(name)] = Decoder(

@@ -20,8 +20,8 @@ from nar.traces.spec import Spec
 DECODER = tuple(field.name for field in dataclasses.fields(DecoderOptions))
 RECONSTRUCTION = ("reconstruction", "reconstruction_weight", "reconstruction_mask")
 PLAIN = (
-    "hint_mode", "hint_feedback", "encoder_init", "relations", "message_passing_steps", "dropout", "halting", "history",
-    "output_step",
+    "hint_mode", "hint_feedback", "encoder_init", "relations", "trails", "message_passing_steps", "dropout", "halting",
+    "history", "output_step",
 )  # fmt: skip
 SETTINGS = (*PLAIN, *DECODER, *RECONSTRUCTION)
 OF_PROCESSOR = ("layer_norm", "triplet_features", "heads")  # settings of Config that some processors have
@@ -38,10 +38,11 @@ class Reasoner(Network):
     supervised or ponder: a head that says when a graph is done, see nar/model/objectives/losses.py.
     `history`: the processor's state passes from step to step; without, each step begins with the initial one and knows
     of those before what their hints say. `relations`: order relations of numbers are encoded beside them or instead of
-    them. `output_step`: outputs are read off the last hints by one more step.
-    `reconstruction`: with a second processor, see nar/model/options/reconstruction.py. ValueError where one of these
-    would have no effect on any of the algorithms; those that a recipe sets for all (edge_pointer_repair, relations,
-    candidates, selection) do then nothing. `build` and `from_settings` take all of these by name.
+    them, with `trails` also where marks of nodes have been in the steps before. `output_step`: outputs are read off the
+    last hints by one more step. `reconstruction`: with a second processor, see nar/model/options/reconstruction.py.
+    ValueError where one of these would have no effect on any of the algorithms; those that a recipe sets for all
+    (edge_pointer_repair, relations, candidates, selection) do then nothing. `build` and `from_settings` take all of
+    these by name.
     """
 
     @classmethod

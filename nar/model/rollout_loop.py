@@ -65,10 +65,10 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
         extensions.append(Reconstructing(network.reconstruction, batch, steps, noise, options.generator))
 
     def advance(
-        s: int, state: Any, hints: Mapping[str, Tensor], kept: int, unchanged: Tensor | None
+        s: int, state: Any, hints: Mapping[str, Tensor], kept: int, unchanged: Tensor | None, trails: Tensor | None
     ) -> tuple[Any, DecoderInputs, dict[str, Tensor], Notes]:
         """The state after step s, what decoders are given, the predicted hints, and what the processor noted."""
-        step, inputs = steps.step(hints, kept, unchanged)
+        step, inputs = steps.step(hints, kept, unchanged, trails)
         for extension in extensions:
             step, inputs = extension.before_step(s, step, inputs, state, hints)
         after = _process(network, step, state)
@@ -78,7 +78,10 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
     state = initial = network.processor.initial_state(len(batch), batch.nodes, steps.reference)
     hints = {name: value[0] for name, value in batch.hints.items()}
     predicted: dict[str, Tensor] = {}
-    unchanged = batch.unchanged
+    unchanged, trails = batch.unchanged, None
+    if marks := encoder.relations.trails:
+        none = steps.reference.new_zeros(len(batch), len(marks), batch.nodes)
+        trails = none if batch.trails is None else batch.trails.to(none.dtype)
     notes, last_inputs, rollout = Notes(), LastInputs(schedule), Rollout({}, [], [] if options.keep_states else None)
     for s in range(schedule.steps):
         kept = schedule.num_kept(s) if s > 0 else len(batch)
@@ -90,10 +93,13 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
                 if forcing > 0:
                     hints = _force(batch, s, hints, forcing, options.generator, steps.reference.dtype)
                 unchanged = same_hints(before, hints) if encoder.relations.counts else None
+                trails = None if trails is None else encoder.trails(trails, before)[:kept]
         if recompute:
-            state, inputs, predicted, noted = checkpoint(advance, s, state, hints, kept, unchanged, use_reentrant=False)  # type: ignore[misc]
+            state, inputs, predicted, noted = checkpoint(
+                advance, s, state, hints, kept, unchanged, trails, use_reentrant=False
+            )  # type: ignore[misc]
         else:
-            state, inputs, predicted, noted = advance(s, state, hints, kept, unchanged)
+            state, inputs, predicted, noted = advance(s, state, hints, kept, unchanged, trails)
         notes.add(noted)
         last_inputs.add(inputs, s)
         if network.hint_mode != "none" and (s == 0 or schedule.num_with_hint(s)):  # a step for outputs has none

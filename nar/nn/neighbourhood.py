@@ -30,7 +30,8 @@ from nar.nn.reductions import REDUCTIONS
 
 Reduction = str | Callable[[Tensor, Tensor | None], Tensor]
 
-# Without gradients, message tensors above this size are made one group of receivers at a time, on a GPU above GPU times it
+# Without gradients, message tensors above this size are made one group of receivers at a time, on a GPU above GPU times
+# as much.
 CHUNK_BYTES, GPU = 4 * 2**20, 16
 
 

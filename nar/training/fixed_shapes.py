@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from nar.model.batch import Batch
 from nar.model.schedule import FixedShape
@@ -39,6 +38,9 @@ def tensors(
     def of_moments(parts: Sequence[Tensor]) -> Tensor:
         return torch.stack([_padded(_padded(part, moments), graphs, 1) for part in parts])
 
+    def none_after(fact: Tensor) -> Tensor:
+        return torch.cat([fact, fact.new_zeros(graphs - len(fact), *fact.shape[1:])])
+
     def hint(name: str) -> Any:
         parts = [batch.hints[name] for batch in batches]
         if not isinstance(parts[0], RunLengthArray):
@@ -53,10 +55,7 @@ def tensors(
         "lengths": torch.tensor([b.lengths + [0] * (graphs - len(b)) for b in batches], device=device),
         "noise": [stacked(draws) for draws in zip(*noise, strict=True)],
         # a sample that is none ends nothing
-        "facts": {
-            name: torch.stack([pad(batch.facts()[name], (0, graphs - len(batch))) for batch in batches])
-            for name in batches[0].facts()
-        },
+        "facts": {name: torch.stack([none_after(b.facts()[name]) for b in batches]) for name in batches[0].facts()},
     }
 
 

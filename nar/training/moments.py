@@ -20,6 +20,7 @@ import torch
 
 from nar.config import Config
 from nar.model.batch import Batch
+from nar.model.options.relations import marks_of_hints
 from nar.model.schedule import SortedLengths
 from nar.traces.run_length import RunLengthArray
 
@@ -101,7 +102,20 @@ def parts(batch: Batch, sample_M: np.ndarray, start_M: np.ndarray, snapshots_M: 
         order=[batch.order[b] for b in sample_M],
         ends=torch.from_numpy(last_M == np.array(batch.lengths)[sample_M] - 1),
         unchanged=unchanged(batch, which_M, torch.from_numpy(start_M)),
+        trails=trails(batch, which_M, torch.from_numpy(start_M)),
     )
+
+
+def trails(batch: Batch, which_M: torch.Tensor, moment_M: torch.Tensor) -> torch.Tensor:
+    """Which nodes every mark of hints was on before a moment: bool [M, marks, N]."""
+    found = []
+    for name in marks_of_hints(batch.spec):
+        index_TB = batch.hints[name].long()
+        moments_BT = torch.arange(len(index_TB)).expand(len(batch), -1)
+        never_BN = torch.full((len(batch), batch.nodes), len(index_TB))
+        first_BN = never_BN.scatter_reduce(1, index_TB.t(), moments_BT, "amin")
+        found.append(first_BN[which_M] < moment_M.unsqueeze(1))
+    return torch.stack(found, 1) if found else torch.zeros(len(which_M), 0, batch.nodes, dtype=torch.bool)
 
 
 def unchanged(batch: Batch, which_M: torch.Tensor, moment_M: torch.Tensor) -> torch.Tensor:

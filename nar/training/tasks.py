@@ -5,12 +5,13 @@ changes it.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from nar import datasets
 from nar.config import Config
-from nar.evaluation import protocol
+from nar.evaluation import axes, protocol
 from nar.model.batch import Batch, collate, draw
 from nar.traces.algorithm import Algorithm
 from nar.training import distributed, moments
@@ -33,10 +34,11 @@ class Task:
 
 
 def tasks(config: Config) -> list[Task]:
-    """The tasks of a run; ValueError for an unknown algorithm or a size that is too small for one."""
+    """The tasks of a run; ValueError for an unknown algorithm or family, or a size that is too small for one."""
     found = []
     for name in config.algo:
         algorithm = datasets.get(name)
+        training_params(algorithm, config, 0)
         settings = protocol.resolved(config, algorithm)
         found.append(Task(algorithm, settings.train_sizes or (), settings.val_size or 0, settings.eval_sizes or ()))
     return found
@@ -61,11 +63,19 @@ def training_batch(
         config.batch_size * ranks.batches,
         seed=(config.seed, TRAINING_STREAM, step),
         random_pos=config.random_pos,
-        **algorithm.train_params,
+        **training_params(algorithm, config, step // len(sizes)),
     )
     if config.supervision == "moments":
         batch = moments.chosen(batch, config, step)
     return ranks.share(batch)
+
+
+def training_params(algorithm: Algorithm, config: Config, turn: int) -> dict[str, Any]:
+    """Parameters of the sampler in one turn through the training sizes: in every other one those of a family."""
+    families = [name for name in config.train_families if axes.misfit(algorithm, {"family": name}) is None]
+    if turn % 2 == 0 or not families:
+        return algorithm.train_params
+    return axes.parameters(algorithm, {"family": families[turn // 2 % len(families)]}, algorithm.train_params)
 
 
 def validation_set(algorithm: Algorithm, config: Config) -> list[Batch]:

@@ -79,8 +79,8 @@ class Encoder(nn.Module):
 
     `init`: `xavier_on_scalars` (the protocol's) draws the maps of scalar hints with deviation 1/sqrt(features) instead
     of 1/sqrt(fan_in) = 1; `default` treats all alike. `relations`: order relations of scalars are encoded beside them
-    or instead of them (nar/model/options/relations.py). `edge_pointer_repair`: pairs look up what their edge pointers
-    point to (nar/model/options/edge_pointers.py).
+    or instead of them, `trails`: with where marks have been (nar/model/options/relations.py). `edge_pointer_repair`:
+    pairs look up what their edge pointers point to (nar/model/options/edge_pointers.py).
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class Encoder(nn.Module):
         encode_hints: bool = True,
         init: str = "xavier_on_scalars",
         relations: str = "none",
+        trails: bool = False,
         edge_pointer_repair: bool = False,
     ) -> None:
         super().__init__()
@@ -110,7 +111,7 @@ class Encoder(nn.Module):
             count = 2 if probe.location is Location.EDGE and probe.type in POINTERS else 1
             self.maps[name] = nn.ModuleList(linear(probe.classes or 1, features, std=std) for _ in range(count))
         self.relations, self.relation_maps = (
-            Relations(self.probes, stages if relations != "none" else ()),
+            Relations(self.probes, stages if relations != "none" else (), trails),
             nn.ModuleDict(),
         )
         for (stage, location), count in self.relations.counts.items():
@@ -167,9 +168,18 @@ class Encoder(nn.Module):
 
     def dense(self, name: str, values: Mapping[str, Tensor], nodes: int) -> Tensor:
         """The float form of one of the values."""
-        if name == UNCHANGED:
+        if name not in self.probes:  # what is known of the steps before
             return values[name]
         return dense(self.probes[name], values[name], nodes, next(self.parameters()).dtype)
+
+    def trails(self, before_LMN: Tensor, hints: Mapping[str, Tensor]) -> Tensor:
+        """Where the marks of Relations.trails have been [L, M, N] when the step after the one with these hints begins.
+
+        `before_LMN`: the same when that one began.
+        """
+        nodes, dtype = before_LMN.shape[-1], before_LMN.dtype
+        now = [dense(self.probes[name], hints[name], nodes, dtype) for name in self.relations.trails]
+        return torch.maximum(before_LMN, torch.stack(now, 1))
 
     def with_look_ups(self, weight_KF: Tensor, bias_F: Tensor) -> tuple[Tensor, Tensor]:
         """The map of the channels of `look_up`, from that of the edges' own; the same without edge pointer repair."""
@@ -222,15 +232,16 @@ class StepEncoder:
         self.self_loops = torch.eye(batch.nodes, dtype=torch.bool, device=self.reference.device)
 
     def step(
-        self, hints: Mapping[str, Tensor], kept: int, unchanged: Tensor | None = None
+        self, hints: Mapping[str, Tensor], kept: int, unchanged: Tensor | None = None, trails: Tensor | None = None
     ) -> tuple[Step, DecoderInputs]:
         """Inputs and current hints of the first `kept` samples: for the processor, and for the decoders.
 
-        `unchanged` [kept]: whose hints are those of the step before; None: nobody's, or it is not asked for.
+        `unchanged` [kept]: whose hints are those of the step before; None: nobody's, or it is not asked for. `trails`:
+        see Encoder.trails; None: this is the first step.
         """
         some, masked = slice(0, kept), self.follow or self.mask
         inputs, values = rows(self.inputs, some), {**rows(self.batch.inputs, some), **hints}
-        values[UNCHANGED] = self.reference.new_zeros(kept) if unchanged is None else unchanged.to(self.reference.dtype)
+        values |= self.history(kept, unchanged, trails)
         fed, links = self.encoder.encode(Stage.HINT, values, self.nodes, adjacency=masked)
         features, edges, graph = self.features(inputs, fed, values, kept)
         nodes, adjacency = features.dense(), None
@@ -244,9 +255,20 @@ class StepEncoder:
         step = Step(nodes, graph, hood, progress=self.progress, features=few, weights=self.weights)
         return step, DecoderInputs(few or nodes, edges, None, graph, adjacency if self.mask else None, read)
 
+    def history(
+        self, graphs: int, unchanged: Tensor | None = None, trails_LMN: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """What relations take of the steps before, by the name of its operand; see `step`."""
+        empty, marks = self.reference.new_zeros, self.encoder.relations.trails
+        trails_LMN = empty(graphs, len(marks), self.nodes) if trails_LMN is None else trails_LMN
+        return {
+            UNCHANGED: empty(graphs) if unchanged is None else unchanged.to(self.reference.dtype),
+            **{f"trail {name}": trails_LMN[:, place] for place, name in enumerate(marks)},
+        }
+
     def encode(self, values: Mapping[str, Tensor], graphs: int) -> tuple[AffineFeatures, AffineFeatures, Tensor]:
         """Features of other values of inputs and hints together, of so many graphs, none of which repeats a moment."""
-        values = {UNCHANGED: self.reference.new_zeros(graphs), **values}
+        values = {**self.history(graphs), **values}
         inputs, fed = (
             self.encoder.encode(stage, values, self.nodes, adjacency=False)[0] for stage in (Stage.INPUT, Stage.HINT)
         )

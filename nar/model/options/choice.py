@@ -2,10 +2,12 @@
 
 "The nearest of those that are still in the queue" is a condition, which a network can learn, and a comparison of
 numbers, which it can make only as finely as it was trained to. So a candidate j has u_j, learned, above 0 where it is
-eligible, and numbers v_jk, exact. In a decision eligible is who has more than half of the largest u: those that are
-right come out about equally sure, and what lies between them and 0 is nothing that was seen in training. A rule settles it: the least v_k, the largest v_k, for any k, or none. Chosen is the
+eligible, and numbers v_jk, exact. A rule settles it: the least v_k, the largest v_k, for any k, or none. Chosen is the
 eligible candidate that the likeliest rule prefers; of equal ones, and where nobody is eligible, the one with the
 largest u. However close numbers lie, the choice is as exact as they are.
+
+A decision counts as eligible who has at least an eighth of the largest u. Training parts the eligible from the others
+by a wide gap around 0; what lies just above it, at sizes that were never trained at, is nothing that was learned.
 
 Rules have learned probabilities p_r. The loss asks for what the choice needs and no more. With t the candidate that is
 right (several may be: the most eligible one),
@@ -78,7 +80,7 @@ class Choice:
         """The candidate that is chosen [...]."""
         u, numbers = self.eligible.detach(), self.numbers.detach()
         rank = _signed(numbers, self.rules.argmax())
-        among = u > u.amax(-1, keepdim=True).clamp(min=0) / 2
+        among = u > u.amax(-1, keepdim=True).clamp(min=0) / 8
         first = among & (rank >= rank.masked_fill(~among, -torch.inf).amax(-1, keepdim=True))
         return u.masked_fill(among.any(-1, keepdim=True) & ~first, -torch.inf).argmax(-1)
 

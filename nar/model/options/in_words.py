@@ -8,7 +8,7 @@ from nar import datasets
 from nar.model.batch import training_spec
 from nar.model.coders.decoder import Decoder, DecoderOptions
 from nar.model.options import candidate_words
-from nar.model.options.relations import Relation, relations
+from nar.model.options.relations import Relation, marks_of_hints, relations
 from nar.traces.spec import Spec
 
 WIDTH = 80
@@ -27,6 +27,8 @@ def described(name: str) -> str:
         classes = f", {probe.classes} classes" if probe.classes else ""
         lines.append(f"  {probe.stage:<6}  {probe.location:<5}  {key:<{width}}  {probe.type}{classes}")
     lines += ["", "order relations (--relations beside or instead):", *_relations(spec)]
+    if marks := marks_of_hints(spec):
+        lines += ["", f"where a mark has been (--trails): {', '.join(marks)}"]
     decoder = Decoder(spec, 1, node_width=1, edge_width=1, options=DecoderOptions(candidates=True, selection=True))
     if decoder.choices:
         lines += ["", "what the next value of a number can be (--candidates), besides a computed one:"]

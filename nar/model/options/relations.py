@@ -24,6 +24,10 @@ in inputs and current hints alike. Everything follows from stage, location and t
     graph    g < h, >;  g < 0, >;  m = n;  x_m < x_n, >;  depth_m < depth_n, >
              no hint changed in the last step (some algorithms write a moment down twice)
 
+and, where `trails` are asked for, memory of where marks have been, which some algorithms keep in a stack of calls:
+
+    nodes    i was m before (m of hints)
+
 The depth of a node is its number of hops along P to a node that points to itself. Numbers that are as near as roundings
 of sums can bring them count as equal.
 
@@ -40,7 +44,7 @@ from torch import Tensor
 from nar.model.options import relation_kinds as kinds
 from nar.traces.spec import Location, Probe, Stage, Type
 
-UNCHANGED = "(unchanged)"  # the one operand that is no probe
+UNCHANGED = "(unchanged)"  # the one operand that is not of a probe
 
 
 class Relation(NamedTuple):
@@ -55,9 +59,11 @@ class Relation(NamedTuple):
 class Relations:
     """All relations among the probes of the given stages, by the stage at which their last operand is known."""
 
-    def __init__(self, spec: Mapping[str, Probe], stages: Sequence[Stage]) -> None:
+    def __init__(self, spec: Mapping[str, Probe], stages: Sequence[Stage], trails: bool = False) -> None:
         self.of: dict[Stage, list[Relation]] = {Stage.INPUT: [], Stage.HINT: []}
-        for relation in relations({name: probe for name, probe in spec.items() if probe.stage in stages}):
+        known = {name: probe for name, probe in spec.items() if probe.stage in stages}
+        self.trails = marks_of_hints(known) if trails else []  # in the order of `trail`
+        for relation in (*relations(known), *map(trail, self.trails)):
             probes = [spec.get(name.split()[-1]) for name in relation.operands]
             fixed = all(probe is not None and probe.stage is Stage.INPUT for probe in probes)
             self.of[Stage.INPUT if fixed else Stage.HINT].append(relation)
@@ -74,7 +80,7 @@ class Relations:
         def operand(name: str) -> Tensor:
             if name not in values:
                 *derived, probe = name.split()
-                values[name] = kinds.depth(operand(probe)) if derived else value(probe)
+                values[name] = kinds.depth(operand(probe)) if derived == ["depth"] else value(name)
             return values[name]
 
         for relation in self.of[stage]:
@@ -84,6 +90,16 @@ class Relations:
 def marks_one(probe: Probe) -> bool:
     """Does it choose one node of the graph?"""
     return (probe.location, probe.type) in ((Location.NODE, Type.MASK_ONE), (Location.GRAPH, Type.POINTER))
+
+
+def marks_of_hints(spec: Mapping[str, Probe]) -> list[str]:
+    """The marks that move."""
+    return [name for name, probe in spec.items() if probe.stage is Stage.HINT and marks_one(probe)]
+
+
+def trail(mark: str) -> Relation:
+    """Where a mark has been before the current moment, as Encoder.trails keeps it."""
+    return Relation((f"trail {mark}",), Location.NODE, (f"i was {mark} before",), kinds.as_it_is)
 
 
 def relations(spec: Mapping[str, Probe]) -> Iterator[Relation]:
