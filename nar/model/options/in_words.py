@@ -28,7 +28,7 @@ def described(name: str) -> str:
         lines.append(f"  {probe.stage:<6}  {probe.location:<5}  {key:<{width}}  {probe.type}{classes}")
     lines += ["", "order relations (--relations beside or instead):", *_relations(spec)]
     if marks := marks_of_hints(spec):
-        lines += ["", f"where a mark has been (--trails): {', '.join(marks)}"]
+        lines += ["", "where a mark has been (--trails):", *_wrapped(", ".join(marks), "  ")]
     decoder = Decoder(spec, 1, node_width=1, edge_width=1, options=DecoderOptions(candidates=True, selection=True))
     if decoder.choices:
         lines += ["", "what the next value of a number can be (--candidates), besides a computed one:"]
