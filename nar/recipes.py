@@ -30,7 +30,7 @@ RECIPES = {
             "supervision": "moments",
             "relations": "instead",
             "trails": True,
-            "train_families": ("erdos_renyi", "sparse_erdos_renyi"),
+            "train_families": ("erdos_renyi", "sparse_erdos_renyi", "grid", "barabasi_albert"),
             "candidates": True,
             "selection": True,
             "output_step": True,
