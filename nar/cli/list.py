@@ -107,7 +107,7 @@ def _described(name: str) -> str:
     lines += [f"  {option} = {default!r}" for option, default in processors.accepts(name).items()] or ["  none"]
     if fixed:
         lines += ["", f"chosen by the name: {', '.join(f'{key} = {value!r}' for key, value in fixed.items())}"]
-    facts = ("permutation_equivariant", "uses_history", "uses_adjacency", "masks_decoders", "cost")
+    facts = ("permutation_equivariant", "uses_history", "uses_edges", "uses_adjacency", "masks_decoders", "cost")
     declared: Any = found
     with contextlib.suppress(Exception):  # options may change the facts; where it cannot be built, the class says
         declared = processors.build(name, 16)

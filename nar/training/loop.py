@@ -44,6 +44,8 @@ def train(runs: Sequence[TrainingRun], say: Say) -> bool:
             + (f", resumed at step {run.step:,}" if run.resumed else "")
             + (f", {ranks.world} processes" if ranks.world > 1 else "")
         )
+    for name, probes in first.unseen.items():
+        say(f"{config.processor} makes no use of features of edges: of {name}, it never sees {', '.join(probes)}")
     together = len(runs) > 1 and (config.stack == "always" or (config.stack == "auto" and on_gpu))
     stacked = (together or (on_gpu and ranks.world == 1)) and _stackable(runs, say)
     if together := together and stacked:

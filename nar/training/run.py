@@ -21,6 +21,7 @@ from nar.nn.processor import Processor
 from nar.results.run_directory import Metrics, open_run, provenance
 from nar.results.schema import SCHEMA, read
 from nar.text_format import counted
+from nar.traces.spec import Location, Stage
 from nar.training import distributed
 from nar.training.tasks import Task, settled, tasks, training_batch, validation_set
 
@@ -71,6 +72,21 @@ class TrainingRun:
                 best = checkpoint.load(self.best_file)["best"]
                 if best["step"] <= self.step:  # a newer one beat all before it: the same steps find it again
                     self.best = best
+
+    @property
+    def unseen(self) -> dict[str, list[str]]:
+        """By algorithm, what lives on edges and never reaches a processor that makes no use of their features."""
+        if self.reasoner.processor.uses_edges:
+            return {}
+        found = {
+            name: [
+                probe for probe, p in spec.items()
+                if p.location is Location.EDGE and p.stage is not Stage.OUTPUT
+                and not (probe == "adj" and self.reasoner.processor.uses_adjacency)
+            ]
+            for name, spec in self.reasoner.specs.items()
+        }  # fmt: skip
+        return {name: probes for name, probes in found.items() if probes}
 
     @property
     def best_file(self) -> Path:
@@ -189,6 +205,7 @@ class TrainingRun:
                 "train_seconds": round(self.seconds, 2),
                 "train_sizes": {task.name: list(task.train_sizes) for task in self.tasks},
                 "validation_size": {task.name: task.val_size for task in self.tasks},
+                **({"unseen": self.unseen} if self.unseen else {}),
                 **({"trained_with_seeds": self.trained_with} if self.trained_with else {}),
             },
             "config": config.to_dict(),

@@ -24,6 +24,7 @@ CHECKS: dict[str, Callable[[Fixture], str]] = {  # in the order in which they ar
     "batch": dependence.batch,
     "finished": dependence.finished,
     "history": dependence.history,
+    "edges": dependence.edges,
     "adjacency": dependence.adjacency,
     "padding": dependence.padding,
     "gradients": numbers.gradients,
