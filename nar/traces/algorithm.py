@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nar.traces.inputs.options import is_integer
-from nar.traces.record import TraceRecorder
+from nar.traces.record import TOO_LONG, TraceRecorder
 from nar.traces.spec import Spec, Type
 from nar.traces.trace import Trace, compact_dtype, is_run_length
 
@@ -112,7 +112,15 @@ class Algorithm:
         rows = self._rows.get(nodes) or min(most, 4 * nodes + 16)
         while True:
             recorder = TraceRecorder(hints, rows, most)
-            answers = self.steps(recorder.trace, *arguments)
+            try:
+                answers = self.steps(recorder.trace, *arguments)
+            except IndexError as error:
+                if str(error) != TOO_LONG:
+                    raise
+                raise ValueError(
+                    f"{self.name} takes more steps than its bound({nodes}) = {most} allows: let bound promise more, or "
+                    "mend steps, which may not end"
+                ) from None
             if not recorder.overflow:
                 break
             row = sum(np.dtype(dtype).itemsize * math.prod(shape) for shape, dtype, seldom in hints if not seldom)
