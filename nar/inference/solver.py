@@ -91,7 +91,8 @@ class Solver:
 
             a networkx graph           nodes of any names, weights in the edge attribute `weight` (1 where absent)
             PyTorch Geometric's Data   nodes are indices, weights in edge_weight, edge_attr or the attribute `weight`
-            a matrix of weights        0 where there is no edge; numpy, torch, scipy's sparse matrices, lists
+            a matrix of weights        0 where there is no edge; numpy, torch, scipy, sparse ones too, lists; a data
+                                       frame, whose labels name the nodes
             the array to be sorted, searched, ...
             a trace                    its inputs: nar.Trace, or as PyTorch Geometric data (nar/traces/formats/pyg.py)
 
@@ -160,7 +161,12 @@ def _several(graphs: Any) -> list[Any]:
     """A list of graphs; ValueError for one graph, whose nodes or rows would be taken for graphs."""
     if hasattr(graphs, "to_data_list"):
         return graphs.to_data_list()
-    if hasattr(graphs, "nodes") or hasattr(graphs, "edge_index") or hasattr(graphs, "toarray"):
+    if (
+        hasattr(graphs, "nodes")
+        or hasattr(graphs, "edge_index")
+        or hasattr(graphs, "toarray")
+        or hasattr(graphs, "columns")
+    ):
         raise ValueError("run_many takes a list of graphs, got a single one; run takes that, or [graph]")
     return list(graphs)
 

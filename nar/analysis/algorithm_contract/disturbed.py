@@ -1,4 +1,4 @@
-"""Arguments of `run` disturbed in every way that comes to mind, for any algorithm: what nobody asked for, given anyway."""
+"""Arguments of `run` disturbed in every way that comes to mind, for any algorithm."""
 
 from typing import Any
 

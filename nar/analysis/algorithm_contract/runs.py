@@ -1,4 +1,4 @@
-"""What drawing inputs and running on them must keep: sizes, the caller's inputs, the same trace each time. See check.py."""
+"""Drawing inputs and running on them: from which size on, what stays unchanged, the same trace each time."""
 
 import numpy as np
 
@@ -28,7 +28,6 @@ def sampler(examples: Examples) -> str:
 
 def inputs(examples: Examples) -> str:
     """Neither the caller's inputs nor those of `steps` are written into, and the trace shares no memory with them."""
-    algorithm = examples.algorithm
     for example in examples.all:
         if example.run.changed:
             raise Failed(
