@@ -268,14 +268,14 @@ def hetero():
         (
             "dijkstra",
             [(0, 1, 0.5), (1, 2, 0.25), (0, 2, 0.9)],
-            "list of tuples, which looks like edges: give a networkx",
+            "a list of tuples, which looks like edges: give a net",
         ),
         ("dijkstra", {(0, 1), (1, 0)}, "looks like edges"),
         ("dijkstra", {"a": {"b": 1}}, r"graph is a dict: give networkx.Graph\(graph\)"),
         (
             "dijkstra",
             EdgeIndex([[0, 1], [1, 0]], sparse_size=(2, 2)),
-            r"an EdgeIndex|EdgeIndex: give Data\(edge_index=",
+            r"EdgeIndex: give Data\(edge_index=",
         ),
         ("dijkstra", hetero(), r"HeteroData, .*data.to_homogeneous\(\) joins them"),
         ("minimum", hetero(), "takes an array of numbers, got a graph"),

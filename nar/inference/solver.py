@@ -161,12 +161,7 @@ def _several(graphs: Any) -> list[Any]:
     """A list of graphs; ValueError for one graph, whose nodes or rows would be taken for graphs."""
     if hasattr(graphs, "to_data_list"):
         return graphs.to_data_list()
-    if (
-        hasattr(graphs, "nodes")
-        or hasattr(graphs, "edge_index")
-        or hasattr(graphs, "toarray")
-        or hasattr(graphs, "columns")
-    ):
+    if any(hasattr(graphs, name) for name in ("nodes", "edge_index", "toarray", "columns")):
         raise ValueError("run_many takes a list of graphs, got a single one; run takes that, or [graph]")
     return list(graphs)
 
