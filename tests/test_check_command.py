@@ -73,7 +73,7 @@ def test_the_command(module, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "takes a processor first"),
+        ([], "takes a processor or an algorithm first"),
         (["nowhere:Net"], "no module named 'nowhere'"),
         (["mpn"], "did you mean 'mpnn'"),
         (["checked_module:Missing"], "Missing in checked_module is not found"),

@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nar import datasets
 from nar.inference import comparison
+from nar.inference import scale as scales
 from nar.lookup import suggest
 from nar.model.objectives.metrics import Tally, correct
 from nar.model.options.choice import Choice
@@ -65,6 +67,7 @@ class Prediction:
     true_hints: dict[str, np.ndarray]  # [S, ...]: what the algorithm had written down then
     tallies: dict[str, Tally] = dataclasses.field(repr=False)  # the counts behind `score`
     true_trace: Trace = dataclasses.field(repr=False)  # the algorithm's own run on these inputs
+    scale: scales.Scale | None = None  # of the input's numbers and of those of training; None: it holds no numbers
 
     @property
     def exact(self) -> bool:
@@ -163,7 +166,18 @@ class Prediction:
         for name, found in self.tallies.items():
             lines.append(f"  {name}: {_in_words(found)}")
             lines += [f"    {line}" for line in self._entries(name)]
+        if self.scale is not None and self.scale.is_far:
+            lines.append(f"  {self.scale}{self._offer()}")
         return "\n".join(lines)
+
+    def _offer(self) -> str:
+        """How to have the input normalised, where the algorithm allows it."""
+        algorithm = datasets.get(self.algorithm)
+        try:
+            scales.normalised(algorithm, self.true_trace, self.scale)
+        except ValueError as error:
+            return f" ({error})"
+        return ": run(..., normalise=True) answers the same question in that scale"
 
     def in_words(self) -> str:
         """How much of each output is right, as in 'pi: 7 of 8 right'."""

@@ -11,6 +11,7 @@ Shapes: N nodes, S steps.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ import torch
 from nar import datasets
 from nar import device as devices
 from nar.config import Config
+from nar.evaluation import protocol
 from nar.evaluation.evaluate import portions, predict, reasoner_device
-from nar.inference import arguments
+from nar.inference import arguments, cases, scale
+from nar.inference.cases import Case
 from nar.inference.prediction import Prediction, confidence, named, probabilities
 from nar.lookup import suggest
 from nar.model import checkpoint
@@ -34,7 +37,6 @@ from nar.model.rollout import Rollout
 from nar.traces.algorithm import Algorithm
 from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Spec
-from nar.traces.trace import Trace
 
 
 def load(path: str | Path, which: str = "best", *, device: str = "cpu") -> Solver:
@@ -83,6 +85,7 @@ class Solver:
         weight: str | None = "weight",
         steps: int | None = None,
         termination: str = "oracle",
+        normalise: bool = False,
         **inputs: Any,
     ) -> Prediction:
         """Run the learned algorithm on one graph or array.
@@ -104,11 +107,15 @@ class Solver:
         `steps`: how many steps to take; by default as many as the algorithm takes on these inputs, found by running it.
         `termination`: fixed_point or learned lets the reasoner find its end by itself (nar/model/termination.py), after
         `steps` at the latest, by default four times what the algorithm takes.
+
+        `normalise`: give the reasoner the same input in units in which numbers are as large as in its training; what
+        comes back is in yours. ValueError where the algorithm's answers depend on the unit.
         """
         chosen = _choose(self.reasoner, algorithm, [graph])
         if unnamed:
             raise ValueError(f"run takes one graph or array, everything else by name: {arguments.call(chosen)}")
-        return _answers(self.reasoner, chosen, [_case(chosen, graph, source, weight, inputs)], steps, termination)[0]
+        case = cases.make(chosen, graph, source, weight, inputs, trained=self._trained(chosen), normalise=normalise)
+        return _answers(self.reasoner, chosen, [case], steps, termination)[0]
 
     def run_many(
         self,
@@ -119,6 +126,7 @@ class Solver:
         weight: str | None = "weight",
         steps: int | None = None,
         termination: str = "oracle",
+        normalise: bool = False,
         **inputs: Sequence[Any],
     ) -> list[Prediction]:
         """`run` on several graphs or arrays of any sizes, those of one size as one batch; predictions in their order.
@@ -137,24 +145,21 @@ class Solver:
             if isinstance(values, (str, tuple, Mapping)) or not hasattr(values, "__len__") or len(values) != count:
                 got = f"{len(values)} entries" if isinstance(values, (list, np.ndarray)) else repr(values)
                 raise ValueError(f"{name} must be a list with one entry for each of the {count} graphs, got {got}")
-        cases = []
+        made, trained = [], self._trained(chosen)
         for i in range(count):
             own = {name: values[i] for name, values in lists.items() if name != "source"}
             graph = None if graphs is None else graphs[i]
             try:
-                cases.append(_case(chosen, graph, None if source is None else source[i], weight, own))
+                start = None if source is None else source[i]
+                made.append(cases.make(chosen, graph, start, weight, own, trained=trained, normalise=normalise))
             except ValueError as error:
                 raise ValueError(f"graph {i}: {error}") from error
-        return _answers(self.reasoner, chosen, cases, steps, termination)
+        return _answers(self.reasoner, chosen, made, steps, termination)
 
-
-@dataclasses.dataclass
-class _Case:
-    """One input: the arguments of the algorithm, its run on them, and the names of the nodes."""
-
-    given: dict[str, Any]
-    trace: Trace
-    nodes: list[Hashable]
+    def _trained(self, algorithm: Algorithm) -> float | None:
+        """The largest number among inputs of the reasoner's training."""
+        sizes = protocol.resolved(self.config or Config(), algorithm).train_sizes or (algorithm.min_nodes,)
+        return scale.of_training(algorithm, max(sizes))
 
 
 def _several(graphs: Any) -> list[Any]:
@@ -181,39 +186,22 @@ def _choose(reasoner: Reasoner, name: str | None, graphs: Sequence[Any]) -> Algo
     return datasets.get(name)
 
 
-def _case(algorithm: Algorithm, graph: Any, source: Any, weight: str | None, inputs: Mapping[str, Any]) -> _Case:
-    """The inputs checked, and the algorithm run on them."""
-    nodes: list[Hashable] = []
-    if arguments.is_trace(graph):
-        given = arguments.of_trace(algorithm, graph, {"source": source, **inputs})
-    else:
-        given, nodes = arguments.of_graph(algorithm, graph, source, weight, inputs)
-    try:
-        trace = algorithm.run(**given)
-    except ValueError as error:
-        if graph is None:
-            raise
-        what = "graph (A: its matrix of weights)" if arguments.on_graphs(algorithm) else "array (A)"
-        raise ValueError(f"{algorithm.name} cannot run on this {what}: {error}") from error
-    return _Case(given, trace, nodes or list(range(trace.nodes)))
-
-
 def _answers(
-    reasoner: Reasoner, algorithm: Algorithm, cases: Sequence[_Case], steps: int | None, termination: str
+    reasoner: Reasoner, algorithm: Algorithm, given: Sequence[Case], steps: int | None, termination: str
 ) -> list[Prediction]:
-    """Predictions in the order of the cases: those of one size as one batch, cut by memory."""
+    """Predictions in the order of those given: those of one size as one batch, cut by memory."""
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
         raise ValueError(f"steps must be a positive integer, got {steps!r}")
     found: dict[int, Prediction] = {}
     width, device = reasoner.processor.features, reasoner_device(reasoner).type
     alike: dict[tuple[int, int], list[int]] = {}
-    for i, case in enumerate(cases):
+    for i, case in enumerate(given):
         # a rollout without the oracle has one limit, which must not depend on what else is in the batch
         length = case.trace.length if termination != "oracle" else 0
         alike.setdefault((case.trace.nodes, length), []).append(i)
     for members in alike.values():
         rest = iter(members)
-        for part in portions([cases[i].trace for i in members], width, device):
+        for part in portions([given[i].seen for i in members], width, device):
             batch = collate(part, algorithm)
             timed = _with_steps(batch, steps)
             ends: dict[str, Any] = {"termination": termination, "limit": steps} if termination != "oracle" else {}
@@ -221,9 +209,9 @@ def _answers(
             taken = [length - 1 for length in timed.lengths] if rollout.taken is None else rollout.taken.tolist()
             places = [next(rest) for _ in part]
             for b, place in enumerate(batch.order):
-                case = cases[places[place]]
+                case = given[places[place]]
                 found[places[place]] = _prediction(algorithm, reasoner.specs, batch, rollout, b, taken[b], case)
-    return [found[i] for i in range(len(cases))]
+    return [found[i] for i in range(len(given))]
 
 
 def _with_steps(batch: Batch, steps: int | None) -> Batch:
@@ -245,13 +233,14 @@ def _with_steps(batch: Batch, steps: int | None) -> Batch:
 
 
 def _prediction(
-    algorithm: Algorithm, specs: Mapping[str, Spec], batch: Batch, rollout: Rollout, b: int, steps: int, case: _Case
+    algorithm: Algorithm, specs: Mapping[str, Spec], batch: Batch, rollout: Rollout, b: int, steps: int, case: Case
 ) -> Prediction:
     """What was answered to sample b of a batch, which took so many steps."""
     one, spec = slice(b, b + 1), specs[algorithm.name]
     logits = {name: value[one].cpu() for name, value in rollout.outputs.items()}
-    predicted = merge_permutations(spec, {name: hard(spec[name], value) for name, value in logits.items()})
-    actual = merge_permutations(spec, {name: value[one] for name, value in batch.outputs.items()})
+    own = functools.partial(scale.in_units, units=case.units)
+    predicted = own(merge_permutations(spec, {name: hard(spec[name], value) for name, value in logits.items()}))
+    actual = own(merge_permutations(spec, {name: value[one] for name, value in batch.outputs.items()}))
     compact, truth = ({name: value[0].numpy() for name, value in found.items()} for found in (predicted, actual))
     sure = {name: p[0] for name, p in probabilities(spec, logits, predicted).items()}
     tallies = {name: tally(spec[name], predicted[name], actual[name]) for name in actual}
@@ -270,8 +259,9 @@ def _prediction(
         valid=algorithm.is_valid(case.given, compact),
         score={name: counted.value() for name, counted in tallies.items()},
         compact=compact,
-        hints={name: value.numpy() for name, value in merge_permutations(spec, hints).items()},
-        true_hints={name: value.numpy() for name, value in merge_permutations(spec, true_hints).items()},
+        hints={name: value.numpy() for name, value in own(merge_permutations(spec, hints)).items()},
+        true_hints={name: value.numpy() for name, value in own(merge_permutations(spec, true_hints)).items()},
         tallies=tallies,
         true_trace=case.trace,
+        scale=case.scale,
     )
