@@ -55,6 +55,8 @@ class Config:
     train_families: tuple[str, ...] = ()
     """Families of graphs, as --families of nar evaluate takes them: every other batch is of one of them, in turn, where
     the algorithm draws graphs of a family."""
+    traces: Path | None = None
+    """Learn from the traces in this folder of .npz archives, instead of drawn ones; sizes are those that are there."""
     random_pos: bool = True
     """Give nodes sorted random positions in training and validation instead of i/n."""
 
@@ -273,7 +275,9 @@ class Config:
         if unknown := sorted(values.keys() - known):
             raise ValueError(f"unknown settings {', '.join(unknown)}: this run was made by another version of nar")
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        paths = {name: Path(values[name]) for name in ("out", "init_processor") if values.get(name) is not None}
+        paths = {
+            name: Path(values[name]) for name in ("out", "init_processor", "traces") if values.get(name) is not None
+        }
         return cls(**{**values, **paths})
 
     def differences(self, other: Self) -> list[str]:

@@ -27,7 +27,7 @@ DEFAULTS = {
     "algo": ("bellman_ford",), "processor": "triplet_gmpnn", "seed": 42, "steps": 10_000,
     # data
     "batch_size": 32, "train_sizes": None, "train_families": (), "random_pos": True, "val_size": None, "val_samples": 0,
-    "val_every": 50, "eval_sizes": None, "eval_samples": 0,
+    "traces": None, "val_every": 50, "eval_sizes": None, "eval_samples": 0,
     # optimiser
     "learning_rate": 0.001, "learning_rate_schedule": "constant", "weight_decay": 0.0, "grad_clip": 1.0,
     "change_weight": 1.0,

@@ -444,7 +444,14 @@ def test_settings_that_may_change_and_those_that_may_not(tiny):
         config = tiny(**single, **{"hint_feedback": "hard"} if field.name == "supervision" else {})
         value = getattr(config, field.name)
         other = {bool: not value, int: 7, float: 0.25, str: "cpu"}.get(type(value), (7,))
-        known = {"workers": 3, "init_processor": "elsewhere", "tracker": ("m:T",), "history": False, "recipe": "step"}
+        known = {
+            "workers": 3,
+            "init_processor": "elsewhere",
+            "traces": "elsewhere",
+            "tracker": ("m:T",),
+            "history": False,
+            "recipe": "step",
+        }
         other = (known | {"supervision": "moments"}).get(field.name, other)
         if field.name in ("hint_mode", "hint_feedback", "encoder_init"):
             other = "hard" if field.name == "hint_feedback" else "none" if field.name == "hint_mode" else "default"

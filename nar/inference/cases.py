@@ -48,6 +48,8 @@ def make(
         what = "graph (A: its matrix of weights)" if arguments.on_graphs(algorithm) else "array (A)"
         raise ValueError(f"{algorithm.name} cannot run on this {what}: {error}") from error
     case = Case(given, trace, nodes or list(range(trace.nodes)), trace, scale.of(trace, trained))
+    if normalise and trained is None and scale.largest(trace):
+        raise ValueError(f"how large numbers were in the training of {algorithm.name} is not known: divide by hand")
     if normalise and case.scale is not None:
         case.seen, factor, case.units = scale.normalised(algorithm, trace, case.scale)
         case.scale = dataclasses.replace(case.scale, factor=factor)

@@ -9,9 +9,11 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
+from nar.evaluation import own_traces
 from nar.text_format import listed
 from nar.traces.algorithm import Algorithm
 from nar.traces.spec import Stage, Type
@@ -45,7 +47,7 @@ class Scale:
 
 def of(trace: Trace, trained: float | None) -> Scale | None:
     """The scale of a trace's inputs; None where they or those of training hold no numbers but zeros."""
-    given = _largest(trace)
+    given = largest(trace)
     return Scale(given, trained) if given and trained else None
 
 
@@ -54,8 +56,18 @@ def of_training(algorithm: Algorithm, size: int) -> float | None:
     """The largest number among inputs of this size as training draws them; None where there are no numbers."""
     rng = np.random.RandomState(0)
     return max(
-        _largest(algorithm.run(**algorithm.sample(rng, size, **algorithm.train_params))) for _ in range(DRAWN)
+        largest(algorithm.run(**algorithm.sample(rng, size, **algorithm.train_params))) for _ in range(DRAWN)
     ) or None  # fmt: skip
+
+
+@functools.lru_cache(maxsize=64)
+def of_traces(folder: Path, algorithm: Algorithm) -> float | None:
+    """The same of a run on own traces; None also where they are not there any more."""
+    try:
+        found = own_traces.read(folder, algorithm)
+    except (ValueError, OSError):
+        return None
+    return max(largest(trace) for traces in found.values() for trace in traces) or None
 
 
 def normalised(algorithm: Algorithm, trace: Trace, scale: Scale) -> tuple[Trace, float, dict[str, float]]:
@@ -97,5 +109,6 @@ def _numbers(trace: Trace) -> list[str]:
     return [name for name, probe in trace.spec.inputs.items() if probe.type is Type.SCALAR and name != "pos"]
 
 
-def _largest(trace: Trace) -> float:
+def largest(trace: Trace) -> float:
+    """The largest number, by absolute value, among the inputs of a trace; 0 where there is none."""
     return max((float(np.abs(trace.compact[name]).max()) for name in _numbers(trace)), default=0.0)

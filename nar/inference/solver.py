@@ -49,7 +49,7 @@ def load(path: str | Path, which: str = "best", *, device: str = "cpu") -> Solve
     """
     on = devices.choose(device)
     saved = checkpoint.read(path, which, on)
-    return Solver(saved.build(on), saved.config, saved.source)
+    return Solver(saved.build(on), saved.config, saved.source, saved.step, saved.score)
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -59,10 +59,19 @@ class Solver:
     reasoner: Reasoner  # the network
     config: Config | None = None  # the settings of its run, where it was loaded
     source: Path | None = None  # the file that held its parameters
+    step: int | None = None  # of its training at which it had them
+    score: float | None = None  # in validation then, the mean over algorithms
 
     def __repr__(self) -> str:
         kind = self.config.processor if self.config else type(self.reasoner.processor).__name__
         parts = [kind, f"{self.reasoner.parameter_count():,} parameters", str(reasoner_device(self.reasoner))]
+        if self.config is not None and self.step is not None:
+            sizes = [protocol.resolved(self.config, datasets.get(name)).train_sizes for name in self.reasoner.specs]
+            parts.append(f"{self.step:,} steps on up to {max(max(of or (0,)) for of in sizes)} nodes")
+        if self.score is not None:
+            parts.append(f"best validation {self.score:.2%}")
+        if len(self.reasoner.specs) == 1:
+            parts.append(arguments.call(datasets.get(next(iter(self.reasoner.specs)))))
         parts += [f"from {self.source}"] * (self.source is not None)
         return f"Solver({', '.join(self.reasoner.specs)}: {', '.join(parts)})"
 
@@ -158,7 +167,10 @@ class Solver:
 
     def _trained(self, algorithm: Algorithm) -> float | None:
         """The largest number among inputs of the reasoner's training."""
-        sizes = protocol.resolved(self.config or Config(), algorithm).train_sizes or (algorithm.min_nodes,)
+        config = self.config or Config()
+        if config.traces is not None:
+            return scale.of_traces(config.traces, algorithm)
+        sizes = protocol.resolved(config, algorithm).train_sizes or (algorithm.min_nodes,)
         return scale.of_training(algorithm, max(sizes))
 
 

@@ -1,7 +1,9 @@
 """The Reasoner: encoders, one processor, decoders. What it does with a batch is the rollout (rollout_loop.py)."""
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -45,6 +47,8 @@ class Reasoner(Network):
     these by name.
     """
 
+    made_by: dict[str, Any] | None = None  # the settings of Config that make this network, where it was made by names
+
     @classmethod
     def build(
         cls, algorithms: str | Sequence[str], processor: str = "triplet_gmpnn", hidden: int = 128, **options: Any
@@ -62,7 +66,18 @@ class Reasoner(Network):
         if unknown := rest.keys() - set(SETTINGS):
             raise ValueError(f"neither processor {processor!r} nor Reasoner has an option {sorted(unknown)[0]!r}")
         specs = {name: training_spec(datasets.get(name)) for name in names}
-        return cls.from_settings(specs, lambda: processors.build(processor, hidden, **own), **rest)
+        made = cls.from_settings(specs, lambda: processors.build(processor, hidden, **own), **rest)
+        given = {name: own.get(name, accepted[name]) for name in OF_PROCESSOR if name in accepted}
+        option = tuple(f"{name}={value!r}" for name, value in own.items() if name not in given)
+        made.made_by = {
+            "algo": tuple(names),
+            "processor": processor,
+            "hidden": hidden,
+            "option": option,
+            **given,
+            **rest,
+        }
+        return made
 
     @classmethod
     def from_settings(cls, specs: Mapping[str, Spec], make: Callable[[], Processor], **settings: Any) -> Self:
@@ -103,11 +118,21 @@ class Reasoner(Network):
                 flag = f"no-{flag}" if value is False else flag
                 raise ValueError(f"processor {config.processor!r} has no {name}; leave --{flag} away")
         torch.manual_seed(config.seed)
-        return cls.from_settings(
+        made = cls.from_settings(
             {name: training_spec(datasets.get(name)) for name in config.algo},
             lambda: processors.build(config.processor, config.hidden, **options),
             **{name: getattr(config, name) for name in SETTINGS} | {"history": config.keeps_history},
         )
+        made.made_by = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+        return made
+
+    def save(self, path: str | Path) -> Path:
+        """Write what `nar.load(path)` takes: a checkpoint, if `path` ends in .pt, else a folder with one, `best.pt`.
+
+        ValueError where the reasoner was not made by names and settings (`build`, `from_config`, `nar.load`), which are
+        all that a checkpoint knows of a network, and where one made from these would be another one.
+        """
+        return importlib.import_module("nar.model.checkpoint").save_reasoner(self, Path(path))  # which knows this class
 
     def forward(self, batch: Batch, options: RolloutOptions = DEFAULTS, **changes: Any) -> Rollout:
         """Roll out a batch; `changes` to the options by name: `reasoner(batch, keep_states=True)`.
