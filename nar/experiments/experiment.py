@@ -19,7 +19,7 @@ from nar.inference import example
 from nar.model import checkpoint
 from nar.reports import report
 from nar.results import study
-from nar.results.schema import placed
+from nar.results.schema import RunResults, placed
 from nar.training import distributed, loop
 from nar.training.interrupt import interruptible
 from nar.training.run import TrainingRun
@@ -52,7 +52,7 @@ def train_seeds(config: Config, *, command: str = "") -> list[dict[str, Any]]:
                 say(f"{run.directory}: not begun; --resume goes on with it")
                 continue
             run.load_best()
-            results = run.results(command, setup)
+            results = RunResults(run.results(command, setup))
             results["evaluations"] = run.earlier_evaluations()
             _evaluate(run, results, config.eval_sizes is None, interrupted, say)
             _report(run, results)

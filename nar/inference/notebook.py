@@ -1,22 +1,17 @@
 """A prediction as notebooks show it: every output's entries, wrong ones first and red, beside the algorithm's own."""
 
-from __future__ import annotations
-
 import html
 import reprlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nar.text_format import html_table
-
-if TYPE_CHECKING:
-    from nar.inference.prediction import Prediction
 
 ROWS = 20  # entries of an output
 
 
-def page(prediction: Prediction) -> str:
-    """HTML: a paragraph that says how much is right, and a table for each output."""
+def page(prediction: Any) -> str:
+    """HTML of a Prediction: a paragraph that says how much is right, and a table for each output."""
     title, *_ = str(prediction).split("\n")
     parts = [f"<p>{html.escape(' '.join([f'{title}.', *prediction.summary()]))}</p>"]
     for name, found in prediction.tallies.items():

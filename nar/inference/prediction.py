@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nar import datasets
-from nar.inference import comparison
+from nar.inference import comparison, notebook
 from nar.inference import scale as scales
 from nar.lookup import suggest
 from nar.model.objectives.metrics import Tally, correct
@@ -164,31 +164,35 @@ class Prediction:
         valid = "a right answer" if self.valid else "not a right answer"
         lines = [f"{self.algorithm}, {counted(len(self.nodes), 'node')}, {counted(self.steps, 'step')}: {valid}"]
         for name, found in self.tallies.items():
-            lines.append(f"  {name}: {_in_words(found)}")
+            lines.append(f"  {name}: {found.in_words()}")
             lines += [f"    {line}" for line in self._entries(name)]
         if self.scale is not None and self.scale.is_far:
-            lines.append(f"  {self.scale}{self._offer()}")
+            lines.append(f"  {self.about_scale()}")
         return "\n".join(lines)
 
-    def _offer(self) -> str:
-        """How to have the input normalised, where the algorithm allows it."""
+    def about_scale(self) -> str:
+        """How large numbers are and were in training, and how to have them normalised, if the algorithm allows it."""
         algorithm = datasets.get(self.algorithm)
         try:
             scales.normalised(algorithm, self.true_trace, self.scale)
         except ValueError as error:
-            return f" ({error})"
-        return ": run(..., normalise=True) answers the same question in that scale"
+            return f"{self.scale} ({error})"
+        return f"{self.scale}: run(..., normalise=True) answers the same question in that scale"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        return notebook.page(self)
 
     def in_words(self) -> str:
         """How much of each output is right, as in 'pi: 7 of 8 right'."""
-        return ", ".join(f"{name}: {_in_words(found)}" for name, found in self.tallies.items())
+        return ", ".join(f"{name}: {found.in_words()}" for name, found in self.tallies.items())
 
     def _entries(self, name: str) -> list[str]:
         """The first few entries of an output, wrong ones first, with confidence and what would be right."""
         answer, truth, confidence = self.outputs[name], self.truth[name], self.confidence.get(name)
         if not isinstance(answer, dict):
             return [_entry(reprlib.repr(answer), answer, truth, None if isinstance(confidence, list) else confidence)]
-        keys = sorted(answer, key=lambda key: _agree(answer[key], truth[key]))
+        keys = sorted(answer, key=lambda key: agree(answer[key], truth[key]))
         lines = [
             _entry(f"{key!r} -> {answer[key]!r}", answer[key], truth[key], confidence[key] if confidence else None)
             for key in keys[:SHOWN]
@@ -196,19 +200,13 @@ class Prediction:
         return lines if len(keys) <= SHOWN else [*lines, f"... and {len(keys) - SHOWN} more"]
 
 
-def _in_words(found: Tally) -> str:
-    if found.metric == "accuracy":
-        return f"{found.counts[0]:.0f} of {found.counts[1]:.0f} right"
-    return f"F1 {found.value():.3f}" if found.metric == "f1" else f"squared error {found.value():.3g}"
-
-
 def _entry(text: str, answer: Any, truth: Any, confidence: float | None) -> str:
     if confidence is not None:
         text += f" ({confidence:.0%})"
-    return text if _agree(answer, truth) else f"{text}, the algorithm's: {reprlib.repr(truth)}"
+    return text if agree(answer, truth) else f"{text}, the algorithm's: {reprlib.repr(truth)}"
 
 
-def _agree(answer: Any, truth: Any) -> bool:
+def agree(answer: Any, truth: Any) -> bool:
     return truth is None or answer == truth
 
 

@@ -24,14 +24,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nar.text_format import html_table
+
 SCHEMA = 2  # of results.json
 ERROR_METRICS = frozenset({"mse"})  # lower is better, no upper bound: never on one axis with accuracies
+
+
+class RunResults(dict[str, Any]):
+    """The content of a results.json, a dict in every respect; notebooks show its scores as a table."""
+
+    def _repr_html_(self) -> str:
+        run, rows = self["run"], []
+        for e in self["evaluations"]:
+            shares = [e["score"] if is_share(e) else None, e["exact"], e["valid"]]
+            percents = ["" if share is None else f"{share:.2%}" for share in shares]
+            percents[0] = percents[0] or f"{e['score']:.4g}"
+            setting = ", ".join(f"{name} {value}" for name, value in e["setting"].items())
+            rows.append((e["algorithm"], e["size"], setting, e["termination"], e["samples"], *percents))
+        header = ("algorithm", "nodes", "setting", "ended by", "graphs", "score", "exact", "valid")
+        learned = "+".join(run["algorithms"])
+        return html_table(
+            f"{learned} with {run['processor']}, seed {run['seed']}, {run['steps']:,} steps", header, rows
+        )
+
 
 Results = Mapping[str, Any]  # the content of a results.json, schema 2
 Evaluation = Mapping[str, Any]  # one of its evaluations
 
 
-def read(run_dir: str | Path) -> dict[str, Any]:
+def read(run_dir: str | Path) -> RunResults:
     """results.json of a run, as schema 2; ValueError where there is none, or something else."""
     path = Path(run_dir) / "results.json"
     if not path.is_file():
@@ -48,7 +69,7 @@ def read(run_dir: str | Path) -> dict[str, Any]:
     raise ValueError(f"{path} has schema {schema}, this version of nar reads {SCHEMA}: use the version that wrote it")
 
 
-def upgraded(results: Results) -> dict[str, Any]:
+def upgraded(results: Results) -> RunResults:
     """The same results in schema 2, with what older versions left out; `results` is not changed."""
     run, config = dict(results["run"]), dict(results["config"])
     if "algorithms" not in run:  # schema 1
@@ -65,7 +86,7 @@ def upgraded(results: Results) -> dict[str, Any]:
     run = {"processes": 1, "left_out": {}} | run
     absent = {"setting": {}, "termination": "oracle", "valid": None, "hints": {}, "measures": {}}
     evaluations = [absent | dict(e) for e in results["evaluations"]]
-    return {**results, "schema": SCHEMA, "run": run, "config": config, "evaluations": evaluations}
+    return RunResults({**results, "schema": SCHEMA, "run": run, "config": config, "evaluations": evaluations})
 
 
 def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:
