@@ -11,12 +11,13 @@ layer's messages take from the sender, is added to that, x_j, in every message, 
 is left at its default. Layers that change the edges or send no x_j (ChebConv, LEConv) are refused, unless `edges=False`
 says that a network without features of edges is what is meant.
 
-A layer is a class (or `module:Class` by name), made as `Layer(2 * features, features)`, with `edge_dim=features` and
-`add_self_loops=False` where it takes them and a network of two linear maps where it takes `nn` first:
+A layer is a class, made as `Layer(2 * features, features)`, with `edge_dim=features` and `add_self_loops=False` where
+it takes them and a network of two linear maps where it takes `nn` first. By name, it stands where a processor does:
 
-    nar train --processor nar.processors.message_passing:MessagePassing --option layer=torch_geometric.nn:GATv2Conv
+    nar train --processor torch_geometric.nn:SAGEConv
 
-or a function of (inputs, outputs, edges), all widths, that makes it. A file with six lines is a processor of your own:
+In a program, a layer may also be a function of (inputs, outputs, edges), all widths, that makes it. A file with six
+lines is a processor of your own:
 
     from torch_geometric.nn import GATv2Conv
     from nar.processors.message_passing import MessagePassing

@@ -1,5 +1,6 @@
 """Contract tests: what holds for every algorithm of the table, and so for every new one."""
 
+import dataclasses
 import pathlib
 import pickle
 import re
@@ -180,6 +181,28 @@ def test_the_folder_cannot_be_imported_under_its_bare_name():
     result = python("import datasets", cwd=f"{folder}/..")
     assert result.returncode == 1
     assert "this folder is imported as nar.datasets" in result.stderr
+
+
+def test_the_documented_algorithm_on_a_graph(tmp_path, monkeypatch):
+    """0 - 1 is 5 wide, 1 - 2 is 3, 0 - 2 is 1: the way to 2 goes by 1. It keeps the contract, and has a family."""
+    page = (pathlib.Path(__file__).parents[1] / "docs" / "algorithms.md").read_text()
+    (tmp_path / "widest_paths.py").write_text(re.findall(r"^```python\n(.*?)^```$", page, flags=re.M | re.S)[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    algorithm = nar.datasets.get("widest_paths:algorithm")
+    trace = algorithm.run(A=[[0, 5, 1], [5, 0, 3], [1, 3, 0]], s=0)
+    assert trace.compact["pi"].tolist() == [0, 0, 1] and trace.compact["width"][-1].tolist() == [5, 5, 3]
+    outcomes = list(check.run(Examples(algorithm), CHECKS))
+    assert all(outcome.holds for outcome in outcomes), [str(outcome) for outcome in outcomes if not outcome.holds]
+    drawn, same = (algorithm.sample(np.random.RandomState(0), 9, family=f) for f in ("ba", "barabasi_albert"))
+    np.testing.assert_array_equal(drawn["A"], same["A"])
+
+
+def test_categories_are_those_of_the_textbook_or_own_ones():
+    algorithm = nar.datasets.get("minimum")
+    for category in ("graphs", "my field", "x"):
+        assert dataclasses.replace(algorithm, category=category).category == category
+    with pytest.raises(ValueError, match="category of minimum: got 'graph'; did you mean 'graphs'"):
+        dataclasses.replace(algorithm, category="graph")
 
 
 def test_an_algorithm_of_your_own(tmp_path, monkeypatch):

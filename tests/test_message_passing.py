@@ -202,6 +202,12 @@ def test_training_and_its_report_say_what_is_never_seen(tmp_path, capsys):
 
 
 def test_what_cannot_be_a_layer():
+    for name, words in (
+        ("torch_geometric.nn:MLP", "MLP in torch_geometric.nn is a type, not .*nor a layer of PyTorch Geometric"),
+        ("torch_geometric.nn:SAGEKonv", "SAGEKonv in torch_geometric.nn is not found"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            processors.find(name)
     for layer, message in (
         ("GATv2Conv", "'GATv2Conv' is not of the form module:Class"),
         ("torch_geometric.nn:GATv3Conv", "'torch_geometric.nn:GATv3Conv' is not found"),
@@ -220,6 +226,15 @@ def test_what_cannot_be_a_layer():
     with pytest.raises(ValueError, match="runs over a Dense neighbourhood, got SelfLoops"):
         x, e, g, _, hidden = data()
         made(layer=pyg.GCNConv)(Step(x, g, SelfLoops(built(e), N)), hidden)
+
+
+def test_a_layer_stands_where_a_processor_does():
+    """By its address, with the options of the processor that is made of it."""
+    made = processors.build("torch_geometric.nn:SAGEConv", F, skip=False)
+    assert isinstance(made, MessagePassing) and isinstance(made.layer, pyg.SAGEConv) and made.skip is None
+    assert "layer" not in processors.accepts("torch_geometric.nn:SAGEConv")
+    reasoner = Reasoner.build("bfs", "torch_geometric.nn:GCNConv", hidden=8, edges=False)
+    assert not reasoner.processor.uses_edges
 
 
 def test_what_is_added_to_messages_survives_torch_compile():
