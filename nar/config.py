@@ -4,6 +4,7 @@ The defaults are the protocol of Ibarz et al. (LoG 2022) as run by dm-clrs; docs
 """
 
 import dataclasses
+import importlib
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -174,7 +175,8 @@ class Config:
     tracker: tuple[str, ...] = ()
     """Also send metrics to these trackers, each given as my_module:MyTracker; TensorBoard needs no asking."""
     out: Path | None = None
-    """Run directory; by default runs/ALGO-PROCESSOR-seedSEED. With --seeds: the folder of their directories."""
+    """Run directory; by default runs/ALGO-PROCESSOR-seedSEED, with what differs from the recipe's defaults named before
+    the seed. With --seeds: the folder of their directories."""
     resume: bool = False
     """Continue the run in the run directory from its last checkpoint; starts it where there is none."""
 
@@ -245,8 +247,9 @@ class Config:
 
     @property
     def run_dir(self) -> Path:
-        name = f"{self.title}-{self.processor}-seed{self.seed}".replace(":", ".")
-        return Path("runs") / name if self.out is None else Path(self.out)
+        if self.out is not None:
+            return Path(self.out)
+        return Path("runs") / importlib.import_module("nar.recipes").run_name(self)  # which makes settings
 
     @property
     def keeps_history(self) -> bool:

@@ -61,7 +61,7 @@ def workplace(tmp_path_factory):
     """A folder as the README leaves it: with the run directory of its first command, from a run of two steps."""
     folder = tmp_path_factory.mktemp("reader")
     with contextlib.chdir(folder):
-        train(Config(algo="bellman_ford", **TINY))
+        train(Config(algo="bellman_ford", **TINY, out="runs/bellman_ford-triplet_gmpnn-seed42"))
         export.write("runs/bellman_ford-triplet_gmpnn-seed42", "shared/bellman_ford")  # docs/using.md's own command
     assert (folder / "runs" / "bellman_ford-triplet_gmpnn-seed42" / "best.pt").is_file()
     return folder
@@ -209,6 +209,8 @@ def test_own_processor_from_the_command_line(page, name, tmp_path):
     words = shlex.split(command)
     assert words[:2] == ["nar", "train"]
     directory = f"runs/bellman_ford-my_module.{name}-seed42"
+    assert str(Config(algo="bellman_ford", processor=f"my_module:{name}").run_dir) == directory
+    tiny += ["--out", directory]
     program = (  # the script `nar`, which has not the current folder on its path, twice; then a reader's own script
         "import sys; sys.path.pop(0)\n"
         "from nar.cli.main import main\n"

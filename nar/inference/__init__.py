@@ -2,7 +2,6 @@
 
 Read solver, then cases (one input), arguments and containers (graphs, arrays and matrices of every kind, as the
 arguments of an algorithm), scale (numbers in units that training knew) and prediction (what comes back, in the names of
-the caller). comparison draws it beside the algorithm's own trace, notebook shows
-it as a table. export writes a reasoner to be shared, half_precision
-makes that smaller.
+the caller). comparison draws it beside the algorithm's own trace, notebook shows it as a table. export writes a
+reasoner to be shared, half_precision makes that smaller.
 """

@@ -131,17 +131,18 @@ class Solver:
         graphs: Iterable[Any] | None = None,
         *,
         algorithm: str | None = None,
-        source: Sequence[Hashable] | None = None,
+        source: Any = None,
         weight: str | None = "weight",
         steps: int | None = None,
         termination: str = "oracle",
         normalise: bool = False,
-        **inputs: Sequence[Any],
+        **inputs: Any,
     ) -> list[Prediction]:
         """`run` on several graphs or arrays of any sizes, those of one size as one batch; predictions in their order.
 
         `graphs`: a list of what `run` takes, or PyTorch Geometric's Batch. `source` and `inputs`: lists, with one entry
-        for every graph. What a graph is answered does not depend on the others (numbers: up to rounding).
+        for every graph, or one value for all of them. What a graph is answered does not depend on the others (numbers:
+        up to rounding).
         """
         if graphs is not None:
             graphs = _several(graphs)
@@ -149,17 +150,20 @@ class Solver:
         lists = {name: values for name, values in {"source": source, **inputs}.items() if values is not None}
         if graphs is None and not lists:
             raise ValueError("run_many takes a list of graphs or arrays, or lists of inputs by name; got none")
-        count = len(graphs) if graphs is not None else len(next(iter(lists.values())))
+        counts = {name: len(values) for name, values in lists.items() if _is_list(values)}
+        count = len(graphs) if graphs is not None else next(iter(counts.values()), 1)
         for name, values in lists.items():
-            if isinstance(values, (str, tuple, Mapping)) or not hasattr(values, "__len__") or len(values) != count:
-                got = f"{len(values)} entries" if isinstance(values, (list, np.ndarray)) else repr(values)
+            if counts.get(name, count) != count:
+                got = f"{counts[name]} entries"
                 raise ValueError(f"{name} must be a list with one entry for each of the {count} graphs, got {got}")
+            if name not in counts:
+                lists[name] = [values] * count
         made, trained = [], self._trained(chosen)
         for i in range(count):
-            own = {name: values[i] for name, values in lists.items() if name != "source"}
+            own = {name: values[i] for name, values in lists.items()}
+            start = own.pop("source", None)
             graph = None if graphs is None else graphs[i]
             try:
-                start = None if source is None else source[i]
                 made.append(cases.make(chosen, graph, start, weight, own, trained=trained, normalise=normalise))
             except ValueError as error:
                 raise ValueError(f"graph {i}: {error}") from error
@@ -172,6 +176,11 @@ class Solver:
             return scale.of_traces(config.traces, algorithm)
         sizes = protocol.resolved(config, algorithm).train_sizes or (algorithm.min_nodes,)
         return scale.of_training(algorithm, max(sizes))
+
+
+def _is_list(values: Any) -> bool:
+    """One entry for every graph, rather than one value for all: a node's name may be a word or a tuple."""
+    return isinstance(values, list) or (isinstance(values, (np.ndarray, torch.Tensor)) and values.ndim > 0)
 
 
 def _several(graphs: Any) -> list[Any]:

@@ -49,6 +49,7 @@ def settled(config: Config) -> Config:
 
     Those of a generalist stay open: they may differ between its algorithms.
     """
+    config = dataclasses.replace(config, out=config.run_dir)  # its name is that of the settings as they were given
     return _with_sizes(config, datasets.get(config.algo[0])) if len(config.algo) == 1 else config
 
 

@@ -120,6 +120,7 @@ def sampler(
     default_p, default_family = p, family
 
     def graph(rng, n, p, family, options):
+        family = families.full_name(family)
         if family == "erdos_renyi":
             if options:
                 raise ValueError(f"options must be None for the family 'erdos_renyi', which takes p, got {options!r}")
