@@ -30,6 +30,7 @@ DEFAULTS = {
     "traces": None, "val_every": 50, "eval_sizes": None, "eval_samples": 0,
     # optimiser
     "learning_rate": 0.001, "learning_rate_schedule": "constant", "weight_decay": 0.0, "grad_clip": 1.0,
+    "optimizer": "adam", "average": 0.0, "precision": "float32", "patience": 0,
     "change_weight": 1.0,
     "init_processor": None, "freeze": "nothing",
     # network

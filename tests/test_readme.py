@@ -41,7 +41,7 @@ TINY = {
 }
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 SHOW = {"--n", "--p", "--low", "--param", "--no-figure", "--gif"}  # of `nar show`, as tests/test_show.py knows them
-ELSEWHERE = {"--help", "--nproc-per-node", "--all", "--logdir", "--no-report"}  # flags that are not settings
+ELSEWHERE = {"--help", "--nproc-per-node", "--all", "--logdir", "--no-report", "--config"}  # flags that are not settings
 
 
 def text(page):
@@ -130,7 +130,8 @@ def test_commands_exist(page, workplace, capsys):
             extra = re.fullmatch(r"\.(?:\[(\w+)\])?", words[3])
             assert extra and (extra[1] is None or extra[1] in extras), command
         elif words[:2] in (["python", "train.py"], ["nar", "train"]):
-            config = train_settings.read(words[2:], "nar train")
+            with contextlib.chdir(workplace):
+                config = train_settings.read(words[2:], "nar train")
             assert [nar.datasets.get(name) for name in config.algo]
             if ":" not in config.processor:
                 assert config.processor in nar.processors.names()

@@ -17,11 +17,13 @@ Shapes: B graphs, N nodes, T moments, F features; L live graphs of a step.
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import dropout
+from torch.utils._pytree import tree_map
 from torch.utils.checkpoint import checkpoint
 
 from nar.lookup import suggest
@@ -71,7 +73,7 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
         step, inputs = steps.step(hints, kept, unchanged, trails)
         for extension in extensions:
             step, inputs = extension.before_step(s, step, inputs, state, hints)
-        after = _process(network, step, state)
+        after = _process(network, step, state, options.bf16)
         inputs = inputs.with_readout(network.processor.readout(step, state, after))
         return after, inputs, decoder.decode(Stage.HINT, inputs, noise), step.notes
 
@@ -140,9 +142,18 @@ def _schedule(
     return OpenEnd(len(batch), limit, rule, next(iter(batch.inputs.values())).device), record
 
 
-def _process(network: Network, step: Step, state: Any) -> Any:
-    for _ in range(network.message_passing_steps):
-        state = network.processor(step, state)
+def _process(network: Network, step: Step, state: Any, bf16: bool) -> Any:
+    # without autocast's cache of weights, which CUDA graphs cannot record
+    cast = (
+        torch.autocast(next(network.parameters()).device.type, torch.bfloat16, cache_enabled=False)
+        if bf16
+        else nullcontext()
+    )
+    with cast:
+        for _ in range(network.message_passing_steps):
+            state = network.processor(step, state)
+    if bf16:  # what decoders read, and the steps add up, is float32
+        state = tree_map(lambda x: x.float() if getattr(x, "dtype", None) == torch.bfloat16 else x, state)
     if network.dropout and network.training:
         hidden, *rest = state if isinstance(state, tuple) else (state,)
         hidden = dropout(hidden, network.dropout)

@@ -4,8 +4,8 @@ results.json, schema 2:
 
     schema       2
     run          algorithms: [names], processor, seed, parameters, processes, steps, steps_planned, interrupted,
-                 best_step, best_validation (mean over algorithms; null: never validated),
-                 validation: {algorithm: score}, train_seconds,
+                 stopped_early (only where --patience ended it), best_step, best_validation (mean over algorithms;
+                 null: never validated), validation: {algorithm: score}, train_seconds,
                  by algorithm: train_sizes {name: [sizes]}, validation_size {name: size}, left_out {name: [sizes]},
                  unseen {name: [probes on edges that the processor never sees]}
     config       every setting of the run; config.algo is a list

@@ -82,6 +82,7 @@ def _runs_table(runs: Sequence[StoredRun]) -> Table:
     for run in runs:
         made = run.results["run"]
         steps = f"{made['steps']:,}" + f" of {made['steps_planned']:,}" * (made["steps"] < made["steps_planned"])
+        ending = " (interrupted)" if made["interrupted"] else " (stopped early)" * made.get("stopped_early", False)
         selected = f"{made['best_step']:,}" if made.get("best_validation") is not None else NOTHING
         validation = percent(made.get("best_validation"))
         if len(made["validation"]) > 1:
@@ -89,7 +90,7 @@ def _runs_table(runs: Sequence[StoredRun]) -> Table:
         rows.append((
             run.title, run.label, run.results["config"].get("recipe", "protocol"), str(run.seed),
             number(made.get("parameters")),
-            steps + " (interrupted)" * made["interrupted"], selected, validation, duration(made["train_seconds"]),
+            steps + ending, selected, validation, duration(made["train_seconds"]),
             _sizes({name: ", ".join(map(str, made["train_sizes"].get(name, ()))) for name in run.algorithms}),
             _sizes({name: str(made["validation_size"].get(name, NOTHING)) for name in run.algorithms}),
         ))  # fmt: skip
