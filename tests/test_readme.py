@@ -41,7 +41,14 @@ TINY = {
 }
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 SHOW = {"--n", "--p", "--low", "--param", "--no-figure", "--gif"}  # of `nar show`, as tests/test_show.py knows them
-ELSEWHERE = {"--help", "--nproc-per-node", "--all", "--logdir", "--no-report", "--config"}  # flags that are not settings
+ELSEWHERE = {
+    "--help",
+    "--nproc-per-node",
+    "--all",
+    "--logdir",
+    "--no-report",
+    "--config",
+}  # flags that are not settings
 
 
 def text(page):

@@ -127,6 +127,11 @@ class Prediction:
             drawing.save(figure, path)
         return figure
 
+    def frames(self, most: int = 14) -> tuple[Figure, dict[str, Figure]]:
+        """What `draw` draws, for looking at step by step: a key to the marks, and a figure of the inputs, of up to
+        `most` steps, and of the outputs, by their titles."""
+        return comparison.frames(self.true_trace, self.trace, self.nodes, most=most, above=self.summary())
+
     def summary(self) -> list[str]:
         """How much is right, and where the model first leaves the algorithm's trace, in sentences."""
         lines = [f"The model's outputs: {self.in_words()}; {'' if self.valid else 'not '}a right answer."]
