@@ -48,6 +48,7 @@ ELSEWHERE = {
     "--logdir",
     "--no-report",
     "--config",
+    "--strict",
 }  # flags that are not settings
 
 
@@ -162,6 +163,8 @@ def test_commands_exist(page, workplace, capsys):
             train_settings.read(words[words.index("train.py") + 1 :], "nar train")
         elif words[:2] == ["nar", "faithfulness"]:
             assert not set(FLAG.findall(command)) - {"--size", "--small", "--samples", "--out"}
+        elif words[0] == "mkdocs":  # .ci/run builds the site
+            assert words[1:] == ["build", "--strict"] and (ROOT / "mkdocs.yml").is_file()
         elif words[0] == "python":
             assert (ROOT / words[1]).is_file(), command
         else:
