@@ -1,4 +1,4 @@
-"""What mkdocs is told besides mkdocs.yml: the README as first page, a reference made from docstrings, and what is linked
+"""What mkdocs is told besides mkdocs.yml: the README as first page, a reference made of docstrings, and what is linked
 outside of docs/. Pages are written for reading in the repository; here their links are turned to the site.
 """
 

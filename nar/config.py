@@ -1,6 +1,7 @@
 """Every setting once: name, type, default, meaning, unit. The command line, run directories and checkpoints use it.
 
 The defaults are the protocol of Ibarz et al. (LoG 2022) as run by dm-clrs; docs/protocol.md lists what is repaired.
+Long because every setting is declared here, with what may be said against its value, and nowhere else.
 """
 
 import dataclasses
@@ -54,10 +55,9 @@ class Config:
     grad_clip: float = 1.0
     """Largest Euclidean norm of the whole gradient; 0 = no limit."""
     average: float = 0.0
-    """Decay of a moving average of the parameters, such as 0.999, which is then validated, kept as the best and tested
-    in their place; 0 = none."""
+    """Decay of a moving average of the parameters, such as 0.999, that is validated, kept and tested; 0 = none."""
     precision: Literal["float32", "bf16"] = "float32"
-    """Type of the processor's products in training: bf16 is autocast to bfloat16. All else stays float32."""
+    """Type of the processor's products in training: bf16 is autocast to bfloat16."""
     train_sizes: tuple[int, ...] | None = None
     """Sizes of the training graphs; one batch of each in turn. None = 4 7 11 13 16; string matching: 20."""
     train_families: tuple[str, ...] = ()
@@ -164,6 +164,11 @@ class Config:
     reconstruction_mask: float | None = None
     """Probability of hiding an entry in masked reconstruction. None = 0.3."""
 
+    auxiliary: tuple[str, ...] = ()
+    """Task hinting, simpler tasks learned besides: successor, minimum, rank, degree, nearest, my_module:my_task."""
+    auxiliary_weight: float = 1.0
+    """Weight of the loss of every auxiliary task."""
+
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU if there is one."""
     threads: int = 0
@@ -204,7 +209,11 @@ class Config:
         distinct = len(set(seeds)) == len(seeds) and all(0 <= s < 2**32 for s in seeds)
         self._check("seeds", distinct, "different numbers from 0 to 2^32 - 1")
         self._check("learning_rate", 0 < self.learning_rate < float("inf"), "a positive number")
-        self._check("change_weight", 0 < self.change_weight < float("inf"), "a positive number")
+        for name in ("change_weight", "auxiliary_weight"):
+            self._check(name, 0 < getattr(self, name) < float("inf"), "a positive number")
+        self._check("auxiliary", len(set(self.auxiliary)) == len(self.auxiliary), "different tasks")
+        used = self.auxiliary or self.auxiliary_weight == Config.auxiliary_weight
+        self._check("auxiliary_weight", bool(used), "left away without --auxiliary: it would have no effect")
         for name in ("dropout", "average"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         self._check("weight_decay", 0 <= self.weight_decay < float("inf"), "0 or more")

@@ -40,6 +40,7 @@ DEFAULTS = {
     "candidates": False, "selection": False,
     # hints and what is trained besides
     "hint_mode": "encoded_decoded", "hint_feedback": "soft", "teacher_forcing": 0.0, "halting": "none",
+    "auxiliary": (), "auxiliary_weight": 1.0,
     "reconstruction": "none", "reconstruction_weight": None, "reconstruction_mask": None,
     # whole rollouts; the rest is for single steps
     "supervision": "rollout", "history": None, "moments": 4, "last_moments": 0.3, "own_moments": 0.0,

@@ -158,7 +158,7 @@ CHANGED = {
     "eval_sizes": (4,), "device": "cpu", "out": Path("x"),
     "resume": True, "workers": 1, "memory": "small", "cuda_graphs": "off", "tracker": ("a:B",), "seeds": (1,),
     "learning_rate_schedule": "one_cycle", "last_moments": 0.5, "history": False,
-    "optimizer": "SGD", "precision": "bf16", "average": 0.5,
+    "auxiliary": ("rank",), "optimizer": "SGD", "precision": "bf16", "average": 0.5,
     "supervision": "moments", "relations": "beside", "halting": "supervised",
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ import contextlib
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -57,14 +57,17 @@ def write(reasoner: Reasoner, algorithm: Algorithm, run_dir: str | Path, size: i
 
 
 def write_steps(prediction: Prediction, path: Path) -> None:
-    """Every step as a picture of its own; of long rollouts, and where they would be too large, fewer."""
-    for most in (STEPS, STEPS // 2, 2):
-        key, frames = prediction.frames(most)
-        content = {"key": _svg(key), "frames": {title: _svg(page) for title, page in frames.items()}}
-        text = json.dumps(content, ensure_ascii=False)
-        if len(text) <= 2 * BYTES:
-            path.write_text(text, encoding="utf-8")
-            return
+    """Every step as a picture of its own; of long rollouts, and where they would be too large together, fewer."""
+    found = _steps(prediction, 2)
+    largest = max(map(len, found["frames"].values()))
+    if (most := min(STEPS, 2 * BYTES // (largest + 1000) - 3)) > 2:  # beside key, inputs and outputs
+        found = _steps(prediction, most)
+    path.write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
+
+
+def _steps(prediction: Prediction, most: int) -> dict[str, Any]:
+    key, frames = prediction.frames(most)
+    return {"key": _svg(key), "frames": {title: _svg(page) for title, page in frames.items()}}
 
 
 def _svg(page: Figure) -> str:

@@ -23,7 +23,7 @@ DECODER = tuple(field.name for field in dataclasses.fields(DecoderOptions))
 RECONSTRUCTION = ("reconstruction", "reconstruction_weight", "reconstruction_mask")
 PLAIN = (
     "hint_mode", "hint_feedback", "encoder_init", "relations", "trails", "message_passing_steps", "dropout", "halting",
-    "history", "output_step",
+    "history", "output_step", "auxiliary", "auxiliary_weight",
 )  # fmt: skip
 SETTINGS = (*PLAIN, *DECODER, *RECONSTRUCTION)
 OF_PROCESSOR = ("layer_norm", "triplet_features", "heads")  # settings of Config that some processors have
@@ -41,10 +41,11 @@ class Reasoner(Network):
     `history`: the processor's state passes from step to step; without, each step begins with the initial one and knows
     of those before what their hints say. `relations`: order relations of numbers are encoded beside them or instead of
     them, with `trails` also where marks of nodes have been in the steps before. `output_step`: outputs are read off the
-    last hints by one more step. `reconstruction`: with a second processor, see nar/model/options/reconstruction.py.
-    ValueError where one of these would have no effect on any of the algorithms; those that a recipe sets for all
-    (edge_pointer_repair, relations, candidates, selection) do then nothing. `build` and `from_settings` take all of
-    these by name.
+    last hints by one more step. `auxiliary`: heads of the processor learn simpler tasks of the inputs besides, see
+    nar/model/objectives/auxiliary.py. `reconstruction`: with a second processor, see
+    nar/model/options/reconstruction.py. ValueError where one of these would have no effect on any of the algorithms;
+    those that a recipe sets for all (edge_pointer_repair, relations, candidates, selection) do then nothing. `build`
+    and `from_settings` take all of these by name.
     """
 
     made_by: dict[str, Any] | None = None  # the settings of Config that make this network, where it was made by names

@@ -31,6 +31,7 @@ from nar.model.batch import Batch
 from nar.model.coders.decoder_inputs import DecoderInputs, LastInputs
 from nar.model.coders.encoder import StepEncoder, dense
 from nar.model.network import Network
+from nar.model.objectives.auxiliary import TaskHinting
 from nar.model.options.reconstruction import Reconstructing
 from nar.model.postprocess import Noise, feed_back
 from nar.model.rollout import Rollout, RolloutExtension, RolloutOptions
@@ -65,6 +66,8 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
     extensions: list[RolloutExtension] = [halting] if halting is not None else []
     if network.reconstruction is not None:
         extensions.append(Reconstructing(network.reconstruction, batch, steps, noise, options.generator))
+    if network.auxiliary is not None and training:
+        extensions.append(TaskHinting(network.auxiliary, batch))
 
     def advance(
         s: int, state: Any, hints: Mapping[str, Tensor], kept: int, unchanged: Tensor | None, trails: Tensor | None

@@ -208,6 +208,8 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
         return f"{config.optimizer} may not treat every parameter alone, as Adam does"
     if config.dropout or config.teacher_forcing or config.reconstruction != "none":
         return "dropout, teacher forcing and reconstruction draw as they go"
+    if config.auxiliary:
+        return "auxiliary tasks add losses of their own"
     if config.output_step and config.supervision == "rollout":
         return "outputs are read by a step of their own"
     if config.halting == "ponder":
