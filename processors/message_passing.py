@@ -79,7 +79,7 @@ class MessagePassing(Processor):
         GINConv, does without. `skip`: the term S z.
         """
         super().__init__(features)
-        self.layer = _made(layer, 2 * features, features)
+        self.layer: Any = _made(layer, 2 * features, features)
         self.flow = getattr(self.layer, "flow", "source_to_target")
         takes_edges = "edge_attr" in inspect.signature(self.layer.forward).parameters
         # attention layers that were made without edges take None for them and nothing else
@@ -103,6 +103,9 @@ class MessagePassing(Processor):
         if complete:
             self.uses_adjacency = False
 
+    def _added(self) -> list[tuple[str, nn.Linear]]:
+        return [(place, edge) for place, edge in self.added.items() if isinstance(edge, nn.Linear)]
+
     def forward(self, step: Step, state: Tensor) -> Tensor:
         hood = step.hood if self.uses_adjacency else step.hood.complete()
         z_BNZ = torch.cat([step.nodes + step.graph.unsqueeze(1), state], dim=-1)
@@ -110,7 +113,7 @@ class MessagePassing(Processor):
         ends = [graph * hood.nodes + sender, graph * hood.nodes + receiver]
         edge_index_2E = torch.stack(ends if self.flow == "source_to_target" else ends[::-1])
         named = {} if self.edge is None else {"edge_attr": hood.edges(self.edge)[graph, sender, receiver]}
-        added = {int(place): hood.edges(edge)[graph, sender, receiver] for place, edge in self.added.items()}
+        added = {int(place): hood.edges(edge)[graph, sender, receiver] for place, edge in self._added()}
         given = z_BNZ.flatten(0, 1), edge_index_2E
         updated = _with_added(self.layer, added, *given) if added else self.layer(*given, **named)
         if updated.shape != (z_BNZ.shape[0] * z_BNZ.shape[1], self.features):

@@ -17,6 +17,7 @@ from nar.evaluation.evaluate import entry
 from nar.evaluation.protocol import affordable
 from nar.inference import example
 from nar.model import checkpoint
+from nar.recipes import run_name
 from nar.reports import report
 from nar.results import study
 from nar.results.schema import RunResults, placed
@@ -59,7 +60,7 @@ def train_seeds(config: Config, *, command: str = "") -> list[dict[str, Any]]:
             found.append(results)
             evaluated.append(run.directory)
     if len(found) > 1:
-        name = f"{config.title}-{config.processor}-seeds".replace(":", ".")
+        name = run_name(config).rpartition("-seed")[0] + "-seeds"
         folder = Path("runs") / name if config.out is None else Path(config.out)
         path = report.write(study.read(evaluated), folder)
         print(f"report of all seeds: {path}")

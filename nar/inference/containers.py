@@ -45,8 +45,8 @@ def matrix(graph: Any, weight: str | None, weighted: bool) -> tuple[np.ndarray, 
         if graph.layout not in (torch.sparse_bsr, torch.sparse_bsc):  # whose blocks are filled up with zeros
             entries = graph.detach().to_sparse_coo().coalesce()
             _refuse_zeros(*entries.indices()[:, entries.values() == 0].cpu().numpy())
-    elif hasattr(graph, "tocoo") and graph.format not in ("bsr", "dia"):
-        entries = graph.tocoo(copy=True)
+    elif getattr(graph, "format", "") not in ("bsr", "dia") and hasattr(graph, "tocoo"):
+        entries = graph.tocoo(copy=True)  # pyright: ignore
         entries.sum_duplicates()
         _refuse_zeros(entries.row[entries.data == 0], entries.col[entries.data == 0])
     A = graphs.check_graph(plain(graph), "graph")
@@ -76,9 +76,10 @@ def plain(values: Any) -> Any:
         return (values if known else values.double()).numpy(force=True)
     if isinstance(values, (list, tuple)) and any(isinstance(value, torch.Tensor) for value in values):
         return [plain(value) for value in values]
-    if hasattr(values, "toarray"):
-        return values.toarray()
-    return values.to_numpy() if hasattr(values, "to_numpy") else values
+    for method in ("toarray", "to_numpy"):  # of scipy's sparse matrices; of frames and series
+        if hasattr(values, method):
+            return getattr(values, method)()
+    return values
 
 
 def _refuse_edges(graph: Any) -> None:

@@ -177,6 +177,7 @@ class Prediction:
 
     def about_scale(self) -> str:
         """How large numbers are and were in training, and how to have them normalised, if the algorithm allows it."""
+        assert self.scale is not None
         algorithm = datasets.get(self.algorithm)
         try:
             scales.normalised(algorithm, self.true_trace, self.scale)

@@ -166,7 +166,7 @@ def from_networkx(graph: nx.Graph, weight: str | None = "weight") -> tuple[np.nd
             f"networkx.{single}(graph) keeps the last of them"
         )
     A, place = np.zeros((len(nodes), len(nodes))), {node: index for index, node in enumerate(nodes)}
-    for u, v, value in graph.edges(data=weight or _UNWEIGHTED, default=1):
+    for u, v, value in graph.edges(data=weight or _UNWEIGHTED, default=1):  # pyright: ignore
         try:
             # also Decimal, Fraction and tensors of one number
             number = math.nan if isinstance(value, (str, bytes)) else float(value)
