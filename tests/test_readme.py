@@ -40,7 +40,8 @@ TINY = {
     "device": "cpu",
 }
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-SHOW = {"--n", "--p", "--low", "--param", "--no-figure", "--gif"}  # of `nar show`, as tests/test_show.py knows them
+# of `nar show`, as tests/test_show.py knows them
+SHOW = {"--n", "--p", "--low", "--law", "--family", "--param", "--no-figure", "--gif"}
 ELSEWHERE = {
     "--help",
     "--nproc-per-node",
@@ -146,7 +147,7 @@ def test_commands_exist(page, workplace, capsys):
         elif words[:2] == ["nar", "list"]:
             assert cli.main(words[1:]) == 0
         elif words[:2] == ["nar", "check"]:  # run by test_own_processor_from_the_command_line
-            assert len(words) == 3 and (words[2].startswith("my_module:") or words[2] in nar.processors.names())
+            assert len(words) == 3 and (words[2].startswith("my_module:") or nar.processors.find(words[2]))
         elif words[:2] in (["nar", "show"], ["nar", "export"]):
             with contextlib.chdir(workplace):
                 assert cli.main(words[1:]) == 0
