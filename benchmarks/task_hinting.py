@@ -35,6 +35,7 @@ SETTINGS: dict[str, Any] = {
 CASES = {
     "insertion_sort": {"algo": "insertion_sort", "auxiliary": ("successor",), "supervision": "moments",
                        "hint_feedback": "hard"},
+    "dijkstra": {"algo": "dijkstra", "auxiliary": ("nearest", "degree")},
 }  # fmt: skip
 
 
@@ -63,19 +64,21 @@ def difference(rows: list[dict[str, Any]]) -> dict[str, float]:
 def table(found: dict[str, Any]) -> str:
     """What docs/training.md says of the results."""
     settings = found["settings"]
-    about = f"{settings['processor']} with {settings['hidden']} features, {settings['steps']} steps of "
-    about += (
-        f"{settings['batch_size']} graphs, {len(settings['seeds'])} seeds; node scores in percent, means over seeds:"
+    about = (
+        f"{settings['processor']} with {settings['hidden']} features, {settings['steps']} steps of "
+        f"{settings['batch_size']} graphs; node scores in percent, means over {len(settings['seeds'])} seeds and, in "
+        "brackets, what the tasks changed in each. Runs so few and small decide nothing:"
     )
     header = ["algorithm", "tasks", *(f"n = {size}: without, with" for size in settings["eval_sizes"])]
     lines = [about, "", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
     for name, result in found["results"].items():
-        means = {
-            kind: {n: statistics.mean(100 * row[kind][n] for row in result["runs"]) for n in result["difference"]}
-            for kind in ("without", "with")
-        }
-        cells = [f"{means['without'][n]:.1f}, {means['with'][n]:.1f}" for n in result["difference"]]
-        lines.append(f"| {' | '.join([f'`{name}`', ', '.join(result['settings']['auxiliary']), *cells])} |")
+        of = name + " by single steps" * (result["settings"].get("supervision") == "moments")
+        cells = [of, ", ".join(result["settings"]["auxiliary"])]
+        for n in result["difference"]:
+            without, beside = ([100 * row[kind][n] for row in result["runs"]] for kind in ("without", "with"))
+            changed = ", ".join(f"{b - a:+.1f}" for a, b in zip(without, beside, strict=True))
+            cells.append(f"{statistics.mean(without):.1f}, {statistics.mean(beside):.1f} ({changed})")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -442,6 +442,7 @@ def test_a_finished_run_is_not_overwritten(tiny, no_report):
 def test_settings_that_may_change_and_those_that_may_not(tiny):
     for field in dataclasses.fields(Config):
         single = {"supervision": "moments", "hint_feedback": "hard"} if field.name in OF_MOMENTS else {}
+        single |= {"auxiliary_weight": {"auxiliary": ("rank",)}, "trails": {"relations": "beside"}}.get(field.name, {})
         config = tiny(**single, **{"hint_feedback": "hard"} if field.name == "supervision" else {})
         value = getattr(config, field.name)
         other = {bool: not value, int: 7, float: 0.25, str: "cpu"}.get(type(value), (7,))
