@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from nar.model import checkpoint
+from nar.system import files
 
 CONTENT = {"model": {"weight": torch.arange(6.0)}, "step": 3, "best": {"score": float("nan")}}
 
@@ -23,7 +24,7 @@ def test_round_trip(tmp_path):
     found = checkpoint.load(path)
     assert found["model"]["weight"].equal(torch.arange(6.0)) and found["step"] == 3
     assert found["format"] == checkpoint.FORMAT and found["made_by"] == "nar"
-    checkpoint.write_json(tmp_path / "a.json", {"a": [1, None]})
+    files.write_json(tmp_path / "a.json", {"a": [1, None]})
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1, None]}
     assert leftovers(tmp_path) == ["a.json", "last.pt"]
 
@@ -63,7 +64,7 @@ def test_a_full_disk_costs_nothing_that_was_there(tmp_path, monkeypatch, where):
             torch.save({"format": 1, "made_by": "nar", **CONTENT}, FullDisk(file, room))
 
     with pytest.raises(OSError) as caught:
-        checkpoint.save(path, {**CONTENT, "step": 4}) if put is None else checkpoint.write(path, put)
+        checkpoint.save(path, {**CONTENT, "step": 4}) if put is None else files.write(path, put)
     assert caught.value.errno == errno.ENOSPC
     assert "last.pt" in str(caught.value)
     monkeypatch.undo()
@@ -80,7 +81,7 @@ def test_an_interrupt_while_writing_leaves_the_old_file(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        checkpoint.write(path, put)
+        files.write(path, put)
     assert checkpoint.load(path)["step"] == 3 and leftovers(tmp_path) == ["last.pt"]
 
 

@@ -16,6 +16,7 @@ from nar.inference import export
 from nar.model import checkpoint
 from nar.model.export_reader import read_card
 from nar.model.reasoner import Reasoner
+from nar.system import files
 
 SETTINGS = {"processor": "triplet_gmpnn", "hidden": 16, "triplet_features": 4, "seed": 5}
 
@@ -30,7 +31,7 @@ def make_run(folder, config, results=None):
             for parameter in reasoner.parameters():
                 parameter.add_(0.05)
     if results is not None:
-        checkpoint.write_json(folder / "results.json", results)
+        files.write_json(folder / "results.json", results)
     return folder
 
 

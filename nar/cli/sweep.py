@@ -5,7 +5,7 @@ import dataclasses
 import json
 import shlex
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from nar.config import Config
 from nar.experiments.jobs import Event, Processes, RayTasks, carry_out, cores, in_process
 from nar.experiments.progress import Progress
 from nar.experiments.sweep import State, SweepJob, digest, product, state
-from nar.model import checkpoint
+from nar.system import files
 from nar.text_format import counted, duration
 
 INTERRUPTED = 130  # exit code, as a shell has it
@@ -36,8 +36,7 @@ def main(argv: Sequence[str]) -> int:
         print(table(runs, states, _failed_before(folder), jobs))
         return 0
     command = shlex.join(["nar", "sweep", *argv])
-    folder.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder):
+    with files.locked(folder):
         failures, interrupted = _carry_out(sweep, folder, runs, states, jobs, command)
     finished = [run for run in runs if states[run.name].kind == "finished"]
     print(f"{len(finished)} of {counted(len(runs), 'run')} finished, in {folder}")
@@ -79,7 +78,7 @@ def _carry_out(
 
     def save() -> None:
         entries = [_entry(run, states[run.name], failures.get(run.name)) for run in runs]
-        checkpoint.write_json(folder / "sweep.json", {"schema": 1, "command": command, "runs": entries})
+        files.write_json(folder / "sweep.json", {"schema": 1, "command": command, "runs": entries})
 
     save()
     if not to_do:
@@ -162,19 +161,3 @@ def table(runs: Sequence[SweepJob], states: dict[str, State], failed: dict[str, 
         at_once = f", {jobs} at once" if jobs > 1 else ""
         lines[-1] += f"; left to do{at_once}: {' and '.join(parts)}"
     return "\n".join(lines)
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Two sweeps must not write the same run directories; the system frees the lock of a sweep that was killed."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with open(folder / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"another sweep is at work in {folder}; wait for it, or choose another --out") from None
-        yield

@@ -12,6 +12,7 @@ import numpy as np
 from nar.inference.prediction import Prediction
 from nar.inference.solver import Solver
 from nar.model.reasoner import Reasoner
+from nar.system import files
 from nar.traces.algorithm import Algorithm
 from nar.traces.drawing import figure
 
@@ -33,7 +34,7 @@ def write(reasoner: Reasoner, algorithm: Algorithm, run_dir: str | Path, size: i
             prediction = predict_one(reasoner, algorithm, nodes)
             prediction.draw(path, moments=moments)
             if path.stat().st_size <= BYTES:
-                path.with_suffix(".txt").write_text(in_words(prediction), encoding="utf-8")
+                files.write_text(path.with_suffix(".txt"), in_words(prediction))
                 return path
         path.unlink()
         _LOG.warning("no example of %s: its picture would be larger than %d kB", algorithm.name, BYTES // 1000)

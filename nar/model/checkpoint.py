@@ -1,15 +1,12 @@
-"""Files of a run directory, written to a temporary name and renamed: a crash or a full disk never costs what was there.
+"""Checkpoints: the parameters of a reasoner with the settings of its run, and what is needed to go on with it.
 
 Checkpoints are read with `weights_only=True` and nothing else: they hold tensors, numbers and text. `read` finds the
 trained reasoner in whatever nar leaves behind: `read("runs/NAME").build()`.
 """
 
-import contextlib
-import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,37 +15,14 @@ from nar.config import Config
 from nar.lookup import closest, suggest
 from nar.model import export_reader
 from nar.model.reasoner import Reasoner
+from nar.system import files
 
 FORMAT = 1  # of checkpoints; raised when an older nar could not read a newer file
 
 
-def write(path: Path, put: Callable[[BinaryIO], Any]) -> None:
-    """Create or replace `path` in one move; on failure the old file stays and OSError names the path."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            with open(temporary, "wb") as file:
-                put(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except RuntimeError as error:  # PyTorch's zip writer hides the system's error
-            reason = error.__context__ if isinstance(error.__context__, OSError) else None
-            raise OSError(reason.errno if reason else None, f"could not write {path}: {error}") from error
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    write(path, lambda file: file.write((json.dumps(value, indent=1) + "\n").encode()))
-
-
 def save(path: Path, content: dict[str, Any]) -> None:
     """Write a checkpoint; `content` must hold tensors, numbers, text and containers of these."""
-    write(path, lambda file: torch.save({"format": FORMAT, "made_by": "nar", **content}, file))
+    files.write(path, lambda file: torch.save({"format": FORMAT, "made_by": "nar", **content}, file))
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -16,6 +16,7 @@ import torch
 from nar.config import Config
 from nar.model import checkpoint
 from nar.results.trackers import Trackers
+from nar.system import files
 from nar.version import __version__
 
 
@@ -27,7 +28,7 @@ def open_run(config: Config, *, write: bool = True) -> dict[str, Any] | None:
     run_dir = config.run_dir
     settings = run_dir / "config.json"
     last = run_dir / "last.pt"
-    if run_dir.is_dir() and not settings.is_file() and any(run_dir.iterdir()):
+    if run_dir.is_dir() and not settings.is_file() and files.content(run_dir):
         raise ValueError(f"{run_dir} is not empty and not a run directory; choose another --out")
     if settings.is_file():
         try:
@@ -43,7 +44,7 @@ def open_run(config: Config, *, write: bool = True) -> dict[str, Any] | None:
     resumed = _checkpoint_of(config, last) if config.resume and last.is_file() else None
     if write:
         run_dir.mkdir(parents=True, exist_ok=True)
-        checkpoint.write_json(settings, config.to_dict())
+        files.write_json(settings, config.to_dict())
     return resumed
 
 
@@ -73,7 +74,7 @@ class Metrics:
                 if (record := json.loads(line))["step"] <= keep_until:
                     self.records.append(record)
         lines = [json.dumps(record) + "\n" for record in self.records]
-        checkpoint.write(path, lambda file: file.write("".join(lines).encode()))
+        files.write(path, lambda file: file.write("".join(lines).encode()))
 
     def __enter__(self) -> Self:
         self.lines = open(self.path, "a", buffering=1)
@@ -113,7 +114,7 @@ class Metrics:
             writer = csv.DictWriter(text, self.columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.records)
-        checkpoint.write(path, lambda file: file.write(text.getvalue().encode()))
+        files.write(path, lambda file: file.write(text.getvalue().encode()))
         return open(path, "a", buffering=1, newline="")
 
 

@@ -67,6 +67,7 @@ class TrainingRun:
             self.reasoner.load_parameters(resumed["model"], self.directory / "last.pt")
             self.optimizer = resumed["optimizer"]
             self.step, self.seconds = resumed["step"], resumed["seconds"]
+            self.logged = list(torch.as_tensor(resumed.get("losses", ()), device=on))
             if self.best_file.is_file():
                 best = checkpoint.load(self.best_file)["best"]
                 if best["step"] <= self.step:  # a newer one beat all before it: the same steps find it again
@@ -141,9 +142,10 @@ class TrainingRun:
 
     def save_last(self, optimizer: dict[str, Any]) -> None:
         """The checkpoint from which the run can be resumed."""
-        self.check_losses()  # never keep parameters that are no numbers
+        losses = self.check_losses()  # never keep parameters that are no numbers
         state = {"model": self._parameters(), "optimizer": optimizer, "config": self.config.to_dict()}
         state |= {"step": self.step, "seconds": self.seconds, "processes": self.ranks.batches}
+        state["losses"] = losses  # since the last validation, whose mean is a row of metrics
         checkpoint.save(self.directory / "last.pt", state)
 
     def save_best(self) -> None:

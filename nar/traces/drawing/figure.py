@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nar.system import files
 from nar.traces.drawing.box_panels import BoxPanels
 from nar.traces.drawing.graph_panels import GraphPanels, relates_any_nodes
 from nar.traces.drawing.panels import CHANGED, Moment, Panels
@@ -86,7 +87,8 @@ def animate(trace: Trace, path: str | os.PathLike, frames: int = _ANIMATED, seco
     pauses = [1000 * seconds] * len(images)
     for k in (0, -2, -1):
         pauses[k] *= 2
-    images[0].save(path, format="GIF", save_all=True, append_images=images[1:], duration=pauses, loop=0)
+    options = {"save_all": True, "append_images": images[1:], "duration": pauses, "loop": 0}
+    files.write(Path(path), lambda out: images[0].save(out, format="GIF", **options))
 
 
 def selected(length: int, most: int) -> list[int]:
@@ -183,8 +185,9 @@ def save(page: Figure, path: str | os.PathLike) -> None:
     with style():
         page.savefig(content, format=file.suffix[1:], metadata={FORMATS[file.suffix]: None})
     data = content.getvalue()
+    data = compact_svg(data.decode()).encode() if file.suffix == ".svg" else data
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(compact_svg(data.decode()).encode() if file.suffix == ".svg" else data)
+    files.write(file, lambda out: out.write(data))
 
 
 def style() -> Any:
