@@ -86,7 +86,7 @@ def made(run: pathlib.Path, out: pathlib.Path, half: bool) -> str:
         raise ValueError(f"evaluated again, {reason}")
     card = export_reader.read_card(out / name)
     card["provenance"]["command"] = without_local(card["provenance"]["command"])
-    files.write_json(out / name / export_reader.CARD, card)
+    files.write_json(out / name / export_reader.CARD, export_reader.sealed(card))
     return name
 
 

@@ -4,10 +4,13 @@ The defaults are the protocol of Ibarz et al. (LoG 2022) as run by dm-clrs; docs
 """
 
 import dataclasses
+import functools
+import typing
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from nar.lookup import suggest
+from nar.lookup import closest, suggest
+from nar.system.shapes import misfit
 
 RecipeName = Literal["protocol", "step"]  # what they set: nar/recipes.py
 
@@ -179,6 +182,12 @@ class Config:
     def __post_init__(self) -> None:
         if isinstance(self.algo, str):  # Config(algo="bfs") means ("bfs",)
             object.__setattr__(self, "algo", (self.algo,))
+        for name, kind in _types().items():
+            value = getattr(self, name)
+            if isinstance(value, list):
+                object.__setattr__(self, name, value := tuple(value))
+            if name != "recipe" and (wrong := misfit(value, kind, f"--{name.replace('_', '-')}")):
+                raise ValueError(wrong)
         self._check("algo", 0 < len(self.algo) == len(set(self.algo)), "one algorithm or several different ones")
         self._check_recipe()
         sizes, seeds = self.eval_sizes or (), self.seeds
@@ -205,7 +214,11 @@ class Config:
         self._check_supervision()
         self._check("eval_sizes", len(set(sizes)) == len(sizes), "different sizes")
         self._check("trails", self.relations != "none" or not self.trails, "left away with --relations none")
-        self._check("train_sizes", self.train_sizes is None or len(self.train_sizes) > 0, "one size or more")
+        sizes = self.train_sizes
+        self._check("train_sizes", sizes is None or 0 < len(sizes) == len(set(sizes)), "one size or several different")
+        self._check("seed", not seeds or self.seed == Config.seed, "left away with --seeds, which names them all")
+        begun = self.init_processor is not None or self.freeze == "nothing"
+        self._check("freeze", begun, "nothing without --init-processor: a random processor would never learn")
 
     def _check_supervision(self) -> None:
         if self.supervision == "rollout":
@@ -267,14 +280,20 @@ class Config:
         return {k: list(v) if isinstance(v, tuple) else str(v) if isinstance(v, Path) else v for k, v in values.items()}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The reverse; ValueError names settings of another version of nar."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(values.keys() - known):
-            raise ValueError(f"unknown settings {', '.join(unknown)}: this run was made by another version of nar")
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        paths = {name: Path(values[name]) for name in ("out", "init_processor") if values.get(name) is not None}
-        return cls(**{**values, **paths})
+    def from_dict(cls, values: dict[str, Any], source: Path | str = "this run") -> Self:
+        """The reverse; ValueError names the settings that cannot be used, and their file, the `source`."""
+        if unknown := sorted(values.keys() - _types().keys()):
+            likely = closest(unknown[0], _types())
+            hint = f" (did you mean {likely!r}?)" if likely and likely not in values else ""
+            raise ValueError(
+                f"unknown settings {', '.join(unknown)}{hint}: {source} is of another version of nar, or damaged"
+            )
+        try:
+            made = cls(**values)
+        except ValueError as error:
+            raise ValueError(f"{source} holds settings that cannot be: {error}") from None
+        paths = {name: Path(path) for name in ("out", "init_processor") if (path := getattr(made, name)) is not None}
+        return dataclasses.replace(made, **paths)
 
     def differences(self, other: Self) -> list[str]:
         """What keeps `other`'s run from being continued with these settings, as 'hidden 64, not 128'."""
@@ -282,3 +301,9 @@ class Config:
         # the schedule is cut to the number of steps
         free = FREE if self.learning_rate_schedule == "constant" else FREE - {"steps"}
         return [f"{k} {theirs[k]}, not {v}" for k, v in ours.items() if k not in free and theirs[k] != v]
+
+
+@functools.cache
+def _types() -> dict[str, Any]:
+    """The type of every setting."""
+    return typing.get_type_hints(Config)

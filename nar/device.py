@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import torch
 
+from nar.system import limits
+
 UNKNOWN = "unknown device {!r}; choose auto, cpu, cuda or cuda:N"
 
 
@@ -33,8 +35,7 @@ def choose(name: str) -> torch.device:
 
 def prepare(device: torch.device, threads: int = 0) -> dict[str, str]:
     """Set threads and matrix products for this process; returns what was chosen, for the record."""
-    if threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or min(torch.get_num_threads(), limits.cores()))
     if device.type == "cuda":
         if device.index is not None:
             torch.cuda.set_device(device)  # kernels and streams of ours go to the current device

@@ -254,8 +254,9 @@ def _sizes(algorithm: Algorithm, sizes: Sequence[int]) -> list[int]:
     for size in sizes:
         if algorithm.fixed_nodes and size != algorithm.fixed_nodes:
             raise ValueError(f"--sizes {size}: {algorithm.name} always has {algorithm.fixed_nodes} nodes")
-        if size < algorithm.min_nodes:
-            raise ValueError(f"--sizes {size}: {algorithm.name} needs at least {algorithm.min_nodes} node(s)")
+        if size < (least := max(2, algorithm.min_nodes)):  # a single node leaves nothing to decide
+            raise ValueError(f"--sizes {size}: {algorithm.name} needs at least {least} nodes to be evaluated on")
+        algorithm.check_room(size)
     return list(dict.fromkeys(sizes)) or [protocol.canonical_size(algorithm)]
 
 

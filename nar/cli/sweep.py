@@ -1,23 +1,24 @@
 """`nar sweep`: the runs of a sweep, one after the other or side by side, and the report over them."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
-import json
 import shlex
 import sys
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nar import device
 from nar.cli import report
 from nar.cli.sweep_settings import Sweep, read
 from nar.config import Config
-from nar.experiments.jobs import Event, Processes, RayTasks, carry_out, cores, in_process
-from nar.experiments.progress import Progress
-from nar.experiments.sweep import State, SweepJob, digest, product, state
-from nar.system import files
+from nar.system import files, limits
 from nar.text_format import counted, duration
+
+if TYPE_CHECKING:  # what loads PyTorch is imported when the settings are right
+    from nar.experiments.jobs import Event
+    from nar.experiments.sweep import State, SweepJob
 
 INTERRUPTED = 130  # exit code, as a shell has it
 
@@ -25,6 +26,11 @@ INTERRUPTED = 130  # exit code, as a shell has it
 def main(argv: Sequence[str]) -> int:
     """Exit code 0: every run is finished; 1: some failed; 130: interrupted. ValueError for settings that do not fit."""
     sweep, base, vary, of_recipe = read(argv)
+    from nar.experiments.jobs import RayTasks
+    from nar.experiments.sweep import product, state
+
+    if sweep.engine == "ray":
+        RayTasks.check()
     folder = sweep.out
     assert folder is not None
     base, jobs = _settled(sweep, base)
@@ -60,18 +66,23 @@ def _settled(sweep: Sweep, base: Config) -> tuple[Config, int]:
         if on_cpu and base.device == "auto":
             base = dataclasses.replace(base, device="cpu")
     else:
+        from nar import device
+
         on_cpu = device.choose(base.device).type == "cpu"
     if on_cpu and not base.threads:
         base = dataclasses.replace(base, threads=1)
     if sweep.jobs or sweep.engine == "ray":
         return base, sweep.jobs
-    return base, max(cores() // base.threads, 1) if on_cpu else 1
+    return base, max(limits.cores() // base.threads, 1) if on_cpu else 1
 
 
 def _carry_out(
     sweep: Sweep, folder: Path, runs: list[SweepJob], states: dict[str, State], jobs: int, command: str
 ) -> tuple[dict[str, str], bool]:
     """Do what is left to do; `states` is kept up to date. Returns the failures, and whether Ctrl-C ended the sweep."""
+    from nar.experiments.progress import Progress
+    from nar.experiments.sweep import state
+
     to_do = [run for run in runs if states[run.name].kind != "finished"]
     failures: dict[str, str] = {}
     interrupted = False
@@ -107,6 +118,8 @@ def _carry_out(
 
 
 def _engine(sweep: Sweep, runs: list[SweepJob], jobs: int, command: str) -> Generator[Event]:
+    from nar.experiments.jobs import Processes, RayTasks, carry_out, in_process
+
     if sweep.engine == "ray":
         return carry_out(runs, command, RayTasks(sweep.ray_address, sweep.cpus_per_run, sweep.gpus_per_run), jobs)
     return carry_out(runs, command, Processes(), jobs) if jobs > 1 else in_process(runs, command)
@@ -124,7 +137,7 @@ def _entry(run: SweepJob, found: State, error: str | None) -> dict[str, Any]:
 def _failed_before(folder: Path) -> dict[str, str]:
     """The runs that failed when this sweep was last carried out, with their errors."""
     try:
-        entries = json.loads((folder / "sweep.json").read_text())["runs"]
+        entries = files.read_json(folder / "sweep.json", "a sweep's", {"runs": list[dict]}, "")["runs"]
         return {entry["name"]: entry["error"] for entry in entries if "error" in entry}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -135,6 +148,8 @@ def table(runs: Sequence[SweepJob], states: dict[str, State], failed: dict[str, 
 
     The cost of a run is known when one that differs in its seed only has been finished here.
     """
+    from nar.experiments.sweep import digest
+
     spent: dict[str, list[float]] = {}
     for run in runs:
         if (seconds := states[run.name].seconds) is not None:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from nar import datasets, processors
 from nar.config import FREE, Config
+from nar.system import files
 
 # Settings in which two runs may differ and still have the same directory. Other test graphs do not need other training:
 # the finished run is only evaluated again.
@@ -137,7 +138,7 @@ def state(run: SweepJob) -> State:
     config = run.config
     folder = config.run_dir
     try:
-        results = json.loads((folder / "results.json").read_text())
+        results = files.read_json(folder / "results.json", "the results of a run", dict, "remove it to train again")
         if results["run"]["steps"] == config.steps and not results["run"]["interrupted"]:
             if not _evaluated(config, results):
                 return State("not evaluated", config.steps)
@@ -204,5 +205,5 @@ def progress(run: SweepJob) -> float:
     try:
         *_, last = (run.config.run_dir / "metrics.jsonl").read_text().splitlines()
         return min(json.loads(last)["step"] / max(run.config.steps, 1), 1.0)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0.0

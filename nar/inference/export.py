@@ -20,7 +20,7 @@ import safetensors.torch
 from nar.config import Config
 from nar.inference import half_precision
 from nar.model import checkpoint
-from nar.model.export_reader import CARD, FORMAT, VERSION, WEIGHTS, is_export
+from nar.model.export_reader import CARD, FORMAT, VERSION, WEIGHTS, is_export, sealed
 from nar.results import schema
 from nar.system import files
 from nar.version import __version__
@@ -55,7 +55,7 @@ def write(run_dir: str | Path, out: str | Path, which: str = "best", *, half: bo
     )
     with files.locked(out):
         files.write(out / WEIGHTS, lambda file: file.write(data))
-        files.write_json(out / CARD, card)
+        files.write_json(out / CARD, sealed(card))
     return out
 
 

@@ -4,9 +4,12 @@ Checkpoints are read with `weights_only=True` and nothing else: they hold tensor
 trained reasoner in whatever nar leaves behind: `read("runs/NAME").build()`.
 """
 
+import hashlib
+import io
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,35 +19,73 @@ from nar.lookup import closest, suggest
 from nar.model import export_reader
 from nar.model.reasoner import Reasoner
 from nar.system import files
+from nar.system.shapes import misfit
 
 FORMAT = 1  # of checkpoints; raised when an older nar could not read a newer file
 
+_KIND = {  # of what a checkpoint holds
+    "format": int, "model?": dict[str, Tensor], "config?": dict, "optimizer?": dict, "step?": int, "seconds?": float,
+    "processes?": int, "losses?": list[float], "best?": {"step": int, "score?": float, "loss?": float},
+}  # fmt: skip
+
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint; `content` must hold tensors, numbers, text and containers of these."""
-    files.write(path, lambda file: torch.save({"format": FORMAT, "made_by": "nar", **content}, file))
+    """Write a checkpoint with the digest of its content: tensors, numbers, text and containers of these."""
+    content = {"format": FORMAT, "made_by": "nar", **content}
+    files.write(path, lambda file: torch.save({**content, "sha256": digest(content)}, file))
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read a checkpoint; ValueError says whether it is missing, truncated, foreign or newer than this nar."""
+    """Read a checkpoint; ValueError says whether it is missing, damaged, foreign or newer than this nar."""
     if not path.is_file():
         raise ValueError(f"no checkpoint {path}; a run directory made by train.py holds best.pt and last.pt")
-    with open(path, "rb") as file:
-        try:
-            content = torch.load(file, map_location=device, weights_only=True)
-        except Exception as error:  # whatever the unpickler stumbles over in bytes that are no checkpoint
-            raise ValueError(
-                f"{path} is truncated or not a checkpoint of nar; delete it and train again, or restore it from a copy"
-            ) from error
+    advice = "delete it and train again, or restore it from a copy"
+    data = io.BytesIO(path.read_bytes())
+    try:
+        content = torch.load(data, map_location=device, weights_only=True)
+    except Exception as error:  # whatever the unpickler stumbles over in bytes that are no checkpoint
+        raise ValueError(f"{path} is truncated or not a checkpoint of nar; {advice}") from error
     if not isinstance(content, dict) or content.get("made_by") != "nar":
         raise ValueError(
             f"{path} is a PyTorch file, but not a checkpoint of nar; give a run directory made by train.py"
         )
-    if content["format"] > FORMAT:
+    whole = content.pop("sha256", None) == digest(content) if "sha256" in content else _sums_are_right(data)
+    if not whole:
+        raise ValueError(f"{path} is damaged: its content is not what was written; {advice}")
+    if isinstance(content.get("format"), int) and content["format"] > FORMAT:
         raise ValueError(
             f"{path} was written by a newer nar (format {content['format']}, this one reads {FORMAT}): upgrade"
         )
+    if wrong := misfit(content, _KIND):
+        raise ValueError(f"{path} is damaged: {wrong}; {advice}")
     return content
+
+
+def digest(content: Any) -> str:
+    """Of containers of tensors, numbers and text: equal only where everything is, to the bit."""
+    found = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        if isinstance(value, Tensor):
+            add(f"{value.dtype} {list(value.shape)}")
+            found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        elif isinstance(value, Mapping | list | tuple):
+            add(f"{type(value).__name__} {len(value)}")
+            for part in value.items() if isinstance(value, Mapping) else value:
+                add(part)
+        else:
+            found.update(f"{value!r}\0".encode())
+
+    add(content)
+    return found.hexdigest()
+
+
+def _sums_are_right(data: BinaryIO) -> bool:
+    """Of a file of an earlier nar, without a digest: do the archive's own checksums hold?"""
+    try:
+        return zipfile.ZipFile(data).testzip() is None
+    except Exception:  # whatever a damaged archive leads to
+        return False
 
 
 class SavedReasoner(NamedTuple):
@@ -77,12 +118,13 @@ def read(path: str | Path, which: str = "best", device: torch.device | str = "cp
     path = export_reader.located(path)
     if export_reader.is_export(path):
         card, parameters, file = export_reader.read(path)
-        return SavedReasoner(Config.from_dict(card["config"]), parameters, file, card.get("training", {}).get("steps"))
+        config = Config.from_dict(card["config"], file.with_name(export_reader.CARD))
+        return SavedReasoner(config, parameters, file, card.get("training", {}).get("steps"))
     if not path.exists() and (meant := closest(str(path), export_reader.shipped())):
         raise ValueError(f"no {path}, and no reasoner of this name comes with nar; did you mean {meant!r}? (nar list)")
     file = path if path.is_file() or path.suffix == ".pt" else path / f"{which}.pt"
     content = load(file, device)
-    if not isinstance(content.get("config"), dict) or not isinstance(content.get("model"), dict):
+    if not {"config", "model"} <= content.keys():
         raise ValueError(f"{file} holds no reasoner (its settings or parameters are missing); give a run directory")
     step = content.get("best", content).get("step")
-    return SavedReasoner(Config.from_dict(content["config"]), content["model"], file, step)
+    return SavedReasoner(Config.from_dict(content["config"], file), content["model"], file, step)

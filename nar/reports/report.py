@@ -49,13 +49,18 @@ def write(found: Study, out_dir: str | Path, against: str | None = None) -> Path
 
     `against`: the label with which the others are compared; ValueError where there is none of this name.
     """
-    if against is not None and against not in found.labels():
-        raise ValueError(suggest("label", against, found.labels(), "the labels are those of the report's tables"))
+    check_against(found, against)
     out_dir = Path(out_dir)
     page = _write(found, out_dir, against)
     files.write_text(out_dir / "scores.csv", csv_tables.scores(found))
     files.write_text(out_dir / "summary.csv", csv_tables.summary(found))
     return page
+
+
+def check_against(found: Study, against: str | None) -> None:
+    """ValueError where no runs of the study have this label."""
+    if against is not None and against not in found.labels():
+        raise ValueError(suggest("label", against, found.labels(), "the labels are those of the report's tables"))
 
 
 def _write(found: Study, out_dir: Path, against: str | None = None) -> Path:

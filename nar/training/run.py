@@ -20,6 +20,7 @@ from nar.model.reasoner import Reasoner
 from nar.nn.processor import Processor
 from nar.results.run_directory import Metrics, open_run, provenance
 from nar.results.schema import SCHEMA, read
+from nar.results.trackers import Trackers
 from nar.text_format import counted
 from nar.training import distributed
 from nar.training.tasks import Task, settled, tasks, training_batch, validation_set
@@ -42,6 +43,8 @@ class TrainingRun:
         if config.freeze == "processor":
             self.reasoner.processor.requires_grad_(False)
         self.directory = config.run_dir
+        self._trackers = Trackers(config if ranks.first else None)  # before anything is written: one may not exist
+        self.metrics: Metrics | None = None
         with ranks.first_alone():
             resumed = open_run(config, write=ranks.first)
         if config.candidates:
@@ -54,7 +57,6 @@ class TrainingRun:
         self.step, self.seconds = 0, 0.0
         self.best: dict[str, Any] = {"step": -1, "score": -math.inf, "loss": math.inf}
         self.optimizer: dict[str, Any] | None = None  # the state of Adam, while no learner holds it
-        self.metrics: Metrics | None = None
         self.trained_with: list[int] = []  # the seeds that were computed together, if they were
         self.logged: list[torch.Tensor] = []  # losses that have not been looked at yet: reading one waits for a GPU
         self.resumed = resumed is not None
@@ -79,7 +81,8 @@ class TrainingRun:
 
     def open_metrics(self) -> Metrics:
         """metrics.jsonl, metrics.csv and the trackers, from the step that the run is at."""
-        self.metrics = Metrics(self.directory / "metrics.jsonl", keep_until=self.step, config=self.config)
+        of_run = {"config": self.config, "trackers": self._trackers}
+        self.metrics = Metrics(self.directory / "metrics.jsonl", keep_until=self.step, **of_run)
         return self.metrics
 
     def mean_loss(self) -> float:

@@ -40,6 +40,9 @@ def tasks(config: Config) -> list[Task]:
         algorithm = datasets.get(name)
         training_params(algorithm, config, 0)
         settings = protocol.resolved(config, algorithm)
+        train = settings.train_sizes or ()
+        algorithm.check_room(max(train), config.batch_size)
+        algorithm.check_room(max([*(settings.eval_sizes or ()), settings.val_size or 0, *train]))
         found.append(Task(algorithm, settings.train_sizes or (), settings.val_size or 0, settings.eval_sizes or ()))
     return found
 
