@@ -151,6 +151,13 @@ def plan(runs: Sequence[Path], settings: Evaluate) -> tuple[list[Job], list[str]
 
 def evaluate_all(jobs: Sequence[Job], settings: Evaluate, command: str) -> list[tuple[Job, dict[str, Any]]]:
     """Make the entries one after the other and write each into its run's results.json; at the end, the reports."""
+    from nar import device
+
+    with device.untouched():
+        return _evaluate_all(jobs, settings, command)
+
+
+def _evaluate_all(jobs: Sequence[Job], settings: Evaluate, command: str) -> list[tuple[Job, dict[str, Any]]]:
     from tqdm import tqdm
 
     from nar import device

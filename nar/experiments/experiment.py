@@ -34,6 +34,7 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     return train_seeds(config, command=command)[0]
 
 
+@device.untouched()
 def train_seeds(config: Config, *, command: str = "") -> list[dict[str, Any]]:
     """The same for every one of `config.seeds`, trained together where that is possible; results in their order.
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from nar.config import Config
+from nar.device import untouched
 from nar.lookup import closest, suggest
 from nar.model import export_reader
 from nar.model.reasoner import Reasoner
@@ -101,7 +102,7 @@ class SavedReasoner(NamedTuple):
 
         A processor of one's own, `my_module:MyProcessor`, is imported again: its file must be where Python finds it.
         """
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # building draws initial parameters
+        with untouched():  # building draws initial parameters
             reasoner = Reasoner.from_config(self.config)
         reasoner.load_parameters(self.parameters, self.source)
         return reasoner.to(device).eval()

@@ -9,11 +9,10 @@ import os
 import traceback
 from collections.abc import Callable, Collection, Iterator
 
-import torch
-
 from nar.analysis.contract import cost, dependence, form, numbers
 from nar.analysis.contract.fixture import Fixture
 from nar.analysis.contract.outcome import Failed, Outcome, Skipped, describe_error
+from nar.device import untouched
 
 CHECKS: dict[str, Callable[[Fixture], str]] = {  # in the order in which they are reported
     "shapes": form.shapes,
@@ -47,9 +46,9 @@ def run(fixture: Fixture, leave_out: Collection[str] = ()) -> Iterator[Outcome]:
 
 def run_one(fixture: Fixture, name: str) -> Outcome:
     """One check; an exception out of the processor is a reason, too."""
-    torch.manual_seed(0)
     try:
-        return Outcome(name, True, CHECKS[name](fixture))
+        with untouched():
+            return Outcome(name, True, CHECKS[name](fixture))
     except (Skipped, Failed) as reason:
         return Outcome(name, None if isinstance(reason, Skipped) else False, str(reason))
     except Exception as error:  # whatever the processor's own code raises

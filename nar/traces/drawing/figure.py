@@ -191,10 +191,10 @@ def save(page: Figure, path: str | os.PathLike) -> None:
 
 
 def style() -> Any:
-    """matplotlib's settings for these pictures, in a `with`."""
-    import matplotlib
+    """matplotlib's settings for these pictures, in a `with`: whatever the caller has set stays out of them."""
+    from matplotlib import style
 
-    return matplotlib.rc_context(_STYLE)
+    return style.context(["default", _STYLE])
 
 
 def compact_svg(text: str) -> str:
