@@ -4,13 +4,12 @@ The defaults are the protocol of Ibarz et al. (LoG 2022) as run by dm-clrs; docs
 """
 
 import dataclasses
-import functools
-import typing
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from nar.lookup import closest, suggest
-from nar.system.shapes import misfit
+from nar.system.shapes import misfit, types_of
+from nar.text_format import short
 
 RecipeName = Literal["protocol", "step"]  # what they set: nar/recipes.py
 
@@ -182,22 +181,23 @@ class Config:
     def __post_init__(self) -> None:
         if isinstance(self.algo, str):  # Config(algo="bfs") means ("bfs",)
             object.__setattr__(self, "algo", (self.algo,))
-        for name, kind in _types().items():
+        for name, kind in types_of(Config).items():
             value = getattr(self, name)
-            if isinstance(value, list):
-                object.__setattr__(self, name, value := tuple(value))
             if name != "recipe" and (wrong := misfit(value, kind, f"--{name.replace('_', '-')}")):
                 raise ValueError(wrong)
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+            elif value is not None and kind == Path | None:
+                object.__setattr__(self, name, Path(value).expanduser())
         self._check("algo", 0 < len(self.algo) == len(set(self.algo)), "one algorithm or several different ones")
         self._check_recipe()
-        sizes, seeds = self.eval_sizes or (), self.seeds
         at_least_one = "batch_size hidden triplet_features heads message_passing_steps val_size val_every moments "
         for name in (at_least_one + "checkpoint_every").split():
             self._check(name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
         for name in "workers seed steps grad_clip val_samples eval_samples threads comparison_units".split():
             self._check(name, getattr(self, name) is None or getattr(self, name) >= 0, "0 or more")
         self._check("seed", self.seed < 2**32, "below 2^32")
-        distinct = len(set(seeds)) == len(seeds) and all(0 <= s < 2**32 for s in seeds)
+        distinct = len(set(self.seeds)) == len(self.seeds) and all(0 <= s < 2**32 for s in self.seeds)
         self._check("seeds", distinct, "different numbers from 0 to 2^32 - 1")
         self._check("learning_rate", 0 < self.learning_rate < float("inf"), "a positive number")
         self._check("change_weight", 0 < self.change_weight < float("inf"), "a positive number")
@@ -212,13 +212,13 @@ class Config:
             kept = self.history is not False
             self._check("history", kept, f"left away with --hint-mode {self.hint_mode}: nothing would be passed on")
         self._check_supervision()
-        self._check("eval_sizes", len(set(sizes)) == len(sizes), "different sizes")
         self._check("trails", self.relations != "none" or not self.trails, "left away with --relations none")
-        sizes = self.train_sizes
-        self._check("train_sizes", sizes is None or 0 < len(sizes) == len(set(sizes)), "one size or several different")
-        self._check("seed", not seeds or self.seed == Config.seed, "left away with --seeds, which names them all")
-        begun = self.init_processor is not None or self.freeze == "nothing"
-        self._check("freeze", begun, "nothing without --init-processor: a random processor would never learn")
+        for name in ("train_sizes", "eval_sizes"):
+            self._check(name, len(set(getattr(self, name) or ())) == len(getattr(self, name) or ()), "different sizes")
+        self._check("train_sizes", self.train_sizes != (), "one size or more")
+        self._check("seed", not self.seeds or self.seed == Config.seed, "left away with --seeds, which names them all")
+        begun = self.init_processor or self.freeze == "nothing"
+        self._check("freeze", begun, "nothing without --init-processor: a random one would never learn")
 
     def _check_supervision(self) -> None:
         if self.supervision == "rollout":
@@ -238,7 +238,7 @@ class Config:
         own = self.own_moments == 0 or self.hint_feedback == "hard"
         self._check("hint_feedback", own, "hard with --own-moments: decisions are fed back in training, too")
 
-    def _check(self, name: str, holds: bool, wanted: str) -> None:
+    def _check(self, name: str, holds: Any, wanted: str) -> None:
         if not holds:
             raise ValueError(f"--{name.replace('_', '-')} must be {wanted}; got {getattr(self, name)}")
 
@@ -256,8 +256,9 @@ class Config:
 
     @property
     def run_dir(self) -> Path:
-        name = f"{self.title}-{self.processor}-seed{self.seed}".replace(":", ".")
-        return Path("runs") / name if self.out is None else Path(self.out)
+        title = short(self.title, 150)
+        name = f"{title}-{self.processor}-seed{self.seed}".replace(":", ".")
+        return Path("runs") / name if self.out is None else self.out
 
     @property
     def keeps_history(self) -> bool:
@@ -282,18 +283,14 @@ class Config:
     @classmethod
     def from_dict(cls, values: dict[str, Any], source: Path | str = "this run") -> Self:
         """The reverse; ValueError names the settings that cannot be used, and their file, the `source`."""
-        if unknown := sorted(values.keys() - _types().keys()):
-            likely = closest(unknown[0], _types())
-            hint = f" (did you mean {likely!r}?)" if likely and likely not in values else ""
-            raise ValueError(
-                f"unknown settings {', '.join(unknown)}{hint}: {source} is of another version of nar, or damaged"
-            )
+        if unknown := sorted(values.keys() - types_of(Config).keys()):
+            likely = closest(unknown[0], types_of(Config).keys() - values.keys())
+            words = ", ".join(unknown) + (f" (did you mean {likely!r}?)" if likely else "")
+            raise ValueError(f"unknown settings {words}: {source} is of another version of nar, or damaged")
         try:
-            made = cls(**values)
+            return cls(**values)
         except ValueError as error:
             raise ValueError(f"{source} holds settings that cannot be: {error}") from None
-        paths = {name: Path(path) for name in ("out", "init_processor") if (path := getattr(made, name)) is not None}
-        return dataclasses.replace(made, **paths)
 
     def differences(self, other: Self) -> list[str]:
         """What keeps `other`'s run from being continued with these settings, as 'hidden 64, not 128'."""
@@ -301,9 +298,3 @@ class Config:
         # the schedule is cut to the number of steps
         free = FREE if self.learning_rate_schedule == "constant" else FREE - {"steps"}
         return [f"{k} {theirs[k]}, not {v}" for k, v in ours.items() if k not in free and theirs[k] != v]
-
-
-@functools.cache
-def _types() -> dict[str, Any]:
-    """The type of every setting."""
-    return typing.get_type_hints(Config)

@@ -16,6 +16,7 @@ from nar.cli import console
 from nar.cli import main as cli
 from nar.model import checkpoint
 from nar.results import run_directory
+from nar.system import files
 from nar.training import learner, run
 
 ROOT = Path(__file__).parent.parent
@@ -279,7 +280,7 @@ class FullDisk:
 
 
 @pytest.mark.parametrize("how", ["write", "replace"])
-@pytest.mark.parametrize("name", ["last.pt", "best.pt", "config.json", "results.json"])
+@pytest.mark.parametrize("name", ["last.pt", "best.pt", "config.json", "results.json", "report.html", "report.md"])
 def test_a_full_disk_costs_nothing_that_was_there(name, how, nar, finished, monkeypatch):
     before = spoilt(finished)
     real_open, real_replace = builtins.open, os.replace
@@ -295,7 +296,7 @@ def test_a_full_disk_costs_nothing_that_was_there(name, how, nar, finished, monk
 
     with monkeypatch.context() as patch:
         if how == "write":
-            patch.setattr(checkpoint, "open", open_, raising=False)
+            patch.setattr(files, "open", open_, raising=False)
         else:
             patch.setattr(os, "replace", replace)
         # best.pt is written where a step is better than all before: make the first one so

@@ -10,6 +10,7 @@ import errno
 import io
 import os
 import re
+import shutil
 import sys
 import traceback
 import typing
@@ -103,6 +104,26 @@ def fail(message: str, prog: str = "nar") -> NoReturn:
     """Ends the program with one line on stderr and exit code 2."""
     print(f"{prog}: error: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(2)
+
+
+def usable_surroundings() -> None:
+    """Streams that were closed before the start lead nowhere, for the next file to be opened would get their numbers;
+    others write what they have no bytes for, such as a path that is not UTF-8, as its number. Lines have room for a
+    word, and matplotlib need not know the window system of whoever started this: nothing here opens a window.
+    """
+    os.environ["MPLBACKEND"] = "agg"
+    if shutil.get_terminal_size().columns < 40:
+        os.environ["COLUMNS"] = "40"
+    for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
+        elif number and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextlib.contextmanager

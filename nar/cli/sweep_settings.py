@@ -129,7 +129,7 @@ def _file(name: str) -> Path:
 def _from_toml(path: Path, given: Collection[str]) -> Iterator[tuple[str, list[str]]]:
     """The file's entries as flags, without those that `given` ones replace."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not TOML: {error}") from None
     known = _SHARED | {field.name for field in dataclasses.fields(Sweep)}

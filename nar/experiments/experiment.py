@@ -22,6 +22,7 @@ from nar.reports import report
 from nar.results import study
 from nar.results.schema import placed
 from nar.system import files
+from nar.text_format import short
 from nar.training import distributed, loop
 from nar.training.interrupt import interruptible
 from nar.training.run import TrainingRun
@@ -72,7 +73,7 @@ def _train_seeds(config: Config, ranks: distributed.Ranks, on: torch.device, com
             found.append(results)
             evaluated.append(run.directory)
     if len(found) > 1:
-        name = f"{config.title}-{config.processor}-seeds".replace(":", ".")
+        name = f"{short(config.title, 150)}-{config.processor}-seeds".replace(":", ".")
         folder = Path("runs") / name if config.out is None else Path(config.out)
         path = report.write(study.read(evaluated), folder)
         print(f"report of all seeds: {path}")

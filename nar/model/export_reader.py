@@ -35,7 +35,7 @@ def shipped() -> list[str]:
 
 def located(path: str | Path) -> Path:
     """The path itself, or where there is none the folder of the reasoner of this name that comes with nar, if any."""
-    path = Path(path)
+    path = Path(path).expanduser()
     return SHIPPED / path if not path.exists() and str(path) in shipped() else path
 
 

@@ -4,6 +4,7 @@
 "steps must be a whole number, got '10'"
 """
 
+import functools
 import reprlib
 import types
 import typing
@@ -24,6 +25,12 @@ WORDS = {
     list: ("a list", "lists"),
 }
 _ALSO = {int: Integral, float: Real, dict: Mapping, Path: (str, Path), list: (list, tuple)}
+
+
+@functools.cache
+def types_of(kind: type) -> dict[str, Any]:
+    """The types of a class's fields, by name."""
+    return typing.get_type_hints(kind)
 
 
 def in_words(kind: Any) -> str:
