@@ -282,7 +282,7 @@ def test_exact_runs_are_shipped_with_their_cards(trained, shipped, tmp_path, mon
     with pytest.raises(AssertionError):
         assert_answers(shipped, "bfs")  # five steps are not enough, whatever the results claim
     card["scores"][0]["exact"] = 0.5
-    files.write_json(shipped / "bfs" / "card.json", card)
+    files.write_json(shipped / "bfs" / "card.json", export_reader.sealed(card))
     with pytest.raises(AssertionError):
         assert_card(shipped, "bfs")
 
