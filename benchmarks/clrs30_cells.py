@@ -13,7 +13,8 @@ from nar.evaluation import protocol
 RECIPES = {
     "protocol": [],
     "step": ["--recipe", "step"],
-    "step-no-relations": ["--recipe", "step", "--relations", "none"],
+    "step-plain": ["--recipe", "step", "--no-trails", "--train-families"],
+    "step-no-relations": ["--recipe", "step", "--relations", "none", "--no-trails"],
     "step-relations-beside": ["--recipe", "step", "--relations", "beside"],
     "step-no-candidates": ["--recipe", "step", "--no-candidates"],
     "step-no-selection": ["--recipe", "step", "--no-selection"],

@@ -59,14 +59,14 @@ def find_maximum_subarray_kadane(trace, A):
 def oracle(A):
     """The greatest sum of a subarray of at least one element: the greatest difference of two sums from the start."""
     sums = np.append(0, np.cumsum(A, dtype=np.float64))
-    return {"sum": np.max(sums[1:] - np.minimum.accumulate(sums)[:-1])}
+    return {"most": np.max(sums[1:] - np.minimum.accumulate(sums)[:-1])}
 
 
 def is_valid(A, start, end):
     """Is A[start..end] a subarray of greatest sum, up to rounding?"""
     A = np.asarray(A, dtype=np.float64)
     error = 8 * len(A) * np.finfo(float).eps * np.abs(A).sum()
-    return bool(start <= end) and bool(A[start : end + 1].sum() >= oracle(A)["sum"] - error)
+    return bool(start <= end) and bool(A[start : end + 1].sum() >= oracle(A)["most"] - error)
 
 
 algorithm = Algorithm(

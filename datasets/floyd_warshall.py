@@ -63,7 +63,7 @@ def oracle(A):
     import networkx as nx
 
     graph = nx.from_numpy_array(np.asarray(A, dtype=float), create_using=nx.DiGraph)
-    return {"D": np.asarray(nx.floyd_warshall_numpy(graph))}
+    return {"distances": np.asarray(nx.floyd_warshall_numpy(graph))}
 
 
 def is_valid(A, Pi):

@@ -36,7 +36,7 @@ def minimum(trace, A):
 
 def oracle(A):
     """The smallest number."""
-    return {"min": np.min(A)}
+    return {"least": np.min(A)}
 
 
 def is_valid(A, min):

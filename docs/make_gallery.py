@@ -14,7 +14,6 @@ import torch
 from matplotlib.figure import Figure
 
 import nar
-from nar.inference import comparison
 from nar.model.batch import draw
 from nar.model.objectives.losses import total_loss
 from nar.traces.drawing import figure
@@ -36,7 +35,7 @@ def main() -> None:
     solver = nar.Solver(trained("bellman_ford", STEPS))
     for name, about, graph in graphs():
         prediction = solver.run(graph, source=next(iter(graph)))
-        alternative = " ".join(comparison.summary(prediction))
+        alternative = " ".join(prediction.summary())
         page = prediction.draw(moments=3)
         parts.append(picture(folder / f"{name}.svg", page, alternative, about.format(right=prediction.in_words())))
     (HERE / "gallery.md").write_text("\n".join(parts))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the same names for type checkers and editors
     from nar.nn.processor import Readout as Readout
     from nar.nn.processor import Step as Step
     from nar.traces.algorithm import Algorithm as Algorithm
+    from nar.traces.inputs import graphs as graphs
     from nar.traces.spec import Probe as Probe
     from nar.traces.spec import Spec as Spec
     from nar.traces.trace import Trace as Trace
@@ -44,12 +45,14 @@ _MODULES = {
     "Trace": "nar.traces.trace",
     "load": "nar.inference.solver",
 }
-__all__ = ["datasets", "processors", "recipes", *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
+_FOLDERS = {name: f"nar.{name}" for name in ("datasets", "processors", "recipes")}
+_FOLDERS["graphs"] = "nar.traces.inputs.graphs"
+__all__ = [*_FOLDERS, *_MODULES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("datasets", "processors", "recipes"):
-        return importlib.import_module(f"nar.{name}")
+    if name in _FOLDERS:
+        return importlib.import_module(_FOLDERS[name])
     if name in _MODULES:
         return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'nar' has no attribute {name!r}")

@@ -1,21 +1,22 @@
 """Every setting once: name, type, default, meaning, unit. The command line, run directories and checkpoints use it.
 
 The defaults are the protocol of Ibarz et al. (LoG 2022) as run by dm-clrs; docs/protocol.md lists what is repaired.
+Long because every setting is declared here, with what may be said against its value, and nowhere else.
 """
 
 import dataclasses
+import importlib
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from nar.lookup import closest, suggest
 from nar.system.shapes import misfit, types_of
-from nar.text_format import short
 
 RecipeName = Literal["protocol", "step"]  # what they set: nar/recipes.py
 
 # Settings that do not change what is learned: a run may be resumed with other values of these.
 FREE = frozenset(
-    "steps eval_sizes eval_samples device threads workers memory stack compile cuda_graphs seeds out resume "
+    "steps patience eval_sizes eval_samples device threads workers memory stack compile cuda_graphs seeds out resume "
     "checkpoint_every tracker recipe".split()
 )
 
@@ -43,20 +44,28 @@ class Config:
     """Training steps, one batch of every algorithm each."""
     batch_size: int = 32
     """Graphs in a training batch."""
+    optimizer: str = "adam"
+    """Adam (AdamW with --weight-decay), a class of torch.optim such as SGD or RAdam, or my_module:MyOptimizer."""
     learning_rate: float = 1e-3
-    """Step size of Adam."""
-    learning_rate_schedule: Literal["constant", "one_cycle"] = "constant"
-    """Keep the step size, or let it rise to --learning-rate over the first tenth of the steps and fall to next to
-    nothing until the last, along cosines."""
+    """Step size of the optimiser."""
+    learning_rate_schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    """Keep the step size; let it fall to 0 until the last step, along a cosine; or let it rise to --learning-rate over
+    the first tenth of the steps and fall to next to nothing until the last, along cosines."""
     weight_decay: float = 0.0
     """Share of every parameter that is taken away at each step, times the step size (AdamW)."""
     grad_clip: float = 1.0
     """Largest Euclidean norm of the whole gradient; 0 = no limit."""
+    average: float = 0.0
+    """Decay of a moving average of the parameters, such as 0.999, that is validated, kept and tested; 0 = none."""
+    precision: Literal["float32", "bf16"] = "float32"
+    """Type of the processor's products in training: bf16 is autocast to bfloat16."""
     train_sizes: tuple[int, ...] | None = None
     """Sizes of the training graphs; one batch of each in turn. None = 4 7 11 13 16; string matching: 20."""
     train_families: tuple[str, ...] = ()
     """Families of graphs, as --families of nar evaluate takes them: every other batch is of one of them, in turn, where
     the algorithm draws graphs of a family."""
+    traces: Path | None = None
+    """Learn from the traces in this folder of .npz archives, instead of drawn ones; sizes are those that are there."""
     random_pos: bool = True
     """Give nodes sorted random positions in training and validation instead of i/n."""
 
@@ -66,6 +75,8 @@ class Config:
     """Validation graphs; 0 = 64, or 256 where each graph has only one output to score."""
     val_every: int = 50
     """Training steps between validations."""
+    patience: int = 0
+    """Stop early after so many validations in a row without a better one; 0 = never."""
     checkpoint_every: int = 500
     """Training steps between checkpoints from which --resume can continue."""
 
@@ -154,6 +165,11 @@ class Config:
     reconstruction_mask: float | None = None
     """Probability of hiding an entry in masked reconstruction. None = 0.3."""
 
+    auxiliary: tuple[str, ...] = ()
+    """Task hinting, simpler tasks learned besides: successor, minimum, rank, degree, nearest, my_module:my_task."""
+    auxiliary_weight: float = 1.0
+    """Weight of the loss of every auxiliary task."""
+
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU if there is one."""
     threads: int = 0
@@ -174,7 +190,8 @@ class Config:
     tracker: tuple[str, ...] = ()
     """Also send metrics to these trackers, each given as my_module:MyTracker; TensorBoard needs no asking."""
     out: Path | None = None
-    """Run directory; by default runs/ALGO-PROCESSOR-seedSEED. With --seeds: the folder of their directories."""
+    """Run directory; by default runs/ALGO-PROCESSOR-seedSEED, with what differs from the recipe's defaults named before
+    the seed. With --seeds: the folder of their directories."""
     resume: bool = False
     """Continue the run in the run directory from its last checkpoint; starts it where there is none."""
 
@@ -194,14 +211,19 @@ class Config:
         at_least_one = "batch_size hidden triplet_features heads message_passing_steps val_size val_every moments "
         for name in (at_least_one + "checkpoint_every").split():
             self._check(name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
-        for name in "workers seed steps grad_clip val_samples eval_samples threads comparison_units".split():
+        for name in "workers seed steps grad_clip val_samples eval_samples threads comparison_units patience".split():
             self._check(name, getattr(self, name) is None or getattr(self, name) >= 0, "0 or more")
         self._check("seed", self.seed < 2**32, "below 2^32")
         distinct = len(set(self.seeds)) == len(self.seeds) and all(0 <= s < 2**32 for s in self.seeds)
         self._check("seeds", distinct, "different numbers from 0 to 2^32 - 1")
         self._check("learning_rate", 0 < self.learning_rate < float("inf"), "a positive number")
-        self._check("change_weight", 0 < self.change_weight < float("inf"), "a positive number")
-        self._check("dropout", 0 <= self.dropout < 1, "at least 0 and below 1")
+        for name in ("change_weight", "auxiliary_weight"):
+            self._check(name, 0 < getattr(self, name) < float("inf"), "a positive number")
+        self._check("auxiliary", len(set(self.auxiliary)) == len(self.auxiliary), "different tasks")
+        used = self.auxiliary or self.auxiliary_weight == Config.auxiliary_weight
+        self._check("auxiliary_weight", bool(used), "left away without --auxiliary: it would have no effect")
+        for name in ("dropout", "average"):
+            self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         self._check("weight_decay", 0 <= self.weight_decay < float("inf"), "0 or more")
         for name in "teacher_forcing last_moments own_moments event_balance".split():
             self._check(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
@@ -247,7 +269,7 @@ class Config:
         if self.recipe not in get_args(RecipeName):
             raise ValueError(suggest("recipe", self.recipe, get_args(RecipeName), "nar list"))
         chosen = FREE | {"algo", "processor", "seed"}
-        names = [field.name for field in dataclasses.fields(self) if field.name not in chosen]
+        names = [field.name for field in dataclasses.fields(Config) if field.name not in chosen]
         if self.recipe != "protocol" and all(getattr(self, name) == getattr(Config, name) for name in names):
             raise ValueError(
                 f"recipe {self.recipe!r} with nothing but the protocol's settings: begin with "
@@ -256,9 +278,9 @@ class Config:
 
     @property
     def run_dir(self) -> Path:
-        title = short(self.title, 150)
-        name = f"{title}-{self.processor}-seed{self.seed}".replace(":", ".")
-        return Path("runs") / name if self.out is None else self.out
+        if self.out is not None:
+            return Path(self.out)
+        return Path("runs") / importlib.import_module("nar.recipes").run_name(self)  # which makes settings
 
     @property
     def keeps_history(self) -> bool:

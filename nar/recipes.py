@@ -7,11 +7,18 @@ A run says by which one it was made (`Config.recipe`) and holds every setting it
 later version changes the recipe.
 """
 
+import dataclasses
+import hashlib
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from nar.config import Config
+from nar.config import FREE, Config
 from nar.lookup import suggest
+from nar.text_format import short
+
+LONGEST = 80  # letters of a run directory's name for settings
 
 
 class Recipe(NamedTuple):
@@ -30,7 +37,7 @@ RECIPES = {
             "supervision": "moments",
             "relations": "instead",
             "trails": True,
-            "train_families": ("erdos_renyi", "sparse_erdos_renyi"),
+            "train_families": ("erdos_renyi", "sparse_erdos_renyi", "grid", "barabasi_albert"),
             "candidates": True,
             "selection": True,
             "output_step": True,
@@ -61,3 +68,31 @@ def begun_with(settings: Mapping[str, Any]) -> Config:
     """The defaults that stored settings began with: the protocol's where they name no recipe that is known here."""
     name = settings.get("recipe", "protocol")
     return config(name if name in RECIPES else "protocol")
+
+
+def run_name(settings: Config) -> str:
+    """What the directory of a run is called: algorithms, processor, what differs from the recipe's defaults, seed."""
+    words = "".join(f"-{word}" for word in unusual(settings))
+    if len(words) > LONGEST:
+        words = f"{words[: LONGEST - 9]}-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
+    return re.sub(r"[^\w.+=-]", ".", f"{short(settings.title, 100)}-{settings.processor}{words}-seed{settings.seed}")
+
+
+def unusual(settings: Config) -> list[str]:
+    """What makes a run another one than the protocol's for its algorithm, processor and seed, in short words: its
+    recipe, and what differs from that: hidden64, no_layer_norm, heads=4, layer=SAGEConv."""
+    begun = begun_with({"recipe": settings.recipe})
+    found = [settings.recipe] * (settings.recipe != "protocol")
+    for field in dataclasses.fields(settings):
+        name, value = field.name, getattr(settings, field.name)
+        if name in FREE | {"algo", "processor", "seed"} or value == getattr(begun, name):
+            continue
+        if name == "option":
+            found += [re.sub(r"=.*[:/]", "=", word) for word in value]
+        elif value is None or isinstance(value, bool):
+            found.append(name if value else f"no_{name}")
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            said = "+".join(one.name if isinstance(one, Path) else str(one) for one in values)
+            found.append(f"{name}{said}" if said[:1].isdigit() else f"{name}={said}")
+    return found

@@ -1,7 +1,8 @@
 """Numbers and lists in words, as messages, tables and reports say them."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import html
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 
@@ -37,3 +38,14 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = ["| " + " | ".join(row) + " |" for row in (header, *rows)]
     return "\n".join([lines[0], "|---" * len(header) + "|", *lines[1:]])
+
+
+def html_table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Any]], marked: Collection[int] = ()) -> str:
+    """A table in HTML as notebooks show it; the rows at the places `marked` are red."""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+    lines = []
+    for place, row in enumerate(rows):
+        style = ' style="color: #c00"' if place in marked else ""
+        lines.append(f"<tr{style}>" + "".join(f"<td>{html.escape(str(value))}</td>" for value in row) + "</tr>")
+    title = f"<caption>{html.escape(caption)}</caption>"
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"

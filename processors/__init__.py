@@ -1,6 +1,7 @@
 """The table of processors: one line each, `name: (module and class, options)`.
 
-Your own needs no line: pass `my_module:MyProcessor` wherever a name is asked for.
+Your own needs no line: pass `my_module:MyProcessor` wherever a name is asked for, or a layer of PyTorch Geometric,
+`torch_geometric.nn:SAGEConv`.
 """
 
 import ast
@@ -16,6 +17,7 @@ if __name__ != "nar.processors":
 from nar.lookup import addressed, suggest
 from nar.nn.processor import Processor
 
+LAYERS = "nar.processors.message_passing:MessagePassing"  # any layer of PyTorch Geometric as a processor
 TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "deepsets": ("nar.processors.deepsets:DeepSets", {}),
     "gat": ("nar.processors.gat:GAT", {}),
@@ -50,8 +52,8 @@ TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "pivotal_attention": ("nar.processors.pivotal_attention:PivotalAttention", {}),
     "discrete": ("nar.processors.discrete:Discrete", {}),
     "finite_state": ("nar.processors.finite_state:FiniteState", {}),
-    "pyg_gatv2": ("nar.processors.message_passing:MessagePassing", {"layer": "torch_geometric.nn:GATv2Conv"}),
-    "pyg_gine": ("nar.processors.message_passing:MessagePassing", {"layer": "torch_geometric.nn:GINEConv"}),
+    "pyg_gatv2": (LAYERS, {"layer": "torch_geometric.nn:GATv2Conv"}),
+    "pyg_gine": (LAYERS, {"layer": "torch_geometric.nn:GINEConv"}),
     "rnar": ("nar.processors.rnar:RNAR", {}),
     "rnar_gru": ("nar.processors.rnar:RNAR", {"cell": "gru"}),
     "rnar_masked": ("nar.processors.rnar:RNAR", {"masked": True}),
@@ -71,16 +73,27 @@ def names() -> list[str]:
 
 
 def find(name: str) -> tuple[type[Processor], dict[str, Any]]:
-    """Class and options behind a name of the table or behind `module:Class`; ValueError says what is wrong with it."""
+    """Class and options behind a name of the table or behind `module:Class`; ValueError says what is wrong with it.
+
+    A layer of PyTorch Geometric, `torch_geometric.nn:SAGEConv`, stands for the processor that is made of it
+    (message_passing.py).
+    """
     if ":" not in name and name not in TABLE:
         raise ValueError(suggest("processor", name, names(), "nar list, or my_module:MyProcessor for your own"))
     path, options = TABLE.get(name, (name, {}))
     found = addressed("processor", path, "my_module:MyProcessor")
+    if isinstance(found, type) and any(_is_layer(base) for base in found.__mro__):
+        return addressed("processor", LAYERS, ""), {**options, "layer": path}
     if not (isinstance(found, type) and issubclass(found, Processor)):
         what = "not found" if found is None else f"a {type(found).__name__}, not a subclass of nar.Processor"
+        what += ", nor a layer of PyTorch Geometric (torch_geometric.nn:SAGEConv)" if found is not None else ""
         module_name, class_name = path.split(":", 1)
         raise ValueError(f"processor {name!r}: {class_name} in {module_name} is {what}")
     return found, dict(options)
+
+
+def _is_layer(kind: type) -> bool:
+    return kind.__name__ == "MessagePassing" and kind.__module__.startswith("torch_geometric.nn")
 
 
 def build(name: str, features: int, **options: Any) -> Processor:

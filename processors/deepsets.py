@@ -12,6 +12,7 @@ from nar.processors.pgn import PGN
 class DeepSets(PGN):
     """Messages from every node to itself only."""
 
+    uses_edges = False  # but for those of nodes with themselves
     uses_adjacency = False
     cost = "N"
 

@@ -47,6 +47,7 @@ SLOPE = 4.0  # of the sigmoid that stands for a threshold in the backward pass
 class FiniteState(Processor):
     """Every node runs the same finite automaton on its own state and on clipped counts of its neighbours' states."""
 
+    uses_edges = False
     uses_adjacency = True
 
     def __init__(

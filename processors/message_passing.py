@@ -5,15 +5,19 @@ With z = [x + g | H], x the encoded nodes, g the encoded graph, H the last hidde
     H' = LayerNorm(ReLU(layer(z, edges, We e) + S z))
 
 The edges are those of the batch's graphs, side by side as one graph, sorted by receiver and then by sender, so that
-aggregations that need an order find that of the nodes; every node neighbours itself. `We e` goes to layers whose
-`forward` takes `edge_attr`; a scalar `edge_weight` is left at its default.
+aggregations that need an order find that of the nodes; every node neighbours itself. Every layer sees the edges'
+features, weights and pointers among them: as `edge_attr` where its `forward` takes that; else We e, as wide as what the
+layer's messages take from the sender, is added to that, x_j, in every message, as GINEConv does. A scalar `edge_weight`
+is left at its default. Layers that change the edges or send no x_j (ChebConv, LEConv) are refused, unless `edges=False`
+says that a network without features of edges is what is meant.
 
-A layer is a class (or `module:Class` by name), made as `Layer(2 * features, features)`, with `edge_dim=features` and
-`add_self_loops=False` where it takes them and a network of two linear maps where it takes `nn` first:
+A layer is a class, made as `Layer(2 * features, features)`, with `edge_dim=features` and `add_self_loops=False` where
+it takes them and a network of two linear maps where it takes `nn` first. By name, it stands where a processor does:
 
-    nar train --processor nar.processors.message_passing:MessagePassing --option layer=torch_geometric.nn:GATv2Conv
+    nar train --processor torch_geometric.nn:SAGEConv
 
-or a function of (inputs, outputs, edges), all widths, that makes it. A file with six lines is a processor of your own:
+In a program, a layer may also be a function of (inputs, outputs, edges), all widths, that makes it. A file with six
+lines is a processor of your own:
 
     from torch_geometric.nn import GATv2Conv
     from nar.processors.message_passing import MessagePassing
@@ -36,7 +40,9 @@ To count the edges, the host waits for a GPU once per step.
 Shapes: B graphs, N nodes, F features, E edges.
 """
 
+import copy
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -62,13 +68,15 @@ class MessagePassing(Processor):
         features: int,
         *,
         layer: Layer,
+        edges: bool = True,
         complete: bool = False,
         self_loops: bool = True,
         skip: bool = True,
         layer_norm: bool = True,
     ) -> None:
-        """`layer`: see the top of this file. `self_loops`: every node is also a neighbour of itself; a layer that adds
-        the receiver on its own, such as GINConv, does without. `skip`: the term S z.
+        """`layer`: see the top of this file. `edges`: it sees features of edges; ValueError where it cannot.
+        `self_loops`: every node is also a neighbour of itself; a layer that adds the receiver on its own, such as
+        GINConv, does without. `skip`: the term S z.
         """
         super().__init__(features)
         self.layer = _made(layer, 2 * features, features)
@@ -76,7 +84,19 @@ class MessagePassing(Processor):
         takes_edges = "edge_attr" in inspect.signature(self.layer.forward).parameters
         # attention layers that were made without edges take None for them and nothing else
         takes_edges &= getattr(self.layer, "edge_dim", features) is not None
-        self.edge = linear(features, features) if takes_edges else None
+        self.edge = linear(features, features) if takes_edges and edges else None
+        self.added = nn.ModuleDict()  # by the place of a layer in self.layer: what is added to its messages
+        if edges and not takes_edges:
+            widths = _message_widths(self.layer, 2 * features, self.flow, self_loops)
+            if not widths:
+                raise ValueError(
+                    f"layer {type(self.layer).__name__} has no place for features of edges, which hold weights and "
+                    "pointers: its forward takes no edge_attr, and its messages no x_j of every edge that it is given; "
+                    "make it with edge_dim=edges or add_self_loops=False if it has these, choose another layer, or "
+                    "train without them by edges=False"
+                )
+            self.added.update({str(place): linear(features, width) for place, width in widths.items()})
+        self.uses_edges = edges
         self.skip = linear(2 * features, features) if skip else None
         self.norm = nn.LayerNorm(features) if layer_norm else nn.Identity()
         self.self_loops = self_loops
@@ -90,7 +110,9 @@ class MessagePassing(Processor):
         ends = [graph * hood.nodes + sender, graph * hood.nodes + receiver]
         edge_index_2E = torch.stack(ends if self.flow == "source_to_target" else ends[::-1])
         named = {} if self.edge is None else {"edge_attr": hood.edges(self.edge)[graph, sender, receiver]}
-        updated = self.layer(z_BNZ.flatten(0, 1), edge_index_2E, **named)
+        added = {int(place): hood.edges(edge)[graph, sender, receiver] for place, edge in self.added.items()}
+        given = z_BNZ.flatten(0, 1), edge_index_2E
+        updated = _with_added(self.layer, added, *given) if added else self.layer(*given, **named)
         if updated.shape != (z_BNZ.shape[0] * z_BNZ.shape[1], self.features):
             raise ValueError(
                 f"{type(self.layer).__name__} gives {tuple(updated.shape)} for {z_BNZ.shape[0]} graphs of "
@@ -113,6 +135,60 @@ def edge_list(hood: Neighbourhood, like_BNF: Tensor, self_loops: bool = True) ->
         here_BRS = here_BRS & ~torch.eye(nodes, dtype=torch.bool, device=like_BNF.device)
     graph, receiver, sender = here_BRS.nonzero(as_tuple=True)
     return graph, sender, receiver
+
+
+def _message_widths(layer: nn.Module, inputs: int, flow: str, self_loops: bool) -> dict[int, int]:
+    """Which layers of PyTorch Geometric in `layer`, by their place, send a message x_j along each of the edges that
+    they are given, in their order, and how wide it is: found on a graph of two nodes."""
+    layer = copy.deepcopy(layer).eval()  # some keep what they are given
+    edges_2E = torch.tensor([[0, 1, 0, 1], [0, 0, 1, 1]] if self_loops else [[1, 0], [0, 1]])
+    edges_2E = edges_2E if flow == "source_to_target" else edges_2E.flip(0)
+    widths: dict[int, set[int | None]] = {}
+
+    def watch(place: int, module: pyg.MessagePassing) -> None:
+        def edges(_: Any, given: tuple) -> None:
+            if not (isinstance(given[0], Tensor) and given[0].equal(edges_2E)):
+                widths.setdefault(place, set()).add(None)
+
+        def message(_: Any, given: tuple) -> None:
+            x = given[0].get("x_j")
+            fits = isinstance(x, Tensor) and x.shape[module.node_dim] == edges_2E.shape[1]
+            widths.setdefault(place, set()).add(math.prod(_after(x, module)) if fits else None)
+
+        module.register_propagate_forward_pre_hook(edges)
+        module.register_message_forward_pre_hook(message)
+
+    for place, module in enumerate(layer.modules()):
+        if isinstance(module, pyg.MessagePassing):
+            watch(place, module)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        layer(torch.ones(2, inputs), edges_2E)
+    return {place: width for place, (width, *others) in widths.items() if width is not None and not others}
+
+
+def _after(x: Tensor, module: pyg.MessagePassing) -> tuple[int, ...]:
+    """The axes of messages behind that of the edges: features, or heads and features."""
+    return tuple(x.shape[module.node_dim % x.dim() + 1 :])
+
+
+@torch.compiler.disable  # which does not look for hooks
+def _with_added(layer: nn.Module, added: dict[int, Tensor], *given: Tensor) -> Tensor:
+    """What the layer makes of `given`, where at each place the tensor [E, width] is added to x_j of all messages."""
+
+    def hook(edges_EW: Tensor) -> Callable:
+        def add(module: pyg.MessagePassing, given: tuple) -> dict[str, Any]:
+            x = given[0]["x_j"]
+            return {**given[0], "x_j": x + edges_EW.view(-1, *_after(x, module))}
+
+        return add
+
+    modules = [module for place, module in enumerate(layer.modules()) if place in added]
+    handles = [m.register_message_forward_pre_hook(hook(e)) for m, e in zip(modules, added.values(), strict=True)]  # pyright: ignore
+    try:
+        return layer(*given)
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _made(layer: Any, inputs: int, outputs: int) -> nn.Module:

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from nar.config import Config
-from nar.training.adam import Adam, learning_rate
+from nar.training.optimizer.adam import Adam
+from nar.training.optimizer.schedule import learning_rate
 
 
 def parameters():

@@ -33,7 +33,7 @@ def test_a_setting_has_one_form():
     assert isinstance(found["scale"], float) and given == {"scale": 1000, "family": "ba"}
     assert axes.canonical(None) == axes.canonical({}) == {}
     assert axes.canonical(found) == found
-    short = {axes.canonical({"family": name})["family"] for name in axes.SHORT}
+    short = {axes.canonical({"family": name})["family"] for name in families.SHORT}
     assert short == {
         "erdos_renyi", "barabasi_albert", "watts_strogatz", "random_geometric", "community", "sparse_erdos_renyi"
     }  # fmt: skip
@@ -84,7 +84,7 @@ def test_each_axis_alone_or_every_combination():
 
 def test_the_page_names_every_family_and_law():
     page = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text()
-    for name in (*axes.SHORT, axes.RANDOM, *families.TABLE, "ties", "uniform", *weights.LAWS):
+    for name in (*families.SHORT, axes.RANDOM, *families.TABLE, "ties", "uniform", *weights.LAWS):
         assert f"`{name}`" in page, name
 
 

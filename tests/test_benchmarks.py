@@ -29,6 +29,7 @@ import measuring
 import result_files
 import scaling
 import speed_tables
+import task_hinting
 import train_step
 
 IDENTITY = ("algo", "nodes")
@@ -408,6 +409,19 @@ def test_recorded_results_agree_with_their_rows():
             continue
         for key, value in made(result["rows"]).items():
             assert close(result[key], value), f"{module.OUTPUT.name}: {key}"
+
+
+def test_what_task_hinting_made_of_small_runs_is_as_recorded():
+    found = json.loads(task_hinting.RESULT.read_text())
+    assert set(found["results"]) == set(task_hinting.CASES)
+    for name, result in found["results"].items():
+        case = {key: list(v) if isinstance(v, tuple) else v for key, v in task_hinting.CASES[name].items()}
+        assert result["settings"] == case and len(result["runs"]) == len(task_hinting.SEEDS)
+        assert result["difference"] == task_hinting.difference(result["runs"])
+    page = task_hinting.PAGE.read_text()
+    assert task_hinting.filled(page, found) == page
+    rows = [{"with": {"8": 0.5}, "without": {"8": 0.25}}, {"with": {"8": 0.5}, "without": {"8": 0.75}}]
+    assert task_hinting.difference(rows[:1]) == {"8": 25.0} and task_hinting.difference(rows) == {"8": 0.0}
 
 
 def close(ours, theirs):

@@ -1,6 +1,7 @@
 """report.html in a real browser: Chromium without a window, at the widths of a phone, a tablet and a screen, in both
 colour schemes and printed. Skipped where no Chromium is installed."""
 
+import json
 import re
 import struct
 import zlib
@@ -9,6 +10,9 @@ import pytest
 from browser import CHROMIUM, Browser
 from made_up_runs import METRICS, everything, run
 
+from nar import datasets
+from nar.analysis.references.compiled import compiled
+from nar.inference import example
 from nar.reports import report as reports
 from nar.results import study
 
@@ -97,6 +101,16 @@ def test_nothing_is_too_wide_cut_off_or_fetched(browser, request, name, width):
     assert browser.complaints() == []
 
 
+@pytest.mark.parametrize("name", ["report", "recorded"])
+def test_a_phone_shows_the_main_number_of_every_row(browser, request, name):
+    """Without scrolling sideways."""
+    browser.open(request.getfixturevalue(name), 390)
+    right = browser.run(
+        "[...document.querySelectorAll('main > .scroll td strong')].map(e => e.getBoundingClientRect().right)"
+    )
+    assert len(right) > 2 and max(right) < 390
+
+
 def test_panels_stand_side_by_side_where_there_is_room(browser, recorded):
     across = []
     for width in WIDTHS:
@@ -167,6 +181,30 @@ def test_a_picture_of_a_rollout_loads_nothing_and_runs_nothing(browser, tmp_path
     assert browser.run("document.querySelector('img').complete && document.querySelector('img').naturalWidth") == 900
     assert browser.run("document.documentElement.scrollWidth") == 360
     assert {url for url in browser.requests() if not url.startswith("data:")} == {f"file://{path}"}
+
+
+def test_a_rollout_is_stepped_through_and_enlarged(browser, tmp_path):
+    example.write(compiled("bellman_ford"), datasets.get("bellman_ford"), tmp_path, 8)
+    path = reports.write(study.collect([(tmp_path, run(), METRICS)]), tmp_path)
+    steps = list(json.loads((tmp_path / "example_steps.json").read_text())["frames"])
+    shown = "[...document.querySelectorAll('.moment')].filter(e => e.getClientRects().length).map(e => e.alt)"
+    browser.open(path, 390)
+    assert browser.run(shown) == steps[:1]
+    browser.run("document.querySelector('.steps input').focus()")
+    for step in steps[1:]:
+        for kind in ("keyDown", "keyUp"):
+            browser.ask("Input.dispatchKeyEvent", type=kind, key="ArrowRight", windowsVirtualKeyCode=39)
+        assert browser.run(shown) == [step] == [browser.run("document.querySelector('output').value")]
+    width = "document.querySelector('.moment:not([hidden])').getBoundingClientRect().width"
+    before = browser.run(width)
+    browser.run("document.querySelector('.enlarge input').click()")
+    assert browser.run(width) > 1.9 * before and before < 390
+    assert browser.run("document.documentElement.scrollWidth") == 390  # the picture scrolls in its box
+    assert browser.complaints() == []
+    browser.ask("Emulation.setScriptExecutionDisabled", value=True)
+    browser.open(path, 390)
+    browser.ask("Emulation.setScriptExecutionDisabled", value=False)
+    assert browser.run(shown) == steps
 
 
 def colours(png):

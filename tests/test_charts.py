@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from made_up_runs import collect, detailed_run, everything
 
-from nar.reports import report
+from nar.reports import blocks, report
 from nar.reports.charts import axis as axes
-from nar.reports.charts import chart, shapes
+from nar.reports.charts import chart, coincidence, shapes
 from nar.reports.number_format import number, score_text, with_interval
 from nar.reports.rendering import html
 from nar.reports.sections import errors, hints
@@ -20,8 +20,54 @@ from nar.results.statistics import Interval
 
 def test_survival_counts_graphs_before_their_first_error():
     steps = [1, 3, 3, None]
-    assert errors.survival(steps, 5, corners=False) == [(0, 1.0), (1, 0.75), (3, 0.25), (5, 0.25)]
-    assert errors.survival(steps, 5) == [(0, 1.0), (1, 1.0), (1, 0.75), (3, 0.75), (3, 0.25), (5, 0.25)]
+    assert errors.survival(steps, 5) == [(0, 1.0), (1, 0.75), (3, 0.25), (5, 0.25)]
+    stairs = [(0, 1.0), (1, 1.0), (1, 0.75), (3, 0.75), (3, 0.25), (5, 0.25)]
+    assert errors.survival(steps, 5, at=[1, 3, 5]) == stairs
+    assert errors.survival(steps, 5, at=[1, 2, 3, 7]) == [*stairs[:3], (2, 0.75), *stairs[3:]]  # those of another line
+
+
+def line_shapes(*lines, **options):
+    """The shapes of lines through these values at x = 0, 1, 2, ..., on an axis from 0 to 100."""
+    drawn = chart.Chart(axes.step_axis([5], first=0), axes.percent_axis("y", [0.0]))
+    for k, values in enumerate(lines):
+        drawn.line(list(enumerate(values)), shapes.named_style(k), markers=True, **options)
+    return drawn.shapes, drawn.panel("title")
+
+
+def test_lines_that_coincide_are_striped_where_they_do():
+    found, _ = line_shapes([100, 100, 100, 50], [100, 100, 80, 50], [100, 100, 100, 100])
+    lines = [(shape.classes, shape.dash, shape.path.count("L")) for shape in found if "line" in shape.classes]
+    assert lines == [
+        ("c0 line", None, 3),
+        ("c1 line", None, 2), ("c1 line striped", "5 5", 1),
+        ("c2 line", None, 1), ("c2 line striped", "5 5", 1), ("c2 line striped", "5 10", 1),
+    ]  # fmt: skip
+    dots = [shape.classes for shape in found if "dot" in shape.classes]
+    assert {name: dots.count(f"{name} dot") for name in ("c0", "c1", "c2")} == {
+        "c0": 4,
+        "c1": 3,
+        "c2": 1,
+    }  # on others: every second, third
+
+
+def test_lines_apart_broken_and_faint_are_not_striped():
+    for lines in ([[100, 90], [80, 70]], [[50, math.nan, 50], [60, 50, 40]], [[0, 100], [100, 0]]):
+        assert not [shape for shape in line_shapes(*lines)[0] if shape.dash]
+    assert not [shape for shape in line_shapes([50, 50], [50, 50], faint=True)[0] if shape.dash]
+    found, _ = line_shapes([50, math.nan, math.nan, 70, 80])
+    assert re.sub(r"[\d. ]", "", found[0].path) == "MML"
+
+
+def test_stairs_of_two_sizes_are_striped_where_both_stand(tmp_path):
+    """Upright parts coincide where they overlap; a figure says what stripes are."""
+    _, panel = line_shapes([100, 100], [100, 100])
+    drawn = coincidence.DrawnLines()
+    assert drawn.add([(1, 0), (1, 100)]) == [(0, [(1, 0), (1, 100)])]
+    assert drawn.add([(1, 50), (1, 70)]) == [(1, [(1, 50), (1, 70)])]
+    assert drawn.add([(1, 100), (1, 120)]) == [(0, [(1, 100), (1, 120)])]
+    figure = blocks.Figure("name", [panel], "", [], [])
+    assert "striped" in figure.remarks
+    assert blocks.Figure("name", [line_shapes([1, 2])[1]], "", [], []).remarks == ""
 
 
 def test_spread_over_seeds_of_unequal_length_and_with_gaps():

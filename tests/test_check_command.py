@@ -21,7 +21,7 @@ def module(tmp_path, monkeypatch):
             class Sound(nar.Processor):
                 "Nothing special."
 
-                cost = "N"
+                cost, uses_edges = "N", False
 
                 def __init__(self, features, *, heads=2):
                     super().__init__(features)
@@ -55,7 +55,7 @@ def test_the_command(module, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "checked_module:Sound: checked_module:Sound heads=4"
     assert [line.split()[1] for line in lines[1:-1]] == [name for name in check.CHECKS if name != "compile"]
-    assert lines[-1] == "14 hold, 0 fail, 1 skipped"
+    assert lines[-1] == "15 hold, 0 fail, 1 skipped"
 
     assert cli.main(["check", "checked_module:Unsound", "--no-compile"]) == 1
     lines = capsys.readouterr().out.splitlines()
@@ -73,7 +73,7 @@ def test_the_command(module, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "takes a processor first"),
+        ([], "takes a processor or an algorithm first"),
         (["nowhere:Net"], "no module named 'nowhere'"),
         (["mpn"], "did you mean 'mpnn'"),
         (["checked_module:Missing"], "Missing in checked_module is not found"),

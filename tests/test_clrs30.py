@@ -158,7 +158,7 @@ def test_rows_name_the_evaluation_that_made_them(clrs30, results):
     made["evaluations"][-1] |= {"samples": 6, "evaluated": {"command": "nar evaluate x", "commit": "1234567"}}
     *first, last = clrs30.record(made, 5.0)
     assert {row["commit"] for row in first} == {results["provenance"]["commit"]} and last["commit"] == "1234567"
-    end = " && nar evaluate runs/bfs-relational-seed1 --sizes 256 --samples 6"
+    end = " && nar evaluate runs/bfs-relational-step-seed1 --sizes 256 --samples 6"
     assert last["command"] == first[0]["command"] + end and last["samples"] == "6"
 
 

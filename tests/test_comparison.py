@@ -1,6 +1,7 @@
 """The picture of a model's trace beside the algorithm's: what is red, which steps are drawn, names, files, examples."""
 
 import dataclasses
+import json
 import re
 import xml.etree.ElementTree
 from pathlib import Path
@@ -50,6 +51,12 @@ def panels(page):
     return {axes.texts[0].get_text().replace("\u00a0", " "): axes for axes in page.axes}
 
 
+def heading(axes):
+    """All lines above a panel, as one."""
+    lines = [text for text in axes.texts if text.get_fontsize() == 8.5 and text.get_position()[0] == 0.03]
+    return " ".join(text.get_text() for text in lines).replace("\u00a0", " ")
+
+
 def red(axes):
     return [text.get_text() for text in axes.texts if text.get_color() == RED]
 
@@ -73,7 +80,8 @@ def test_what_is_wrong_is_red_and_counted(right):
     """`d` of node 2 (true: 2.5, range 0 to 2.75) is off by a lot, that of node 1 by little; a mask is wrong."""
     wrong = changed(right, d=(1, 2, 9.0), msk=(1, 3, 0))
     wrong.hints["d"][1, 1] += 0.05
-    axes = panels(wrong.draw(moments=4))["model: step 2 of 3, 2 wrong"]
+    axes = next(axes for axes in wrong.draw(moments=4).axes if heading(axes).startswith("model: step 2 of 3"))
+    assert heading(axes) == "model: step 2 of 3, 1 decision, 1 number wrong"
     assert red(axes) == ["9"]
     (nodes,) = (found for found in axes.collections if type(found).__name__ == "PathCollection")
     rims = [tuple(color[:3]) == pytest.approx((213 / 255, 94 / 255, 0)) for color in nodes.get_edgecolors()]
@@ -90,13 +98,54 @@ def test_of_many_steps_the_first_the_first_wrong_and_the_last_are_drawn():
     assert comparison.steps_shown(right.trace, 6, None) == [1, 7]
     wrong = changed(right, reach_h=(3, 7, 1))
     assert wrong.first_error == 4 and comparison.steps_shown(wrong.trace, 6, 4) == [1, 4, 7]
-    assert "model: step 4 of 7, 1 wrong" in panels(wrong.draw(moments=3))
+    assert "model: step 4 of 7, 1 decision wrong" in panels(wrong.draw(moments=3))
     with pytest.raises(ValueError, match="moments must be at least 2"):
         right.draw(moments=1)
 
 
+@pytest.mark.parametrize("name", ["bellman_ford", "floyd_warshall", "insertion_sort"])
+def test_frames_are_of_one_size_and_of_every_step(name):
+    """The algorithm above the model; what marks mean stands apart."""
+    algorithm = datasets.get(name)
+    inputs = algorithm.sample(np.random.RandomState(4), 5)
+    torch.manual_seed(0)
+    found = nar.Solver(Reasoner.build(name, "deepsets", hidden=8)).run(algorithm.run(**inputs), algorithm=name)
+    key, frames = found.frames()
+    assert not key.axes and any("red" in text.get_text() for text in key.legends[0].get_texts())
+    assert len({tuple(page.get_size_inches()) for page in frames.values()}) == 1
+    titles = list(frames)
+    assert len(titles) == found.steps + 2 and titles[0] == "inputs and start" and titles[-1].startswith("outputs, ")
+    steps = [f"step {s + 1} of {found.steps}" for s in range(found.steps)]
+    assert [title.split(",")[0] for title in titles[1:-1]] == steps
+    for title, page in list(frames.items())[1:]:
+        shown = {heading(axes): axes for axes in page.axes}
+        model = next(axes for text, axes in shown.items() if text.startswith(f"model: {title}"))
+        true = next(axes for text, axes in shown.items() if text.startswith("algorithm: "))
+        assert model.get_position().y1 <= true.get_position().y0
+    few = found.frames(2)[1]
+    assert [title.split(",")[0] for title in few] == [titles[0], *(titles[k].split(",")[0] for k in (1, -2)), "outputs"]
+
+
+@pytest.mark.parametrize(("edges", "shown"), [(20, True), (60, False)])
+def test_weights_are_drawn_or_said_to_be_left_out(edges, shown):
+    graph = nx.gnm_random_graph(16, edges, seed=1)
+    for k, (u, v) in enumerate(graph.edges):
+        graph[u][v]["weight"] = 0.01 * (k + 1)
+    found = exact("bellman_ford").run(graph, source=0)
+    page = found.draw(moments=2)
+    written = {text.get_text() for text in panels(page)["inputs"].texts}
+    weights = {f"{0.01 * (k + 1):.2f}" for k in range(edges)}
+    assert weights <= written if shown else not weights & written
+    said = " ".join(text.get_text() for text in page.texts)
+    assert ("not drawn: A (weights fit on up to 40 edges, here are 60)" in said) == (not shown)
+    assert "Weights of edges: " in example.in_words(found) and "0.01" in example.in_words(found)
+
+
 def test_numbers_that_are_not_numbers_are_wrong(right):
-    assert comparison.moments(right.true_trace, changed(right, d=(0, 0, np.nan)).trace, [1])[3].wrong() == 1
+    assert comparison.moments(right.true_trace, changed(right, d=(0, 0, np.nan)).trace, [1])[3].wrong() == {
+        "decision": 0,
+        "number": 1,
+    }
 
 
 def test_short_names_stand_in_the_nodes_long_ones_are_listed(graph, right):
@@ -135,6 +184,10 @@ def test_every_kind_of_picture_has_an_example(name, tmp_path):
     root = xml.etree.ElementTree.fromstring(path.read_text())
     written = " ".join(root.itertext()).replace("\u00a0", " ")
     assert "given to both" in written and "model: outputs" in written
+    steps = json.loads((tmp_path / "example_steps.json").read_text())
+    for drawn in (steps["key"], *steps["frames"].values()):
+        assert xml.etree.ElementTree.fromstring(drawn).tag.endswith("svg")
+    assert len(steps["frames"]) >= 3 and len(json.dumps(steps)) < 2.2 * example.BYTES
     alternative = path.with_suffix(".txt").read_text()
     assert (
         alternative.startswith(f"{name} on ")

@@ -1,5 +1,6 @@
 """Contract tests: what holds for every algorithm of the table, and so for every new one."""
 
+import dataclasses
 import pathlib
 import pickle
 import re
@@ -10,12 +11,15 @@ from collections import Counter
 import hypothesis
 import numpy as np
 import pytest
-from inputs import CLRS30, REFERENCE, any_inputs, examples, outputs, sampled, size
+from inputs import CLRS30, REFERENCE, any_inputs, outputs, sampled, size
 
 import nar.datasets
+from nar.analysis.algorithm_contract.check import CHECKS
+from nar.analysis.algorithm_contract.examples import Examples
+from nar.analysis.contract import check
 from nar.traces.formats import clrs_text
 from nar.traces.inputs import graphs
-from nar.traces.spec import IGNORED, POINTERS, Type
+from nar.traces.spec import POINTERS, Type
 
 NAMES = nar.datasets.names()
 
@@ -34,40 +38,12 @@ PRED_AS_INPUT = set(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_traces_output_is_valid(name):
-    for algorithm, inputs, trace in examples(name):
-        assert algorithm.is_valid(inputs, outputs(trace)), (inputs, outputs(trace))
-
-
-def changed(trace, rng):
-    """The outputs with one entry of one of them changed, to something that its type allows."""
-    found = {name: np.array(value) for name, value in outputs(trace).items()}
-    name = sorted(found)[rng.randint(len(found))]
-    probe, value = trace.spec[name], found[name]
-    asked = np.argwhere(value != IGNORED)
-    at = tuple(asked[rng.randint(len(asked))])
-    if probe.type is Type.SCALAR:
-        value[at] += 1
-    elif probe.type in POINTERS or probe.type is Type.MASK_ONE:
-        value[at] = (value[at] + rng.randint(1, max(2, trace.nodes))) % trace.nodes
-    else:
-        classes = probe.classes or 2
-        value[at] = (value[at] + rng.randint(1, classes)) % classes
-    return found
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_most_changed_outputs_are_not_valid(name):
-    """Some stay right, where ties allow it or nothing is asked; an answer is never refused with an error."""
-    rng, wrong, seen = np.random.RandomState(0), 0, 0
-    for algorithm, inputs, trace in examples(name, sizes=(5, 8), seeds=range(10)):
-        for _ in range(10):
-            answer = changed(trace, rng)
-            same = all(np.array_equal(answer[key], value) for key, value in outputs(trace).items())
-            assert not same or trace.nodes == 1
-            wrong += not algorithm.is_valid(inputs, answer)
-            seen += 1
-    assert wrong > seen / 4, (wrong, seen)
+def test_the_contract(name):
+    """What `nar check` runs on one of your own: forms, order, bound, oracle, validity and more."""
+    examples = Examples(nar.datasets.get(name))
+    outcomes = list(check.run(examples, CHECKS))
+    assert [outcome.check for outcome in outcomes] == list(CHECKS)
+    assert all(outcome.holds for outcome in outcomes), [str(outcome) for outcome in outcomes if not outcome.holds]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -90,47 +66,6 @@ def test_outputs_of_the_wrong_form_are_refused(name):
         algorithm.is_valid(inputs, {key: value for key, value in right.items() if key != output})
     with pytest.raises(ValueError, match=rf"output {output}: got shape \(7, 1, 1\), required \("):
         algorithm.is_valid(inputs, {**right, output: np.zeros((7, 1, 1))})
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_oracle_answers(name):
-    """What it says is compared in the tests of each family; here, that it takes what `run` takes."""
-    for algorithm, inputs, _ in examples(name, sizes=(1, 4), seeds=range(2)):
-        found = algorithm.oracle(**inputs)
-        assert found and all(isinstance(np.asarray(value), np.ndarray) for value in found.values())
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_no_trace_is_longer_than_promised(name):
-    for algorithm, _, trace in examples(name):
-        assert 1 <= trace.length <= algorithm.bound(trace.nodes)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_trace_says_what_it_was_made_from(name):
-    """The arguments read back from a trace make the same trace again."""
-    for algorithm, _, trace in examples(name, sizes=(1, 5, 9), seeds=range(3)):
-        again = algorithm.run(**algorithm.arguments_of(trace))
-        for probe, value in trace.compact.items():
-            np.testing.assert_array_equal(again.compact[probe], value, err_msg=probe)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_traces_have_the_forms_that_the_spec_promises(name):
-    for algorithm, _, trace in examples(name, sizes=(3, 8), seeds=range(2)):
-        assert list(trace.compact) == list(algorithm.spec)
-        assert trace.nodes == algorithm.fixed_nodes or not algorithm.fixed_nodes
-        for probe_name, probe in algorithm.spec.items():
-            value = np.asarray(trace.compact[probe_name])
-            leading = (trace.length,) if probe.stage == "hint" else ()
-            assert value.shape == (*leading, *probe.shape(trace.nodes)), probe_name
-            low, high = value.min(), value.max()
-            if probe.type in POINTERS or probe.type is Type.MASK_ONE:
-                assert 0 <= low and high < trace.nodes, probe_name
-            elif probe.type is not Type.SCALAR:
-                assert -1 <= low and high < (probe.classes or 2), probe_name
-            else:
-                assert np.isfinite(value).all(), probe_name
 
 
 # --- any input -------------------------------------------------------------------------------------------------------
@@ -246,6 +181,28 @@ def test_the_folder_cannot_be_imported_under_its_bare_name():
     result = python("import datasets", cwd=f"{folder}/..")
     assert result.returncode == 1
     assert "this folder is imported as nar.datasets" in result.stderr
+
+
+def test_the_documented_algorithm_on_a_graph(tmp_path, monkeypatch):
+    """0 - 1 is 5 wide, 1 - 2 is 3, 0 - 2 is 1: the way to 2 goes by 1. It keeps the contract, and has a family."""
+    page = (pathlib.Path(__file__).parents[1] / "docs" / "algorithms.md").read_text()
+    (tmp_path / "widest_paths.py").write_text(re.findall(r"^```python\n(.*?)^```$", page, flags=re.M | re.S)[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    algorithm = nar.datasets.get("widest_paths:algorithm")
+    trace = algorithm.run(A=[[0, 5, 1], [5, 0, 3], [1, 3, 0]], s=0)
+    assert trace.compact["pi"].tolist() == [0, 0, 1] and trace.compact["width"][-1].tolist() == [5, 5, 3]
+    outcomes = list(check.run(Examples(algorithm), CHECKS))
+    assert all(outcome.holds for outcome in outcomes), [str(outcome) for outcome in outcomes if not outcome.holds]
+    drawn, same = (algorithm.sample(np.random.RandomState(0), 9, family=f) for f in ("ba", "barabasi_albert"))
+    np.testing.assert_array_equal(drawn["A"], same["A"])
+
+
+def test_categories_are_those_of_the_textbook_or_own_ones():
+    algorithm = nar.datasets.get("minimum")
+    for category in ("graphs", "my field", "x"):
+        assert dataclasses.replace(algorithm, category=category).category == category
+    with pytest.raises(ValueError, match="category of minimum: got 'graph'; did you mean 'graphs'"):
+        dataclasses.replace(algorithm, category="graph")
 
 
 def test_an_algorithm_of_your_own(tmp_path, monkeypatch):

@@ -22,7 +22,12 @@ def test_what_is_said_of_dijkstra(capsys):
     assert "    d_i < or > 0\n" in text
     assert "  d_j\n    pos_j; d_j; d_j + a constant\n" in text
     assert "    of any node i: pos_i; d_i; A_ij; pos_i + A_ij; d_i + A_ij\n" in text
+    assert "  p = (0.5,), in training (0.1, 0.2," in text and "  low = 0.0\n" in text
+    assert "families: erdos_renyi, barabasi_albert," in text and "  trained on sizes 4 7 11 13 16\n" in text
+    assert "auxiliary tasks (--auxiliary):\n  degree of adj; nearest of A\n" in text
     assert text.rstrip().endswith("nar show dijkstra runs it")
+    assert cli.main(["list", "segments_intersect"]) == 0
+    assert "  sizes of at least 1; always 4 nodes\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", datasets.names())

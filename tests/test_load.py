@@ -11,6 +11,7 @@ import torch
 import nar
 from nar.config import Config
 from nar.model import checkpoint
+from nar.model.batch import training_spec
 from nar.model.reasoner import Reasoner
 
 CONFIG = Config(algo="bellman_ford", processor="triplet_gmpnn", hidden=16, triplet_features=4, seed=5)
@@ -53,6 +54,12 @@ def test_a_solver_says_what_it_is(run_dir):
     assert solver.config == CONFIG and solver.source == run_dir / "best.pt"
     for word in ("bellman_ford", "triplet_gmpnn", f"{solver.reasoner.parameter_count():,}", "best.pt", "cpu"):
         assert word in repr(solver)
+    assert "steps on" not in repr(solver) and "run(graph, source=NODE)" in repr(solver)
+    about = {"model": solver.reasoner.state_dict(), "config": CONFIG.to_dict()}
+    checkpoint.save(run_dir / "best.pt", about | {"best": {"step": 1234, "score": 0.98765}})
+    assert "1,234 steps on up to 16 nodes, best validation 98.77%" in repr(nar.load(run_dir))
+    checkpoint.save(run_dir / "best.pt", about | {"best": {"step": 7, "score": -float("inf")}})
+    assert nar.load(run_dir).score is None and "7 steps on up to 16 nodes" in repr(nar.load(run_dir))
     own = nar.Solver(solver.reasoner)
     assert own.config is None and own.source is None and "MPNN" in repr(own)
     assert own.to("cpu") is own
@@ -92,6 +99,70 @@ def test_files_that_cannot_be_loaded(run_dir, tmp_path):
     checkpoint.save(run_dir / "best.pt", {"model": {}, "config": newer})
     with pytest.raises(ValueError, match=r"unknown settings temperature: .*best\.pt is of another version"):
         nar.load(run_dir)
+
+
+@pytest.mark.parametrize(
+    ("processor", "options"),
+    [
+        ("triplet_gmpnn", {"hidden": 16, "triplet_features": 4, "layer_norm": False}),
+        ("gat", {"hidden": 8, "heads": 2, "hint_feedback": "hard", "history": False, "pointer_head": "additive"}),
+        ("finite_state", {"hidden": 8, "states": 3, "candidates": True, "selection": True, "relations": "beside"}),
+        ("pyg_gatv2", {"hidden": 8, "skip": False}),
+        ("mpnn", {"hidden": 8, "reconstruction": "masked", "reconstruction_mask": 0.5, "halting": "supervised"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_reasoner_of_ones_own_loop_is_saved_and_loaded(processor, options, tmp_path, roads):
+    reasoner = Reasoner.build(["bellman_ford", "bfs"], processor, **options)
+    with torch.no_grad():
+        for parameter in reasoner.parameters():
+            parameter.add_(0.05)
+    assert reasoner.save(tmp_path / "runs" / "own") == tmp_path / "runs" / "own" / "best.pt"
+    assert reasoner.save(str(tmp_path / "own.pt")) == tmp_path / "own.pt"
+    asked = {"source": "d", "algorithm": "bellman_ford"}
+    expected = nar.Solver(reasoner.eval()).run(roads, **asked)
+    for path in (tmp_path / "runs" / "own", tmp_path / "own.pt"):
+        found = nar.load(path).run(roads, **asked)
+        assert found.outputs == expected.outputs and found.confidence == expected.confidence
+    again = nar.load(tmp_path / "own.pt").reasoner.save(tmp_path / "again.pt")
+    assert nar.load(again).config == nar.load(tmp_path / "own.pt").config
+
+
+class Plain(nar.Processor):
+    """Is in no file that could be imported again."""
+
+    def __init__(self, features, *, heads=4):
+        super().__init__(features)
+        self.keep = torch.nn.Linear(features, features * heads)
+
+    def forward(self, step, state):
+        return self.keep(step.nodes)[..., : self.features]
+
+
+def test_defaults_of_ones_own_class_are_saved_not_those_of_the_command_line(tmp_path):
+    """--heads is 1 there, 4 here."""
+    reasoner = Reasoner.build("bfs", f"{__name__}:Plain", hidden=8)
+    assert nar.load(reasoner.save(tmp_path / "own.pt")).config.heads == 4
+
+
+def test_what_cannot_be_saved_or_was_saved_otherwise_says_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match=r"is no name: make it by nar.Reasoner.build"):
+        Reasoner({"bfs": training_spec(nar.datasets.get("bfs"))}, Plain(8)).save(tmp_path / "own.pt")
+    reasoner = Reasoner.build("bfs", "mpnn", hidden=8)
+    torch.save(reasoner, tmp_path / "module.pt")
+    torch.save(reasoner.state_dict(), tmp_path / "state.pt")
+    torch.save({"model": reasoner.state_dict(), "epoch": 3}, tmp_path / "more.pt")
+    for name, words in (
+        ("module", r"whole Python objects.*would run code.*reasoner.save\(PATH\)"),
+        ("state", r"is a state dict.*load_state_dict.*reasoner.save\(PATH\)"),
+        ("more", "not a checkpoint of nar; .* made by reasoner.save"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            nar.load(tmp_path / f"{name}.pt")
+    reasoner.processor = Plain(8)  # is not what the settings say any more
+    with pytest.raises(ValueError, match="do not fit bfs with MPNN"):
+        reasoner.save(tmp_path / "own.pt")
+    assert not (tmp_path / "own.pt").exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a device that is absent")

@@ -9,7 +9,11 @@ from naive import F64, built
 from torch import nn
 
 from nar import processors
+from nar.analysis.contract import check
+from nar.analysis.contract.fixture import Fixture
+from nar.config import Config
 from nar.datasets import get
+from nar.experiments import experiment
 from nar.model.batch import draw
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
@@ -78,7 +82,8 @@ def test_equation(options, flow):
 
 def test_messages_come_in_the_order_of_the_nodes():
     """A layer with an LSTM as its aggregation reads what RNAR reads."""
-    p = made(layer=lambda inputs, outputs, edges: pyg.SAGEConv(inputs, outputs, aggr=LSTMAggregator(inputs, inputs)))
+    sage = lambda inputs, outputs, edges: pyg.SAGEConv(inputs, outputs, aggr=LSTMAggregator(inputs, inputs))  # noqa: E731
+    p = made(layer=sage, edges=False)
     x, e, g, adjacency, hidden = data()
     z = torch.cat([x + g.unsqueeze(1), hidden], -1)
     pooled = p.layer.aggr_module(z.unsqueeze(2).expand(-1, -1, N, -1), adjacency)
@@ -88,13 +93,13 @@ def test_messages_come_in_the_order_of_the_nodes():
 
 LAYERS = ["GATConv", "GATv2Conv", "TransformerConv", "GINConv", "GINEConv", "GCNConv", "SAGEConv", "GraphConv"]
 LAYERS += ["ResGatedGraphConv", "GeneralConv", "TAGConv"]
-WITH_EDGES = {"GATConv", "GATv2Conv", "TransformerConv", "GINEConv", "ResGatedGraphConv", "GeneralConv"}
+LAYERS += ["FiLMConv", "SuperGATConv", "ARMAConv", "SGConv"]
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_by_name(name):
-    """Graph by graph as in a batch; renamed nodes, renamed results; edge features where the layer takes them."""
-    p = made(layer=f"torch_geometric.nn:{name}")
+    """Graph by graph as in a batch; renamed nodes, renamed results; all see features of edges, of those alone."""
+    p = made(layer=f"torch_geometric.nn:{name}").eval()
     x, e, g, adjacency, hidden = data()
     found = apply(p, x, e, g, adjacency, hidden)
     one = [apply(p, *(t[b : b + 1] for t in (x, e, g, adjacency, hidden))) for b in range(B)]
@@ -103,7 +108,7 @@ def test_layers_by_name(name):
     pairs = [t[:, order][:, :, order] for t in (e, adjacency)]
     renamed = apply(p, x[:, order], pairs[0], g, pairs[1], hidden[:, order])
     torch.testing.assert_close(renamed, found[:, order], rtol=1e-10, atol=1e-10)
-    for changed, has_effect in ((adjacency.unsqueeze(-1), name in WITH_EDGES), (~adjacency.unsqueeze(-1), False)):
+    for changed, has_effect in ((adjacency.unsqueeze(-1), True), (~adjacency.unsqueeze(-1), False)):
         moved = apply(p, x, e + changed * torch.randn_like(e), g, adjacency, hidden)
         assert ((moved - found).abs().max() > 1e-6) == has_effect
     assert all(parameter.requires_grad for parameter in p.parameters())
@@ -133,13 +138,76 @@ def test_the_documented_example(tmp_path, monkeypatch):
     assert all(p.grad is not None for p in model.processor.parameters())
 
 
-def test_layers_that_were_made_without_edges_get_none():
-    p = made(layer=lambda inputs, outputs, edges: pyg.GATv2Conv(inputs, outputs))
-    assert p.edge is None
-    apply(p, *data())
+class Plain(pyg.MessagePassing):
+    """Message s -> r: A x_s, with its axes before and behind that of the edges; the largest, by head."""
+
+    def __init__(self, inputs, outputs, heads):
+        super().__init__(aggr="max", node_dim=0 if heads else -2)
+        self.heads, self.sender = heads, nn.Linear(inputs, outputs)
+
+    def forward(self, x, edge_index):
+        x = self.sender(x)
+        if not self.heads:
+            return self.propagate(edge_index, x=x)
+        return self.propagate(edge_index, x=x.unflatten(-1, (self.heads, -1))).flatten(1)
+
+    def message(self, x_j):
+        return torch.tanh(x_j)
+
+
+@pytest.mark.parametrize("heads", [0, 2])
+def test_layers_without_edge_features_are_given_them_in_their_messages(heads):
+    """Message s -> r: tanh(A x_s + C e[s, r]), wherever in a network the layer stands."""
+    p = made(layer=lambda inputs, outputs, edges: pyg.Sequential(
+        "x, edge_index", [(Plain(inputs, outputs, heads), "x, edge_index -> x"), nn.Identity()]
+    ))  # fmt: skip
+    x, e, g, adjacency, hidden = data()
+    assert p.edge is None and p.uses_edges
+    ((place, edge),) = p.added.items()
+    plain = list(p.layer.modules())[int(place)]
+    expected = torch.empty_like(hidden)
+    for b in range(B):
+        z = torch.cat([x[b] + g[b], hidden[b]], -1)
+        for r in range(N):
+            sent = [torch.tanh(plain.sender(z[s]) + edge(e[b, s, r])) for s in range(N) if adjacency[b, s, r]]
+            expected[b, r] = p.norm(torch.relu(torch.stack(sent).amax(0) + p.skip(z[r])))
+    torch.testing.assert_close(apply(p, x, e, g, adjacency, hidden), expected, rtol=1e-10, atol=1e-10)
+    assert not plain._message_forward_pre_hooks
+
+
+def test_networks_that_see_no_edges_say_so():
+    for layer in (
+        lambda inputs, outputs, edges: pyg.ChebConv(inputs, outputs, K=2),  # makes edges of its own
+        lambda inputs, outputs, edges: pyg.GATConv(inputs, outputs),  # loops at the end instead of in their places
+        "torch_geometric.nn:LEConv",  # sends no x_j
+    ):
+        with pytest.raises(ValueError, match=r"no place for features of edges.*add_self_loops=False.* edges=False"):
+            made(layer=layer)
+        p = made(layer=layer, edges=False)
+        assert not p.uses_edges and p.edge is None and not p.added
+        x, e, g, adjacency, hidden = data()
+        assert torch.equal(*(apply(p.eval(), x, noise, g, adjacency, hidden) for noise in (e, e + 1)))
+
+
+def test_training_and_its_report_say_what_is_never_seen(tmp_path, capsys):
+    """`nar check` says it, too: tests/test_check.py."""
+    options = ("layer=torch_geometric.nn:LEConv", "edges=False", "skip=False")
+    settings = {"steps": 1, "hidden": 8, "eval_sizes": (4,), "eval_samples": 1, "threads": 1, "train_sizes": (4,)}
+    name = "nar.processors.message_passing:MessagePassing"
+    config = Config(algo=("bellman_ford",), processor=name, option=options, out=tmp_path / "run", **settings)
+    experiment.train(config)
+    said = "makes no use of features of edges: of bellman_ford, it never sees A"
+    assert f"{name} {said}\n" in capsys.readouterr().err
+    assert f"The processor {said}." in (tmp_path / "run" / "report.md").read_text()
 
 
 def test_what_cannot_be_a_layer():
+    for name, words in (
+        ("torch_geometric.nn:MLP", "MLP in torch_geometric.nn is a type, not .*nor a layer of PyTorch Geometric"),
+        ("torch_geometric.nn:SAGEKonv", "SAGEKonv in torch_geometric.nn is not found"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            processors.find(name)
     for layer, message in (
         ("GATv2Conv", "'GATv2Conv' is not of the form module:Class"),
         ("torch_geometric.nn:GATv3Conv", "'torch_geometric.nn:GATv3Conv' is not found"),
@@ -154,7 +222,21 @@ def test_what_cannot_be_a_layer():
         with pytest.raises(ValueError, match=message):
             MessagePassing(F, layer=layer)
     with pytest.raises(ValueError, match=r"GATv2Conv gives \(12, 12\) for 3 graphs of 4 nodes; a row of 6 features"):
-        apply(made(layer=lambda inputs, outputs, edges: pyg.GATv2Conv(inputs, outputs, heads=2)), *data())
+        apply(made(layer=lambda inputs, outputs, edges: pyg.GATv2Conv(inputs, outputs, heads=2), edges=False), *data())
     with pytest.raises(ValueError, match="runs over a Dense neighbourhood, got SelfLoops"):
         x, e, g, _, hidden = data()
         made(layer=pyg.GCNConv)(Step(x, g, SelfLoops(built(e), N)), hidden)
+
+
+def test_a_layer_stands_where_a_processor_does():
+    """By its address, with the options of the processor that is made of it."""
+    made = processors.build("torch_geometric.nn:SAGEConv", F, skip=False)
+    assert isinstance(made, MessagePassing) and isinstance(made.layer, pyg.SAGEConv) and made.skip is None
+    assert "layer" not in processors.accepts("torch_geometric.nn:SAGEConv")
+    reasoner = Reasoner.build("bfs", "torch_geometric.nn:GCNConv", hidden=8, edges=False)
+    assert not reasoner.processor.uses_edges
+
+
+def test_what_is_added_to_messages_survives_torch_compile():
+    outcome = check.run_one(Fixture(lambda features: MessagePassing(features, layer=pyg.GCNConv)), "compile")
+    assert outcome.holds, outcome.text

@@ -352,7 +352,7 @@ def test_the_textbooks_subarray(name):
     A = [13, -3, -25, 20, -3, -16, -23, 18, 20, -7, 12, -5, -22, 15, -4, 7]
     trace = get(name).run(A=A)
     assert (trace.compact["start"], trace.compact["end"]) == (7, 10)
-    assert get(name).oracle(A=A)["sum"] == 43
+    assert get(name).oracle(A=A)["most"] == 43
 
 
 def test_kadane_by_hand():
@@ -395,7 +395,7 @@ def test_exactly_the_subarrays_of_greatest_sum_are_valid(A):
     sums = {(i, j): sum(A[i : j + 1]) for i in range(len(A)) for j in range(i, len(A))}
     for name in SUBARRAYS:
         algorithm = get(name)
-        assert algorithm.oracle(A=A)["sum"] == max(sums.values())
+        assert algorithm.oracle(A=A)["most"] == max(sums.values())
         found = outputs(algorithm.run(A=A))
         assert sums[int(found["start"]), int(found["end"])] == max(sums.values())
         for i, j in itertools.product(range(len(A)), repeat=2):
@@ -407,7 +407,7 @@ def test_both_ways_find_the_same_sum():
     for algorithm, inputs, trace in examples("find_maximum_subarray", sizes=(2, 7, 16, 33)):
         other = get("find_maximum_subarray_kadane").run(**inputs)
         found = [inputs["A"][t.compact["start"] : t.compact["end"] + 1].sum() for t in (trace, other)]
-        np.testing.assert_allclose(found, algorithm.oracle(**inputs)["sum"], rtol=1e-12)
+        np.testing.assert_allclose(found, algorithm.oracle(**inputs)["most"], rtol=1e-12)
 
 
 @pytest.mark.parametrize("n", [*range(1, 18), 100])

@@ -1,6 +1,7 @@
 """The wheel holds what the tree holds, under the names by which it is imported; a bare checkout says what to do."""
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,8 @@ SHIPPED = ["nar/reasoners/made_up/card.json", "nar/reasoners/made_up/model.safet
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The names of the files in a wheel built from a copy of the tree, so that no build folder is left or reused."""
+    """The names of the files in a wheel built from a copy of the tree, so that no build folder is left or reused; its
+    metadata; and the wheel itself."""
     copy = tmp_path_factory.mktemp("tree")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
@@ -34,7 +36,7 @@ def wheel(tmp_path_factory):
     with zipfile.ZipFile(built) as archive:
         names = set(archive.namelist())
         (metadata,) = (archive.read(name).decode() for name in names if name.endswith(".dist-info/METADATA"))
-    return names, metadata
+    return names, metadata, built
 
 
 def test_wheel_holds_the_tree_and_nothing_else(wheel):
@@ -50,6 +52,21 @@ def test_wheel_holds_the_tree_and_nothing_else(wheel):
     found = {name for name in wheel[0] if ".dist-info/" not in name}
     assert found == expected | set(SHIPPED)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel[0])
+
+
+def test_what_is_in_the_wheel_trains_and_reports(wheel, tmp_path):
+    """Away from the tree, with nothing of nar but what is in the wheel."""
+    with zipfile.ZipFile(wheel[2]) as archive:
+        archive.extractall(tmp_path / "installed")
+    settings = "--algo bfs --processor mpnn --hidden 4 --steps 1 --batch-size 2 --train-sizes 4 --val-samples 2 "
+    settings += "--val-every 1 --eval-sizes 4 --eval-samples 2 --device cpu --threads 1 --out run"
+    program = "import sys; from nar.cli import main; print(main.__file__); sys.exit(main.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "train", *settings.split()]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed"), "NUMBA_DISABLE_JIT": "1"}  # in seconds
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {"best.pt", "results.json", "report.html"} <= {path.name for path in (tmp_path / "run").iterdir()}
+    assert done.stdout.startswith(str(tmp_path / "installed"))
 
 
 def test_the_list_of_packages_is_the_tree():

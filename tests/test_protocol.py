@@ -27,9 +27,10 @@ DEFAULTS = {
     "algo": ("bellman_ford",), "processor": "triplet_gmpnn", "seed": 42, "steps": 10_000,
     # data
     "batch_size": 32, "train_sizes": None, "train_families": (), "random_pos": True, "val_size": None, "val_samples": 0,
-    "val_every": 50, "eval_sizes": None, "eval_samples": 0,
+    "traces": None, "val_every": 50, "eval_sizes": None, "eval_samples": 0,
     # optimiser
     "learning_rate": 0.001, "learning_rate_schedule": "constant", "weight_decay": 0.0, "grad_clip": 1.0,
+    "optimizer": "adam", "average": 0.0, "precision": "float32", "patience": 0,
     "change_weight": 1.0,
     "init_processor": None, "freeze": "nothing",
     # network
@@ -39,6 +40,7 @@ DEFAULTS = {
     "candidates": False, "selection": False,
     # hints and what is trained besides
     "hint_mode": "encoded_decoded", "hint_feedback": "soft", "teacher_forcing": 0.0, "halting": "none",
+    "auxiliary": (), "auxiliary_weight": 1.0,
     "reconstruction": "none", "reconstruction_weight": None, "reconstruction_mask": None,
     # whole rollouts; the rest is for single steps
     "supervision": "rollout", "history": None, "moments": 4, "last_moments": 0.3, "own_moments": 0.0,

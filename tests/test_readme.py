@@ -41,7 +41,15 @@ TINY = {
 }
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 SHOW = {"--n", "--p", "--low", "--param", "--no-figure", "--gif"}  # of `nar show`, as tests/test_show.py knows them
-ELSEWHERE = {"--help", "--nproc-per-node", "--all", "--logdir", "--no-report"}  # flags that are not settings
+ELSEWHERE = {
+    "--help",
+    "--nproc-per-node",
+    "--all",
+    "--logdir",
+    "--no-report",
+    "--config",
+    "--strict",
+}  # flags that are not settings
 
 
 def text(page):
@@ -61,7 +69,7 @@ def workplace(tmp_path_factory):
     """A folder as the README leaves it: with the run directory of its first command, from a run of two steps."""
     folder = tmp_path_factory.mktemp("reader")
     with contextlib.chdir(folder):
-        train(Config(algo="bellman_ford", **TINY))
+        train(Config(algo="bellman_ford", **TINY, out="runs/bellman_ford-triplet_gmpnn-seed42"))
         export.write("runs/bellman_ford-triplet_gmpnn-seed42", "shared/bellman_ford")  # docs/using.md's own command
     assert (folder / "runs" / "bellman_ford-triplet_gmpnn-seed42" / "best.pt").is_file()
     return folder
@@ -130,7 +138,8 @@ def test_commands_exist(page, workplace, capsys):
             extra = re.fullmatch(r"\.(?:\[(\w+)\])?", words[3])
             assert extra and (extra[1] is None or extra[1] in extras), command
         elif words[:2] in (["python", "train.py"], ["nar", "train"]):
-            config = train_settings.read(words[2:], "nar train")
+            with contextlib.chdir(workplace):
+                config = train_settings.read(words[2:], "nar train")
             assert [nar.datasets.get(name) for name in config.algo]
             if ":" not in config.processor:
                 assert config.processor in nar.processors.names()
@@ -154,6 +163,8 @@ def test_commands_exist(page, workplace, capsys):
             train_settings.read(words[words.index("train.py") + 1 :], "nar train")
         elif words[:2] == ["nar", "faithfulness"]:
             assert not set(FLAG.findall(command)) - {"--size", "--small", "--samples", "--out"}
+        elif words[0] == "mkdocs":  # .ci/run builds the site
+            assert words[1:] == ["build", "--strict"] and (ROOT / "mkdocs.yml").is_file()
         elif words[0] == "python":
             assert (ROOT / words[1]).is_file(), command
         else:
@@ -209,6 +220,8 @@ def test_own_processor_from_the_command_line(page, name, tmp_path):
     words = shlex.split(command)
     assert words[:2] == ["nar", "train"]
     directory = f"runs/bellman_ford-my_module.{name}-seed42"
+    assert str(Config(algo="bellman_ford", processor=f"my_module:{name}").run_dir) == directory
+    tiny += ["--out", directory]
     program = (  # the script `nar`, which has not the current folder on its path, twice; then a reader's own script
         "import sys; sys.path.pop(0)\n"
         "from nar.cli.main import main\n"

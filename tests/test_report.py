@@ -157,7 +157,7 @@ def test_supervision_on_single_steps_is_told():
 
     told, answer = texts(run(**single), run(seed=1, **single))
     assert told.startswith("Trained on single steps of traces, from true hints, and not on rollouts: every run.")
-    assert "mpnn learned bfs from single steps on graphs of at most 16 nodes" in answer
+    assert "supervision moments learned bfs from single steps on graphs of at most 16 nodes" in answer
     told, answer = texts(run(), run(processor="gat", own_moments=0.2, **single))
     assert "from true hints or after one step of their own, and not on rollouts: bfs with gat" in told
     assert "single steps" not in answer and "single steps" not in "".join(texts(run()))

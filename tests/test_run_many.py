@@ -67,12 +67,26 @@ def test_batches_of_other_inputs():
     assert perfect("minimum").run_many([]) == []
 
 
+def test_one_value_is_for_all_graphs():
+    solver, graphs = untrained("bfs"), [nx.path_graph(n) for n in (3, 5, 3)]
+    expected = solver.run_many(graphs, source=[0, 0, 0])
+    for source in (0, torch.tensor(0), np.int64(0)):
+        found = solver.run_many(graphs, source=source)
+        assert [p.confidence for p in found] == [p.confidence for p in expected]
+    named = [nx.relabel_nodes(graph, {0: ("a", 1)}) for graph in graphs]
+    assert [p.outputs["pi"]["a", 1] for p in perfect("bfs").run_many(named, source=("a", 1))] == [("a", 1)] * 3
+    searched = perfect("binary_search").run_many([[0.1, 0.4], [0.3, 0.5]], x=0.2)
+    assert [p.outputs["return"] for p in searched] == [1, 0]
+    (alone,) = perfect("binary_search").run_many(A=[[0.1, 0.4]], x=0.2)
+    assert alone.outputs == {"return": 1}
+
+
 @pytest.mark.parametrize(
     ("graphs", "options", "message"),
     [
-        ([nx.path_graph(2)], {"source": 0}, "source must be a list with one entry for each of the 1 graphs, got 0"),
         ([nx.path_graph(2)], {"source": [0, 1]}, "source must be a list .* 1 graphs, got 2 entries"),
-        ([nx.path_graph(2)] * 2, {"source": (0, 1)}, r"source must be a list .* got \(0, 1\)"),
+        ([nx.path_graph(2)] * 2, {"source": (0, 1)}, r"graph 0: source must be one of .* got \(0, 1\)"),
+        ([nx.path_graph(2)] * 2, {"source": 7}, r"graph 0: source must be one of .* got 7"),
         ([nx.path_graph(2)] * 2, {"source": [0, 7]}, r"graph 1: source must be one of .* \[0, 1\], got 7"),
         ([nx.path_graph(2)] * 2, {}, "graph 0: bfs needs a source"),
         (nx.path_graph(2), {"source": [0]}, r"run_many takes a list of graphs, got a single one; run takes that"),

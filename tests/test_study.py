@@ -97,14 +97,15 @@ def test_algorithms_of_a_generalist_have_groups_of_their_own():
     [
         ([{}, {"hidden": 64}], ["mpnn", "mpnn, hidden 64"]),
         ([{"hidden": 32}, {"hidden": 64}], ["mpnn, hidden 32", "mpnn, hidden 64"]),
-        ([{"hidden": 64}, {"hidden": 64}], ["mpnn", "mpnn"]),
+        ([{"hidden": 64}, {"hidden": 64}], ["mpnn, hidden 64"] * 2),
         ([{}, {"steps": 500}], ["mpnn", "mpnn, 500 steps"]),
         ([{}, {"layer_norm": False}], ["mpnn", "mpnn, no layer norm"]),
         ([{}, {"log_n_scale": True}], ["mpnn", "mpnn, log n scale"]),
         ([{}, {"option": ["heads=4", "reduction=sum"]}], ["mpnn", "mpnn, heads=4, reduction=sum"]),
         ([{"train_sizes": [4, 8]}, {}], ["mpnn, train sizes 4 8", "mpnn, train sizes 4 7 11 13 16"]),
         ([{}, {"eval_samples": 8, "device": "cpu", "threads": 3, "out": "x"}], ["mpnn", "mpnn"]),
-        ([{"hidden": 64, "dropout": 0.5}, {"hidden": 64}], ["mpnn, dropout 0.5", "mpnn"]),
+        ([{"hidden": 64, "dropout": 0.5}, {"hidden": 64}], ["mpnn, hidden 64, dropout 0.5", "mpnn, hidden 64"]),
+        ([{"option": ["layer=torch_geometric.nn:SAGEConv"], "steps": 5, "train_sizes": [4]}], ["mpnn, layer=SAGEConv"]),
     ],
 )
 def test_labels_name_what_differs_and_is_not_the_default(settings, expected):

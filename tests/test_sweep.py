@@ -155,9 +155,11 @@ CHANGED = {
     "layer_norm": False, "log_n_scale": True, "edge_pointer_repair": True, "reconstruction": "plain",
     "freeze": "processor", "encoder_init": "default", "hint_mode": "none", "hint_feedback": "hard",
     "pointer_head": "additive", "dropout": 0.5, "teacher_forcing": 0.5, "reconstruction_weight": 0.5,
-    "reconstruction_mask": 0.5, "init_processor": Path("x"), "eval_sizes": (4,), "device": "cpu", "out": Path("x"),
+    "reconstruction_mask": 0.5, "init_processor": Path("x"), "traces": Path("x"),
+    "eval_sizes": (4,), "device": "cpu", "out": Path("x"),
     "resume": True, "workers": 1, "memory": "small", "cuda_graphs": "off", "tracker": ("a:B",), "seeds": (1,),
     "learning_rate_schedule": "one_cycle", "last_moments": 0.5, "history": False,
+    "auxiliary": ("rank",), "optimizer": "SGD", "precision": "bf16", "average": 0.5,
     "supervision": "moments", "relations": "beside", "halting": "supervised",
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import types
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -205,6 +206,32 @@ def test_the_example_of_the_documentation(tiny, tmp_path, monkeypatch):
     expected = [(str(config.run_dir), row["step"], row["loss"])
                 for config in (tiny("run0"), tiny("run1")) for row in lines(config)]  # fmt: skip
     assert metrics == expected
+
+
+def test_the_services_of_the_documentation(tiny, tmp_path, monkeypatch):
+    """Against stand-ins that keep every call; what they are given is what the services' own functions take."""
+    page = (Path(__file__).parents[1] / "docs" / "logging.md").read_text()
+    (tmp_path / "my_services.py").write_text(re.search(r"^```python\n(# my_services.*?)^```$", page, re.M | re.S)[1])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    wandb, mlflow = MagicMock(), MagicMock()
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
+    config = tiny(tracker=("my_services:WandB", "my_services:MLflow"))
+    results = train(config)
+    sys.modules.pop("my_services")
+    rows = lines(config)
+    settings = json.loads((config.run_dir / "config.json").read_text())
+    run = wandb.init.return_value
+    assert wandb.init.call_args.kwargs["config"] == mlflow.log_params.call_args.args[0] == settings
+    told = [(call.kwargs["step"], *call.args) for call in run.log.call_args_list]
+    assert told == [(row["step"], {name: row[name] for name in row if name != "step"}) for row in rows]
+    assert told == [(call.kwargs["step"], *call.args) for call in mlflow.log_metrics.call_args_list]
+    scores = {entry["size"]: entry["score"] for entry in results["evaluations"]}
+    summary = {call.args[0]: call.args[1] for call in run.summary.__setitem__.call_args_list}
+    assert summary == {f"score/bfs/{size}": score for size, score in scores.items()}
+    assert {call.kwargs["step"]: call.args[1] for call in mlflow.log_metric.call_args_list} == scores
+    run.finish.assert_called_once_with(exit_code=0)
+    mlflow.end_run.assert_called_once_with(status="FINISHED")
 
 
 # TensorBoard

@@ -28,6 +28,7 @@ from nar.model.reasoner import Reasoner
 from nar.system.shapes import misfit, types_of
 from nar.training import learner, run
 from nar.training import loop as training
+from nar.training.optimizer.adam import Adam
 from nar.training.tasks import training_batch, validation_set
 
 TINY = {
@@ -523,14 +524,14 @@ def test_settings_have_limits(changes, tiny):
 
 def test_gradients_are_clipped(tiny, no_report, monkeypatch):
     norms = []
-    real = learner.Adam.step
+    real = Adam.step
 
     def look(self):
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norms.append(torch.cat([g.flatten() for g in gradients]).norm().item())
         return real(self)
 
-    monkeypatch.setattr(learner.Adam, "step", look)
+    monkeypatch.setattr(Adam, "step", look)
     train(tiny("clipped", grad_clip=0.01, steps=2, eval_sizes=()))
     assert norms == pytest.approx([0.01, 0.01], rel=1e-3)
     train(tiny("free", grad_clip=0.0, steps=2, eval_sizes=()))

@@ -186,6 +186,21 @@ class Remembers(Right):
     uses_history = False
 
 
+@wrong("edges", "declare uses_edges = False", "gradients", "adjacency")
+class LeavesEdgesOut(Right):
+    def forward(self, step, state):
+        hidden, total = state
+        z = torch.cat([step.nodes, hidden], dim=-1)
+        parts = step.hood.senders(self.send(z)) + step.hood.graph(self.graph(step.graph))
+        pooled = step.hood.reduce(torch.relu(parts), "mean")
+        return torch.tanh(self.keep(torch.cat([z, pooled, total], dim=-1))), (total + pooled) / 2
+
+
+@wrong("edges", "uses_edges = False is declared, but")
+class SaysNoEdges(Right):
+    uses_edges = False
+
+
 @wrong("adjacency", "the result is the same on the complete graph", "padding")
 class EveryPair(Right):
     def forward(self, step, state):
@@ -291,7 +306,7 @@ class SaysLinear(Right):
     cost = "N"
 
 
-@wrong("cost", 'declare cost = "N"', "adjacency", "padding")
+@wrong("cost", 'declare cost = "N"', "adjacency", "padding", "edges")
 class SaysQuadratic(Right):
     uses_adjacency = False
 

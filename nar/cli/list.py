@@ -1,5 +1,7 @@
 """`nar list [NAME]`: the algorithms, processors, recipes and reasoners there are; with a NAME, one of the first two."""
 
+from __future__ import annotations
+
 import contextlib
 import importlib
 import inspect
@@ -7,11 +9,14 @@ import re
 import sys
 import textwrap
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nar.cli import console
 from nar.lookup import suggest
 from nar.results.study import grouped
+
+if TYPE_CHECKING:
+    from nar.traces.algorithm import Algorithm
 
 
 def main(argv: list[str]) -> None:
@@ -30,7 +35,11 @@ def main(argv: list[str]) -> None:
     if argv:
         from nar.model.options import in_words
 
-        print(in_words.described(argv[0]) if _is_algorithm(argv[0]) else _described(argv[0]))
+        if _is_algorithm(argv[0]):
+            text, _, end = in_words.described(argv[0]).rstrip("\n").rpartition("\n")
+            print(f"{text}{_drawn(datasets.get(argv[0]))}\n{end}")
+        else:
+            print(_described(argv[0]))
         return
     width = max(map(len, [*datasets.names(), *processors.names()]))
     print("algorithms (--algo):")
@@ -76,6 +85,28 @@ def _settings(settings: Mapping[str, Any]) -> str:
     return "\n".join([*lines, line])
 
 
+def _drawn(algorithm: Algorithm) -> str:
+    """How inputs of an algorithm are drawn: parameters of the sampler and their values in training; sizes."""
+    from nar.config import Config
+    from nar.evaluation import protocol
+    from nar.traces.inputs import families
+
+    lines = ["inputs, as nar show and algorithm.sample draw them (parameters: --p 0.3, --family ba):"]
+    for name, value in algorithm.params.items():
+        train = algorithm.train_params.get(name, value)
+        lines.append(f"  {name} = {value!r}" + (f", in training {train!r}" if train != value else ""))
+    lines += ["  no parameters"] * (not algorithm.params)
+    if "family" in algorithm.params:
+        known = f"families: {', '.join([families.RANDOM, *families.TABLE])}"
+        lines += textwrap.wrap(known, 100, initial_indent="  ", subsequent_indent="    ")
+    sizes = protocol.resolved(Config(), algorithm)
+    for name, of in (("trained on", sizes.train_sizes), ("tested at", sizes.eval_sizes)):
+        lines.append(f"  {name} sizes {' '.join(map(str, of or ()))}")
+    least = f"of at least {algorithm.min_nodes}"
+    lines.append(f"  sizes {least}" + (f"; always {algorithm.fixed_nodes} nodes" if algorithm.fixed_nodes else ""))
+    return "\n".join(["", *lines, ""])
+
+
 def _is_algorithm(name: str) -> bool:
     """Rather than a processor; ValueError where it is the name of neither."""
     from nar import datasets, processors
@@ -107,7 +138,7 @@ def _described(name: str) -> str:
     lines += [f"  {option} = {default!r}" for option, default in processors.accepts(name).items()] or ["  none"]
     if fixed:
         lines += ["", f"chosen by the name: {', '.join(f'{key} = {value!r}' for key, value in fixed.items())}"]
-    facts = ("permutation_equivariant", "uses_history", "uses_adjacency", "masks_decoders", "cost")
+    facts = ("permutation_equivariant", "uses_history", "uses_edges", "uses_adjacency", "masks_decoders", "cost")
     declared: Any = found
     with contextlib.suppress(Exception):  # options may change the facts; where it cannot be built, the class says
         declared = processors.build(name, 16)

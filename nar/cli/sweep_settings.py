@@ -1,14 +1,14 @@
 """What is swept, as a command line or a TOML file says it: the product, and any setting of training."""
 
 import dataclasses
-import tomllib
 import typing
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from nar.cli import console, train_settings
 from nar.cli.console import flag
+from nar.cli.train_settings import as_flag, as_flags, load_toml, text
 from nar.config import Config
 from nar.lookup import suggest
 
@@ -126,37 +126,16 @@ def _file(name: str) -> Path:
     return Path(name)
 
 
-def _from_toml(path: Path, given: Collection[str]) -> Iterator[tuple[str, list[str]]]:
+def _from_toml(path: Path, given: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     """The file's entries as flags, without those that `given` ones replace."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path} is not TOML: {error}") from None
-    known = _SHARED | {field.name for field in dataclasses.fields(Sweep)}
-    for name, value in table.items():
-        if name not in known:
-            raise ValueError(f"{path}: {suggest('setting', name, known)}")
-        if flag(name) in given or f"--no-{flag(name)[2:]}" in given:
-            continue
-        values = value if isinstance(value, list) else [value]
-        if name == "vary":
-            if not isinstance(value, dict):
-                raise ValueError(f"{path}: vary is a table of lists, as in\n[vary]\nhidden = [32, 64]")
-            lists = ((key, each if isinstance(each, list) else [each]) for key, each in value.items())
-            values = [f"{key}={','.join(map(_text, each))}" for key, each in lists]
-        yield _as_flag(name, [_text(each) for each in values])
-
-
-def _text(value: Any) -> str:
-    return "+".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _as_flag(name: str, words: list[str]) -> tuple[str, list[str]]:
-    """A setting as it is written on the command line, where a switch has no value."""
-    kinds = {field.name: field.type for kind in (Config, Sweep) for field in dataclasses.fields(kind)}
-    if kinds[name] is bool and words[0].lower() in ("true", "false"):
-        return flag(name) if words[0].lower() == "true" else f"--no-{flag(name)[2:]}", []
-    return flag(name), words
+    table = load_toml(path)
+    if (vary := table.get("vary")) is not None:
+        if not isinstance(vary, dict):
+            raise ValueError(f"{path}: vary is a table of lists, as in\n[vary]\nhidden = [32, 64]")
+        lists = ((key, each if isinstance(each, list) else [each]) for key, each in vary.items())
+        table["vary"] = [f"{key}={','.join(map(text, each))}" for key, each in lists]
+    kinds = {field.name: field.type for field in dataclasses.fields(Config) if field.name in _SHARED}
+    return as_flags(table, path, kinds | {field.name: field.type for field in dataclasses.fields(Sweep)}, given)
 
 
 def _varied(text: str) -> tuple[str, list[Any]]:
@@ -174,6 +153,6 @@ def _varied(text: str) -> tuple[str, list[Any]]:
         raise ValueError(f"--vary {name} takes true, false or both, as in {name}=true,false; got {min(wrong)!r}")
     found = []
     for value in values.split(","):
-        given, words = _as_flag(name, value.split("+") if "tuple" in str(kind) else [value])
+        given, words = as_flag(kind, name, value.split("+") if "tuple" in str(kind) else [value])
         found.append(getattr(_of_runs([given, *words]), name))
     return name, found

@@ -2,7 +2,7 @@
 
 A setting is a small dict, one key per axis that is varied; {} is the algorithm's own distribution:
 
-    {"family": "barabasi_albert"}    graphs of a family of nar/traces/inputs/families.py, or "erdos_renyi"; or SHORT
+    {"family": "barabasi_albert"}    graphs of a family of nar/traces/inputs/families.py, or "erdos_renyi"; or a short
     {"density": 0.3}                 random graphs with this share of all pairs of nodes joined, on average
     {"weights": "ties"}              the law of the weights: one of nar/traces/inputs/weights.py, or "ties" (TIES)
     {"scale": 1000.0}                all weights, keys or coordinates times this number
@@ -25,16 +25,7 @@ from nar.traces.inputs import families, weights
 from nar.traces.inputs.options import number
 
 AXES = ("family", "density", "weights", "scale")
-RANDOM = "erdos_renyi"  # the one family that takes p, an edge probability: nar/traces/inputs/graphs.py
-
-SHORT = {
-    "er": RANDOM,
-    "ba": "barabasi_albert",
-    "ws": "watts_strogatz",
-    "rgg": "random_geometric",
-    "sbm": "community",
-    "sparse_er": "sparse_erdos_renyi",
-}
+RANDOM = families.RANDOM  # the one family that takes p, an edge probability: nar/traces/inputs/graphs.py
 
 # Eighths from 1/8 to 1: about as large as the protocol's weights, and sums of them are exact in float32, so that
 # equally long paths are equal for the model, too.
@@ -55,7 +46,7 @@ def canonical(setting: Mapping[str, Any] | None) -> dict[str, Any]:
         if axis not in AXES:
             raise ValueError(suggest("axis", str(axis), AXES, "axes of a setting"))
     if "family" in found:
-        name = SHORT.get(str(found["family"]).lower(), found["family"])
+        name = families.full_name(found["family"])
         if name not in (RANDOM, *families.TABLE):
             raise ValueError(suggest("family", str(name), [RANDOM, *families.TABLE], "nar/traces/inputs/families.py"))
         found["family"] = name

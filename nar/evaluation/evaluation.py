@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from nar.model.objectives.metrics import Tally
+from nar.text_format import html_table
 
 T = TypeVar("T")
 
@@ -63,6 +64,13 @@ class Evaluation:
     def measures(self) -> dict[str, list[float]]:
         """What the processor says of itself: the mean over running graphs, by step."""
         return {name: [sum(v) / len(v) for v in steps if v] for name, steps in self.notes.items()}
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        rows = [("score", f"{self.score:.4g}"), ("every output right", f"{self.exact} of {self.samples} graphs")]
+        rows += [("a right answer", f"{self.valid} of {self.samples} graphs")] * (self.valid is not None)
+        rows += [(f"output {name}", found.in_words()) for name, found in self.outputs.items()]
+        return html_table(f"{self.samples} graphs, {max(self.lengths) - 1} steps at most", ("", ""), rows)
 
     def to_dict(self) -> dict[str, Any]:
         """As in results.json."""

@@ -20,7 +20,7 @@ from nar.evaluation.protocol import affordable
 from nar.inference import example
 from nar.reports import report
 from nar.results import study
-from nar.results.schema import placed
+from nar.results.schema import RunResults, placed
 from nar.system import files
 from nar.text_format import short
 from nar.training import distributed, loop
@@ -66,7 +66,7 @@ def _train_seeds(config: Config, ranks: distributed.Ranks, on: torch.device, com
                 say(f"{run.directory}: not begun; --resume goes on with it")
                 continue
             run.load_best()
-            results = run.results(command, setup)
+            results = RunResults(run.results(command, setup))
             results["evaluations"] = run.earlier_evaluations()
             _evaluate(run, results, config.eval_sizes is None, interrupted, say)
             _report(run, results)

@@ -24,7 +24,7 @@ from nar.text_format import short
 
 # Settings in which two runs may differ and still have the same directory. Other test graphs do not need other training:
 # the finished run is only evaluated again.
-NOT_HASHED = FREE - {"steps"}
+NOT_HASHED = FREE - {"steps", "patience"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,11 +140,12 @@ def state(run: SweepJob) -> State:
     folder = config.run_dir
     try:
         results = files.read_json(folder / "results.json", "the results of a run", dict, "remove it to train again")
-        if results["run"]["steps"] == config.steps and not results["run"]["interrupted"]:
+        made = results["run"]
+        if (made["steps"] == config.steps or made.get("stopped_early")) and not made["interrupted"]:
             if not _evaluated(config, results):
-                return State("not evaluated", config.steps)
-            seconds = results["run"]["train_seconds"] + sum(entry["seconds"] for entry in results["evaluations"])
-            return State("finished", config.steps, seconds)
+                return State("not evaluated", made["steps"])
+            seconds = made["train_seconds"] + sum(entry["seconds"] for entry in results["evaluations"])
+            return State("finished", made["steps"], seconds)
     except FileNotFoundError:
         pass
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

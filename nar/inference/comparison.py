@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nar.text_format import counted
 from nar.traces.drawing import figure as drawing
-from nar.traces.drawing.panels import Moment
+from nar.traces.drawing.panels import Moment, Panels
 from nar.traces.drawing.text import hints_at
 from nar.traces.spec import IGNORED, Spec, Stage, Type
 from nar.traces.trace import Trace
@@ -40,9 +41,12 @@ class ModelMoment(Moment):
         wrong = now != true
         return np.asarray(wrong & (true != IGNORED) if probe.type in (Type.MASK, Type.CATEGORICAL) else wrong)
 
-    def wrong(self) -> int:
-        """How many entries differ."""
-        return sum(int(self.changed(name).sum()) for name in self.now)
+    def wrong(self) -> dict[str, int]:
+        """How many decisions differ, and how many numbers by more than they may."""
+        found = {"decision": 0, "number": 0}
+        for name in self.now:
+            found["number" if self.spec[name].type is Type.SCALAR else "decision"] += int(self.changed(name).sum())
+        return found
 
 
 def figure(
@@ -52,16 +56,39 @@ def figure(
     if most < 2:
         raise ValueError(f"moments must be at least 2 (the first and the last step), got {most}")
     with drawing.style():
-        kind = drawing.kind_of(true)
-        kind.red = "not as in the algorithm"
-        kind.title = f"{true.algorithm}, {true.nodes} nodes: the algorithm and the model"
+        kind = _kind(true, model, nodes)
         shown = moments(true, model, steps_shown(model, most, first_error))
         stacked = kind.across == 1 or len(kind.slots) > 1
         kind.across = len(kind.slots) if stacked else 2 if model.length else 3
-        kind.notes += _name_nodes(kind, nodes)
-        if any(p.type is Type.SCALAR for p in model.spec.values() if p.stage is not Stage.INPUT):
-            kind.notes.append(f"Numbers are red where they are off by more than {NEAR:.0%} of their range.")
         return drawing.compose(kind, shown, above=above)
+
+
+def frames(
+    true: Trace, model: Trace, nodes: Sequence[Hashable], *, most: int, above: list[str]
+) -> tuple[Figure, dict[str, Figure]]:
+    """What the marks mean, and by title a picture of every step, the algorithm above the model: to be shown one after
+    the other. All are as large. Of more than `most` steps, these are evenly spaced."""
+    with drawing.style():
+        kind = _kind(true, model, nodes)
+        kind.across = len(kind.slots)
+        steps = [s + 1 for s in drawing.selected(max(0, model.length - 1), most)]
+        shown = moments(true, model, steps)
+        given = 2 if model.length else 1
+        pairs = [shown[:given], *(shown[k : k + 2] for k in range(given, len(shown), 2))]
+        titles = ["inputs and start", *(pair[1].title.removeprefix("model: ") for pair in pairs[1:])]
+        pages = [drawing.compose(kind, pair, one_size=shown, header=False, title=False) for pair in pairs]
+        key = drawing.compose(kind, [], one_size=shown, above=above, title=False)
+        return key, dict(zip(titles, pages, strict=True))
+
+
+def _kind(true: Trace, model: Trace, nodes: Sequence[Hashable]) -> Panels:
+    kind = drawing.kind_of(true)
+    kind.red = "not as in the algorithm"
+    kind.title = f"{true.algorithm}, {true.nodes} nodes: the algorithm and the model"
+    kind.notes += _name_nodes(kind, nodes)
+    if any(p.type is Type.SCALAR for p in model.spec.values() if p.stage is not Stage.INPUT):
+        kind.notes.append(f"Numbers are red where they are off by more than {NEAR:.0%} of their range.")
+    return kind
 
 
 def steps_shown(model: Trace, most: int, first_error: int | None) -> list[int]:
@@ -101,7 +128,8 @@ def _pair(
     title: str, was: Mapping[str, Any], now: Mapping[str, Any], spec: Spec, near: Mapping[str, float]
 ) -> list[Moment]:
     model = ModelMoment("", now, was, spec, near)
-    model.title = f"model: {title}, {model.wrong() or 'nothing'} wrong"
+    wrong = ", ".join(counted(count, what) for what, count in model.wrong().items() if count)
+    model.title = f"model: {title}, {wrong or 'nothing'} wrong"
     return [Moment(f"algorithm: {title}", was), model]
 
 

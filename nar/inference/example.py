@@ -1,11 +1,16 @@
-"""One graph of a run, drawn: the algorithm's trace beside the model's, as RUN/example.svg, in words as RUN/example.txt.
+"""One graph of a run, drawn: the algorithm's trace beside the model's, as RUN/example.svg, in words as RUN/example.txt,
+and step by step, for the page, as RUN/example_steps.json: what marks mean ("key") and pictures by title ("frames").
 
 The graph is the same for every run of an algorithm and size, so that the pictures of two processors can be compared.
 """
 
+from __future__ import annotations
+
 import contextlib
+import json
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,10 +20,16 @@ from nar.model.reasoner import Reasoner
 from nar.system import files
 from nar.traces.algorithm import Algorithm
 from nar.traces.drawing import figure
+from nar.traces.drawing.text import number
+from nar.traces.spec import Type
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SEED = 4  # of the input, which belongs to none of the test sets
 LARGEST = 16  # nodes that can still be read
 LARGEST_TABLE = 7  # nodes of an algorithm whose hints are tables, which are drawn cell by cell
+STEPS = 14  # of a rollout that are drawn one by one
 BYTES = 150_000  # a picture that is larger is drawn again with fewer moments, then with half the nodes
 _LOG = logging.getLogger(__name__)
 
@@ -35,6 +46,7 @@ def write(reasoner: Reasoner, algorithm: Algorithm, run_dir: str | Path, size: i
             prediction.draw(path, moments=moments)
             if path.stat().st_size <= BYTES:
                 files.write_text(path.with_suffix(".txt"), in_words(prediction))
+                write_steps(prediction, path.with_name("example_steps.json"))
                 return path
         path.unlink()
         _LOG.warning("no example of %s: its picture would be larger than %d kB", algorithm.name, BYTES // 1000)
@@ -43,6 +55,24 @@ def write(reasoner: Reasoner, algorithm: Algorithm, run_dir: str | Path, size: i
             path.unlink()
         _LOG.warning("no example of %s: %s: %s", algorithm.name, type(error).__name__, error)
     return None
+
+
+def write_steps(prediction: Prediction, path: Path) -> None:
+    """Every step as a picture of its own; of long rollouts, and where they would be too large together, fewer."""
+    found = _steps(prediction, 2)
+    largest = max(map(len, found["frames"].values()))
+    if (most := min(STEPS, 2 * BYTES // (largest + 1000) - 3)) > 2:  # beside key, inputs and outputs
+        found = _steps(prediction, most)
+    files.write_text(path, json.dumps(found, ensure_ascii=False))
+
+
+def _steps(prediction: Prediction, most: int) -> dict[str, Any]:
+    key, frames = prediction.frames(most)
+    return {"key": _svg(key), "frames": {title: _svg(page) for title, page in frames.items()}}
+
+
+def _svg(page: Figure) -> str:
+    return figure.encoded(page, ".svg").decode()
 
 
 def predict_one(reasoner: Reasoner, algorithm: Algorithm, size: int) -> Prediction:
@@ -65,4 +95,15 @@ def in_words(prediction: Prediction) -> str:
         f"{prediction.algorithm} on {len(prediction.nodes)} nodes, {prediction.steps} steps: the algorithm's trace "
         "beside the model's, red where they differ."
     )
-    return " ".join([title, *prediction.summary()]) + "\n"
+    return " ".join([title, *prediction.summary(), *_weights(prediction)]) + "\n"
+
+
+def _weights(prediction: Prediction) -> list[str]:
+    """The weights of the graph's edges, which a crowded picture leaves out."""
+    trace, nodes = prediction.true_trace, prediction.nodes
+    if "A" not in trace.spec.inputs or trace.spec["A"].type is not Type.SCALAR:
+        return []
+    A = np.asarray(trace.compact["A"])
+    pairs = np.argwhere(np.triu(A, 1) if np.array_equal(A, A.T) else A)
+    listed = ", ".join(f"{nodes[u]} to {nodes[v]} {number(float(A[u, v]))}" for u, v in pairs if u != v)
+    return [f"Weights of edges: {listed}."]

@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nar.inference import comparison
+from nar import datasets
+from nar.inference import comparison, notebook
+from nar.inference import scale as scales
 from nar.lookup import suggest
 from nar.model.objectives.metrics import Tally, correct
 from nar.model.options.choice import Choice
@@ -65,6 +67,7 @@ class Prediction:
     true_hints: dict[str, np.ndarray]  # [S, ...]: what the algorithm had written down then
     tallies: dict[str, Tally] = dataclasses.field(repr=False)  # the counts behind `score`
     true_trace: Trace = dataclasses.field(repr=False)  # the algorithm's own run on these inputs
+    scale: scales.Scale | None = None  # of the input's numbers and of those of training; None: it holds no numbers
 
     @property
     def exact(self) -> bool:
@@ -124,6 +127,11 @@ class Prediction:
             drawing.save(figure, path)
         return figure
 
+    def frames(self, most: int = 14) -> tuple[Figure, dict[str, Figure]]:
+        """What `draw` draws, for looking at step by step: a key to the marks, and a figure of the inputs, of up to
+        `most` steps, and of the outputs, by their titles."""
+        return comparison.frames(self.true_trace, self.trace, self.nodes, most=most, above=self.summary())
+
     def summary(self) -> list[str]:
         """How much is right, and where the model first leaves the algorithm's trace, in sentences."""
         lines = [f"The model's outputs: {self.in_words()}; {'' if self.valid else 'not '}a right answer."]
@@ -161,20 +169,35 @@ class Prediction:
         valid = "a right answer" if self.valid else "not a right answer"
         lines = [f"{self.algorithm}, {counted(len(self.nodes), 'node')}, {counted(self.steps, 'step')}: {valid}"]
         for name, found in self.tallies.items():
-            lines.append(f"  {name}: {_in_words(found)}")
+            lines.append(f"  {name}: {found.in_words()}")
             lines += [f"    {line}" for line in self._entries(name)]
+        if self.scale is not None and self.scale.is_far:
+            lines.append(f"  {self.about_scale()}")
         return "\n".join(lines)
+
+    def about_scale(self) -> str:
+        """How large numbers are and were in training, and how to have them normalised, if the algorithm allows it."""
+        algorithm = datasets.get(self.algorithm)
+        try:
+            scales.normalised(algorithm, self.true_trace, self.scale)
+        except ValueError as error:
+            return f"{self.scale} ({error})"
+        return f"{self.scale}: run(..., normalise=True) answers the same question in that scale"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        return notebook.page(self)
 
     def in_words(self) -> str:
         """How much of each output is right, as in 'pi: 7 of 8 right'."""
-        return ", ".join(f"{name}: {_in_words(found)}" for name, found in self.tallies.items())
+        return ", ".join(f"{name}: {found.in_words()}" for name, found in self.tallies.items())
 
     def _entries(self, name: str) -> list[str]:
         """The first few entries of an output, wrong ones first, with confidence and what would be right."""
         answer, truth, confidence = self.outputs[name], self.truth[name], self.confidence.get(name)
         if not isinstance(answer, dict):
             return [_entry(reprlib.repr(answer), answer, truth, None if isinstance(confidence, list) else confidence)]
-        keys = sorted(answer, key=lambda key: _agree(answer[key], truth[key]))
+        keys = sorted(answer, key=lambda key: agree(answer[key], truth[key]))
         lines = [
             _entry(f"{key!r} -> {answer[key]!r}", answer[key], truth[key], confidence[key] if confidence else None)
             for key in keys[:SHOWN]
@@ -182,19 +205,13 @@ class Prediction:
         return lines if len(keys) <= SHOWN else [*lines, f"... and {len(keys) - SHOWN} more"]
 
 
-def _in_words(found: Tally) -> str:
-    if found.metric == "accuracy":
-        return f"{found.counts[0]:.0f} of {found.counts[1]:.0f} right"
-    return f"F1 {found.value():.3f}" if found.metric == "f1" else f"squared error {found.value():.3g}"
-
-
 def _entry(text: str, answer: Any, truth: Any, confidence: float | None) -> str:
     if confidence is not None:
         text += f" ({confidence:.0%})"
-    return text if _agree(answer, truth) else f"{text}, the algorithm's: {reprlib.repr(truth)}"
+    return text if agree(answer, truth) else f"{text}, the algorithm's: {reprlib.repr(truth)}"
 
 
-def _agree(answer: Any, truth: Any) -> bool:
+def agree(answer: Any, truth: Any) -> bool:
     return truth is None or answer == truth
 
 

@@ -11,6 +11,7 @@ Shapes: N nodes, S steps.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ import torch
 from nar import datasets
 from nar import device as devices
 from nar.config import Config
+from nar.evaluation import protocol
 from nar.evaluation.evaluate import portions, predict, reasoner_device
-from nar.inference import arguments
+from nar.inference import arguments, cases, scale
+from nar.inference.cases import Case
 from nar.inference.prediction import Prediction, confidence, named, probabilities
 from nar.lookup import suggest
 from nar.model import checkpoint
@@ -34,7 +37,6 @@ from nar.model.rollout import Rollout
 from nar.traces.algorithm import Algorithm
 from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Spec
-from nar.traces.trace import Trace
 
 
 def load(path: str | Path, which: str = "best", *, device: str = "cpu") -> Solver:
@@ -47,7 +49,7 @@ def load(path: str | Path, which: str = "best", *, device: str = "cpu") -> Solve
     """
     on = devices.choose(device)
     saved = checkpoint.read(path, which, on)
-    return Solver(saved.build(on), saved.config, saved.source)
+    return Solver(saved.build(on), saved.config, saved.source, saved.step, saved.score)
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -57,10 +59,19 @@ class Solver:
     reasoner: Reasoner  # the network
     config: Config | None = None  # the settings of its run, where it was loaded
     source: Path | None = None  # the file that held its parameters
+    step: int | None = None  # of its training at which it had them
+    score: float | None = None  # in validation then, the mean over algorithms
 
     def __repr__(self) -> str:
         kind = self.config.processor if self.config else type(self.reasoner.processor).__name__
         parts = [kind, f"{self.reasoner.parameter_count():,} parameters", str(reasoner_device(self.reasoner))]
+        if self.config is not None and self.step is not None:
+            sizes = [protocol.resolved(self.config, datasets.get(name)).train_sizes for name in self.reasoner.specs]
+            parts.append(f"{self.step:,} steps on up to {max(max(of or (0,)) for of in sizes)} nodes")
+        if self.score is not None:
+            parts.append(f"best validation {self.score:.2%}")
+        if len(self.reasoner.specs) == 1:
+            parts.append(arguments.call(datasets.get(next(iter(self.reasoner.specs)))))
         parts += [f"from {self.source}"] * (self.source is not None)
         return f"Solver({', '.join(self.reasoner.specs)}: {', '.join(parts)})"
 
@@ -83,6 +94,7 @@ class Solver:
         weight: str | None = "weight",
         steps: int | None = None,
         termination: str = "oracle",
+        normalise: bool = False,
         **inputs: Any,
     ) -> Prediction:
         """Run the learned algorithm on one graph or array.
@@ -91,7 +103,8 @@ class Solver:
 
             a networkx graph           nodes of any names, weights in the edge attribute `weight` (1 where absent)
             PyTorch Geometric's Data   nodes are indices, weights in edge_weight, edge_attr or the attribute `weight`
-            a matrix of weights        0 where there is no edge; numpy, torch, scipy's sparse matrices, lists
+            a matrix of weights        0 where there is no edge; numpy, torch, scipy, sparse ones too, lists; a data
+                                       frame, whose labels name the nodes
             the array to be sorted, searched, ...
             a trace                    its inputs: nar.Trace, or as PyTorch Geometric data (nar/traces/formats/pyg.py)
 
@@ -103,27 +116,33 @@ class Solver:
         `steps`: how many steps to take; by default as many as the algorithm takes on these inputs, found by running it.
         `termination`: fixed_point or learned lets the reasoner find its end by itself (nar/model/termination.py), after
         `steps` at the latest, by default four times what the algorithm takes.
+
+        `normalise`: give the reasoner the same input in units in which numbers are as large as in its training; what
+        comes back is in yours. ValueError where the algorithm's answers depend on the unit.
         """
         chosen = _choose(self.reasoner, algorithm, [graph])
         if unnamed:
             raise ValueError(f"run takes one graph or array, everything else by name: {arguments.call(chosen)}")
-        return _answers(self.reasoner, chosen, [_case(chosen, graph, source, weight, inputs)], steps, termination)[0]
+        case = cases.make(chosen, graph, source, weight, inputs, trained=self._trained(chosen), normalise=normalise)
+        return _answers(self.reasoner, chosen, [case], steps, termination)[0]
 
     def run_many(
         self,
         graphs: Iterable[Any] | None = None,
         *,
         algorithm: str | None = None,
-        source: Sequence[Hashable] | None = None,
+        source: Any = None,
         weight: str | None = "weight",
         steps: int | None = None,
         termination: str = "oracle",
-        **inputs: Sequence[Any],
+        normalise: bool = False,
+        **inputs: Any,
     ) -> list[Prediction]:
         """`run` on several graphs or arrays of any sizes, those of one size as one batch; predictions in their order.
 
         `graphs`: a list of what `run` takes, or PyTorch Geometric's Batch. `source` and `inputs`: lists, with one entry
-        for every graph. What a graph is answered does not depend on the others (numbers: up to rounding).
+        for every graph, or one value for all of them. What a graph is answered does not depend on the others (numbers:
+        up to rounding).
         """
         if graphs is not None:
             graphs = _several(graphs)
@@ -131,36 +150,44 @@ class Solver:
         lists = {name: values for name, values in {"source": source, **inputs}.items() if values is not None}
         if graphs is None and not lists:
             raise ValueError("run_many takes a list of graphs or arrays, or lists of inputs by name; got none")
-        count = len(graphs) if graphs is not None else len(next(iter(lists.values())))
+        counts = {name: len(values) for name, values in lists.items() if _is_list(values)}
+        count = len(graphs) if graphs is not None else next(iter(counts.values()), 1)
         for name, values in lists.items():
-            if isinstance(values, (str, tuple, Mapping)) or not hasattr(values, "__len__") or len(values) != count:
-                got = f"{len(values)} entries" if isinstance(values, (list, np.ndarray)) else repr(values)
+            if counts.get(name, count) != count:
+                got = f"{counts[name]} entries"
                 raise ValueError(f"{name} must be a list with one entry for each of the {count} graphs, got {got}")
-        cases = []
+            if name not in counts:
+                lists[name] = [values] * count
+        made, trained = [], self._trained(chosen)
         for i in range(count):
-            own = {name: values[i] for name, values in lists.items() if name != "source"}
+            own = {name: values[i] for name, values in lists.items()}
+            start = own.pop("source", None)
             graph = None if graphs is None else graphs[i]
             try:
-                cases.append(_case(chosen, graph, None if source is None else source[i], weight, own))
+                made.append(cases.make(chosen, graph, start, weight, own, trained=trained, normalise=normalise))
             except ValueError as error:
                 raise ValueError(f"graph {i}: {error}") from error
-        return _answers(self.reasoner, chosen, cases, steps, termination)
+        return _answers(self.reasoner, chosen, made, steps, termination)
+
+    def _trained(self, algorithm: Algorithm) -> float | None:
+        """The largest number among inputs of the reasoner's training."""
+        config = self.config or Config()
+        if config.traces is not None:
+            return scale.of_traces(config.traces, algorithm)
+        sizes = protocol.resolved(config, algorithm).train_sizes or (algorithm.min_nodes,)
+        return scale.of_training(algorithm, max(sizes))
 
 
-@dataclasses.dataclass
-class _Case:
-    """One input: the arguments of the algorithm, its run on them, and the names of the nodes."""
-
-    given: dict[str, Any]
-    trace: Trace
-    nodes: list[Hashable]
+def _is_list(values: Any) -> bool:
+    """One entry for every graph, rather than one value for all: a node's name may be a word or a tuple."""
+    return isinstance(values, list) or (isinstance(values, (np.ndarray, torch.Tensor)) and values.ndim > 0)
 
 
 def _several(graphs: Any) -> list[Any]:
     """A list of graphs; ValueError for one graph, whose nodes or rows would be taken for graphs."""
     if hasattr(graphs, "to_data_list"):
         return graphs.to_data_list()
-    if hasattr(graphs, "nodes") or hasattr(graphs, "edge_index") or hasattr(graphs, "toarray"):
+    if any(hasattr(graphs, name) for name in ("nodes", "edge_index", "toarray", "columns")):
         raise ValueError("run_many takes a list of graphs, got a single one; run takes that, or [graph]")
     return list(graphs)
 
@@ -180,46 +207,29 @@ def _choose(reasoner: Reasoner, name: str | None, graphs: Sequence[Any]) -> Algo
     return datasets.get(name)
 
 
-def _case(algorithm: Algorithm, graph: Any, source: Any, weight: str | None, inputs: Mapping[str, Any]) -> _Case:
-    """The inputs checked, and the algorithm run on them."""
-    nodes: list[Hashable] = []
-    if arguments.is_trace(graph):
-        given = arguments.of_trace(algorithm, graph, {"source": source, **inputs})
-    else:
-        given, nodes = arguments.of_graph(algorithm, graph, source, weight, inputs)
-    try:
-        trace = algorithm.run(**given)
-    except ValueError as error:
-        if graph is None:
-            raise
-        what = "graph (A: its matrix of weights)" if arguments.on_graphs(algorithm) else "array (A)"
-        raise ValueError(f"{algorithm.name} cannot run on this {what}: {error}") from error
-    return _Case(given, trace, nodes or list(range(trace.nodes)))
-
-
 def _answers(
-    reasoner: Reasoner, algorithm: Algorithm, cases: Sequence[_Case], steps: int | None, termination: str
+    reasoner: Reasoner, algorithm: Algorithm, given: Sequence[Case], steps: int | None, termination: str
 ) -> list[Prediction]:
-    """Predictions in the order of the cases: those of one size as one batch, cut by memory."""
+    """Predictions in the order of those given: those of one size as one batch, cut by memory."""
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
         raise ValueError(f"steps must be a positive integer, got {steps!r}")
     with devices.untouched(next(reasoner.parameters()).dtype):
-        return _computed(reasoner, algorithm, cases, steps, termination)
+        return _computed(reasoner, algorithm, given, steps, termination)
 
 
 def _computed(
-    reasoner: Reasoner, algorithm: Algorithm, cases: Sequence[_Case], steps: int | None, termination: str
+    reasoner: Reasoner, algorithm: Algorithm, given: Sequence[Case], steps: int | None, termination: str
 ) -> list[Prediction]:
     found: dict[int, Prediction] = {}
     width, device = reasoner.processor.features, reasoner_device(reasoner).type
     alike: dict[tuple[int, int], list[int]] = {}
-    for i, case in enumerate(cases):
+    for i, case in enumerate(given):
         # a rollout without the oracle has one limit, which must not depend on what else is in the batch
         length = case.trace.length if termination != "oracle" else 0
         alike.setdefault((case.trace.nodes, length), []).append(i)
     for members in alike.values():
         rest = iter(members)
-        for part in portions([cases[i].trace for i in members], width, device):
+        for part in portions([given[i].seen for i in members], width, device):
             batch = collate(part, algorithm)
             timed = _with_steps(batch, steps)
             ends: dict[str, Any] = {"termination": termination, "limit": steps} if termination != "oracle" else {}
@@ -227,9 +237,9 @@ def _computed(
             taken = [length - 1 for length in timed.lengths] if rollout.taken is None else rollout.taken.tolist()
             places = [next(rest) for _ in part]
             for b, place in enumerate(batch.order):
-                case = cases[places[place]]
+                case = given[places[place]]
                 found[places[place]] = _prediction(algorithm, reasoner.specs, batch, rollout, b, taken[b], case)
-    return [found[i] for i in range(len(cases))]
+    return [found[i] for i in range(len(given))]
 
 
 def _with_steps(batch: Batch, steps: int | None) -> Batch:
@@ -251,13 +261,14 @@ def _with_steps(batch: Batch, steps: int | None) -> Batch:
 
 
 def _prediction(
-    algorithm: Algorithm, specs: Mapping[str, Spec], batch: Batch, rollout: Rollout, b: int, steps: int, case: _Case
+    algorithm: Algorithm, specs: Mapping[str, Spec], batch: Batch, rollout: Rollout, b: int, steps: int, case: Case
 ) -> Prediction:
     """What was answered to sample b of a batch, which took so many steps."""
     one, spec = slice(b, b + 1), specs[algorithm.name]
     logits = {name: value[one].cpu() for name, value in rollout.outputs.items()}
-    predicted = merge_permutations(spec, {name: hard(spec[name], value) for name, value in logits.items()})
-    actual = merge_permutations(spec, {name: value[one] for name, value in batch.outputs.items()})
+    own = functools.partial(scale.in_units, units=case.units)
+    predicted = own(merge_permutations(spec, {name: hard(spec[name], value) for name, value in logits.items()}))
+    actual = own(merge_permutations(spec, {name: value[one] for name, value in batch.outputs.items()}))
     compact, truth = ({name: value[0].numpy() for name, value in found.items()} for found in (predicted, actual))
     sure = {name: p[0] for name, p in probabilities(spec, logits, predicted).items()}
     tallies = {name: tally(spec[name], predicted[name], actual[name]) for name in actual}
@@ -276,8 +287,9 @@ def _prediction(
         valid=algorithm.is_valid(case.given, compact),
         score={name: counted.value() for name, counted in tallies.items()},
         compact=compact,
-        hints={name: value.numpy() for name, value in merge_permutations(spec, hints).items()},
-        true_hints={name: value.numpy() for name, value in merge_permutations(spec, true_hints).items()},
+        hints={name: value.numpy() for name, value in own(merge_permutations(spec, hints)).items()},
+        true_hints={name: value.numpy() for name, value in own(merge_permutations(spec, true_hints)).items()},
         tallies=tallies,
         true_trace=case.trace,
+        scale=case.scale,
     )

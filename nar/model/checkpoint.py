@@ -6,6 +6,7 @@ trained reasoner in whatever nar leaves behind: `read("runs/NAME").build()`.
 
 import hashlib
 import io
+import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,10 +46,20 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     try:
         content = torch.load(data, map_location=device, weights_only=True)
     except Exception as error:  # whatever the unpickler stumbles over in bytes that are no checkpoint
+        if "Unsupported global" in str(error):
+            raise ValueError(
+                f"{path} holds whole Python objects, as torch.save(reasoner) writes them, and reading these would "
+                "run code: where the reasoner is at hand, reasoner.save(PATH) writes what nar loads"
+            ) from None
         raise ValueError(f"{path} is truncated or not a checkpoint of nar; {advice}") from error
     if not isinstance(content, dict) or content.get("made_by") != "nar":
+        state = isinstance(content, dict) and content and all(isinstance(value, Tensor) for value in content.values())
         raise ValueError(
-            f"{path} is a PyTorch file, but not a checkpoint of nar; give a run directory made by train.py"
+            f"{path} is a state dict, which does not say what network it is of: make that by nar.Reasoner.build(...), "
+            "give it load_state_dict(torch.load(...)), and reasoner.save(PATH) writes what nar loads"
+            if state
+            else f"{path} is a PyTorch file, but not a checkpoint of nar; give a run directory made by train.py, or a "
+            "file made by reasoner.save"
         )
     whole = content.pop("sha256", None) == digest(content) if "sha256" in content else _sums_are_right(data)
     if not whole:
@@ -95,7 +106,8 @@ class SavedReasoner(NamedTuple):
     config: Config
     parameters: Mapping[str, Tensor]
     source: Path  # the file that held the parameters
-    step: int | None  # of the training at which they were
+    step: int | None = None  # of the training at which they were
+    score: float | None = None  # in validation, the mean over algorithms
 
     def build(self, device: torch.device | str = "cpu") -> Reasoner:
         """The reasoner, in evaluation mode. ValueError where the parameters do not fit the code that there is now.
@@ -106,6 +118,20 @@ class SavedReasoner(NamedTuple):
             reasoner = Reasoner.from_config(self.config)
         reasoner.load_parameters(self.parameters, self.source)
         return reasoner.to(device).eval()
+
+
+def save_reasoner(reasoner: Reasoner, path: Path) -> Path:
+    """What `reasoner.save(path)` does: a checkpoint from which `read` makes the same network; returns its file."""
+    if reasoner.made_by is None:
+        raise ValueError(
+            "this reasoner was made around a processor that is no name: make it by nar.Reasoner.build(algorithm, "
+            "'my_module:MyProcessor', hidden=...), with the class in a file, and it can be saved"
+        )
+    config, file = Config(**reasoner.made_by), path if path.suffix == ".pt" else path / "best.pt"
+    SavedReasoner(config, reasoner.state_dict(), file).build()  # what cannot be loaded is not worth saving
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save(file, {"model": reasoner.state_dict(), "config": config.to_dict()})
+    return file
 
 
 def read(path: str | Path, which: str = "best", device: torch.device | str = "cpu") -> SavedReasoner:
@@ -119,13 +145,19 @@ def read(path: str | Path, which: str = "best", device: torch.device | str = "cp
     path = export_reader.located(path)
     if export_reader.is_export(path):
         card, parameters, file = export_reader.read(path)
+        about = card.get("training", {})
+        scores = about.get("validation") or {}
+        score = sum(scores.values()) / len(scores) if scores else None
         config = Config.from_dict(card["config"], file.with_name(export_reader.CARD))
-        return SavedReasoner(config, parameters, file, card.get("training", {}).get("steps"))
+        return SavedReasoner(config, parameters, file, about.get("steps"), score)
     if not path.exists() and (meant := closest(str(path), export_reader.shipped())):
         raise ValueError(f"no {path}, and no reasoner of this name comes with nar; did you mean {meant!r}? (nar list)")
     file = path if path.is_file() or path.suffix == ".pt" else path / f"{which}.pt"
     content = load(file, device)
     if not {"config", "model"} <= content.keys():
         raise ValueError(f"{file} holds no reasoner (its settings or parameters are missing); give a run directory")
-    step = content.get("best", content).get("step")
-    return SavedReasoner(Config.from_dict(content["config"], file), content["model"], file, step)
+    best = content.get("best", content)
+    score = best.get("score")
+    validated = score is not None and math.isfinite(score)
+    config = Config.from_dict(content["config"], file)
+    return SavedReasoner(config, content["model"], file, best.get("step"), score if validated else None)

@@ -3,12 +3,13 @@
 Shapes: F features.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor, nn
 
 from nar.model.coders.decoder import STANDARD, Decoder, DecoderOptions
 from nar.model.coders.encoder import Encoder
+from nar.model.objectives.auxiliary import AuxiliaryHeads
 from nar.model.options.reconstruction import Reconstruction, ReconstructionOptions
 from nar.model.termination import HALTING, Halting
 from nar.nn.layers import module_key
@@ -39,6 +40,8 @@ class Network(nn.Module):
         halting: str = "none",
         reconstruction: ReconstructionOptions | None = None,
         history: bool = True,
+        auxiliary: Sequence[str] = (),
+        auxiliary_weight: float = 1.0,
     ) -> None:
         super().__init__()
         for name, value, known in (
@@ -84,6 +87,8 @@ class Network(nn.Module):
             for name in specs:
                 self.halting_heads[module_key(name)] = Halting(features, node_width)
         self.reconstruction = Reconstruction(specs, reconstruction, decoder) if reconstruction is not None else None
+        widths = {"features": features, "node_width": node_width, "edge_width": features + processor.edge_readout}
+        self.auxiliary = AuxiliaryHeads(specs, auxiliary, auxiliary_weight, **widths) if auxiliary else None
 
     def coders(self, algorithm: str) -> tuple[Encoder, Decoder]:
         """The encoders and decoders of one algorithm."""
@@ -110,6 +115,8 @@ class Network(nn.Module):
         others = [part for name in names for part in (*self.coders(name), self.halting_head(name)) if part is not None]
         if self.reconstruction is not None:
             others += [self.reconstruction.decoder(name) for name in names]
+        if self.auxiliary is not None:
+            others += [self.auxiliary.decoder(name) for name in names]
         foreign = {id(p) for part in others for p in part.parameters()}
         return (p for p in self.parameters() if id(p) not in foreign)
 

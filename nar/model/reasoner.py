@@ -1,7 +1,9 @@
 """The Reasoner: encoders, one processor, decoders. What it does with a batch is the rollout (rollout_loop.py)."""
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -22,7 +24,7 @@ DECODER = tuple(field.name for field in dataclasses.fields(DecoderOptions))
 RECONSTRUCTION = ("reconstruction", "reconstruction_weight", "reconstruction_mask")
 PLAIN = (
     "hint_mode", "hint_feedback", "encoder_init", "relations", "trails", "message_passing_steps", "dropout", "halting",
-    "history", "output_step",
+    "history", "output_step", "auxiliary", "auxiliary_weight",
 )  # fmt: skip
 SETTINGS = (*PLAIN, *DECODER, *RECONSTRUCTION)
 WIDE = 2048  # widths up to which nobody need ask whether the parameters fit into memory
@@ -41,11 +43,14 @@ class Reasoner(Network):
     `history`: the processor's state passes from step to step; without, each step begins with the initial one and knows
     of those before what their hints say. `relations`: order relations of numbers are encoded beside them or instead of
     them, with `trails` also where marks of nodes have been in the steps before. `output_step`: outputs are read off the
-    last hints by one more step. `reconstruction`: with a second processor, see nar/model/options/reconstruction.py.
-    ValueError where one of these would have no effect on any of the algorithms; those that a recipe sets for all
-    (edge_pointer_repair, relations, candidates, selection) do then nothing. `build` and `from_settings` take all of
-    these by name.
+    last hints by one more step. `auxiliary`: heads of the processor learn simpler tasks of the inputs besides, see
+    nar/model/objectives/auxiliary.py. `reconstruction`: with a second processor, see
+    nar/model/options/reconstruction.py. ValueError where one of these would have no effect on any of the algorithms;
+    those that a recipe sets for all (edge_pointer_repair, relations, candidates, selection) do then nothing. `build`
+    and `from_settings` take all of these by name.
     """
+
+    made_by: dict[str, Any] | None = None  # the settings of Config that make this network, where it was made by names
 
     @classmethod
     def build(
@@ -64,7 +69,18 @@ class Reasoner(Network):
         if unknown := rest.keys() - set(SETTINGS):
             raise ValueError(f"neither processor {processor!r} nor Reasoner has an option {sorted(unknown)[0]!r}")
         specs = {name: training_spec(datasets.get(name)) for name in names}
-        return cls.from_settings(specs, lambda: processors.build(processor, hidden, **own), **rest)
+        made = cls.from_settings(specs, lambda: processors.build(processor, hidden, **own), **rest)
+        given = {name: own.get(name, accepted[name]) for name in OF_PROCESSOR if name in accepted}
+        option = tuple(f"{name}={value!r}" for name, value in own.items() if name not in given)
+        made.made_by = {
+            "algo": tuple(names),
+            "processor": processor,
+            "hidden": hidden,
+            "option": option,
+            **given,
+            **rest,
+        }
+        return made
 
     @classmethod
     def from_settings(cls, specs: Mapping[str, Spec], make: Callable[[], Processor], **settings: Any) -> Self:
@@ -116,7 +132,17 @@ class Reasoner(Network):
         widths = {name: getattr(config, name) for name in ("hidden", "triplet_features", "heads", "comparison_units")}
         if max(widths.values()) > WIDE:
             _check_room(make, widths)
-        return make()
+        made = make()
+        made.made_by = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+        return made
+
+    def save(self, path: str | Path) -> Path:
+        """Write what `nar.load(path)` takes: a checkpoint, if `path` ends in .pt, else a folder with one, `best.pt`.
+
+        ValueError where the reasoner was not made by names and settings (`build`, `from_config`, `nar.load`), which are
+        all that a checkpoint knows of a network, and where one made from these would be another one.
+        """
+        return importlib.import_module("nar.model.checkpoint").save_reasoner(self, Path(path))  # which knows this class
 
     def forward(self, batch: Batch, options: RolloutOptions = DEFAULTS, **changes: Any) -> Rollout:
         """Roll out a batch; `changes` to the options by name: `reasoner(batch, keep_states=True)`.

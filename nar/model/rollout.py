@@ -26,6 +26,7 @@ class RolloutOptions:
     decide_hints: bool = False  # keep predicted hints in compact form (indices, 0 or 1): of edge pointers, N times less
     progress: float = 1.0  # share of the training that is done, for processors that follow a schedule
     recompute: bool = False  # keep only states between steps for the backward pass and compute the rest again
+    bf16: bool = False  # the processor's products are computed in bfloat16; its state is kept as it is without
     termination: str = "oracle"  # oracle: the steps of the trace; fixed_point, learned: samples find their end
     limit: int | None = None  # of samples that find their end: the most steps; None: see termination.py
 

@@ -17,11 +17,13 @@ Shapes: B graphs, N nodes, T moments, F features; L live graphs of a step.
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import dropout
+from torch.utils._pytree import tree_map
 from torch.utils.checkpoint import checkpoint
 
 from nar.lookup import suggest
@@ -29,6 +31,7 @@ from nar.model.batch import Batch
 from nar.model.coders.decoder_inputs import DecoderInputs, LastInputs
 from nar.model.coders.encoder import StepEncoder, dense
 from nar.model.network import Network
+from nar.model.objectives.auxiliary import TaskHinting
 from nar.model.options.reconstruction import Reconstructing
 from nar.model.postprocess import Noise, feed_back
 from nar.model.rollout import Rollout, RolloutExtension, RolloutOptions
@@ -63,6 +66,8 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
     extensions: list[RolloutExtension] = [halting] if halting is not None else []
     if network.reconstruction is not None:
         extensions.append(Reconstructing(network.reconstruction, batch, steps, noise, options.generator))
+    if network.auxiliary is not None and training:
+        extensions.append(TaskHinting(network.auxiliary, batch))
 
     def advance(
         s: int, state: Any, hints: Mapping[str, Tensor], kept: int, unchanged: Tensor | None, trails: Tensor | None
@@ -71,7 +76,7 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
         step, inputs = steps.step(hints, kept, unchanged, trails)
         for extension in extensions:
             step, inputs = extension.before_step(s, step, inputs, state, hints)
-        after = _process(network, step, state)
+        after = _process(network, step, state, options.bf16)
         inputs = inputs.with_readout(network.processor.readout(step, state, after))
         return after, inputs, decoder.decode(Stage.HINT, inputs, noise), step.notes
 
@@ -140,9 +145,18 @@ def _schedule(
     return OpenEnd(len(batch), limit, rule, next(iter(batch.inputs.values())).device), record
 
 
-def _process(network: Network, step: Step, state: Any) -> Any:
-    for _ in range(network.message_passing_steps):
-        state = network.processor(step, state)
+def _process(network: Network, step: Step, state: Any, bf16: bool) -> Any:
+    # without autocast's cache of weights, which CUDA graphs cannot record
+    cast = (
+        torch.autocast(next(network.parameters()).device.type, torch.bfloat16, cache_enabled=False)
+        if bf16
+        else nullcontext()
+    )
+    with cast:
+        for _ in range(network.message_passing_steps):
+            state = network.processor(step, state)
+    if bf16:  # what decoders read, and the steps add up, is float32
+        state = tree_map(lambda x: x.float() if getattr(x, "dtype", None) == torch.bfloat16 else x, state)
     if network.dropout and network.training:
         hidden, *rest = state if isinstance(state, tuple) else (state,)
         hidden = dropout(hidden, network.dropout)

@@ -93,6 +93,7 @@ class Processor(nn.Module):
 
     permutation_equivariant: bool = True  # renaming the nodes renames the result
     uses_history: bool = True  # the next state depends on the last one
+    uses_edges: bool = True  # the result depends on features of edges: weights, pointers, masks of pairs
     uses_adjacency: bool = False  # messages follow the graph's edges; else all pairs
     masks_decoders: bool = False  # pointers and edge masks off the graph are pushed below all others
     cost: str = "N^2"  # growth of time per step with the number of nodes

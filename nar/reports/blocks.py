@@ -5,7 +5,7 @@ Text is a str, a Span, or a tuple of these; names of users may stand in it as th
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -86,13 +86,16 @@ class Details:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A picture that a run left behind, with what it shows in words."""
+    """A picture that a run left behind, with what it shows in words. `frames`: the same as SVG step by step, by title,
+    with a `key` to the marks, where a renderer can show one after the other."""
 
     path: Path
     media_type: str
     alternative: str
     caption: str
     words: str
+    key: str = ""
+    frames: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,10 +121,13 @@ class Figure:
         return [(group, list(members)) for group, members in shown]
 
     @property
-    def cut(self) -> str:
-        """What is said where there are more panels than are shown."""
+    def remarks(self) -> str:
+        """What is said where lines coincide, and where there are more panels than are shown."""
         count = len(self.panels)
-        return f" These are the first {self.most} of {count} panels; the table has all." if count > self.most else ""
+        striped = any("striped" in shape.classes for panel in self.panels for shape in panel.shapes)
+        found = " Lines that coincide are striped in the colours of all." * striped
+        more = f" These are the first {self.most} of {count} panels; the table has all." if count > self.most else ""
+        return found + more
 
 
 Block = Paragraph | Heading | Preformatted | Scale | Table | Details | Picture | Figure

@@ -33,6 +33,10 @@ def of_run(results: Results) -> list[str]:
         found.append(f"Trained on {several} algorithms together; published scores are of networks trained on one.")
     if run["best_validation"] is None:
         found.append("Never validated: the weights evaluated are the last ones, not selected ones.")
+    found += [
+        f"The processor makes no use of features of edges: of {name}, it never sees {', '.join(probes)}."
+        for name, probes in run.get("unseen", {}).items()
+    ]
     found += _not_evaluated(results)
     few = sorted({e["size"] for e in results["evaluations"] if e["samples"] < FEW_GRAPHS})
     if few:

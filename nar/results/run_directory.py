@@ -1,4 +1,4 @@
-"""The run directory: config.json, metrics.jsonl and .csv, best.pt, last.pt, results.json, report.md and its figures."""
+"""The run directory: config.json, config.toml, metrics.jsonl and .csv, best.pt, last.pt, results.json, the report."""
 
 import contextlib
 import csv
@@ -44,7 +44,18 @@ def open_run(config: Config, *, write: bool = True) -> dict[str, Any] | None:
     if write:
         run_dir.mkdir(parents=True, exist_ok=True)
         files.write_json(settings, config.to_dict())
+        files.write_text(run_dir / "config.toml", as_toml(config))
     return resumed
+
+
+def as_toml(config: Config) -> str:
+    """The settings as `nar train --config FILE` takes them: without the directory, and without None, which TOML lacks.
+
+    JSON's numbers, words and lists are TOML's, but for what it does to letters beyond ASCII.
+    """
+    values = {n: v for n, v in config.to_dict().items() if v is not None and n not in ("out", "resume")}
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items()]
+    return "".join(["# nar train --config FILE repeats this run; flags beside it come first\n", *lines])
 
 
 def _checkpoint_of(config: Config, last: Path) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """What to call a run among others: its processor, and the settings in which runs of one algorithm differ.
 
 "mpnn", "mpnn, hidden 64", "gat, heads=4", "mpnn, recipe step", "mpnn, trained on bfs+dfs". A setting is named where
-runs differ in it, and left away where it has the default of the run's recipe: of two runs with hidden 128 (the
-protocol's) and 64, one is "mpnn" and the other "mpnn, hidden 64". A recipe is named where not all runs have it. Hence
-equal labels mean equal settings but for the seed. Settings that do not change what is learned (the device, the sizes
+it has not the default of the run's recipe: of two runs with hidden 128 (the protocol's) and 64, one is "mpnn" and the
+other "mpnn, hidden 64". Steps, sizes and recipes are named where runs differ in them. Hence equal labels mean equal
+settings but for the seed. Settings that do not change what is learned (the device, the sizes
 evaluated, where files go) never count.
 """
 
 import json
+import re
 from collections.abc import Sequence, Set
 from typing import Any
 
@@ -17,6 +18,8 @@ from nar.results.schema import Results
 
 # Steps and the recipe are free to change when a run is resumed; here they tell runs apart.
 _NOT_COMPARED = (FREE | {"algo", "processor", "seed"}) - {"steps", "recipe"}
+# Named only where runs differ in them; sizes that were left open are the algorithm's.
+_IF_DIFFERENT = FREE | {"algo", "processor", "seed", "train_sizes", "val_size"}
 
 
 def of_runs(runs: Sequence[Results]) -> list[str]:
@@ -31,6 +34,9 @@ def of_runs(runs: Sequence[Results]) -> list[str]:
         for name in {name for one in settings for name in one}
         if len({json.dumps(one.get(name), sort_keys=True) for one in settings}) > 1
     }
+    for run in runs:
+        begun, shared = recipes.begun_with(run["config"]).to_dict(), _IF_DIFFERENT
+        differing |= {n for n, v in run["config"].items() if n in begun and n not in shared and v != begun[n]}
     order = [*Config().to_dict(), *sorted(differing)]  # the same words in the same order, however runs are given
     sets = {tuple(run["run"]["algorithms"]) for run in runs}
     return [_label(run, sorted(differing, key=order.index), sets) for run in runs]
@@ -68,7 +74,7 @@ def _words(name: str, value: Any) -> str:
     if name == "steps":
         return f"{value:,} steps"
     if name == "option":
-        return ", ".join(value)
+        return ", ".join(re.sub(r"=.*[:/]", "=", word) for word in value)
     if isinstance(value, bool):
         return plain if value else f"no {plain}"
     if value is None:

@@ -4,9 +4,10 @@ results.json, schema 2:
 
     schema       2
     run          algorithms: [names], processor, seed, parameters, processes, steps, steps_planned, interrupted,
-                 best_step, best_validation (mean over algorithms; null: never validated),
-                 validation: {algorithm: score}, train_seconds,
-                 by algorithm: train_sizes {name: [sizes]}, validation_size {name: size}, left_out {name: [sizes]}
+                 stopped_early (only where --patience ended it), best_step, best_validation (mean over algorithms;
+                 null: never validated), validation: {algorithm: score}, train_seconds,
+                 by algorithm: train_sizes {name: [sizes]}, validation_size {name: size}, left_out {name: [sizes]},
+                 unseen {name: [probes on edges that the processor never sees]}
     config       every setting of the run; config.algo is a list
     command      the command line; provenance: {nar, commit, torch, numpy, python, device, threads, date, ...}
     evaluations  one per algorithm, size, setting and termination: {algorithm, size, setting, termination, samples,
@@ -25,6 +26,7 @@ from typing import Any
 
 from nar.system import files
 from nar.system.shapes import misfit
+from nar.text_format import html_table
 
 SCHEMA = 2  # of results.json
 ERROR_METRICS = frozenset({"mse"})  # lower is better, no upper bound: never on one axis with accuracies
@@ -43,11 +45,30 @@ _KIND = {  # of what readers of either schema rely on
     "config": dict, "provenance?": dict, "command?": str | None, "evaluations": list[_ENTRY],
 }  # fmt: skip
 
+
+class RunResults(dict[str, Any]):
+    """The content of a results.json, a dict in every respect; notebooks show its scores as a table."""
+
+    def _repr_html_(self) -> str:
+        run, rows = self["run"], []
+        for e in self["evaluations"]:
+            shares = [e["score"] if is_share(e) else None, e["exact"], e["valid"]]
+            percents = ["" if share is None else f"{share:.2%}" for share in shares]
+            percents[0] = percents[0] or f"{e['score']:.4g}"
+            setting = ", ".join(f"{name} {value}" for name, value in e["setting"].items())
+            rows.append((e["algorithm"], e["size"], setting, e["termination"], e["samples"], *percents))
+        header = ("algorithm", "nodes", "setting", "ended by", "graphs", "score", "exact", "valid")
+        learned = "+".join(run["algorithms"])
+        return html_table(
+            f"{learned} with {run['processor']}, seed {run['seed']}, {run['steps']:,} steps", header, rows
+        )
+
+
 Results = Mapping[str, Any]  # the content of a results.json, schema 2
 Evaluation = Mapping[str, Any]  # one of its evaluations
 
 
-def read(run_dir: str | Path) -> dict[str, Any]:
+def read(run_dir: str | Path) -> RunResults:
     """results.json of a run, as schema 2; ValueError where there is none, or something else."""
     path = Path(run_dir) / "results.json"
     if not path.is_file():
@@ -69,7 +90,7 @@ def read(run_dir: str | Path) -> dict[str, Any]:
     return found
 
 
-def upgraded(results: Results) -> dict[str, Any]:
+def upgraded(results: Results) -> RunResults:
     """The same results in schema 2, with what older versions left out; `results` is not changed."""
     run, config = dict(results["run"]), dict(results["config"])
     if "algorithms" not in run:  # schema 1
@@ -86,7 +107,7 @@ def upgraded(results: Results) -> dict[str, Any]:
     run = {"processes": 1, "left_out": {}} | run
     absent = {"setting": {}, "termination": "oracle", "valid": None, "hints": {}, "measures": {}}
     evaluations = [absent | dict(e) for e in results["evaluations"]]
-    return {**results, "schema": SCHEMA, "run": run, "config": config, "evaluations": evaluations}
+    return RunResults({**results, "schema": SCHEMA, "run": run, "config": config, "evaluations": evaluations})
 
 
 def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """An algorithm: everything that datasets/*.py say about one, and how it is sampled, run, recorded and checked."""
 
 import dataclasses
+import difflib
 import importlib
 import inspect
 import math
@@ -11,7 +12,7 @@ import numpy as np
 
 from nar.system import limits
 from nar.traces.inputs.options import is_integer
-from nar.traces.record import TraceRecorder
+from nar.traces.record import TOO_LONG, TraceRecorder
 from nar.traces.spec import Spec, Stage, Type
 from nar.traces.trace import Trace, compact_dtype, is_run_length
 
@@ -50,7 +51,7 @@ class Algorithm:
         train_params: the training distribution of the CLRS protocol where it differs from `params`.
         min_nodes: smallest n that `sample` draws.
         recover: inputs of a trace (compact probes by name) -> arguments of `run`, where the two differ in name or form.
-        category: of the textbook, as in CLRS-30's tables: sorting, searching, graphs, ... (CATEGORIES).
+        category: of the textbook, as in CLRS-30's tables: sorting, searching, graphs, ... (CATEGORIES), or your own.
         train_sizes: what training draws instead of the protocol's sizes: string matching knows one size, 20.
         fixed_nodes: every trace has so many nodes, whatever n (two segments have four ends); 0 where n decides.
         num_samples_multiplier: validation and test sets hold this many times 32 samples, as in dm-clrs.
@@ -76,8 +77,8 @@ class Algorithm:
     pred_as_input: bool = False
 
     def __post_init__(self) -> None:
-        if self.category not in CATEGORIES:
-            raise ValueError(f"category of {self.name} must be one of {', '.join(CATEGORIES)}, got {self.category!r}")
+        if self.category not in CATEGORIES and (meant := difflib.get_close_matches(self.category, CATEGORIES, 1, 0.8)):
+            raise ValueError(f"category of {self.name}: got {self.category!r}; did you mean {meant[0]!r}?")
         keywords = list(inspect.signature(self.sampler).parameters.values())[2:]
         self.params = {p.name: p.default for p in keywords}
         self.arguments = tuple(inspect.signature(self.prepare).parameters)
@@ -127,7 +128,15 @@ class Algorithm:
         rows = self._rows.get(nodes) or min(most, 4 * nodes + 16)
         while True:
             recorder = TraceRecorder(hints, rows, most)
-            answers = self.steps(recorder.trace, *arguments)
+            try:
+                answers = self.steps(recorder.trace, *arguments)
+            except IndexError as error:
+                if str(error) != TOO_LONG:
+                    raise
+                raise ValueError(
+                    f"{self.name} takes more steps than its bound({nodes}) = {most} allows: let bound promise more, or "
+                    "mend steps, which may not end"
+                ) from None
             if not recorder.overflow:
                 break
             row = sum(np.dtype(dtype).itemsize * math.prod(shape) for shape, dtype, seldom in hints if not seldom)

@@ -22,6 +22,8 @@ import numpy as np
 from nar.system import files
 from nar.traces.run_length import RunLengthArray
 
+TOO_LONG = "more steps than the bound of the algorithm allows"
+
 
 class TraceRecorder:
     """Room for the hints of one run, which `record` fills.
@@ -70,6 +72,10 @@ def record(trace, *hints):
     step, buffers = trace
     moment = step[0]
     step[0] += 1
+    if moment >= step[1]:
+        raise IndexError(TOO_LONG)
+    if moment >= len(buffers[0][0] if isinstance(buffers[0], tuple) else buffers[0]):
+        return
     for buffer, hint in zip(buffers, hints, strict=True):
         if isinstance(buffer, tuple):
             values, index, count = buffer
@@ -104,7 +110,7 @@ def _record(trace, *hints):
         "    moment = step[0]",
         "    step[0] = moment + 1",
         "    if moment >= step[1]:",
-        "        raise IndexError('more steps than the bound of the algorithm allows')",
+        f"        raise IndexError({TOO_LONG!r})",
         "    if moment >= len(ROWS):",
         "        return",
     ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import html
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,6 +43,11 @@ class Trace:
 
     def __repr__(self) -> str:
         return f"Trace({self.algorithm}, nodes={self.nodes}, length={self.length})"
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: the steps of a short trace, the first and the last of a long one."""
+        text = importlib.import_module("nar.traces.drawing.text").text(self, steps=12)  # which reads traces
+        return f'<pre style="max-height: 30em; overflow: auto">{html.escape(text)}</pre>'
 
     @property
     def inputs(self) -> dict[str, np.ndarray]:

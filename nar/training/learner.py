@@ -24,7 +24,7 @@ from nar.model.batch import Batch
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
 from nar.training import distributed, fixed_shapes, memory
-from nar.training.adam import Adam
+from nar.training.optimizer.chosen import optimizer
 
 
 def mix(seed: int, step: int, rank: int = 0, task: int = 0) -> int:
@@ -52,7 +52,7 @@ class SingleLearner:
         self.reasoner, self.config, self.ranks, self.recompute = reasoner, config, ranks, recompute
         self.reasoners = [reasoner]
         self.parameters = list(trained(reasoner).values())
-        self.optimizer = Adam(self.parameters, config.learning_rate, config.weight_decay)
+        self.optimizer = optimizer(config, self.parameters)
 
     def step(self, batches: Sequence[Batch], step: int, *, task: int = 0, progress: float = 1.0) -> Tensor:
         """One update from one batch of every seed; the losses [S] before it. They stay on the device."""
@@ -62,9 +62,8 @@ class SingleLearner:
         on_cpu = self.parameters[0].device.type == "cpu"
         seed = torch.default_generator.manual_seed if on_cpu else torch.manual_seed
         seed(mix(config.seed, step, ranks.rank, task))
-        rollout = self.reasoner(
-            batch, teacher_forcing=config.teacher_forcing, progress=progress, recompute=self.recompute
-        )
+        options = {"teacher_forcing": config.teacher_forcing, "bf16": config.precision == "bf16"}
+        rollout = self.reasoner(batch, progress=progress, recompute=self.recompute, **options)
         loss = total_loss(batch, rollout, config.change_weight)
         self.optimizer.zero_grad()
         loss.backward()
@@ -109,7 +108,7 @@ class StackedLearner:
         names += [name for name, _ in self.template.named_buffers()]
         states = [dict(r.named_parameters()) | dict(r.named_buffers()) for r in self.reasoners]
         self.constants = {name: torch.stack([state[name].detach() for state in states]) for name in names}
-        self.optimizer = Adam(self.parameters.values(), configs[0].learning_rate, configs[0].weight_decay)
+        self.optimizer = optimizer(configs[0], self.parameters.values())
 
     def step(self, batches: Sequence[Batch], step: int, *, task: int = 0, progress: float = 1.0) -> Tensor:
         shape = self.shape(batches)
@@ -137,7 +136,7 @@ class StackedLearner:
 
     def update(self, data: dict[str, Any], like: Batch, moments: int) -> Tensor:
         """One update; a function of tensors alone, which a CUDA graph can record. `like`: what the batches are of."""
-        loss_of = functools.partial(_loss_of_seed, self.template, like, moments, self.configs[0].change_weight)
+        loss_of = functools.partial(_loss_of_seed, self.template, like, moments, self.configs[0])
         self.optimizer.zero_grad()
         seeds = self.parameters | self.constants, data
         if len(self.reasoners) == 1:
@@ -178,17 +177,18 @@ def _loss_of_seed(
     reasoner: Reasoner,
     like: Batch,
     moments: int,
-    change_weight: float,
+    config: Config,
     state: dict[str, Tensor],
     data: dict[str, Any],
 ) -> Tensor:
     """The loss of one seed: `state` is what the seeds differ in, `data` is its own, without the axis of seeds."""
     batch = fixed_shapes.batch_of(data, like, moments)
     options = {"progress": data["progress"], "gumbel": fixed_shapes.replayed(data["noise"])}
+    options["bf16"] = config.precision == "bf16"
     rollout = functional_call(reasoner, state, (batch,), options)
     if rollout.penalties:
         raise NotStackable("the processor adds penalties to the loss")
-    return total_loss(batch, rollout, change_weight)
+    return total_loss(batch, rollout, config.change_weight)
 
 
 Learner = SingleLearner | StackedLearner
@@ -204,8 +204,12 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
     None where two copies of the reasoner, stacked, have the loss and the gradients on `batch`, a small one, that each
     has alone.
     """
+    if config.optimizer != "adam":
+        return f"{config.optimizer} may not treat every parameter alone, as Adam does"
     if config.dropout or config.teacher_forcing or config.reconstruction != "none":
         return "dropout, teacher forcing and reconstruction draw as they go"
+    if config.auxiliary:
+        return "auxiliary tasks add losses of their own"
     if config.output_step and config.supervision == "rollout":
         return "outputs are read by a step of their own"
     if config.halting == "ponder":
@@ -215,7 +219,8 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
     with memory.left_as_it_is(reasoner):
         first = {n: p.detach().clone().requires_grad_() for n, p in trained(reasoner).items()}
         torch.manual_seed(0)
-        loss = total_loss(batch, functional_call(reasoner, first, (batch,), {"progress": 0.5}), config.change_weight)
+        options = {"progress": 0.5, "bf16": config.precision == "bf16"}
+        loss = total_loss(batch, functional_call(reasoner, first, (batch,), options), config.change_weight)
         gradients = torch.autograd.grad(loss, list(first.values()), allow_unused=True)
         moments = batch.lengths[0] + 1
         torch.manual_seed(0)
@@ -225,9 +230,7 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
         data["progress"] = loss.new_full((2,), 0.5)
         pair = {n: torch.stack([p.detach()] * 2).requires_grad_() for n, p in first.items()}
         try:
-            losses = torch.vmap(functools.partial(_loss_of_seed, reasoner, batch, moments, config.change_weight))(
-                pair, data
-            )
+            losses = torch.vmap(functools.partial(_loss_of_seed, reasoner, batch, moments, config))(pair, data)
             mapped = torch.autograd.grad(losses[1], list(pair.values()), allow_unused=True)
         except NotStackable as reason:
             return str(reason)

@@ -19,6 +19,7 @@ from nar import datasets, device
 from nar.config import Config
 from nar.model.batch import Batch
 from nar.system import limits
+from nar.text_format import counted
 from nar.training import memory, shared_batch
 from nar.training.cuda_graphs import CudaGraphLearner
 from nar.training.distributed import Ranks
@@ -44,6 +45,8 @@ def train(runs: Sequence[TrainingRun], say: Say) -> bool:
             + (f", resumed at step {run.step:,}" if run.resumed else "")
             + (f", {ranks.world} processes" if ranks.world > 1 else "")
         )
+    for name, probes in first.unseen.items():
+        say(f"{config.processor} makes no use of features of edges: of {name}, it never sees {', '.join(probes)}")
     together = len(runs) > 1 and (config.stack == "always" or (config.stack == "auto" and on_gpu))
     stacked = (together or (on_gpu and ranks.world == 1)) and _stackable(runs, say)
     if together := together and stacked:
@@ -59,6 +62,9 @@ def train(runs: Sequence[TrainingRun], say: Say) -> bool:
             if interrupted.is_set():
                 break
             _train_until(group, until, stacked, interrupted)
+            for run in (run for run in group if run.stopped_early and run.step < config.steps):
+                better = f"nothing better in {counted(config.patience, 'validation')}"
+                say(f"{run.directory}: stopped at step {run.step:,}, {better} after step {run.best['step']:,}")
     return not interrupted.is_set()
 
 
@@ -66,9 +72,9 @@ def _phases(runs: Sequence[TrainingRun], together: bool) -> Iterator[tuple[list[
     """Which runs are trained next, up to which step. Runs that are behind (a resumed one) catch up with the others."""
     last = runs[0].config.steps
     if not together:
-        yield from (([run], last) for run in runs if run.step < last)
+        yield from (([run], last) for run in runs if not run.done)
         return
-    while behind := [run for run in runs if run.step < last]:
+    while behind := [run for run in runs if not run.done]:
         least = min(run.step for run in behind)
         group = [run for run in behind if run.step == least]
         yield group, min([run.step for run in runs if run.step > least], default=last)
@@ -95,7 +101,12 @@ def _train_until(runs: list[TrainingRun], until: int, stacked: bool, interrupted
         bar = stack.enter_context(
             tqdm(total=config.steps, initial=first.step, unit="step", mininterval=interval, disable=not ranks.first)
         )
-        while first.step < until and not ranks.any(interrupted.is_set(), on):
+
+        def ends() -> bool:
+            """Ctrl-C, or one of these runs is done before the others."""
+            return interrupted.is_set() or (ranks.first and any(run.done for run in runs))
+
+        while first.step < until and not ranks.any(ends(), on):
             step = first.step
             batches = prefetcher.next()
             losses = [
@@ -104,8 +115,7 @@ def _train_until(runs: list[TrainingRun], until: int, stacked: bool, interrupted
             ]
             seconds = time.perf_counter() - started
             for run, loss, so_far in zip(runs, torch.stack(losses).mean(0), before, strict=True):
-                run.logged.append(loss)
-                run.step, run.seconds = step + 1, so_far + seconds
+                run.took_step(loss, so_far + seconds)
             if on.type == "cpu" and not torch.isfinite(torch.stack([run.logged[-1] for run in runs])).all():
                 _give_up(runs, learner)
             validating = first.step % config.val_every == 0 or first.step == config.steps
@@ -183,7 +193,7 @@ def _batches_shared(runs: Sequence[TrainingRun], say: Say) -> Iterator[None]:
     config, threads = runs[0].config, torch.get_num_threads()
     world = shared_batch.size(threads, config.batch_size, chosen=bool(config.threads))
     # a function of the settings alone: a resumed run goes on as it began
-    if world == 1 or config.steps < shared_batch.WORTH or all(run.step >= config.steps for run in runs):
+    if world == 1 or config.steps < shared_batch.WORTH or all(run.done for run in runs):
         yield
         return
     single = runs[0].ranks

@@ -1,5 +1,6 @@
 """A training run: its reasoner, how far it has come, and the files of its directory."""
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -22,7 +23,10 @@ from nar.results.run_directory import Metrics, open_run, provenance
 from nar.results.schema import SCHEMA, read
 from nar.results.trackers import Trackers
 from nar.text_format import counted
+from nar.traces.spec import Location, Stage
 from nar.training import distributed
+from nar.training.optimizer.average import Average
+from nar.training.optimizer.chosen import optimizer
 from nar.training.tasks import Task, settled, tasks, training_batch, validation_set
 
 CONSTANTS_FROM = 20  # training batches in which constants are looked for
@@ -42,6 +46,7 @@ class TrainingRun:
             copy_processor(source, self.reasoner.processor, f"--init-processor {config.init_processor}")
         if config.freeze == "processor":
             self.reasoner.processor.requires_grad_(False)
+        optimizer(config, self.reasoner.parameters())  # one that does not exist is said before a folder is made
         self.directory = config.run_dir
         self._trackers = Trackers(config if ranks.first else None)  # before anything is written: one may not exist
         self.metrics: Metrics | None = None
@@ -56,7 +61,8 @@ class TrainingRun:
             self.reasoner.processor.compile(dynamic=True)
         self.step, self.seconds = 0, 0.0
         self.best: dict[str, Any] = {"step": -1, "score": -math.inf, "loss": math.inf}
-        self.optimizer: dict[str, Any] | None = None  # the state of Adam, while no learner holds it
+        self.average = Average(self.reasoner, config.average) if config.average else None
+        self.optimizer: dict[str, Any] | None = None  # its state, while no learner holds it
         self.trained_with: list[int] = []  # the seeds that were computed together, if they were
         self.logged: list[torch.Tensor] = []  # losses that have not been looked at yet: reading one waits for a GPU
         self.resumed = resumed is not None
@@ -70,14 +76,52 @@ class TrainingRun:
             self.optimizer = resumed["optimizer"]
             self.step, self.seconds = resumed["step"], resumed["seconds"]
             self.logged = list(torch.as_tensor(resumed.get("losses", ()), device=on))
+            if self.average is not None:
+                self.average.load(resumed["average"])
             if self.best_file.is_file():
                 best = checkpoint.load(self.best_file)["best"]
                 if best["step"] <= self.step:  # a newer one beat all before it: the same steps find it again
                     self.best = best
 
     @property
+    def unseen(self) -> dict[str, list[str]]:
+        """By algorithm, what lives on edges and never reaches a processor that makes no use of their features."""
+        if self.reasoner.processor.uses_edges:
+            return {}
+        found = {
+            name: [
+                probe for probe, p in spec.items()
+                if p.location is Location.EDGE and p.stage is not Stage.OUTPUT
+                and not (probe == "adj" and self.reasoner.processor.uses_adjacency)
+            ]
+            for name, spec in self.reasoner.specs.items()
+        }  # fmt: skip
+        return {name: probes for name, probes in found.items() if probes}
+
+    @property
     def best_file(self) -> Path:
         return self.directory / "best.pt"
+
+    @property
+    def stopped_early(self) -> bool:
+        """Has validation found nothing better for long enough? Only the process that writes files knows."""
+        patience = self.config.patience * self.config.val_every
+        return 0 < patience <= self.step - max(self.best["step"], 0)
+
+    @property
+    def done(self) -> bool:
+        return self.step >= self.config.steps or self.stopped_early
+
+    def took_step(self, loss: torch.Tensor, seconds: float) -> None:
+        """Count a training step; `seconds` of training so far."""
+        self.logged.append(loss)
+        self.step, self.seconds = self.step + 1, seconds
+        if self.average is not None:
+            self.average.update(self.step)
+
+    def _averaged(self) -> contextlib.AbstractContextManager[None]:
+        """While it lasts, the reasoner has the averaged parameters, if there are any."""
+        return contextlib.nullcontext() if self.average is None else self.average.in_place()
 
     def open_metrics(self) -> Metrics:
         """metrics.jsonl, metrics.csv and the trackers, from the step that the run is at."""
@@ -116,10 +160,11 @@ class TrainingRun:
         self.ranks.start_equal(self.reasoner.buffers())  # statistics over shares, which differ: those that are saved
         if self.validation is None:
             return None
-        found = [
-            evaluate(self.reasoner, task.algorithm, batches=batches, loss=True, validity=False)
-            for task, batches in zip(self.tasks, self.validation, strict=True)
-        ]
+        with self._averaged():
+            found = [
+                evaluate(self.reasoner, task.algorithm, batches=batches, loss=True, validity=False)
+                for task, batches in zip(self.tasks, self.validation, strict=True)
+            ]
         if self.ranks.world == 1:
             return found
         # those of hints, which are many, need not travel
@@ -149,11 +194,13 @@ class TrainingRun:
         state = {"model": self._parameters(), "optimizer": optimizer, "config": self.config.to_dict()}
         state |= {"step": self.step, "seconds": self.seconds, "processes": self.ranks.batches}
         state["losses"] = losses  # since the last validation, whose mean is a row of metrics
+        state |= {"average": self.average.values} if self.average is not None else {}
         checkpoint.save(self.directory / "last.pt", state)
 
     def save_best(self) -> None:
-        config = self.config.to_dict()
-        checkpoint.save(self.best_file, {"model": self._parameters(), "config": config, "best": self.best})
+        with self._averaged():
+            state = {"model": self._parameters(), "config": self.config.to_dict(), "best": self.best}
+            checkpoint.save(self.best_file, state)
 
     def _parameters(self) -> dict[str, torch.Tensor]:
         """As they would be alone: of stacked ones, only this run's row is written."""
@@ -187,13 +234,15 @@ class TrainingRun:
                 "processes": self.ranks.batches,
                 "steps": self.step,
                 "steps_planned": config.steps,
-                "interrupted": self.step < config.steps,
+                "interrupted": not self.done,
+                **({"stopped_early": True} if self.step < config.steps and self.stopped_early else {}),
                 "best_step": self.best["step"],
                 "best_validation": self.best["score"] if validated else None,
                 "validation": self.best.get("each", {self.tasks[0].name: self.best["score"]}) if validated else {},
                 "train_seconds": round(self.seconds, 2),
                 "train_sizes": {task.name: list(task.train_sizes) for task in self.tasks},
                 "validation_size": {task.name: task.val_size for task in self.tasks},
+                **({"unseen": self.unseen} if self.unseen else {}),
                 **({"trained_with_seeds": self.trained_with} if self.trained_with else {}),
             },
             "config": config.to_dict(),

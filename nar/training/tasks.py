@@ -11,7 +11,7 @@ import numpy as np
 
 from nar import datasets
 from nar.config import Config
-from nar.evaluation import axes, protocol
+from nar.evaluation import axes, own_traces, protocol
 from nar.model.batch import Batch, collate, draw
 from nar.traces.algorithm import Algorithm
 from nar.training import distributed, moments
@@ -39,10 +39,10 @@ def tasks(config: Config) -> list[Task]:
     for name in config.algo:
         algorithm = datasets.get(name)
         training_params(algorithm, config, 0)
-        settings = protocol.resolved(config, algorithm)
+        settings = _with_sizes(config, algorithm)
         train = settings.train_sizes or ()
-        algorithm.check_room(max(train), config.batch_size)
-        algorithm.check_room(max([*(settings.eval_sizes or ()), settings.val_size or 0, *train]))
+        algorithm.check_room(max(train, default=1), config.batch_size)
+        algorithm.check_room(max([*(settings.eval_sizes or ()), settings.val_size or 0, *train], default=1))
         found.append(Task(algorithm, settings.train_sizes or (), settings.val_size or 0, settings.eval_sizes or ()))
     return found
 
@@ -52,22 +52,31 @@ def settled(config: Config) -> Config:
 
     Those of a generalist stay open: they may differ between its algorithms.
     """
-    return protocol.resolved(config, datasets.get(config.algo[0])) if len(config.algo) == 1 else config
+    config = dataclasses.replace(config, out=config.run_dir)  # its name is that of the settings as they were given
+    return _with_sizes(config, datasets.get(config.algo[0])) if len(config.algo) == 1 else config
+
+
+def _with_sizes(config: Config, algorithm: Algorithm) -> Config:
+    """The protocol's sizes in place of those left open, or those of the traces that are given."""
+    if config.traces is not None:
+        train, val = own_traces.sizes(config, algorithm)
+        config = dataclasses.replace(config, train_sizes=train, val_size=val)
+    return protocol.resolved(config, algorithm)
 
 
 def training_batch(
     algorithm: Algorithm, config: Config, step: int, *, ranks: distributed.Ranks = distributed.SINGLE
 ) -> Batch:
     """The batch of one step, or this process's share of it: a pure function of the settings and the step."""
-    sizes = protocol.resolved(config, algorithm).train_sizes or ()
-    batch = draw(
-        algorithm,
-        sizes[step % len(sizes)],
-        config.batch_size * ranks.batches,
-        seed=(config.seed, TRAINING_STREAM, step),
-        random_pos=config.random_pos,
-        **training_params(algorithm, config, step // len(sizes)),
-    )
+    count, seed = config.batch_size * ranks.batches, (config.seed, TRAINING_STREAM, step)
+    if config.traces is not None:
+        rng = np.random.RandomState(list(seed))
+        traces = own_traces.training(config, algorithm, step, count, rng)
+        batch = collate(traces, algorithm, random_pos=rng if config.random_pos else None)
+    else:
+        sizes = protocol.resolved(config, algorithm).train_sizes or ()
+        nodes, params = sizes[step % len(sizes)], training_params(algorithm, config, step // len(sizes))
+        batch = draw(algorithm, nodes, count, seed=seed, random_pos=config.random_pos, **params)
     if config.supervision == "moments":
         batch = moments.chosen(batch, config, step)
     return ranks.share(batch)
@@ -83,9 +92,12 @@ def training_params(algorithm: Algorithm, config: Config, turn: int) -> dict[str
 
 def validation_set(algorithm: Algorithm, config: Config) -> list[Batch]:
     """Validation data from the training distribution, the same for every seed."""
-    samples = config.val_samples or (64 if algorithm.num_samples_multiplier == 1 else 256)
     rng = np.random.RandomState(VALIDATION_SEED)
-    size = protocol.resolved(config, algorithm).val_size or 0
-    traces = [algorithm.run(**algorithm.sample(rng, size, **algorithm.train_params)) for _ in range(samples)]
+    if config.traces is not None:
+        traces = own_traces.validation(config, algorithm)
+    else:
+        samples = config.val_samples or (64 if algorithm.num_samples_multiplier == 1 else 256)
+        size = protocol.resolved(config, algorithm).val_size or 0
+        traces = [algorithm.run(**algorithm.sample(rng, size, **algorithm.train_params)) for _ in range(samples)]
     positions = rng if config.random_pos else None
     return [collate(traces[i : i + 64], algorithm, random_pos=positions) for i in range(0, len(traces), 64)]

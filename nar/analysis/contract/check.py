@@ -7,7 +7,8 @@ dtype check compute in float64, so that equal means equal up to rounding.
 
 import os
 import traceback
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from nar.analysis.contract import cost, dependence, form, numbers
 from nar.analysis.contract.fixture import Fixture
@@ -23,6 +24,7 @@ CHECKS: dict[str, Callable[[Fixture], str]] = {  # in the order in which they ar
     "batch": dependence.batch,
     "finished": dependence.finished,
     "history": dependence.history,
+    "edges": dependence.edges,
     "adjacency": dependence.adjacency,
     "padding": dependence.padding,
     "gradients": numbers.gradients,
@@ -34,21 +36,20 @@ CHECKS: dict[str, Callable[[Fixture], str]] = {  # in the order in which they ar
 }
 
 
-def run(fixture: Fixture, leave_out: Collection[str] = ()) -> Iterator[Outcome]:
-    """Every check in turn. Where the processor cannot take a step at all, the rest is not tried."""
-    for name in CHECKS:
-        if name not in leave_out:
-            outcome = run_one(fixture, name)
-            yield outcome
-            if name == "shapes" and outcome.holds is False:
-                return
+def run(subject: Any, checks: Mapping[str, Callable[[Any], str]] = CHECKS) -> Iterator[Outcome]:
+    """Every check in turn. Where the first fails, on what all of them need, the rest is not tried."""
+    for name in checks:
+        outcome = run_one(subject, name, checks)
+        yield outcome
+        if outcome.holds is False and name == next(iter(checks)):
+            return
 
 
-def run_one(fixture: Fixture, name: str) -> Outcome:
-    """One check; an exception out of the processor is a reason, too."""
+def run_one(subject: Any, name: str, checks: Mapping[str, Callable[[Any], str]] = CHECKS) -> Outcome:
+    """One check; an exception out of what is checked is a reason, too."""
     try:
         with untouched():
-            return Outcome(name, True, CHECKS[name](fixture))
+            return Outcome(name, True, checks[name](subject))
     except (Skipped, Failed) as reason:
         return Outcome(name, None if isinstance(reason, Skipped) else False, str(reason))
     except Exception as error:  # whatever the processor's own code raises

@@ -15,6 +15,7 @@ from nar.model.batch import collate, training_spec
 from nar.model.reasoner import Reasoner
 from nar.nn.processor import rows
 
+NO_EDGES = "features of edges (weights, pointers, masks of pairs) are never seen"
 NOTICED = 1e-6  # a dependence is one from here on
 
 
@@ -104,6 +105,24 @@ def history(fixture: Fixture) -> str:
             "to leave `before` out"
         )
     raise Failed(f"uses_history = False is declared, but the next state changes by {difference:.2g} with the last one")
+
+
+@torch.no_grad()
+def edges(fixture: Fixture) -> str:
+    """The result depends on the features of edges, or does not, as declared."""
+    processor = fixture.build()
+    off = ~torch.eye(N, dtype=torch.bool).unsqueeze(-1)  # of pairs of different nodes
+    per_step = [inputs(1), inputs(2)]
+    others = [dataclasses.replace(x, channels=torch.where(off, x.channels + 1.0, x.channels)) for x in per_step]
+    found, changed = (run_steps(processor, given).visible() for given in (per_step, others))
+    if (max_difference(found, changed) > NOTICED) == processor.uses_edges:
+        return "features of edges change the result" if processor.uses_edges else NO_EDGES + ", as declared"
+    if processor.uses_edges:
+        raise Failed(
+            f"{NO_EDGES}: use hood.edges, or hood.pool with a linear map of them; if that is meant, declare "
+            "uses_edges = False"
+        )
+    raise Failed("uses_edges = False is declared, but features of edges change the result: leave it away")
 
 
 @torch.no_grad()

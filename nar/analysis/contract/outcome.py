@@ -36,11 +36,11 @@ def describe_error(error: Exception) -> str:
     """An exception in one line, with the last place in code that is neither nar's engine nor a library's."""
     first = " ".join((str(error).strip() or "no message").split("\n")[0].split())
     own = os.path.dirname(version.__file__)
-    library = os.path.dirname(os.path.dirname(torch.__file__))
+    library, python = os.path.dirname(os.path.dirname(torch.__file__)), os.path.dirname(os.__file__)
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((own + os.sep, library + os.sep, "<"))
+        if not frame.filename.startswith((own + os.sep, library + os.sep, python + os.sep, "<"))
     ]
     place = f" ({os.path.basename(frames[-1].filename)}, line {frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {first[:200]}{place}"

@@ -1,1 +1,2 @@
-"""What is minimised (losses, of a rollout and of every type of probe) and what is counted (metrics)."""
+"""What is minimised (losses, of a rollout and of every type of probe; auxiliary: of simpler tasks besides) and what is
+counted (metrics)."""

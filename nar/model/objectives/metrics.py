@@ -40,6 +40,12 @@ class Tally:
         recall = true_positive / (true_positive + false_negative) if true_positive + false_negative else 1.0
         return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
+    def in_words(self) -> str:
+        """7 of 8 right, F1 0.500, squared error 0.25."""
+        if self.metric == "accuracy":
+            return f"{self.counts[0]:.0f} of {self.counts[1]:.0f} right"
+        return f"F1 {self.value():.3f}" if self.metric == "f1" else f"squared error {self.value():.3g}"
+
 
 def tally(probe: Probe, predicted: Tensor, truth: Tensor) -> Tally:
     """Compare predictions with the truth, both compact."""

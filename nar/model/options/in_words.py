@@ -7,6 +7,7 @@ from typing import Any
 from nar import datasets
 from nar.model.batch import training_spec
 from nar.model.coders.decoder import Decoder, DecoderOptions
+from nar.model.objectives.auxiliary import TASKS, inputs_of
 from nar.model.options import candidate_words
 from nar.model.options.relations import Relation, marks_of_hints, relations
 from nar.traces.spec import Spec
@@ -40,6 +41,9 @@ def described(name: str) -> str:
             "choices of nodes (--selection), settled by the least or largest of a number:",
             *_choices(decoder),
         ]
+    asked = [f"{task} of {', '.join(of)}" for task, one in TASKS.items() if (of := inputs_of(one, spec))]
+    if asked:
+        lines += ["", "auxiliary tasks (--auxiliary):", *_wrapped("; ".join(asked), "  ")]
     return "\n".join([*lines, "", f"nar show {name} runs it"])
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 from nar.reports.charts.axis import Axis
+from nar.reports.charts.coincidence import DrawnLines, dashes
 from nar.reports.charts.shapes import Shape, Style, marker
 from nar.reports.number_format import known, number, percent, with_interval
 from nar.results.statistics import interval
@@ -57,6 +58,7 @@ class Chart:
         self.x, self.y, self.height, self.left, self.sideways = x, y, height, left, sideways
         self.shapes: list[Shape] = []
         self.sentences: list[str] = []  # of the text alternative
+        self.drawn = DrawnLines()
 
     @classmethod
     def of_rows(cls, x: Axis, rows: Axis, lanes: int) -> Self:
@@ -70,16 +72,18 @@ class Chart:
         """A line through points, `shift` units to the right; a gap where a value is not known. `faint`: one seed of
         several."""
         points = _thinned(points)
-        path, pen = [], "M"
-        for x, y in points:
-            if known(y):
-                path.append(f"{pen}{self._x(x) + shift:.1f} {self._y(y):.1f}")
-            pen = "L" if known(y) else "M"
-        kind = "line faint" if faint else "line"
-        self.shapes.append(Shape("".join(path), f"{style.color} {kind}", style.dash))
+        placed = [(self._x(x), self._y(y)) if known(y) else None for x, y in points]
+        paths: dict[int, str] = {}
+        for covered, part in (DrawnLines() if faint else self.drawn).add(placed, shift):
+            path = "M" + "L".join(f"{x + shift:.1f} {y:.1f}" for x, y in part)
+            paths[covered] = paths.get(covered, "") + path
+        for covered, path in sorted(paths.items()):
+            kind = "line faint" if faint else "line striped" if covered else "line"
+            self.shapes.append(Shape(path, f"{style.color} {kind}", dashes(covered) or style.dash))
         shown = [point for point in points if known(point[1])] if markers else []
-        for point in shown[:: max(1, math.ceil(len(shown) / 10))]:
-            self.dot(point, style)
+        for place, point in enumerate(shown[:: max(1, math.ceil(len(shown) / 10))]):
+            if self.drawn.shows_marker(self._at(point, (0.0, 0.0)), place):
+                self.dot(point, style)
 
     def band(self, points: Iterable[tuple[float, float, float]], style: Style) -> None:
         """The area between (x, low, high)."""

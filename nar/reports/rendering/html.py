@@ -1,8 +1,9 @@
 """A document as one web page, and a figure of it as a file: answer first, then figures with their numbers.
 
-report.html is one file that needs nothing else: styles and figures are inside, no script, no font or picture from
-elsewhere. Equal results give equal bytes. The templates beside this file hold all markup, and escape whatever is put
-into them; chart.css has the looks of charts, page.css those of the page, in light, dark and print.
+report.html is one file that needs nothing else: styles and figures are inside, no font, script or picture from
+elsewhere; one line of script moves the slider of a rollout, without it all its steps are there. Equal results give
+equal bytes. The templates beside this file hold all markup, and escape whatever is put into them; chart.css has the
+looks of charts, page.css those of the page, in light, dark and print.
 """
 
 import base64
@@ -40,8 +41,10 @@ def page(document: Document) -> str:
     return _environment().get_template("page.html").render(report=document, css=_css("chart.css", "page.css"))
 
 
-def _data_uri(picture: Picture) -> str:
-    """As an image inside the page, nothing in it can load, run, or clash with the page."""
+def _data_uri(picture: Picture | str) -> str:
+    """As an image inside the page, nothing in it can load, run, or clash with the page. A str is SVG."""
+    if isinstance(picture, str):
+        return f"data:image/svg+xml;base64,{base64.b64encode(picture.encode()).decode('ascii')}"
     return f"data:{picture.media_type};base64,{base64.b64encode(picture.path.read_bytes()).decode('ascii')}"
 
 

@@ -52,7 +52,7 @@ def _figure(figure: Figure, folder: Path) -> str:
         alternative = "; ".join(": ".join(filter(None, [heading, panel.title])) for heading, panel in panels)[:_LONGEST]
     parts = [
         _image(alternative, f"{figure.name}.svg") if panels else "",
-        _inline(figure.caption) + figure.cut,
+        _inline(figure.caption) + figure.remarks,
         "\n".join(f"- {_inline(point)}" for point in figure.points),
         *(_block(one, folder) for one in figure.numbers),
     ]

@@ -38,13 +38,14 @@ def _panel(groups: Sequence[SeedGroup], styles: SizeStyles, title: str, algorith
         lengths.append(max([1, *filter(None, _first_errors(group)), *most]))
     axis = step_axis(lengths, first=0)
     chart = Chart(axis, percent_axis("graphs still on the trace (%)", []))
+    # where any line has a corner, all of them have one: so it is seen where they coincide
+    corners = sorted({*lengths, *(step for group in groups for step in _first_errors(group) if step is not None)})
     for group, length in zip(groups, lengths, strict=True):
         steps, style = _first_errors(group), styles[group.size]
-        stairs = [(max(x, axis.low), 100 * share) for x, share in survival(steps, length)]
+        stairs = [(max(x, axis.low), 100 * share) for x, share in survival(steps, length, at=corners)]
         chart.line(stairs, style)
         chart.dot(stairs[-1], style)
-        corners = survival(steps, length, corners=False)
-        chart.tell(f"n = {group.size}", [(x, 100 * share) for x, share in corners])
+        chart.tell(f"n = {group.size}", [(x, 100 * share) for x, share in survival(steps, length)])
     return chart.panel(title, algorithm)
 
 
@@ -65,13 +66,15 @@ def _first_errors(group: SeedGroup) -> list[int | None]:
     return [step for entry in group.entries for step in entry.get("first_error") or ()]
 
 
-def survival(steps: Sequence[int | None], length: int, corners: bool = True) -> list[tuple[float, float]]:
-    """(step, share of graphs without an error up to and with it), from step 0 on; with `corners`, as stairs."""
+def survival(steps: Sequence[int | None], length: int, at: Sequence[int] = ()) -> list[tuple[float, float]]:
+    """(step, share of graphs without an error up to and with it), from step 0 on; as stairs with `at`, the steps at
+    which these have corners."""
     total, left = len(steps), len(steps)
     points = [(0.0, 1.0)]
-    for step in sorted({step for step in steps if step is not None}):
-        if corners:
+    for step in sorted({step for step in steps if step is not None} | {step for step in at if step < length}):
+        if at:
             points.append((float(step), left / total))
-        left -= steps.count(step)
-        points.append((float(step), left / total))
+        if step in steps:
+            left -= steps.count(step)
+            points.append((float(step), left / total))
     return [*points, (float(length), left / total)]

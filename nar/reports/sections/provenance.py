@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from nar.reports.blocks import Block, Details, Heading, Paragraph, Picture, Preformatted, Section, Span, Table, Text
@@ -82,6 +83,7 @@ def _runs_table(runs: Sequence[StoredRun]) -> Table:
     for run in runs:
         made = run.results["run"]
         steps = f"{made['steps']:,}" + f" of {made['steps_planned']:,}" * (made["steps"] < made["steps_planned"])
+        ending = " (interrupted)" if made["interrupted"] else " (stopped early)" * made.get("stopped_early", False)
         selected = f"{made['best_step']:,}" if made.get("best_validation") is not None else NOTHING
         validation = percent(made.get("best_validation"))
         if len(made["validation"]) > 1:
@@ -89,7 +91,7 @@ def _runs_table(runs: Sequence[StoredRun]) -> Table:
         rows.append((
             run.title, run.label, run.results["config"].get("recipe", "protocol"), str(run.seed),
             number(made.get("parameters")),
-            steps + " (interrupted)" * made["interrupted"], selected, validation, duration(made["train_seconds"]),
+            steps + ending, selected, validation, duration(made["train_seconds"]),
             _sizes({name: ", ".join(map(str, made["train_sizes"].get(name, ()))) for name in run.algorithms}),
             _sizes({name: str(made["validation_size"].get(name, NOTHING)) for name in run.algorithms}),
         ))  # fmt: skip
@@ -177,5 +179,15 @@ def _picture(run: StoredRun) -> Picture | None:
             what = f"{run.title} with {run.label}, seed {run.seed}"
             text = told.read_text(encoding="utf-8").strip() if told.is_file() else ""
             alternative = text or f"A trace of {what} beside the model's predictions; no description was recorded"
-            return Picture(path, kind, alternative, f"{what}: the algorithm's trace and the model's.", text)
+            steps = _steps(path.with_name("example_steps.json")) if path.name == "example.svg" else ("", {})
+            return Picture(path, kind, alternative, f"{what}: the algorithm's trace and the model's.", text, *steps)
     return None
+
+
+def _steps(path: Path) -> tuple[str, dict[str, str]]:
+    """The key and the frames of a picture that can be stepped through; nothing where there are none to be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size <= _MOST_BYTES else {}
+        return str(found["key"]), {str(title): str(frame) for title, frame in found["frames"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "", {}

@@ -112,14 +112,16 @@ def _results_table(context: ReportContext) -> Table:
 
 
 def at_a_glance(context: ReportContext) -> list[Paragraph | Table]:
-    """Means at every size, one row per algorithm and label, with the interval at the headline size."""
+    """Means at every size, one row per algorithm and label, with the interval at the headline size, which comes first:
+    a phone shows it without scrolling."""
     sizes = context.sizes()
     if not sizes:
         return []
+    headlines = sorted({size for a in context.algorithms if (size := context.headline(a)) is not None})
     if len(sizes) > 8:
-        headlines = {context.headline(algorithm) for algorithm in context.algorithms}
-        kept = {sizes[0], sizes[-1], *headlines, *sizes[:: -(-len(sizes) // 6)]}
+        kept = {sizes[0], sizes[-1], *sizes[:: -(-len(sizes) // 6)]}
         sizes = [size for size in sizes if size in kept]
+    sizes = [*headlines, *(size for size in sizes if size not in headlines)]
     rows = []
     for algorithm, label in context.pairs():
         groups = {size: context.at(algorithm, label, size) for size in sizes}

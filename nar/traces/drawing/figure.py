@@ -126,18 +126,23 @@ def kind_of(trace: Trace) -> Panels:
 
 
 def compose(
-    kind: Panels, shown: list[Moment], one_size: list[Moment] | None = None, above: Sequence[str] = ()
+    kind: Panels,
+    shown: list[Moment],
+    one_size: list[Moment] | None = None,
+    above: Sequence[str] = (),
+    header: bool = True,
+    title: bool = True,
 ) -> Figure:
-    """All panels on one page, by rows; title, legend, `above` and notes above. Lengths are inches, and so are the
-    panels' units."""
+    """All panels on one page, by rows; title, legend, `above` and notes above (`header`). Without panels, only that.
+    `one_size`: panels are as high as these need. Lengths are inches, and so are the panels' units."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
     width, heights = kind.size(one_size or shown)
     slots = len(kind.slots)
-    across = min(len(shown), max(1, kind.across // slots))
+    across = min(max(1, len(shown)), max(1, kind.across // slots))
     down = math.ceil(len(shown) / across)
-    page_width = max(5.6, across * slots * (width + _GAP) + _GAP)
+    page_width = max(5.6 if title else 0.0, across * slots * (width + _GAP) + _GAP)
     handles, notes = kind.legend()
     if kind.trace.length > 1 or kind.red != Panels.red:
         handles[f"red: {kind.red}"] = Line2D([], [], color=CHANGED, lw=2.2)
@@ -145,20 +150,21 @@ def compose(
     rows = math.ceil(len(handles) / columns)
     letters = int((page_width - 2 * _GAP) / 0.074)
     notes = [line for note in (*above, *notes, *kind.notes) for line in textwrap.wrap(note, letters)]
-    top = 0.42 + 0.2 * rows + 0.17 * len(notes) + 0.1
-    if one_size:
-        heights = [max(heights)]
-    tall = [max(heights[row * across : (row + 1) * across]) for row in range(down)]
+    head = 0.34 * title + 0.08  # above the legend
+    top = (head + 0.2 * rows + 0.17 * len(notes) + 0.1) * header
+    tall = [max(heights if one_size else heights[row * across : (row + 1) * across]) for row in range(down)]
     page_height = top + sum(tall) + down * _GAP
 
     page = Figure(figsize=(page_width, page_height), dpi=150, facecolor="white")
-    page.text(_GAP / page_width, 1 - 0.1 / page_height, kind.title, va="top", fontsize=12, fontweight="bold")
-    for k, line in enumerate(notes):
-        y = 1 - (0.42 + 0.2 * rows + 0.17 * k) / page_height
+    if header and title:
+        page.text(_GAP / page_width, 1 - 0.1 / page_height, kind.title, va="top", fontsize=12, fontweight="bold")
+    for k, line in enumerate(notes if header else ()):
+        y = 1 - (head + 0.2 * rows + 0.17 * k) / page_height
         page.text(_GAP / page_width, y, line, va="top", fontsize=8.5, color="#444444")
-    if handles:
+    if handles and header:
         page.legend(
-            list(handles.values()), list(handles), loc="upper left", bbox_to_anchor=(0, 1 - 0.34 / page_height),
+            list(handles.values()), list(handles), loc="upper left",
+            bbox_to_anchor=(0, 1 - (head - 0.08) / page_height),
             ncols=columns, fontsize=8.5, frameon=False, borderaxespad=0.1, handlelength=1.8, columnspacing=1.4,
             labelspacing=0.35,
         )  # fmt: skip
@@ -179,15 +185,21 @@ def compose(
 
 def save(page: Figure, path: str | os.PathLike) -> None:
     """Write a figure as .png, .svg (small, its type kept as type) or .pdf; the same picture gives the same bytes."""
-    file, content = Path(path), io.BytesIO()
+    file = Path(path)
     if file.suffix not in FORMATS:
         raise ValueError(f"a figure is written to a file ending in {', '.join(FORMATS)}, got {os.fspath(path)!r}")
-    with style():
-        page.savefig(content, format=file.suffix[1:], metadata={FORMATS[file.suffix]: None})
-    data = content.getvalue()
-    data = compact_svg(data.decode()).encode() if file.suffix == ".svg" else data
+    data = encoded(page, file.suffix)
     file.parent.mkdir(parents=True, exist_ok=True)
     files.write(file, lambda out: out.write(data))
+
+
+def encoded(page: Figure, ending: str) -> bytes:
+    """What `save` writes."""
+    content = io.BytesIO()
+    with style():
+        page.savefig(content, format=ending[1:], metadata={FORMATS[ending]: None})
+    data = content.getvalue()
+    return compact_svg(data.decode()).encode() if ending == ".svg" else data
 
 
 def style() -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+MOST_WEIGHTS = 40  # of edges, that can still be read
 WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.8}  # behind text that edges may cross
 
 
@@ -43,6 +44,10 @@ class GraphPanels(Panels):
         self.current = [name for name in masks if shows_the_graph(trace, name)]
         self.marked = styles([name for name in masks if name not in self.current], EDGES)
         self.leave_out([n for n in self._of(Location.EDGE, {Type.SCALAR, Type.CATEGORICAL, *POINTERS}) if n != "A"])
+        self.weighted = self._weighted()
+        if len(self.weighted) > MOST_WEIGHTS:
+            self.leave_out(["A"], f"weights fit on up to {MOST_WEIGHTS} edges, here are {len(self.weighted)}")
+            self.weighted = self.weighted[:0]
         self.current_edge = {"u", "v"} <= set(self.rings) and not self.plane
 
     def draw(self, axes: Axes, moment: Moment, slot: str, width: float, height: float) -> None:
@@ -51,7 +56,7 @@ class GraphPanels(Panels):
             edges = (moment.now[name] == 1) & ~np.eye(self.nodes, dtype=bool)
         self._edges(axes, edges, "#B8B8B8", 0.9)
         if moment.title == "inputs" and "A" in self.spec:
-            self._weights(axes, moment.now["A"], edges)
+            self._weights(axes, moment.now["A"])
         if self.plane:
             self._plane(axes, moment)
         for name in moment.given(self.marked):
@@ -119,13 +124,17 @@ class GraphPanels(Panels):
                 zorder=zorder, minlength=0,
             )  # fmt: skip
 
-    def _weights(self, axes: Axes, A: np.ndarray, edges: np.ndarray) -> None:
-        symmetric = bool((edges == edges.T).all() and np.array_equal(A, A.T))
-        pairs = np.argwhere(np.triu(edges) if symmetric else edges)
-        if len(pairs) > 26 or np.unique(A[A != 0]).size <= 1:
-            return
-        for u, v in pairs:
-            x, y = self.at[u] + (self.at[v] - self.at[u]) * (0.5 if symmetric else 0.42)
+    def _weighted(self) -> np.ndarray:
+        """The pairs of nodes [E, 2] between which weights are written: every edge, or none if all weigh the same."""
+        A = np.asarray(self.trace.compact["A"]) if "A" in self.spec.inputs else np.zeros((0, 0))
+        if np.unique(A[A != 0]).size <= 1 or self.plane:
+            return np.zeros((0, 2), int)
+        return np.argwhere(np.triu(self.edges) if np.array_equal(A, A.T) else self.edges)
+
+    def _weights(self, axes: Axes, A: np.ndarray) -> None:
+        place = 0.5 if np.array_equal(A, A.T) else 0.42
+        for u, v in self.weighted:
+            x, y = self.at[u] + (self.at[v] - self.at[u]) * place
             write(axes, x, y, number(float(A[u, v])), 6.2, color="#333333", zorder=3, bbox=WHITE)
 
     def _plane(self, axes: Axes, moment: Moment) -> None:

@@ -99,11 +99,12 @@ class Panels:
 
     def heading(self, moment: Moment, width: float) -> list[str]:
         """The panel's title with the numbers that belong to the whole graph, in lines."""
-        parts = [moment.title.replace(" ", "\u00a0")]
+        letters = max(12, int(width / 0.075))
+        parts = [moment.title.replace(" ", "\u00a0") if len(moment.title) <= letters else moment.title]
         for name, value in moment.now.items():
             if self.spec[name].location is Location.GRAPH:
                 parts.append(f"{name}\u00a0{label(value, self.spec[name])}")
-        return textwrap.wrap("   ".join(parts), max(12, int(width / 0.075)))
+        return textwrap.wrap("   ".join(parts), letters)
 
     def heading_height(self, moment: Moment, width: float) -> float:
         return 0.08 + 0.15 * len(self.heading(moment, width))

@@ -35,6 +35,7 @@ class TablePanels(Panels):
         self.slots = self.tables
         if self.graph is not None:
             self.graph.marked, self.graph.current = {}, []
+            self.notes += [note for note in self.graph.notes if note.startswith("not drawn: A ")]
             shown = {*self.graph.masks, *self.graph.classes, *self.graph.written, *self.graph.arrows}
             if shown & trace.spec.hints.keys():  # the graph at every moment, not among the inputs alone
                 self.slots = ("", *self.tables)

@@ -66,6 +66,7 @@ def save(traces: Trace | Sequence[Trace], path: str | os.PathLike, manifest: Map
     }
     for name, probe in first.spec.items():
         arrays |= _packed(f"{probe.stage}/{name}", probe, [trace.compact[name] for trace in traces])
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     files.write(Path(path), lambda file: _write(file, arrays))
 
 

@@ -6,6 +6,8 @@ While an array is sorted, `order[k]` is the element (named by its first position
 import math
 import reprlib
 from collections.abc import Mapping
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numba
@@ -41,8 +43,13 @@ def numbers(value: Any, name: str) -> np.ndarray:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be an array of numbers, got {type(value).__name__}: {error}") from None
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} must have no masked entries: fill them, or leave them out")
+    if array.dtype.kind == "O" and array.size and all(isinstance(x, (Real, Decimal)) for x in array.flat):
+        array = array.astype(np.float64)
     if array.dtype.kind not in "buif":
-        raise ValueError(f"{name} must be an array of integers or floats, got dtype {array.dtype}")
+        got = f"a {type(value).__name__}" if array.dtype.kind == "O" and not array.ndim else f"dtype {array.dtype}"
+        raise ValueError(f"{name} must be an array of integers or floats, got {got}")
     return np.array(array, dtype=np.float64, order="C")
 
 

@@ -18,12 +18,21 @@ import numpy as np
 from nar.lookup import suggest
 from nar.traces.inputs.options import flag, from_choices, from_range, integer, number
 
+RANDOM = "erdos_renyi"  # of graphs.py
+SHORT = {
+    "er": RANDOM,
+    "ba": "barabasi_albert",
+    "ws": "watts_strogatz",
+    "rgg": "random_geometric",
+    "sbm": "community",
+    "sparse_er": "sparse_erdos_renyi",
+}
 TRIES = 1000  # draws of a graph that must be connected
 
 
 def draw(rng: np.random.RandomState, n: int, family: str, options: Mapping[str, Any] | None = None) -> np.ndarray:
     """A graph of the family, [n, n] of 0 and 1, its nodes in random order. All randomness is drawn from `rng`."""
-    function = TABLE[check(family)]
+    function = TABLE[check(full_name(family))]
     options = {} if options is None else options
     known = list(inspect.signature(function).parameters)[2:]
     if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
@@ -37,10 +46,15 @@ def draw(rng: np.random.RandomState, n: int, family: str, options: Mapping[str, 
     return A[np.ix_(order, order)]
 
 
+def full_name(family: Any) -> Any:
+    """What a short name such as "ba" stands for; anything else as it is."""
+    return SHORT.get(family.lower(), family) if isinstance(family, str) else family
+
+
 def check(family: Any) -> str:
     """The name of a family of TABLE; ValueError with a suggestion otherwise."""
     if not isinstance(family, str) or family not in TABLE:
-        raise ValueError(f"family: {suggest('family', str(family), ['erdos_renyi', *TABLE])}")
+        raise ValueError(f"family: {suggest('family', str(family), [RANDOM, *TABLE])}")
     return family
 
 

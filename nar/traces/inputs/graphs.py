@@ -20,6 +20,7 @@ from nar.traces.trace import index_dtype
 if TYPE_CHECKING:
     import networkx as nx
 
+_UNWEIGHTED = object()  # an attribute that no edge has
 TRAIN_P = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # edge probabilities of the CLRS training protocol
 
 
@@ -119,6 +120,7 @@ def sampler(
     default_p, default_family = p, family
 
     def graph(rng, n, p, family, options):
+        family = families.full_name(family)
         if family == "erdos_renyi":
             if options:
                 raise ValueError(f"options must be None for the family 'erdos_renyi', which takes p, got {options!r}")
@@ -163,16 +165,21 @@ def from_networkx(graph: nx.Graph, weight: str | None = "weight") -> tuple[np.nd
             "graph must not be a multigraph: several edges between two nodes do not fit a matrix; "
             f"networkx.{single}(graph) keeps the last of them"
         )
-    for u, v, value in graph.edges(data=weight, default=1) if weight else ():
+    A, place = np.zeros((len(nodes), len(nodes))), {node: index for index, node in enumerate(nodes)}
+    for u, v, value in graph.edges(data=weight or _UNWEIGHTED, default=1):
         try:
-            fine = isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(value) and value != 0
-        except OverflowError:  # an integer beyond float64
-            fine = False
-        if not fine:
+            # also Decimal, Fraction and tensors of one number
+            number = math.nan if isinstance(value, (str, bytes)) else float(value)
+        except (TypeError, ValueError, OverflowError):  # OverflowError: an integer beyond float64
+            number = math.nan
+        if not math.isfinite(number) or number == 0:
             raise ValueError(
                 f"weight of edge {(u, v)} must be a finite number other than 0 (0 means no edge), got {value!r}"
             )
-    return nx.to_numpy_array(graph, nodelist=nodes, weight=weight, dtype=np.float64), nodes  # pyright: ignore
+        A[place[u], place[v]] = number
+        if not graph.is_directed():
+            A[place[v], place[u]] = number
+    return A, nodes
 
 
 def check_graph(A: Any, name: str = "A", *, nonnegative: str | None = None, symmetric: str | None = None) -> np.ndarray:

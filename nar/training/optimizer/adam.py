@@ -1,15 +1,12 @@
 """Adam (Kingma and Ba, ICLR 2015, arXiv 1412.6980), without what torch.optim loads to be compilable.
 
-With weight decay it is AdamW (Loshchilov and Hutter, ICLR 2019, arXiv 1711.05101). Its step size may follow a schedule:
-`one_cycle` is Smith and Topin's (2018, arXiv 1708.07120) as torch.optim.lr_scheduler.OneCycleLR has it, along cosines,
-but for the momentum, which stays as it is: a CUDA graph could not follow it.
+With weight decay it is AdamW (Loshchilov and Hutter, ICLR 2019, arXiv 1711.05101).
 
 Making any of PyTorch's optimisers imports its compiler: 145 MB and a second, a third of what training a small model
 takes. The update itself is PyTorch's fused kernel, for all parameters at once; states have torch.optim.Adam's form, so
 that either reads the checkpoints of the other.
 """
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,24 +14,9 @@ import torch
 from torch import Tensor
 
 from nar.config import Config
+from nar.training.optimizer.schedule import learning_rate
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
-WARM_UP = 0.1  # share of the steps of one cycle in which the step size rises
-START, END = 1 / 25, 1 / 250_000  # where it begins and ends, over the largest
-
-
-def learning_rate(config: Config, step: int) -> float:
-    """The step size of a step, from 0: a pure function of the settings and the step, so that runs can be resumed."""
-    largest, peak, last = config.learning_rate, WARM_UP * config.steps - 1, config.steps - 1
-    if config.learning_rate_schedule == "constant":
-        return largest
-    if step <= peak:
-        return _cosine(START * largest, largest, step / peak if peak else 1.0)
-    return _cosine(largest, END * largest, (step - peak) / (last - peak))
-
-
-def _cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
 
 
 class Adam:
