@@ -31,9 +31,9 @@ from nar.analysis.references.audit import pointers_valid, precision, scales
 from nar.config import Config
 from nar.datasets import canonical
 from nar.evaluation.evaluate import TEST_SEED, evaluate
-from nar.model import checkpoint
 from nar.model.batch import collate
 from nar.results.run_directory import provenance
+from nar.system import files
 
 FILE = pathlib.Path(__file__).with_suffix(".json")
 BETA = 1e4
@@ -173,7 +173,7 @@ def main():
         kept = [row for row in result.get("references", []) if (row["algorithm"], row["nodes"]) not in again]
         result["references"] = kept + rows
         result["audits"] = result.get("audits", {}) | audits(options.names)
-    checkpoint.write_json(FILE, result)
+    files.write_json(FILE, result)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from nar.evaluation import evaluate, protocol
 from nar.inference import export
 from nar.model import checkpoint, export_reader
 from nar.results import published, schema
+from nar.system import files
 
 MOST_BYTES = 8_000_000  # of all reasoners together
 LOCAL = {"--out": 1, "--device": 1, "--threads": 1, "--workers": 1, "--resume": 0}  # flags with their values
@@ -85,7 +86,7 @@ def made(run: pathlib.Path, out: pathlib.Path, half: bool) -> str:
         raise ValueError(f"evaluated again, {reason}")
     card = export_reader.read_card(out / name)
     card["provenance"]["command"] = without_local(card["provenance"]["command"])
-    checkpoint.write_json(out / name / export_reader.CARD, card)
+    files.write_json(out / name / export_reader.CARD, export_reader.sealed(card))
     return name
 
 

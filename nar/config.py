@@ -9,7 +9,8 @@ import importlib
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from nar.lookup import suggest
+from nar.lookup import closest, suggest
+from nar.system.shapes import misfit, types_of
 
 RecipeName = Literal["protocol", "step"]  # what they set: nar/recipes.py
 
@@ -197,16 +198,23 @@ class Config:
     def __post_init__(self) -> None:
         if isinstance(self.algo, str):  # Config(algo="bfs") means ("bfs",)
             object.__setattr__(self, "algo", (self.algo,))
+        for name, kind in types_of(Config).items():
+            value = getattr(self, name)
+            if name != "recipe" and (wrong := misfit(value, kind, f"--{name.replace('_', '-')}")):
+                raise ValueError(wrong)
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+            elif value is not None and kind == Path | None:
+                object.__setattr__(self, name, Path(value).expanduser())
         self._check("algo", 0 < len(self.algo) == len(set(self.algo)), "one algorithm or several different ones")
         self._check_recipe()
-        sizes, seeds = self.eval_sizes or (), self.seeds
         at_least_one = "batch_size hidden triplet_features heads message_passing_steps val_size val_every moments "
         for name in (at_least_one + "checkpoint_every").split():
             self._check(name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
         for name in "workers seed steps grad_clip val_samples eval_samples threads comparison_units patience".split():
             self._check(name, getattr(self, name) is None or getattr(self, name) >= 0, "0 or more")
         self._check("seed", self.seed < 2**32, "below 2^32")
-        distinct = len(set(seeds)) == len(seeds) and all(0 <= s < 2**32 for s in seeds)
+        distinct = len(set(self.seeds)) == len(self.seeds) and all(0 <= s < 2**32 for s in self.seeds)
         self._check("seeds", distinct, "different numbers from 0 to 2^32 - 1")
         self._check("learning_rate", 0 < self.learning_rate < float("inf"), "a positive number")
         for name in ("change_weight", "auxiliary_weight"):
@@ -226,9 +234,13 @@ class Config:
             kept = self.history is not False
             self._check("history", kept, f"left away with --hint-mode {self.hint_mode}: nothing would be passed on")
         self._check_supervision()
-        self._check("eval_sizes", len(set(sizes)) == len(sizes), "different sizes")
         self._check("trails", self.relations != "none" or not self.trails, "left away with --relations none")
-        self._check("train_sizes", self.train_sizes is None or len(self.train_sizes) > 0, "one size or more")
+        for name in ("train_sizes", "eval_sizes"):
+            self._check(name, len(set(getattr(self, name) or ())) == len(getattr(self, name) or ()), "different sizes")
+        self._check("train_sizes", self.train_sizes != (), "one size or more")
+        self._check("seed", not self.seeds or self.seed == Config.seed, "left away with --seeds, which names them all")
+        begun = self.init_processor or self.freeze == "nothing"
+        self._check("freeze", begun, "nothing without --init-processor: a random one would never learn")
 
     def _check_supervision(self) -> None:
         if self.supervision == "rollout":
@@ -248,7 +260,7 @@ class Config:
         own = self.own_moments == 0 or self.hint_feedback == "hard"
         self._check("hint_feedback", own, "hard with --own-moments: decisions are fed back in training, too")
 
-    def _check(self, name: str, holds: bool, wanted: str) -> None:
+    def _check(self, name: str, holds: Any, wanted: str) -> None:
         if not holds:
             raise ValueError(f"--{name.replace('_', '-')} must be {wanted}; got {getattr(self, name)}")
 
@@ -291,16 +303,16 @@ class Config:
         return {k: list(v) if isinstance(v, tuple) else str(v) if isinstance(v, Path) else v for k, v in values.items()}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The reverse; ValueError names settings of another version of nar."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(values.keys() - known):
-            raise ValueError(f"unknown settings {', '.join(unknown)}: this run was made by another version of nar")
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        paths = {
-            name: Path(values[name]) for name in ("out", "init_processor", "traces") if values.get(name) is not None
-        }
-        return cls(**{**values, **paths})
+    def from_dict(cls, values: dict[str, Any], source: Path | str = "this run") -> Self:
+        """The reverse; ValueError names the settings that cannot be used, and their file, the `source`."""
+        if unknown := sorted(values.keys() - types_of(Config).keys()):
+            likely = closest(unknown[0], types_of(Config).keys() - values.keys())
+            words = ", ".join(unknown) + (f" (did you mean {likely!r}?)" if likely else "")
+            raise ValueError(f"unknown settings {words}: {source} is of another version of nar, or damaged")
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise ValueError(f"{source} holds settings that cannot be: {error}") from None
 
     def differences(self, other: Self) -> list[str]:
         """What keeps `other`'s run from being continued with these settings, as 'hidden 64, not 128'."""

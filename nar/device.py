@@ -2,10 +2,17 @@
 
 import contextlib
 import functools
+import random
+import warnings
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
+from nar.system import limits
+
+_inside = False  # of `untouched`
+_prepared: str | None = None  # the precision of products that `prepare` chose
 UNKNOWN = "unknown device {!r}; choose auto, cpu, cuda or cuda:N"
 
 
@@ -32,17 +39,70 @@ def choose(name: str) -> torch.device:
 
 
 def prepare(device: torch.device, threads: int = 0) -> dict[str, str]:
-    """Set threads and matrix products for this process; returns what was chosen, for the record."""
-    if threads:
-        torch.set_num_threads(threads)
+    """Set threads and matrix products for this process; returns what was chosen, for the record. Within `untouched`,
+    all of this ends with it.
+    """
+    torch.set_num_threads(threads or min(torch.get_num_threads(), limits.cores()))
     if device.type == "cuda":
         if device.index is not None:
             torch.cuda.set_device(device)  # kernels and streams of ours go to the current device
-        torch.set_float32_matmul_precision("high")  # TF32: 10 bits of mantissa in products, float32 sums
+        _products("high")  # TF32: 10 bits of mantissa in products, float32 sums
         return {"matmul": "tf32"}
     precision = "medium" if fast_products_are_exact() else "highest"
-    torch.set_float32_matmul_precision(precision)
+    _products(precision)
     return {"matmul": "onednn" if precision == "medium" else "default"}
+
+
+def _products(precision: str) -> None:
+    global _prepared
+    _prepared = precision
+    torch.set_float32_matmul_precision(precision)
+
+
+@contextlib.contextmanager
+def untouched(dtype: torch.dtype = torch.float32) -> Iterator[None]:
+    """While it lasts, no setting of the caller's process changes a result, and afterwards all of them are as before.
+
+    Default dtype, precision of products, autocast, gradients, threads, generators (seeded with 0), what numpy says of
+    overflows, warnings (those that are errors are warnings again, unless they are of a single kind). Inside another one
+    it does nothing.
+    """
+    global _inside, _prepared
+    if _inside:
+        yield
+        return
+    before = torch.get_default_dtype(), torch.get_default_device(), torch.get_num_threads(), _prepared
+    products, states = torch.get_float32_matmul_precision(), (np.random.get_state(), random.getstate())
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    autocast = [torch.autocast(kind, enabled=False) for kind in (["cpu", "cuda"] if gpus else ["cpu"])]
+    with contextlib.ExitStack() as stack:
+        for context in (
+            torch.random.fork_rng(devices=gpus), torch.inference_mode(False), torch.enable_grad(), *autocast,
+            np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"), warnings.catch_warnings(),
+        ):  # fmt: skip
+            stack.enter_context(context)
+        if any(rule[0] == "error" and rule[2] is Warning for rule in warnings.filters):
+            warnings.simplefilter("default")
+        try:
+            _inside = True
+            torch.set_default_dtype(dtype)
+            if before[1].type != "cpu":
+                torch.set_default_device(None)
+            torch.set_float32_matmul_precision(_prepared or "highest")
+            torch.manual_seed(0)
+            np.random.seed(0)
+            random.seed(0)
+            yield
+        finally:
+            _inside, _prepared = False, before[3]
+            torch.set_default_dtype(before[0])
+            if before[1].type != "cpu":
+                torch.set_default_device(before[1])
+            if torch.get_num_threads() != before[2]:
+                torch.set_num_threads(before[2])
+            torch.set_float32_matmul_precision(products)
+            np.random.set_state(states[0])
+            random.setstate(states[1])
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from nar.config import FREE, Config
 from nar.lookup import suggest
+from nar.text_format import short
 
 LONGEST = 80  # letters of a run directory's name for settings
 
@@ -74,7 +75,7 @@ def run_name(settings: Config) -> str:
     words = "".join(f"-{word}" for word in unusual(settings))
     if len(words) > LONGEST:
         words = f"{words[: LONGEST - 9]}-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
-    return re.sub(r"[^\w.+=-]", ".", f"{settings.title}-{settings.processor}{words}-seed{settings.seed}")
+    return re.sub(r"[^\w.+=-]", ".", f"{short(settings.title, 100)}-{settings.processor}{words}-seed{settings.seed}")
 
 
 def unusual(settings: Config) -> list[str]:

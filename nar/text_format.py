@@ -1,5 +1,6 @@
 """Numbers and lists in words, as messages, tables and reports say them."""
 
+import hashlib
 import html
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -17,6 +18,11 @@ def listed(names: Iterable[Any], most: int = 8) -> str:
     if len(names) > most:
         return f"{comma.join(names[: most - 1])} and {len(names) - most + 1} more"
     return " and ".join(filter(None, [comma.join(names[:-1]), names[-1]])) if names else ""
+
+
+def short(name: str, most: int) -> str:
+    """A name for a file; of a longer one the beginning, and a digest that only this name has."""
+    return name if len(name) <= most else f"{name[: most - 10]}--{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def duration(seconds: float) -> str:

@@ -37,6 +37,12 @@ def unready(_, ranks):
     raise ValueError("not today")
 
 
+def die_on_the_way(_, ranks):
+    (ranks.folder / f"{ranks.rank}.ready").touch()
+    time.sleep(0.5)  # the first process waits for the others to connect
+    os._exit(3)
+
+
 def die(_, ranks):
     ranks.meet()
     os._exit(3)

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from nar.model import checkpoint
+from nar.system import files
 
-CONTENT = {"model": {"weight": torch.arange(6.0)}, "step": 3, "best": {"score": float("nan")}}
+CONTENT = {"model": {"weight": torch.arange(6.0)}, "step": 3, "best": {"step": 3, "score": float("nan"), "loss": 1.0}}
 
 
 def leftovers(folder):
@@ -23,7 +24,7 @@ def test_round_trip(tmp_path):
     found = checkpoint.load(path)
     assert found["model"]["weight"].equal(torch.arange(6.0)) and found["step"] == 3
     assert found["format"] == checkpoint.FORMAT and found["made_by"] == "nar"
-    checkpoint.write_json(tmp_path / "a.json", {"a": [1, None]})
+    files.write_json(tmp_path / "a.json", {"a": [1, None]})
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1, None]}
     assert leftovers(tmp_path) == ["a.json", "last.pt"]
 
@@ -63,7 +64,7 @@ def test_a_full_disk_costs_nothing_that_was_there(tmp_path, monkeypatch, where):
             torch.save({"format": 1, "made_by": "nar", **CONTENT}, FullDisk(file, room))
 
     with pytest.raises(OSError) as caught:
-        checkpoint.save(path, {**CONTENT, "step": 4}) if put is None else checkpoint.write(path, put)
+        checkpoint.save(path, {**CONTENT, "step": 4}) if put is None else files.write(path, put)
     assert caught.value.errno == errno.ENOSPC
     assert "last.pt" in str(caught.value)
     monkeypatch.undo()
@@ -80,7 +81,7 @@ def test_an_interrupt_while_writing_leaves_the_old_file(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        checkpoint.write(path, put)
+        files.write(path, put)
     assert checkpoint.load(path)["step"] == 3 and leftovers(tmp_path) == ["last.pt"]
 
 
@@ -138,3 +139,33 @@ def test_nothing_in_a_file_is_executed(tmp_path):
     torch.save({"made_by": "nar", "format": 1, "model": Surprise()}, path)
     with pytest.raises(ValueError, match="not a checkpoint"):
         checkpoint.load(path)
+
+
+def test_every_flipped_bit_is_noticed_or_changes_nothing(tmp_path):
+    """Whether the file has its digest, or is of an earlier nar and has the archive's checksums alone."""
+    path = tmp_path / "last.pt"
+    checkpoint.save(path, CONTENT)
+    torch.save({"made_by": "nar", "format": 1, **CONTENT}, tmp_path / "old.pt")
+    for file in (path, tmp_path / "old.pt"):
+        whole, expected = file.read_bytes(), checkpoint.digest(checkpoint.load(file))
+        noticed = 0
+        for place in range(0, len(whole), 7):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << place % 8
+            file.write_bytes(damaged)
+            try:
+                assert checkpoint.digest(checkpoint.load(file)) == expected, place
+            except ValueError as error:
+                assert file.name in str(error)
+                noticed += 1
+        assert noticed > 20
+    assert checkpoint.digest({"a": 1, "b": [2.0]}) != checkpoint.digest({"a": 1, "b": (2.0,)})
+    assert checkpoint.digest(torch.zeros(2, 3)) != checkpoint.digest(torch.zeros(3, 2))
+
+
+@pytest.mark.parametrize("changed", [{"format": None}, {"format": "1"}, {"step": "4"}, {"model": [1]}, {"best": {}}])
+def test_fields_of_the_wrong_type(tmp_path, changed):
+    (name,) = changed
+    checkpoint.save(tmp_path / "last.pt", CONTENT | changed)
+    with pytest.raises(ValueError, match=rf"last\.pt is damaged: {name}.* (must be|is missing)"):
+        checkpoint.load(tmp_path / "last.pt")

@@ -12,9 +12,11 @@ import pytest
 import torch
 
 from nar import datasets
+from nar.cli import console
 from nar.cli import main as cli
 from nar.model import checkpoint
 from nar.results import run_directory
+from nar.system import files
 from nar.training import learner, run
 
 ROOT = Path(__file__).parent.parent
@@ -34,13 +36,19 @@ def nar(tmp_path, monkeypatch, capsys):
     def run(*arguments):
         capsys.readouterr()
         try:
-            code = cli.main([str(a) for a in arguments])
+            code = cli.main(with_last([str(a) for a in arguments]))
         except SystemExit as stop:
             code = stop.code
         printed = capsys.readouterr()
         return code or 0, printed.out, printed.err
 
     return run
+
+
+def with_last(argv):
+    """Of flags given twice the last ones: a command line refuses both."""
+    words, flags = console.split(argv)
+    return [*words, *(word for name, values in dict(flags).items() for word in (name, *values))]
 
 
 def assert_one_line(found, *parts):
@@ -121,6 +129,22 @@ def test_train_py_is_the_same_door():
         (["train", "--processor", ".mine:Net"], ["processor '.mine:Net'"]),
         (["train", "--lerning-rate", "1"], ["unknown flag '--lerning-rate'", "did you mean '--learning-rate'"]),
         (["train", "bfs"], ["unexpected 'bfs'", "by name"]),
+        (["train", "--eval-sizes", "1"], ["--eval-sizes 1", "2 or more"]),
+        (["train", "--train-sizes", "1"], ["--train-sizes 1", "2 or more"]),
+        (["train", "--train-sizes", "4", "4"], ["--train-sizes names 4 twice"]),
+        (["train", "--val-size", "1"], ["--val-size 1", "2 or more"]),
+        (["train", "--seeds", "1", "2", "--seed", "3"], ["--seed must be left away with --seeds"]),
+        (["train", "--out="], ["--out is given an empty value"]),
+        (["train", "--freeze", "processor"], ["--freeze", "--init-processor"]),
+        (["train", "--tracker", "nosuch", "--out", "h"], ["--tracker takes my_module:MyTracker"]),
+        (["train", "--hidden", "100000000"], ["--hidden 100,000,000", "GB of memory", "are free"]),
+        (["train", "--hidden", "100000000000000000"], ["--hidden 100,000,000,000,000,000", "GB of memory"]),
+        (["train", "--batch-size", "100000000000"], ["100,000,000,000 inputs", "GB of memory"]),
+        (["train", "--eval-sizes", "100000000"], ["size 100,000,000", "GB of memory"]),
+        (["show", "bfs", "--n", "1000000"], ["bfs at size 1,000,000", "GB of memory"]),
+        (["evaluate", "bfs", "bfs"], ["bfs is given twice"]),
+        (["evaluate", "bfs", "--sizes", "16", "16"], ["--sizes names 16 twice"]),
+        (["evaluate", "bfs", "--sizes", "1"], ["--sizes 1", "at least 2"]),
         (["train", "--steps", "many"], ["--steps takes a whole number", "'many'"]),
         (["train", "--steps"], ["--steps", "nothing"]),
         (["train", "--steps", "-1"], ["--steps must be 0 or more"]),
@@ -256,7 +280,7 @@ class FullDisk:
 
 
 @pytest.mark.parametrize("how", ["write", "replace"])
-@pytest.mark.parametrize("name", ["last.pt", "best.pt", "config.json", "results.json"])
+@pytest.mark.parametrize("name", ["last.pt", "best.pt", "config.json", "results.json", "report.html", "report.md"])
 def test_a_full_disk_costs_nothing_that_was_there(name, how, nar, finished, monkeypatch):
     before = spoilt(finished)
     real_open, real_replace = builtins.open, os.replace
@@ -272,7 +296,7 @@ def test_a_full_disk_costs_nothing_that_was_there(name, how, nar, finished, monk
 
     with monkeypatch.context() as patch:
         if how == "write":
-            patch.setattr(checkpoint, "open", open_, raising=False)
+            patch.setattr(files, "open", open_, raising=False)
         else:
             patch.setattr(os, "replace", replace)
         # best.pt is written where a step is better than all before: make the first one so

@@ -1,5 +1,11 @@
 """How a CPU computes: numbers too small to matter count as zero while networks work, and only then."""
 
+import contextlib
+import dataclasses
+import random
+import warnings
+
+import numpy as np
 import torch
 
 from nar import datasets
@@ -81,3 +87,78 @@ def test_answers_of_a_sure_network_are_the_same():
             torch.testing.assert_close(value, other[name])
     for name, value in plain.outputs.items():
         torch.testing.assert_close(value, flushed.outputs[name])
+
+
+def settings():
+    """What a caller's process has set, as values that can be compared."""
+    import matplotlib
+
+    return {
+        "precision": torch.get_float32_matmul_precision(), "dtype": torch.get_default_dtype(),
+        "threads": torch.get_num_threads(), "torch": torch.get_rng_state().tolist(), "random": random.getstate(),
+        "numpy": str(np.random.get_state()), "warnings": list(warnings.filters), "errors": np.geterr(),
+        "matplotlib": dict(matplotlib.rcParams), "gradients": torch.is_grad_enabled(),
+    }  # fmt: skip
+
+
+@contextlib.contextmanager
+def unusual_settings():
+    import matplotlib
+
+    before, products = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+    try:
+        with (
+            warnings.catch_warnings(), torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16),
+            np.errstate(all="raise"), matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red"}),
+        ):  # fmt: skip
+            warnings.simplefilter("error")
+            torch.set_default_dtype(torch.float64)
+            torch.set_float32_matmul_precision("medium")
+            torch.manual_seed(99)
+            random.seed(99)
+            np.random.seed(99)
+            torch.set_num_threads(2)
+            yield
+    finally:
+        torch.set_default_dtype(before)
+        torch.set_float32_matmul_precision(products)
+        torch.set_num_threads(1)
+
+
+def test_no_setting_of_the_caller_changes_a_result_or_is_changed(tmp_path):
+    """Trained, evaluated, run, drawn and checked in a process that has set everything otherwise, and in a usual one."""
+    import matplotlib
+
+    import nar
+    from nar.analysis.contract import check
+    from nar.analysis.contract.fixture import Fixture
+    from nar.evaluation.evaluate import evaluate
+    from nar.experiments.experiment import train
+    from nar.processors import build
+
+    tiny = nar.Config(
+        algo="bfs", processor="gat", hidden=8, dropout=0.5, train_sizes=(4,), eval_sizes=(4,), eval_samples=2, steps=3,
+        val_every=3, val_samples=2, batch_size=2, device="cpu", threads=1,
+    )  # fmt: skip
+    algorithm = nar.datasets.get("bfs")
+    inputs = algorithm.sample(np.random.RandomState(0), 6)
+    fixture = Fixture(lambda features: build("gat", features))
+
+    def everything(name):
+        train(dataclasses.replace(tiny, out=tmp_path / name))
+        solver = nar.load(tmp_path / name)
+        prediction = solver.run(inputs["A"], source=0)
+        prediction.draw(tmp_path / f"{name}.svg")
+        score = evaluate(solver.reasoner, algorithm, [algorithm.run(**inputs)]).to_dict() | {"seconds": 0}
+        weights = [p.tolist() for p in solver.reasoner.parameters()]
+        return weights, prediction.compact["pi"].tolist(), score, str(check.run_one(fixture, "gradients"))
+
+    usual = everything("usual")
+    with unusual_settings():
+        before = settings()
+        assert everything("unusual") == usual
+        after = settings()
+        assert [name for name in before if before[name] != after[name]] == []
+        assert matplotlib.rcParams["font.size"] == 30
+    pictures = [(tmp_path / f"{name}.svg").read_text() for name in ("usual", "unusual")]
+    assert pictures[0] == pictures[1]

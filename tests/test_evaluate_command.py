@@ -17,6 +17,7 @@ from nar.model import checkpoint
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
 from nar.results import schema
+from nar.system import files
 
 test_set.__test__ = False  # not a test
 
@@ -52,7 +53,7 @@ def make_run(run, *algorithms):
         "provenance": {"nar": "0", "commit": None, "torch": "2", "device": "cpu", "threads": 1, "date": "2026-01-01"},
         "evaluations": [entry(best, algorithm, size, samples=2) for algorithm in chosen for size in SIZES],
     }  # fmt: skip
-    checkpoint.write_json(run / "results.json", content)
+    files.write_json(run / "results.json", content)
 
 
 def checkpoint_of(path, reasoner, config):
@@ -179,7 +180,7 @@ def test_runs_of_the_first_schema(runs):
     for e in content["evaluations"]:
         for name in ("setting", "termination", "steps_taken", "first_error"):
             del e[name]
-    checkpoint.write_json(run / "results.json", content)
+    files.write_json(run / "results.json", content)
     cli.main(["evaluate", str(run), "--sizes", "6", "--densities", "0.9", "--samples", "2"])
     found = schema.read(run)
     assert keys(found["evaluations"]) == [("bfs", 8, {}), ("bfs", 6, {}), ("bfs", 6, {"density": 0.9})]
@@ -296,7 +297,7 @@ def test_a_termination_that_does_not_fit_a_run_is_left_out_and_said(made, tmp_pa
     shutil.copytree(made / "plain", tmp_path / "halting")
     content = schema.read(tmp_path / "halting")
     content["config"]["halting"] = "supervised"
-    checkpoint.write_json(tmp_path / "halting" / "results.json", content)
+    files.write_json(tmp_path / "halting" / "results.json", content)
     jobs, notes = plan([made / "plain", tmp_path / "halting"], Evaluate(sizes=(6,), terminations=("learned",)))
     assert [(job.run.name, job.termination) for job in jobs] == [("halting", "learned")]
     assert len(notes) == 1 and "learned does not fit" in notes[0] and "--halting supervised" in notes[0]
@@ -343,7 +344,7 @@ def test_sizes_that_an_algorithm_does_not_have(made, tmp_path):
         shutil.copytree(made / "plain", tmp_path / name)
         content = schema.read(tmp_path / name)
         content["run"]["algorithms"] = [name]
-        checkpoint.write_json(tmp_path / name / "results.json", content)
+        files.write_json(tmp_path / name / "results.json", content)
         with pytest.raises(ValueError, match=f"--sizes {size}: {name} .*{message}"):
             plan([tmp_path / name], Evaluate(sizes=(size,)))
         assert len(plan([tmp_path / name], Evaluate())[0]) == 1  # its own size

@@ -14,8 +14,9 @@ from nar.cli import main as cli
 from nar.config import Config
 from nar.inference import export
 from nar.model import checkpoint
-from nar.model.export_reader import read_card
+from nar.model.export_reader import read_card, sealed
 from nar.model.reasoner import Reasoner
+from nar.system import files
 
 SETTINGS = {"processor": "triplet_gmpnn", "hidden": 16, "triplet_features": 4, "seed": 5}
 
@@ -30,7 +31,7 @@ def make_run(folder, config, results=None):
             for parameter in reasoner.parameters():
                 parameter.add_(0.05)
     if results is not None:
-        checkpoint.write_json(folder / "results.json", results)
+        files.write_json(folder / "results.json", results)
     return folder
 
 
@@ -191,7 +192,13 @@ def test_a_processor_of_ones_own_keeps_its_address(tmp_path, monkeypatch, roads)
 
 def write_card(folder, **changes):
     card = json.loads((folder / "card.json").read_text())
-    (folder / "card.json").write_text(json.dumps(card | changes))
+    (folder / "card.json").write_text(json.dumps(sealed(card | changes)))
+
+
+def alter(folder, before, after):
+    text = (folder / "card.json").read_text()
+    assert before in text
+    (folder / "card.json").write_text(text.replace(before, after))
 
 
 def cut(folder):
@@ -226,7 +233,12 @@ def exchange(folder, data):
         (lambda f: (f / "card.json").write_text("[1]"), r"card\.json is not the card of a reasoner"),
         (lambda f: write_card(f, format="other"), r"card\.json is not the card of a reasoner"),
         (lambda f: write_card(f, version=2), r"written by a newer nar \(version 2, this one reads 1\): upgrade"),
-        (lambda f: write_card(f, config=None), r"card\.json is damaged: it says nothing about settings"),
+        (lambda f: write_card(f, config=None), r"card\.json is damaged: config must be names with values, got None"),
+        (lambda f: alter(f, '"checkpoint": "best"', '"checkpoint": "last"'), r"card\.json is damaged, or was"),
+        (lambda f: write_card(f, config={"hidden": "8"}), r"card\.json holds .*: --hidden must be a whole number, got"),
+        (lambda f: write_card(f, config={"hiden": 8}), r"settings hiden .*'hidden'.*card\.json"),
+        (lambda f: write_card(f, version="1"), r"card\.json was written by a newer nar"),
+        (lambda f: write_card(f, algorithms=7), r"card\.json is damaged: algorithms must be names, got 7"),
         (lambda f: write_card(f, config={"temperature": 1.0}), r"unknown settings temperature: .* another version"),
         (lambda f: exchange(f, b"nothing of the kind"), r"model\.safetensors is not a safetensors file"),
         (

@@ -120,7 +120,7 @@ def test_validation_is_shared_where_everyone_gets_a_graph():
 )  # fmt: skip
 def test_a_run_is_that_of_one_process(tmp_path, worth_it, capsys, changed):
     found = run(tmp_path / "two", **changed)
-    assert "2 processes share every batch" in capsys.readouterr().err and torch.get_num_threads() == 2
+    assert "2 processes share every batch" in capsys.readouterr().err and torch.get_num_threads() == 1
     run(tmp_path / "one", threads=1, **changed)
     assert "share" not in capsys.readouterr().err
     two, one = rows(tmp_path / "two"), rows(tmp_path / "one")
@@ -175,6 +175,19 @@ def test_a_death_is_noticed():
     with pytest.raises(ChildProcessError, match=r"exit code 3.*--resume goes on"):
         with shared_batch.spawned(2, shared_batch_tasks.die, None) as ranks:
             ranks.sum(torch.ones(1))
+
+
+def test_a_death_between_being_ready_and_being_there_is_noticed():
+    """In a program of its own, as it then trains in one process for the rest of its life."""
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import shared_batch_tasks\nfrom nar.training import shared_batch\n"
+        "for task in (shared_batch_tasks.die_on_the_way, shared_batch_tasks.add):\n  try:\n"
+        "    with shared_batch.spawned(2, task, []): pass\n  except shared_batch.NotStarted as e: print(e)"
+    )
+    words = [sys.executable, "-c", program, str(Path(__file__).parent)]
+    found = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    assert "exit code 3" in found[0] and "an earlier run" in found[1]
 
 
 def test_a_death_while_others_are_busy_is_noticed(tmp_path):

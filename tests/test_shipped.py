@@ -20,6 +20,7 @@ from nar.inference import export, half_precision
 from nar.model import checkpoint, export_reader
 from nar.model.reasoner import Reasoner
 from nar.results import schema
+from nar.system import files
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # scripts beside each other, not a package
 import ship_reasoners
@@ -55,7 +56,7 @@ def claims(made, out, entries=None, **changes):
         one |= {"score": 1.0, "exact": 1.0} | (entries or {})
     for name, value in changes.items():
         results[name] = results[name] | value if isinstance(value, dict) else value
-    checkpoint.write_json(out / "results.json", results)
+    files.write_json(out / "results.json", results)
     return out
 
 
@@ -281,7 +282,7 @@ def test_exact_runs_are_shipped_with_their_cards(trained, shipped, tmp_path, mon
     with pytest.raises(AssertionError):
         assert_answers(shipped, "bfs")  # five steps are not enough, whatever the results claim
     card["scores"][0]["exact"] = 0.5
-    checkpoint.write_json(shipped / "bfs" / "card.json", card)
+    files.write_json(shipped / "bfs" / "card.json", export_reader.sealed(card))
     with pytest.raises(AssertionError):
         assert_card(shipped, "bfs")
 

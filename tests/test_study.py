@@ -166,7 +166,7 @@ def test_unfinished_and_broken_runs_are_left_out_and_named(tmp_path):
     found = study.read([tmp_path])
     assert [one.path.name for one in found.runs] == ["good"]
     assert [line.split(": ")[0] for line in found.left_out] == [f"{tmp_path}/broken", f"{tmp_path}/unfinished"]
-    assert "is not the results of a run" in found.left_out[0] and "no results.json" in found.left_out[1]
+    assert "is truncated or damaged" in found.left_out[0] and "no results.json" in found.left_out[1]
     assert set(found.left_out) <= set(comparability.of_study(found))
     for name in ("broken", "unfinished"):  # asked for by its own path
         with pytest.raises(ValueError, match=r"results\.json"):

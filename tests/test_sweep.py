@@ -23,6 +23,7 @@ from nar.experiments.jobs import Processes, carry_out
 from nar.experiments.progress import Progress
 from nar.experiments.sweep import NOT_HASHED, Outcome, SweepJob, digest, directory_name, product, progress, state
 from nar.model import checkpoint
+from nar.system import files
 
 TINY = {
     "hidden": "8", "steps": "6", "batch_size": "3", "train_sizes": "4 5", "val_size": "5", "val_samples": "4",
@@ -175,6 +176,8 @@ def test_a_directory_belongs_to_the_settings_that_change_what_is_learned(field):
     before = Config(hint_feedback="hard") if field == "supervision" else Config()
     if field == "trails":
         before = Config(relations="beside")
+    if field == "freeze":
+        before = Config(init_processor=Path("x"))
     if field in OF_MOMENTS:
         before = Config(supervision="moments", hint_feedback="hard")
     if field == "auxiliary_weight":
@@ -351,7 +354,7 @@ def test_a_run_that_was_stopped_while_it_was_evaluated_is_not_finished(reference
     ],
 )
 def test_runs_have_one_thread_and_every_core_has_a_run(argv, device, threads, jobs, monkeypatch):
-    monkeypatch.setattr(sweep_command, "cores", lambda: 4)
+    monkeypatch.setattr("nar.system.limits.cores", lambda: 4)
     config, at_once = sweep_command._settled(*read(argv)[:2])
     assert (config.device, config.threads, at_once) == (device, threads, jobs)
 
@@ -429,7 +432,7 @@ def test_ctrl_c_reaches_the_workers(place, capsys):
 def test_two_sweeps_do_not_write_the_same_folder(place):
     argv = [*SWEEP, "--out", "sweep", "--jobs", "1"]
     (place / "sweep").mkdir()
-    with sweep_command._only_one(place / "sweep"), pytest.raises(ValueError, match="another sweep is at work in sweep"):
+    with files.locked(place / "sweep"), pytest.raises(ValueError, match="sweep is in use by another process"):
         sweep_command.main(argv)
     assert not directories(place / "sweep")
 

@@ -182,7 +182,7 @@ def test_a_tracker_that_fails_is_left_out_and_the_run_goes_on(method, tiny, modu
 def test_a_tracker_that_is_none_stops_the_run_before_it_begins(address, message, tiny, module):
     with pytest.raises(ValueError, match=message):
         train(tiny(tracker=(address,)))
-    assert not (tiny().run_dir / "last.pt").exists()
+    assert not tiny().run_dir.exists()  # no folder is left behind
 
 
 def test_the_example_of_the_documentation(tiny, tmp_path, monkeypatch):
@@ -265,6 +265,19 @@ def test_tensorboard_forgets_what_came_after_the_checkpoint(tmp_path):
         metrics.write({"step": 4, "loss": 2.0})
     metrics.finish({"evaluations": []})
     assert scalars(config)["loss"] == [(2, 1.0), (4, 2.0)]
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("Descriptors cannot\nbe created"), ImportError("needs 1.15"), OSError("so")]
+)
+def test_a_tensorboard_that_cannot_be_imported_is_one_line(error, tiny, monkeypatch, capsys):
+    def broken(self):
+        raise error
+
+    monkeypatch.setattr(trackers.TensorBoard, "__init__", broken)
+    assert trackers.Trackers(tiny()).trackers == []
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and type(error).__name__ in said and "goes on without it" in said
 
 
 def test_without_tensorboard_there_are_files_only(tiny, monkeypatch):

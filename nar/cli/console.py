@@ -10,28 +10,19 @@ import errno
 import io
 import os
 import re
+import shutil
 import sys
 import traceback
-import types
 import typing
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from nar.lookup import suggest
+from nar.system.shapes import in_words
 
 Settings = TypeVar("Settings")
 
-# What a value of each type looks like, in words; the plural is for lists.
-_WORDS = {
-    int: ("a whole number", "whole numbers"),
-    float: ("a number", "numbers"),
-    str: ("a name", "names"),
-    Path: ("a path", "paths"),
-    bool: ("no value (write it alone, or as --no-...)", ""),
-    type(None): ("None", ""),
-}
-
+SWITCH = "no value (write it alone, or as --no-...)"
 _NOT_ALLOWED = "; choose a directory that you may write to"
 _NO_SPACE = "; free some space and resume: what was already written is intact"
 _ADVICE = dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _NOT_ALLOWED)
@@ -53,12 +44,18 @@ def parse(
     """
     import tyro  # 0.1 s, and only the command line needs it
 
-    flags = [name for name, _ in split(argv)[1]]
-    # numbers are a list as a whole; words, such as --option a=1, one would expect to add up
+    flags = split(argv)[1]
     fields = dataclasses.fields(kind)  # pyright: ignore[reportArgumentType]
-    several = {flag(field.name) for field in fields if "tuple[str" in str(field.type)}
-    if twice := next((name for name in flags if flags.count(name) > 1 and name in several), None):
-        fail(f"{twice} is given twice, and only the last would count; give several values after one {twice}", prog)
+    several = {flag(field.name) for field in fields if str(field.type).startswith("tuple")}
+    names = [name for name, _ in flags]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        advice = f"; give several values after one {twice}" if twice in several else ""
+        fail(f"{twice} is given twice, and only the last would count{advice}", prog)
+    if empty := next((name for name, values in flags if "" in values), None):
+        fail(f"{empty} is given an empty value", prog)
+    for name, values in flags:
+        if name in several and (twice := next((v for v in values if values.count(v) > 1), None)):
+            fail(f"{name} names {twice} twice", prog)
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
@@ -78,6 +75,8 @@ def parse_named(
     `takes` says what the names are, with an example, to whoever leaves them away.
     """
     names = split(argv)[0][: None if several else 1]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"{twice} is given twice to {prog}")
     if not names and not {"-h", "--help"} & set(argv):
         raise ValueError(f"{prog} takes {takes}")
     return names, parse(kind, argv[len(names) :], prog, description)
@@ -107,6 +106,26 @@ def fail(message: str, prog: str = "nar") -> NoReturn:
     raise SystemExit(2)
 
 
+def usable_surroundings() -> None:
+    """Streams that were closed before the start lead nowhere, for the next file to be opened would get their numbers;
+    others write what they have no bytes for, such as a path that is not UTF-8, as its number. Lines have room for a
+    word, and matplotlib need not know the window system of whoever started this: nothing here opens a window.
+    """
+    os.environ["MPLBACKEND"] = "agg"
+    if shutil.get_terminal_size().columns < 40:
+        os.environ["COLUMNS"] = "40"
+    for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
+        elif number and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 @contextlib.contextmanager
 def errors(prog: str = "nar") -> Iterator[None]:
     """Turns what a user can mend (ValueError, OSError) into one line and exit code 2.
@@ -123,8 +142,13 @@ def errors(prog: str = "nar") -> Iterator[None]:
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         raise SystemExit(130) from None
-    except (ValueError, OSError) as error:
-        if os.environ.get("NAR_DEBUG"):
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError | RuntimeError) and not os.environ.get("NAR_DEBUG"):
+            if not isinstance(error, MemoryError) and not re.search("out of memory|can't allocate memory", str(error)):
+                raise
+            reason = str(error).splitlines()[0][:200] if str(error) else "memory is full"
+            fail(f"there is too little memory ({reason}): choose a smaller batch, width or graphs")
+        if os.environ.get("NAR_DEBUG") or isinstance(error, MemoryError | RuntimeError):
             raise
         message = str(error) or type(error).__name__
         if isinstance(error, OSError):
@@ -167,7 +191,8 @@ def _mistake(kind: type, argv: Sequence[str], stop: SystemExit) -> str | None:
                 tyro.cli(kind, args=[name, *values])
         except SystemExit as alone:
             if not _own_check(alone):
-                return f"{name} takes {_describe(kinds[name])}; got {' '.join(map(repr, values)) or 'nothing'}"
+                wanted = SWITCH if kinds[name] is bool else in_words(kinds[name])
+                return f"{name} takes {wanted}; got {' '.join(map(repr, values)) or 'nothing'}"
     return None
 
 
@@ -175,12 +200,3 @@ def _own_check(stop: SystemExit) -> str | None:
     """The message of the settings' own check, where that, and not tyro, found the mistake."""
     cause = stop.__context__
     return str(cause) if isinstance(cause, ValueError) and _raised_in(cause)[0] != "tyro" else None
-
-
-def _describe(kind: Any) -> str:
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join("True or False" if one is bool else _describe(one) for one in arguments)
-    if origin is typing.Literal:
-        return f"one of {', '.join(map(str, arguments))}"
-    return _WORDS[arguments[0]][1] if origin is tuple else _WORDS[kind][0]

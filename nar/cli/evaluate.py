@@ -21,6 +21,7 @@ from nar.model import checkpoint, export_reader
 from nar.model.termination import TERMINATIONS
 from nar.reports.number_format import text_table
 from nar.results import schema
+from nar.system import files
 from nar.traces.algorithm import Algorithm
 
 LEGEND = (
@@ -28,6 +29,8 @@ LEGEND = (
     "kind; left the trace: graphs in which a hint goes wrong, and the median step at which it does; steps: mean/most; "
     "seconds: of all rollouts; MB: largest memory of the process (on a GPU: allocated there)"
 )
+
+PATIENCE = 2.0  # seconds, in which another evaluation has written its entry
 
 
 @dataclasses.dataclass
@@ -123,6 +126,9 @@ def plan(runs: Sequence[Path], settings: Evaluate) -> tuple[list[Job], list[str]
                 "nar evaluate takes directories made by nar train or nar export, and names of reasoners in nar list"
             )
             raise ValueError(f"{run} is not a run directory: {advice}")
+        if not export_reader.is_export(run):
+            with files.locked(run, PATIENCE):  # where a training is at work, that is said before anything is computed
+                pass
         found = stored(run)
         there = [schema.key(e) for e in found["evaluations"]]
         ends = dict.fromkeys(settings.terminations)
@@ -145,6 +151,13 @@ def plan(runs: Sequence[Path], settings: Evaluate) -> tuple[list[Job], list[str]
 
 def evaluate_all(jobs: Sequence[Job], settings: Evaluate, command: str) -> list[tuple[Job, dict[str, Any]]]:
     """Make the entries one after the other and write each into its run's results.json; at the end, the reports."""
+    from nar import device
+
+    with device.untouched():
+        return _evaluate_all(jobs, settings, command)
+
+
+def _evaluate_all(jobs: Sequence[Job], settings: Evaluate, command: str) -> list[tuple[Job, dict[str, Any]]]:
     from tqdm import tqdm
 
     from nar import device
@@ -186,9 +199,10 @@ def stored(run: Path) -> dict[str, Any]:
 def write(run: Path, entry: Mapping[str, Any]) -> None:
     """Put an entry into the run's results.json, in the place of one of the same kind; read anew, so that two
     evaluations of one run can go on side by side."""
-    found = schema.read(run)
-    evaluations = schema.placed(found["evaluations"], dict(entry))
-    checkpoint.write_json(run / "results.json", {**found, "evaluations": evaluations})
+    with files.locked(run, PATIENCE):
+        found = schema.read(run)
+        evaluations = schema.placed(found["evaluations"], dict(entry))
+        files.write_json(run / "results.json", {**found, "evaluations": evaluations})
 
 
 def with_own(done: Sequence[tuple[Job, dict[str, Any]]]) -> list[tuple[Job, dict[str, Any]]]:
@@ -247,8 +261,9 @@ def _sizes(algorithm: Algorithm, sizes: Sequence[int]) -> list[int]:
     for size in sizes:
         if algorithm.fixed_nodes and size != algorithm.fixed_nodes:
             raise ValueError(f"--sizes {size}: {algorithm.name} always has {algorithm.fixed_nodes} nodes")
-        if size < algorithm.min_nodes:
-            raise ValueError(f"--sizes {size}: {algorithm.name} needs at least {algorithm.min_nodes} node(s)")
+        if size < (least := max(2, algorithm.min_nodes)):  # a single node leaves nothing to decide
+            raise ValueError(f"--sizes {size}: {algorithm.name} needs at least {least} nodes to be evaluated on")
+        algorithm.check_room(size)
     return list(dict.fromkeys(sizes)) or [protocol.canonical_size(algorithm)]
 
 

@@ -40,14 +40,14 @@ def main(argv: list[str]) -> None:
     )  # fmt: skip
     runs = list(dict.fromkeys(map(Path, names)))
     from nar.analysis.faithfulness import report as faithfulness_report
-    from nar.model import checkpoint
+    from nar.system import files
 
     found = faithfulness_report.compare(runs, size=settings.size, small=settings.small, samples=settings.samples)
     print(faithfulness_report.text(found))
     if settings.out:
         out = Path(settings.out)
         out.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint.write_json(out, found)
+        files.write_json(out, found)
     leave(found, [run for run in runs if (run / "best.pt").is_file()], shlex.join(["nar", "faithfulness", *argv]))
 
 
@@ -55,13 +55,14 @@ def leave(found: Mapping[str, Any], runs: Sequence[Path], command: str) -> None:
     """Put into each of these run directories what was found of that run, and write its report again."""
     import torch
 
-    from nar.model import checkpoint
     from nar.reports import report
     from nar.results import faithfulness_file, run_directory
+    from nar.system import files
 
     measured = run_directory.made_by(command, "best", torch.device("cpu"))  # where reasoners are loaded to
     for run in runs:
-        checkpoint.write_json(run / faithfulness_file.NAME, faithfulness_file.content(found, run, measured))
+        with files.locked(run, wait=2.0):
+            files.write_json(run / faithfulness_file.NAME, faithfulness_file.content(found, run, measured))
     for run in runs:
         if (run / "results.json").is_file():  # else it has not ended, and writes its report when it does
             report.write_report(run)

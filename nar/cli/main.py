@@ -25,6 +25,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; mistakes of the user are one line on stderr and exit code 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    console.usable_surroundings()
     sys.path.insert(0, "")  # my_module:MyProcessor is looked for in the current folder first
     with console.errors():
         return _main(argv)

@@ -26,12 +26,13 @@ def main(argv: list[str]) -> None:
     from nar.results import comparability, study
 
     found = study.read(paths)
+    report.check_against(found, settings.against)
+    if settings.out is None and settings.against is not None:
+        raise ValueError("--against is for the whole report: name a directory for it, --out report")
     if settings.out is None and len(found.runs) == 1:
         print("\n".join([*found.left_out, f"report: {report.write_report(found.runs[0].path)}"]))
         return
     if settings.out is None:
-        if settings.against is not None:
-            raise ValueError("--against is for the whole report: name a directory for it, --out report")
         last = f"These are {len(found.runs)} runs: name a directory for the whole report, --out report"
     else:
         last = f"report: {report.write(found, settings.out, settings.against)}"

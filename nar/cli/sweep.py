@@ -1,23 +1,24 @@
 """`nar sweep`: the runs of a sweep, one after the other or side by side, and the report over them."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
-import json
 import shlex
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nar import device
 from nar.cli import report
 from nar.cli.sweep_settings import Sweep, read
 from nar.config import Config
-from nar.experiments.jobs import Event, Processes, RayTasks, carry_out, cores, in_process
-from nar.experiments.progress import Progress
-from nar.experiments.sweep import State, SweepJob, digest, product, state
-from nar.model import checkpoint
+from nar.system import files, limits
 from nar.text_format import counted, duration
+
+if TYPE_CHECKING:  # what loads PyTorch is imported when the settings are right
+    from nar.experiments.jobs import Event
+    from nar.experiments.sweep import State, SweepJob
 
 INTERRUPTED = 130  # exit code, as a shell has it
 
@@ -25,6 +26,11 @@ INTERRUPTED = 130  # exit code, as a shell has it
 def main(argv: Sequence[str]) -> int:
     """Exit code 0: every run is finished; 1: some failed; 130: interrupted. ValueError for settings that do not fit."""
     sweep, base, vary, of_recipe = read(argv)
+    from nar.experiments.jobs import RayTasks
+    from nar.experiments.sweep import product, state
+
+    if sweep.engine == "ray":
+        RayTasks.check()
     folder = sweep.out
     assert folder is not None
     base, jobs = _settled(sweep, base)
@@ -36,8 +42,7 @@ def main(argv: Sequence[str]) -> int:
         print(table(runs, states, _failed_before(folder), jobs))
         return 0
     command = shlex.join(["nar", "sweep", *argv])
-    folder.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder):
+    with files.locked(folder):
         failures, interrupted = _carry_out(sweep, folder, runs, states, jobs, command)
     finished = [run for run in runs if states[run.name].kind == "finished"]
     print(f"{len(finished)} of {counted(len(runs), 'run')} finished, in {folder}")
@@ -61,25 +66,30 @@ def _settled(sweep: Sweep, base: Config) -> tuple[Config, int]:
         if on_cpu and base.device == "auto":
             base = dataclasses.replace(base, device="cpu")
     else:
+        from nar import device
+
         on_cpu = device.choose(base.device).type == "cpu"
     if on_cpu and not base.threads:
         base = dataclasses.replace(base, threads=1)
     if sweep.jobs or sweep.engine == "ray":
         return base, sweep.jobs
-    return base, max(cores() // base.threads, 1) if on_cpu else 1
+    return base, max(limits.cores() // base.threads, 1) if on_cpu else 1
 
 
 def _carry_out(
     sweep: Sweep, folder: Path, runs: list[SweepJob], states: dict[str, State], jobs: int, command: str
 ) -> tuple[dict[str, str], bool]:
     """Do what is left to do; `states` is kept up to date. Returns the failures, and whether Ctrl-C ended the sweep."""
+    from nar.experiments.progress import Progress
+    from nar.experiments.sweep import state
+
     to_do = [run for run in runs if states[run.name].kind != "finished"]
     failures: dict[str, str] = {}
     interrupted = False
 
     def save() -> None:
         entries = [_entry(run, states[run.name], failures.get(run.name)) for run in runs]
-        checkpoint.write_json(folder / "sweep.json", {"schema": 1, "command": command, "runs": entries})
+        files.write_json(folder / "sweep.json", {"schema": 1, "command": command, "runs": entries})
 
     save()
     if not to_do:
@@ -108,6 +118,8 @@ def _carry_out(
 
 
 def _engine(sweep: Sweep, runs: list[SweepJob], jobs: int, command: str) -> Generator[Event]:
+    from nar.experiments.jobs import Processes, RayTasks, carry_out, in_process
+
     if sweep.engine == "ray":
         return carry_out(runs, command, RayTasks(sweep.ray_address, sweep.cpus_per_run, sweep.gpus_per_run), jobs)
     return carry_out(runs, command, Processes(), jobs) if jobs > 1 else in_process(runs, command)
@@ -125,7 +137,7 @@ def _entry(run: SweepJob, found: State, error: str | None) -> dict[str, Any]:
 def _failed_before(folder: Path) -> dict[str, str]:
     """The runs that failed when this sweep was last carried out, with their errors."""
     try:
-        entries = json.loads((folder / "sweep.json").read_text())["runs"]
+        entries = files.read_json(folder / "sweep.json", "a sweep's", {"runs": list[dict]}, "")["runs"]
         return {entry["name"]: entry["error"] for entry in entries if "error" in entry}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -136,6 +148,8 @@ def table(runs: Sequence[SweepJob], states: dict[str, State], failed: dict[str, 
 
     The cost of a run is known when one that differs in its seed only has been finished here.
     """
+    from nar.experiments.sweep import digest
+
     spent: dict[str, list[float]] = {}
     for run in runs:
         if (seconds := states[run.name].seconds) is not None:
@@ -162,19 +176,3 @@ def table(runs: Sequence[SweepJob], states: dict[str, State], failed: dict[str, 
         at_once = f", {jobs} at once" if jobs > 1 else ""
         lines[-1] += f"; left to do{at_once}: {' and '.join(parts)}"
     return "\n".join(lines)
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Two sweeps must not write the same run directories; the system frees the lock of a sweep that was killed."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with open(folder / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"another sweep is at work in {folder}; wait for it, or choose another --out") from None
-        yield

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from nar.datasets import canonical
-from nar.device import tiny_numbers_are_zero
+from nar.device import tiny_numbers_are_zero, untouched
 from nar.evaluation import axes, protocol
 from nar.evaluation.evaluation import Evaluation
 from nar.evaluation.peak_memory import PeakMemory
@@ -97,7 +97,7 @@ def evaluating(reasoner: Reasoner) -> Iterator[None]:
     training = reasoner.training
     reasoner.eval()
     try:
-        with torch.no_grad(), tiny_numbers_are_zero():
+        with untouched(next(reasoner.parameters()).dtype), torch.no_grad(), tiny_numbers_are_zero():
             yield
     finally:
         reasoner.train(training)

@@ -42,10 +42,12 @@ def resolved(config: Config, algorithm: Algorithm) -> Config:
     for name, chosen, need in (
         ("train_sizes", train, least), ("val_size", (val,), least), ("eval_sizes", test, algorithm.min_nodes)
     ):  # fmt: skip
+        flag = f"--{name.replace('_', '-')}"
         for size in chosen:
             if size < need:
-                flag = f"--{name.replace('_', '-')}"
                 raise ValueError(f"{flag} {size}: {algorithm.name} needs at least {need} node(s)")
+            if size == 1:
+                raise ValueError(f"{flag} 1: a single node leaves nothing to decide; give 2 or more")
     return dataclasses.replace(config, train_sizes=train, val_size=val, eval_sizes=test)
 
 

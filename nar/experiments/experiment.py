@@ -2,6 +2,7 @@
 reported.
 """
 
+import contextlib
 import functools
 import sys
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from nar import device
@@ -16,11 +18,11 @@ from nar.config import Config
 from nar.evaluation.evaluate import entry
 from nar.evaluation.protocol import affordable
 from nar.inference import example
-from nar.model import checkpoint
 from nar.recipes import run_name
 from nar.reports import report
 from nar.results import study
 from nar.results.schema import RunResults, placed
+from nar.system import files
 from nar.training import distributed, loop
 from nar.training.interrupt import interruptible
 from nar.training.run import TrainingRun
@@ -33,11 +35,22 @@ def train(config: Config, *, command: str = "") -> dict[str, Any]:
     return train_seeds(config, command=command)[0]
 
 
+@device.untouched()
 def train_seeds(config: Config, *, command: str = "") -> list[dict[str, Any]]:
-    """The same for every one of `config.seeds`, trained together where that is possible; results in their order."""
+    """The same for every one of `config.seeds`, trained together where that is possible; results in their order.
+
+    ValueError where another process is at work in one of the run directories.
+    """
     ranks, on = distributed.join(device.choose(config.device))
     if config.seeds and ranks.world > 1:
         raise ValueError("--seeds trains several runs in one process; with torchrun give one --seed")
+    with contextlib.ExitStack() as stack:
+        for one in config.of_seeds() if ranks.first else ():
+            stack.enter_context(files.locked(one.run_dir))
+        return _train_seeds(config, ranks, on, command)
+
+
+def _train_seeds(config: Config, ranks: distributed.Ranks, on: torch.device, command: str) -> list[dict[str, Any]]:
     say = functools.partial(print, file=sys.stderr) if ranks.first else lambda _: None
     runs = [TrainingRun(one, on, ranks) for one in config.of_seeds()]
     setup = device.prepare(on, config.threads)
@@ -96,9 +109,9 @@ def _evaluate(
             for end in ["oracle"] if run.config.halting == "none" else ["oracle", "learned"]:
                 found = entry(run.reasoner, task.algorithm, size, samples=samples, termination=end)
                 results["evaluations"] = placed(results["evaluations"], found)
-            checkpoint.write_json(run.directory / "results.json", results)
+            files.write_json(run.directory / "results.json", results)
     if results["evaluations"] or not tests:
-        checkpoint.write_json(run.directory / "results.json", results)
+        files.write_json(run.directory / "results.json", results)
     if run.metrics is not None:
         run.metrics.finish(results)
 

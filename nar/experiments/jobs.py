@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Literal
 
 from nar.experiments.sweep import Outcome, SweepJob, execute
+from nar.system import limits
 from nar.training.interrupt import interruptible
 
 RETRIES = 2  # of a run whose worker died
@@ -111,11 +112,6 @@ def carry_out(runs: Sequence[SweepJob], command: str, workers: Workers, at_once:
         workers.close()
 
 
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class Processes(Workers):
     """Processes of this machine: executors of one each, as the death of one breaks all that an executor does."""
 
@@ -186,16 +182,16 @@ class RayTasks(Workers):
 
         ValueError where Ray is missing, does not answer or has no such GPUs.
         """
-        try:
-            import ray  # pyright: ignore[reportMissingImports]
-            from ray.exceptions import RayError  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            raise ValueError("--engine ray needs Ray, which is not installed: pip install ray") from None
+        self.check()
+        import ray  # pyright: ignore[reportMissingImports]
+        from ray.exceptions import RayError  # pyright: ignore[reportMissingImports]
+
         self.ray, self.death = ray, RayError
         here = address is None and os.environ.get("RAY_ADDRESS") is None
         try:
             if here:
-                ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, num_cpus=cores())
+                quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.WARNING}
+                ray.init(num_cpus=limits.cores(), **quiet)
             else:
                 ray.init(address=address, log_to_driver=False)
         except Exception as error:  # Ray raises many kinds, plain Exception among them
@@ -207,6 +203,14 @@ class RayTasks(Workers):
             raise ValueError(f"--gpus-per-run {gpus:g}: this machine has {there:g} GPUs that Ray can see")
         self.task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(_execute_in)
         self.references: dict[Future[Outcome], Any] = {}
+
+    @staticmethod
+    def check() -> None:
+        """ValueError where Ray is not installed."""
+        try:
+            import ray  # noqa: F401  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            raise ValueError("--engine ray needs Ray, which is not installed: pip install ray") from None
 
     def submit(self, run: SweepJob, command: str) -> Future[Outcome]:
         reference = self.task.remote(run, command, os.getcwd())

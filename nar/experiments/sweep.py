@@ -19,6 +19,8 @@ from typing import Any, Literal
 
 from nar import datasets, processors
 from nar.config import FREE, Config
+from nar.system import files
+from nar.text_format import short
 
 # Settings in which two runs may differ and still have the same directory. Other test graphs do not need other training:
 # the finished run is only evaluated again.
@@ -113,7 +115,7 @@ def directory_name(config: Config, varied: Mapping[str, Any] | None = None) -> s
     """A readable name that only this run has, as bfs-mpnn-hidden64-seed0-1f0c2a9b."""
     words = {n: "+".join(map(str, v)) if isinstance(v, tuple) else str(v) for n, v in (varied or {}).items()}
     shown = "".join(f"-{name}{word}" for name, word in words.items())
-    text = f"{config.title}-{config.processor}{shown}-seed{config.seed}-{digest(config)}"
+    text = f"{short(config.title, 100)}-{config.processor}{short(shown, 60)}-seed{config.seed}-{digest(config)}"
     return re.sub(r"[^\w.+-]", ".", text)
 
 
@@ -137,7 +139,7 @@ def state(run: SweepJob) -> State:
     config = run.config
     folder = config.run_dir
     try:
-        results = json.loads((folder / "results.json").read_text())
+        results = files.read_json(folder / "results.json", "the results of a run", dict, "remove it to train again")
         made = results["run"]
         if (made["steps"] == config.steps or made.get("stopped_early")) and not made["interrupted"]:
             if not _evaluated(config, results):
@@ -205,5 +207,5 @@ def progress(run: SweepJob) -> float:
     try:
         *_, last = (run.config.run_dir / "metrics.jsonl").read_text().splitlines()
         return min(json.loads(last)["step"] / max(run.config.steps, 1), 1.0)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0.0

@@ -17,6 +17,7 @@ import numpy as np
 from nar.inference.prediction import Prediction
 from nar.inference.solver import Solver
 from nar.model.reasoner import Reasoner
+from nar.system import files
 from nar.traces.algorithm import Algorithm
 from nar.traces.drawing import figure
 from nar.traces.drawing.text import number
@@ -44,7 +45,7 @@ def write(reasoner: Reasoner, algorithm: Algorithm, run_dir: str | Path, size: i
             prediction = predict_one(reasoner, algorithm, nodes)
             prediction.draw(path, moments=moments)
             if path.stat().st_size <= BYTES:
-                path.with_suffix(".txt").write_text(in_words(prediction), encoding="utf-8")
+                files.write_text(path.with_suffix(".txt"), in_words(prediction))
                 write_steps(prediction, path.with_name("example_steps.json"))
                 return path
         path.unlink()
@@ -62,7 +63,7 @@ def write_steps(prediction: Prediction, path: Path) -> None:
     largest = max(map(len, found["frames"].values()))
     if (most := min(STEPS, 2 * BYTES // (largest + 1000) - 3)) > 2:  # beside key, inputs and outputs
         found = _steps(prediction, most)
-    path.write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
+    files.write_text(path, json.dumps(found, ensure_ascii=False))
 
 
 def _steps(prediction: Prediction, most: int) -> dict[str, Any]:

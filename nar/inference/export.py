@@ -20,8 +20,9 @@ import safetensors.torch
 from nar.config import Config
 from nar.inference import half_precision
 from nar.model import checkpoint
-from nar.model.export_reader import CARD, FORMAT, VERSION, WEIGHTS, is_export
+from nar.model.export_reader import CARD, FORMAT, VERSION, WEIGHTS, is_export, sealed
 from nar.results import schema
+from nar.system import files
 from nar.version import __version__
 
 # Settings that say where and how fast a run was made, not what was learned.
@@ -38,7 +39,7 @@ def write(run_dir: str | Path, out: str | Path, which: str = "best", *, half: bo
     run_dir, out = Path(run_dir), Path(out)
     if is_export(run_dir):
         raise ValueError(f"{run_dir} is an export already; give the run directory that it was made from, or copy it")
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not is_export(out))):
+    if out.exists() and (not out.is_dir() or (files.content(out) and not is_export(out))):
         raise ValueError(f"{out} is not empty and not an export; choose another --out")
     saved = checkpoint.read(run_dir / f"{which}.pt", which)
     reasoner = saved.build()  # what cannot be loaded here is not worth sharing
@@ -52,9 +53,9 @@ def write(run_dir: str | Path, out: str | Path, which: str = "best", *, half: bo
     card = _card(
         run_dir, saved.config, which, {"parameters": reasoner.parameter_count(), "weights": weights, **compared}
     )
-    out.mkdir(parents=True, exist_ok=True)
-    checkpoint.write(out / WEIGHTS, lambda file: file.write(data))
-    checkpoint.write_json(out / CARD, card)
+    with files.locked(out):
+        files.write(out / WEIGHTS, lambda file: file.write(data))
+        files.write_json(out / CARD, sealed(card))
     return out
 
 

@@ -213,6 +213,13 @@ def _answers(
     """Predictions in the order of those given: those of one size as one batch, cut by memory."""
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
         raise ValueError(f"steps must be a positive integer, got {steps!r}")
+    with devices.untouched(next(reasoner.parameters()).dtype):
+        return _computed(reasoner, algorithm, given, steps, termination)
+
+
+def _computed(
+    reasoner: Reasoner, algorithm: Algorithm, given: Sequence[Case], steps: int | None, termination: str
+) -> list[Prediction]:
     found: dict[int, Prediction] = {}
     width, device = reasoner.processor.features, reasoner_device(reasoner).type
     alike: dict[tuple[int, int], list[int]] = {}

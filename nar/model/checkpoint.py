@@ -1,14 +1,14 @@
-"""Files of a run directory, written to a temporary name and renamed: a crash or a full disk never costs what was there.
+"""Checkpoints: the parameters of a reasoner with the settings of its run, and what is needed to go on with it.
 
 Checkpoints are read with `weights_only=True` and nothing else: they hold tensors, numbers and text. `read` finds the
 trained reasoner in whatever nar leaves behind: `read("runs/NAME").build()`.
 """
 
-import contextlib
-import json
+import hashlib
+import io
 import math
-import os
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -16,58 +16,42 @@ import torch
 from torch import Tensor
 
 from nar.config import Config
+from nar.device import untouched
 from nar.lookup import closest, suggest
 from nar.model import export_reader
 from nar.model.reasoner import Reasoner
+from nar.system import files
+from nar.system.shapes import misfit
 
 FORMAT = 1  # of checkpoints; raised when an older nar could not read a newer file
 
-
-def write(path: Path, put: Callable[[BinaryIO], Any]) -> None:
-    """Create or replace `path` in one move; on failure the old file stays and OSError names the path."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            with open(temporary, "wb") as file:
-                put(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except RuntimeError as error:  # PyTorch's zip writer hides the system's error
-            reason = error.__context__ if isinstance(error.__context__, OSError) else None
-            raise OSError(reason.errno if reason else None, f"could not write {path}: {error}") from error
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    write(path, lambda file: file.write((json.dumps(value, indent=1) + "\n").encode()))
+_KIND = {  # of what a checkpoint holds
+    "format": int, "model?": dict[str, Tensor], "config?": dict, "optimizer?": dict, "step?": int, "seconds?": float,
+    "processes?": int, "losses?": list[float], "best?": {"step": int, "score?": float, "loss?": float},
+}  # fmt: skip
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint; `content` must hold tensors, numbers, text and containers of these."""
-    write(path, lambda file: torch.save({"format": FORMAT, "made_by": "nar", **content}, file))
+    """Write a checkpoint with the digest of its content: tensors, numbers, text and containers of these."""
+    content = {"format": FORMAT, "made_by": "nar", **content}
+    files.write(path, lambda file: torch.save({**content, "sha256": digest(content)}, file))
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read a checkpoint; ValueError says whether it is missing, truncated, foreign or newer than this nar."""
+    """Read a checkpoint; ValueError says whether it is missing, damaged, foreign or newer than this nar."""
     if not path.is_file():
         raise ValueError(f"no checkpoint {path}; a run directory made by train.py holds best.pt and last.pt")
-    with open(path, "rb") as file:
-        try:
-            content = torch.load(file, map_location=device, weights_only=True)
-        except Exception as error:  # whatever the unpickler stumbles over in bytes that are no checkpoint
-            if "Unsupported global" in str(error):
-                raise ValueError(
-                    f"{path} holds whole Python objects, as torch.save(reasoner) writes them, and reading these would "
-                    "run code: where the reasoner is at hand, reasoner.save(PATH) writes what nar loads"
-                ) from None
+    advice = "delete it and train again, or restore it from a copy"
+    data = io.BytesIO(path.read_bytes())
+    try:
+        content = torch.load(data, map_location=device, weights_only=True)
+    except Exception as error:  # whatever the unpickler stumbles over in bytes that are no checkpoint
+        if "Unsupported global" in str(error):
             raise ValueError(
-                f"{path} is truncated or not a checkpoint of nar; delete it and train again, or restore it from a copy"
-            ) from error
+                f"{path} holds whole Python objects, as torch.save(reasoner) writes them, and reading these would "
+                "run code: where the reasoner is at hand, reasoner.save(PATH) writes what nar loads"
+            ) from None
+        raise ValueError(f"{path} is truncated or not a checkpoint of nar; {advice}") from error
     if not isinstance(content, dict) or content.get("made_by") != "nar":
         state = isinstance(content, dict) and content and all(isinstance(value, Tensor) for value in content.values())
         raise ValueError(
@@ -77,11 +61,43 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
             else f"{path} is a PyTorch file, but not a checkpoint of nar; give a run directory made by train.py, or a "
             "file made by reasoner.save"
         )
-    if content["format"] > FORMAT:
+    whole = content.pop("sha256", None) == digest(content) if "sha256" in content else _sums_are_right(data)
+    if not whole:
+        raise ValueError(f"{path} is damaged: its content is not what was written; {advice}")
+    if isinstance(content.get("format"), int) and content["format"] > FORMAT:
         raise ValueError(
             f"{path} was written by a newer nar (format {content['format']}, this one reads {FORMAT}): upgrade"
         )
+    if wrong := misfit(content, _KIND):
+        raise ValueError(f"{path} is damaged: {wrong}; {advice}")
     return content
+
+
+def digest(content: Any) -> str:
+    """Of containers of tensors, numbers and text: equal only where everything is, to the bit."""
+    found = hashlib.sha256()
+
+    def add(value: Any) -> None:
+        if isinstance(value, Tensor):
+            add(f"{value.dtype} {list(value.shape)}")
+            found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        elif isinstance(value, Mapping | list | tuple):
+            add(f"{type(value).__name__} {len(value)}")
+            for part in value.items() if isinstance(value, Mapping) else value:
+                add(part)
+        else:
+            found.update(f"{value!r}\0".encode())
+
+    add(content)
+    return found.hexdigest()
+
+
+def _sums_are_right(data: BinaryIO) -> bool:
+    """Of a file of an earlier nar, without a digest: do the archive's own checksums hold?"""
+    try:
+        return zipfile.ZipFile(data).testzip() is None
+    except Exception:  # whatever a damaged archive leads to
+        return False
 
 
 class SavedReasoner(NamedTuple):
@@ -98,7 +114,7 @@ class SavedReasoner(NamedTuple):
 
         A processor of one's own, `my_module:MyProcessor`, is imported again: its file must be where Python finds it.
         """
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):  # building draws initial parameters
+        with untouched():  # building draws initial parameters
             reasoner = Reasoner.from_config(self.config)
         reasoner.load_parameters(self.parameters, self.source)
         return reasoner.to(device).eval()
@@ -132,15 +148,16 @@ def read(path: str | Path, which: str = "best", device: torch.device | str = "cp
         about = card.get("training", {})
         scores = about.get("validation") or {}
         score = sum(scores.values()) / len(scores) if scores else None
-        return SavedReasoner(Config.from_dict(card["config"]), parameters, file, about.get("steps"), score)
+        config = Config.from_dict(card["config"], file.with_name(export_reader.CARD))
+        return SavedReasoner(config, parameters, file, about.get("steps"), score)
     if not path.exists() and (meant := closest(str(path), export_reader.shipped())):
         raise ValueError(f"no {path}, and no reasoner of this name comes with nar; did you mean {meant!r}? (nar list)")
     file = path if path.is_file() or path.suffix == ".pt" else path / f"{which}.pt"
     content = load(file, device)
-    if not isinstance(content.get("config"), dict) or not isinstance(content.get("model"), dict):
+    if not {"config", "model"} <= content.keys():
         raise ValueError(f"{file} holds no reasoner (its settings or parameters are missing); give a run directory")
     best = content.get("best", content)
     score = best.get("score")
     validated = score is not None and math.isfinite(score)
-    config = Config.from_dict(content["config"])
+    config = Config.from_dict(content["config"], file)
     return SavedReasoner(config, content["model"], file, best.get("step"), score if validated else None)

@@ -6,6 +6,7 @@ nar/reasoners/NAME, and are found by that name wherever there is no file or fold
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,17 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
+from nar.system import files
+from nar.system.shapes import misfit
+
 FORMAT = "nar reasoner"
 VERSION = 1  # raised when an older nar could not read a newer export
 CARD, WEIGHTS = "card.json", "model.safetensors"
+AGAIN = "copy the export again"
+_KIND = {
+    "version": int, "algorithms": list[str], "processor": str, "config": dict, "weights": {"bytes": int, "sha256": str},
+    "parameters?": int, "training?": {"steps?": int | None}, "scores?": list[dict], "provenance?": dict,
+}  # fmt: skip
 SHIPPED = Path(str(resources.files("nar") / "reasoners"))  # a folder for each, named after what it has learned
 
 
@@ -26,7 +35,7 @@ def shipped() -> list[str]:
 
 def located(path: str | Path) -> Path:
     """The path itself, or where there is none the folder of the reasoner of this name that comes with nar, if any."""
-    path = Path(path)
+    path = Path(path).expanduser()
     return SHIPPED / path if not path.exists() and str(path) in shipped() else path
 
 
@@ -41,19 +50,24 @@ def read_card(path: str | Path) -> dict[str, Any]:
     file = path.parent / CARD if path.name in (CARD, WEIGHTS) else path / CARD
     if not file.is_file():
         raise ValueError(f"no {file}: an export holds {CARD} beside {WEIGHTS}; nar export makes both")
-    try:
-        card = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        raise ValueError(f"{file} is truncated or damaged: it is no JSON; copy the export again") from None
+    card = files.read_json(file, "the card of a reasoner", Any, AGAIN)
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         raise ValueError(f"{file} is not the card of a reasoner; nar export makes one from a run directory")
     if not isinstance(card.get("version"), int) or card["version"] > VERSION:
         raise ValueError(
             f"{file} was written by a newer nar (version {card.get('version')}, this one reads {VERSION}): upgrade"
         )
-    if not isinstance(card.get("config"), dict) or not isinstance(card.get("weights"), dict):
-        raise ValueError(f"{file} is damaged: it says nothing about settings or weights; copy the export again")
+    if "sha256" in card and sealed(card)["sha256"] != card["sha256"]:
+        raise ValueError(f"{file} is damaged, or was changed by hand: its content is not what was written; {AGAIN}")
+    if wrong := misfit(card, _KIND):
+        raise ValueError(f"{file} is damaged: {wrong}; {AGAIN}")
     return card
+
+
+def sealed(card: Mapping[str, Any]) -> dict[str, Any]:
+    """A card with the digest of its content, which the cards of nar's first version do not have."""
+    content = json.loads(json.dumps({name: value for name, value in card.items() if name != "sha256"}))
+    return content | {"sha256": hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()}
 
 
 def read(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor], Path]:

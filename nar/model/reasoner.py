@@ -16,6 +16,7 @@ from nar.model.options.reconstruction import MODES, ReconstructionOptions
 from nar.model.rollout import DEFAULTS, Rollout, RolloutOptions
 from nar.model.rollout_loop import roll_out
 from nar.nn.processor import Processor
+from nar.system import limits
 from nar.traces.spec import Spec
 
 # settings by the names that they have in Config: of the decoders, of reconstruction, and of the Network itself
@@ -26,6 +27,7 @@ PLAIN = (
     "history", "output_step", "auxiliary", "auxiliary_weight",
 )  # fmt: skip
 SETTINGS = (*PLAIN, *DECODER, *RECONSTRUCTION)
+WIDE = 2048  # widths up to which nobody need ask whether the parameters fit into memory
 OF_PROCESSOR = ("layer_norm", "triplet_features", "heads")  # settings of Config that some processors have
 
 
@@ -118,12 +120,19 @@ class Reasoner(Network):
             elif value != getattr(Config, name):
                 flag = f"no-{flag}" if value is False else flag
                 raise ValueError(f"processor {config.processor!r} has no {name}; leave --{flag} away")
-        torch.manual_seed(config.seed)
-        made = cls.from_settings(
-            {name: training_spec(datasets.get(name)) for name in config.algo},
-            lambda: processors.build(config.processor, config.hidden, **options),
-            **{name: getattr(config, name) for name in SETTINGS} | {"history": config.keeps_history},
-        )
+
+        def make() -> Self:
+            torch.manual_seed(config.seed)
+            return cls.from_settings(
+                {name: training_spec(datasets.get(name)) for name in config.algo},
+                lambda: processors.build(config.processor, config.hidden, **options),
+                **{name: getattr(config, name) for name in SETTINGS} | {"history": config.keeps_history},
+            )
+
+        widths = {name: getattr(config, name) for name in ("hidden", "triplet_features", "heads", "comparison_units")}
+        if max(widths.values()) > WIDE:
+            _check_room(make, widths)
+        made = make()
         made.made_by = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
         return made
 
@@ -141,3 +150,18 @@ class Reasoner(Network):
         ValueError where the reasoner cannot end a rollout as it is asked to.
         """
         return roll_out(self, batch, dataclasses.replace(options, **changes))
+
+
+def _check_room(make: Callable[[], Reasoner], widths: Mapping[str, int]) -> None:
+    """ValueError where the parameters of such a reasoner do not fit into the memory that there is."""
+    try:
+        with torch.device("meta"):  # shapes without numbers
+            count = sum(parameter.numel() for parameter in make().parameters())
+    except (RuntimeError, OverflowError, MemoryError, TypeError):  # too large even to be counted, or not made that way
+        count = max(widths.values()) ** 2
+    if (needed := 4 * count) > (free := limits.free_memory()):
+        name = max(widths, key=lambda name: widths[name])
+        raise ValueError(
+            f"--{name.replace('_', '-')} {widths[name]:,}: the parameters alone would need {needed / 2**30:,.0f} GB of "
+            f"memory, and {free / 2**30:,.1f} GB are free: choose less"
+        )

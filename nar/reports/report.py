@@ -29,6 +29,7 @@ from nar.reports.sections import (
 from nar.results import comparability, schema, study
 from nar.results.schema import Results
 from nar.results.study import Study
+from nar.system import files
 from nar.text_format import counted, duration, listed
 
 _SECTIONS = (
@@ -48,22 +49,27 @@ def write(found: Study, out_dir: str | Path, against: str | None = None) -> Path
 
     `against`: the label with which the others are compared; ValueError where there is none of this name.
     """
-    if against is not None and against not in found.labels():
-        raise ValueError(suggest("label", against, found.labels(), "the labels are those of the report's tables"))
+    check_against(found, against)
     out_dir = Path(out_dir)
     page = _write(found, out_dir, against)
-    (out_dir / "scores.csv").write_text(csv_tables.scores(found), encoding="utf-8", newline="")
-    (out_dir / "summary.csv").write_text(csv_tables.summary(found), encoding="utf-8", newline="")
+    files.write_text(out_dir / "scores.csv", csv_tables.scores(found))
+    files.write_text(out_dir / "summary.csv", csv_tables.summary(found))
     return page
+
+
+def check_against(found: Study, against: str | None) -> None:
+    """ValueError where no runs of the study have this label."""
+    if against is not None and against not in found.labels():
+        raise ValueError(suggest("label", against, found.labels(), "the labels are those of the report's tables"))
 
 
 def _write(found: Study, out_dir: Path, against: str | None = None) -> Path:
     made = document(found, against)
     out_dir.mkdir(parents=True, exist_ok=True)
     for figure in made.figures():
-        (out_dir / f"{figure.name}.svg").write_text(html.figure_file(figure), encoding="utf-8")
-    (out_dir / "report.md").write_text(markdown.text(made, out_dir), encoding="utf-8")
-    (out_dir / "report.html").write_text(html.page(made), encoding="utf-8")
+        files.write_text(out_dir / f"{figure.name}.svg", html.figure_file(figure))
+    files.write_text(out_dir / "report.md", markdown.text(made, out_dir))
+    files.write_text(out_dir / "report.html", html.page(made))
     return out_dir / "report.html"
 
 

@@ -12,10 +12,11 @@
 Nothing here may import torch: reports read it anywhere.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from nar.system import files
 
 NAME = "faithfulness.json"
 SCHEMA = 1
@@ -46,7 +47,7 @@ def read(run_dir: str | Path, best_step: int | None = None) -> dict[str, Any] | 
         return None
     again = f"measure again: nar faithfulness {run_dir}"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = files.read_json(path, "what nar faithfulness leaves", dict, again)
         schema = found["schema"]
         if schema == SCHEMA:
             _check(found)

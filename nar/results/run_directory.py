@@ -16,6 +16,8 @@ import torch
 from nar.config import Config
 from nar.model import checkpoint
 from nar.results.trackers import Trackers
+from nar.system import files
+from nar.system.shapes import misfit
 from nar.version import __version__
 
 
@@ -27,13 +29,11 @@ def open_run(config: Config, *, write: bool = True) -> dict[str, Any] | None:
     run_dir = config.run_dir
     settings = run_dir / "config.json"
     last = run_dir / "last.pt"
-    if run_dir.is_dir() and not settings.is_file() and any(run_dir.iterdir()):
+    if run_dir.is_dir() and not settings.is_file() and files.content(run_dir):
         raise ValueError(f"{run_dir} is not empty and not a run directory; choose another --out")
     if settings.is_file():
-        try:
-            earlier = Config.from_dict(json.loads(settings.read_text()))
-        except (json.JSONDecodeError, TypeError, AttributeError) as error:
-            raise ValueError(f"{settings} cannot be read ({error}); choose another --out") from error
+        stored = files.read_json(settings, "the settings of a run", dict, "choose another --out")
+        earlier = Config.from_dict(stored, settings)
         if last.is_file() and (differences := config.differences(earlier)):  # else the run never came to anything
             raise ValueError(f"{run_dir} holds a run with {'; '.join(differences)}; choose another --out")
         if last.is_file() and not config.resume:
@@ -43,8 +43,8 @@ def open_run(config: Config, *, write: bool = True) -> dict[str, Any] | None:
     resumed = _checkpoint_of(config, last) if config.resume and last.is_file() else None
     if write:
         run_dir.mkdir(parents=True, exist_ok=True)
-        checkpoint.write_json(settings, config.to_dict())
-        checkpoint.write(run_dir / "config.toml", lambda file: file.write(as_toml(config).encode()))
+        files.write_json(settings, config.to_dict())
+        files.write_text(run_dir / "config.toml", as_toml(config))
     return resumed
 
 
@@ -61,7 +61,8 @@ def as_toml(config: Config) -> str:
 def _checkpoint_of(config: Config, last: Path) -> dict[str, Any]:
     """The checkpoint to continue from, if it is one of this run."""
     found = checkpoint.load(last)
-    if not {"step", "config"} <= found.keys() or config.differences(Config.from_dict(found["config"])):
+    needed = {"step", "config", "model", "optimizer", "seconds"}
+    if not needed <= found.keys() or config.differences(Config.from_dict(found["config"], last)):
         advice = "restore it from a copy or choose another --out"
         raise ValueError(f"{last} is not the last checkpoint of this run; {advice}")
     return found
@@ -73,18 +74,22 @@ class Metrics:
     When a run is resumed, the records up to the step it is resumed from are kept, in both files.
     """
 
-    def __init__(self, path: Path, *, keep_until: int, config: Config | None = None) -> None:
-        """`config` names the trackers, without it there are none; ValueError where one of them does not exist."""
+    def __init__(
+        self, path: Path, *, keep_until: int, config: Config | None = None, trackers: Trackers | None = None
+    ) -> None:
+        """`config` names the trackers where they are not there yet, without it there are none; ValueError where one of
+        them does not exist."""
         self.path, self.config = path, config
         self.resumed_at = keep_until
-        self.trackers = Trackers(config)
+        self.trackers = trackers or Trackers(config)
         self.records: list[dict[str, Any]] = []
-        for line in path.read_text().splitlines() if path.is_file() else ():
-            with contextlib.suppress(json.JSONDecodeError):  # a line cut off by a crash
-                if (record := json.loads(line))["step"] <= keep_until:
+        for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
+            with contextlib.suppress(ValueError, RecursionError):  # a line cut off by a crash, or damaged
+                record = json.loads(line)
+                if not misfit(record, {"step": int}) and record["step"] <= keep_until:
                     self.records.append(record)
         lines = [json.dumps(record) + "\n" for record in self.records]
-        checkpoint.write(path, lambda file: file.write("".join(lines).encode()))
+        files.write(path, lambda file: file.write("".join(lines).encode()))
 
     def __enter__(self) -> Self:
         self.lines = open(self.path, "a", buffering=1)
@@ -124,7 +129,7 @@ class Metrics:
             writer = csv.DictWriter(text, self.columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.records)
-        checkpoint.write(path, lambda file: file.write(text.getvalue().encode()))
+        files.write(path, lambda file: file.write(text.getvalue().encode()))
         return open(path, "a", buffering=1, newline="")
 
 

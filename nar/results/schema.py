@@ -24,10 +24,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nar.system import files
+from nar.system.shapes import misfit
 from nar.text_format import html_table
 
 SCHEMA = 2  # of results.json
 ERROR_METRICS = frozenset({"mse"})  # lower is better, no upper bound: never on one axis with accuracies
+
+_ENTRY = {
+    "algorithm": str, "size": int, "samples": int, "score": float, "exact?": float | None, "valid?": float | None,
+    "outputs": dict[str, dict], "hints?": dict[str, dict], "setting?": dict, "termination?": str, "seconds?": float,
+    "steps_mean?": float, "steps_max?": int, "steps_taken?": dict[str, float], "data?": dict | None,
+    "first_error?": list[int | None] | None, "measures?": dict, "peak_memory_mb?": float | None,
+}  # fmt: skip
+_KIND = {  # of what readers of either schema rely on
+    "run": {
+        "processor": str, "seed": int, "steps": int, "parameters?": int, "steps_planned?": int, "interrupted?": bool,
+        "best_step?": int, "best_validation?": float | None, "train_seconds?": float, "processes?": int,
+    },
+    "config": dict, "provenance?": dict, "command?": str | None, "evaluations": list[_ENTRY],
+}  # fmt: skip
 
 
 class RunResults(dict[str, Any]):
@@ -59,14 +75,19 @@ def read(run_dir: str | Path) -> RunResults:
         if any(Path(run_dir).glob("*/results.json")):
             raise ValueError(f"{run_dir} is a folder of runs, not a run; give {run_dir}/*")
         raise ValueError(f"no results.json in {run_dir}: a run writes it when it ends; resume the run to its end first")
+    again = "restore it from a copy, or resume the run, which evaluates it again"
+    results = files.read_json(path, "the results of a run", {"schema": int, **_KIND}, again)
+    if (schema := results["schema"]) not in (1, SCHEMA):
+        raise ValueError(
+            f"{path} has schema {schema}, this version of nar reads {SCHEMA}: use the version that wrote it"
+        )
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        schema = results["schema"]
-        if schema in (1, SCHEMA):
-            return upgraded(results)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not the results of a run ({error!r}); evaluate the run again") from error
-    raise ValueError(f"{path} has schema {schema}, this version of nar reads {SCHEMA}: use the version that wrote it")
+        found = upgraded(results)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not the results of a run ({error!r}); {again}") from error
+    if wrong := misfit(found["run"], {"algorithms": list[str], "validation": dict[str, float | None]}, "run"):
+        raise ValueError(f"{path} is not the results of a run: {wrong}; {again}")
+    return found
 
 
 def upgraded(results: Results) -> RunResults:
@@ -93,12 +114,14 @@ def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:
     """The rows of metrics.jsonl in order of their step; of steps that a resumed run repeated, the later row counts."""
     path = Path(run_dir) / "metrics.jsonl"
     rows: dict[int, dict[str, Any]] = {}
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
+            if wrong := misfit(row, {"step": int}):
+                raise ValueError(wrong)
             rows[row["step"]] = row
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, RecursionError) as error:
             if number < len(lines):  # the last line may have been cut off when the run was killed
                 raise ValueError(f"{path}, line {number} is not a row of metrics: {line[:60]!r}") from error
     return [rows[step] for step in sorted(rows)]

@@ -4,7 +4,6 @@ A tracker is any class with the three methods of `Tracker`; `--tracker my_module
 What a tracker does wrong never stops a run: it is left out from then on, with one line that says why.
 """
 
-import contextlib
 import math
 import sys
 from pathlib import Path
@@ -54,8 +53,12 @@ class Trackers:
         self.trackers: list[Tracker] = []
         if config is not None:
             self.trackers = [find(address) for address in config.tracker]
-            with contextlib.suppress(ImportError):
+            try:
                 self.trackers.append(TensorBoard())
+            except Exception as error:  # whatever a version that does not fit the others raises when it is imported
+                if not (isinstance(error, ModuleNotFoundError) and str(error.name).endswith("tensorboard")):
+                    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                    print(f"TensorBoard cannot be used ({reason}); the run goes on without it", file=sys.stderr)
 
     def tell(self, method: str, *arguments: Any) -> None:
         """Call a method of every tracker; one that fails is left out from then on."""

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from nar.system import limits
 from nar.traces.inputs.options import is_integer
 from nar.traces.record import TOO_LONG, TraceRecorder
-from nar.traces.spec import Spec, Type
+from nar.traces.spec import Spec, Stage, Type
 from nar.traces.trace import Trace, compact_dtype, is_run_length
 
 CATEGORIES = (
@@ -29,6 +30,7 @@ CATEGORIES = (
 )
 
 LARGEST = 8 * 2**30  # bytes of a trace
+SMALL = 2**28  # bytes that need no asking whether they are there
 
 _Layout = tuple[list[tuple[tuple[int, ...], type, bool]], list[tuple[tuple[int, ...], type]]]
 
@@ -97,10 +99,23 @@ class Algorithm:
             raise ValueError(f"rng must be a numpy.random.RandomState (the reference's generator), got {rng!r}")
         if not is_integer(n, self.min_nodes):
             raise ValueError(f"n must be an integer of at least {self.min_nodes} for {self.name}, got {n!r}")
+        self.check_room(n)
         unknown = params.keys() - self.params.keys()
         if unknown:
             raise ValueError(f"{self.name} has no sampler parameter {sorted(unknown)}; it has {sorted(self.params)}")
         return self.sampler(rng, int(n), **params)
+
+    def check_room(self, n: int, samples: int = 1) -> None:
+        """ValueError where so many inputs of this size, with their answers, need more memory than there is."""
+        nodes = self.fixed_nodes or int(n)
+        # matrices are drawn in float64
+        needed = 8 * samples * sum(math.prod(p.shape(nodes)) for p in self.spec.values() if p.stage is not Stage.HINT)
+        if needed > SMALL and needed > (free := limits.free_memory()):
+            what = f"{samples:,} inputs" if samples > 1 else "an input"
+            raise ValueError(
+                f"{what} of {self.name} at size {n:,} would need {needed / 2**30:,.0f} GB of memory at least, and "
+                f"{free / 2**30:,.1f} GB are free: choose less"
+            )
 
     def run(self, **inputs: Any) -> Trace:
         """Check the inputs, run the algorithm on them and record it. The inputs are copied, never changed."""

@@ -5,6 +5,7 @@ its hints at every moment that matters and returns the outputs, both in the spec
 (A numba generator that yields its hints would read as well, but numba 0.68 never frees its arguments.)
 """
 
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -18,6 +19,7 @@ import numba.core.errors
 import numba.extending
 import numpy as np
 
+from nar.system import files
 from nar.traces.run_length import RunLengthArray
 
 TOO_LONG = "more steps than the bound of the algorithm allows"
@@ -159,7 +161,8 @@ def compiled(function: Callable | None = None, **options: Any) -> Callable:
     digest = hashlib.sha256()
     for file in sorted(_sources(function)):
         digest.update(pathlib.Path(file).read_bytes())
-    function.__qualname__ += f"_{digest.hexdigest()[:12]}"
+    name = f"{function.__name__}_{digest.hexdigest()[:12]}"
+    function.__qualname__ += name.removeprefix(function.__name__)
     try:
         cached = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba: no locator available
@@ -168,16 +171,41 @@ def compiled(function: Callable | None = None, **options: Any) -> Callable:
     @functools.wraps(function)
     def first_call(*arguments):
         nonlocal call
+        folder = pathlib.Path(cached.stats.cache_path)
         try:
+            _check_cache(folder, name)
             result = cached(*arguments)
             call = cached
-        except OSError:  # the cache's disk is full or was taken away
+            _check_cache(folder, name)
+        except Exception:  # the cache's disk is full or was taken away, or a file is damaged; else it is raised again
+            for file in folder.glob(f"*{name}*") if folder.is_dir() else ():
+                with contextlib.suppress(OSError):
+                    file.unlink()
             call = numba.njit(**options)(function)
             result = call(*arguments)
         return result
 
     call = first_call
     return functools.wraps(function)(lambda *arguments: call(*arguments))
+
+
+def _check_cache(folder: pathlib.Path, name: str) -> None:
+    """Take away the files of this name in numba's cache if one is not what it was; remember the sums of new ones.
+
+    numba does not look whether what it loads is whole, and damaged machine code would end the process.
+    """
+    sums, found = folder / f"{name}.sums", {}
+    for file in folder.glob(f"*{name}-*.nb?"):
+        found[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    try:
+        known = dict(line.split(" ", 1)[::-1] for line in sums.read_text().splitlines())
+    except (OSError, ValueError):
+        known = {}
+    if any(known[file] != found[file] for file in found.keys() & known.keys() if not file.endswith(".nbi")):
+        for file in [*found, sums.name]:
+            (folder / file).unlink(missing_ok=True)
+    elif found != known and found:
+        files.write_text(sums, "".join(f"{sha256} {file}\n" for file, sha256 in found.items()))
 
 
 def _sources(function: Callable) -> set[str]:

@@ -14,6 +14,7 @@ import datetime
 import math
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ FOREVER = datetime.timedelta(days=7)  # others wait while the first process vali
 # what takes time beside the steps of the graphs, in steps of one graph (measured with triplet_gmpnn on a Xeon):
 PER_STEP = 80  # over N: a step, however few its graphs
 PER_GRAPH = 0.4  # a graph, however few its steps: its outputs
+
+abandoned: list[threading.Thread] = []  # those that wait for the dead: with one, PyTorch cannot connect another group
 
 
 class Disconnected(ConnectionError):
@@ -62,7 +65,7 @@ class Ranks:
             (self.folder / f"{self.rank}.ready").touch()
         place = {"init_method": f"file://{self.folder / 'store'}", "rank": self.rank, "world_size": self.world}
         with _loopback():
-            dist.init_process_group("gloo", timeout=FOREVER, **place)
+            self._watched(lambda: dist.init_process_group("gloo", timeout=FOREVER, **place))
 
     def leave(self) -> None:
         """Part from the other processes, after the last step that is taken together."""
@@ -97,7 +100,7 @@ class Ranks:
         self.sum(torch.zeros(1))  # who is gone is noticed here
         found = [None] * self.world if self.first else None
         with _connection():
-            dist.gather_object(value, found)
+            self._watched(lambda: dist.gather_object(value, found))
         return found or []
 
     def sum(self, values: Tensor) -> Tensor:
@@ -117,6 +120,30 @@ class Ranks:
                         self.watch()
             work.wait()
         return values
+
+    def _watched(self, call: Callable[[], Any]) -> None:
+        """Do what waits for the others and cannot be asked whether it is done; who has died is noticed meanwhile."""
+        if self.watch is None:
+            call()
+            return
+        failed: list[BaseException] = []
+
+        def do() -> None:
+            try:
+                call()
+            except BaseException as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=do, daemon=True)  # which stays behind where it waits for the dead
+        thread.start()
+        while thread.join(PATIENCE.total_seconds()) or thread.is_alive():
+            try:
+                self.watch()
+            except Disconnected:
+                abandoned.append(thread)
+                raise
+        if failed:
+            raise failed[0]
 
     def any(self, flag: bool, device: torch.device) -> bool:
         """Does one of the processes say yes?"""

@@ -7,7 +7,6 @@ loses at most the steps since its last checkpoint, whatever stops it.
 import contextlib
 import dataclasses
 import functools
-import os
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from tqdm import tqdm
 from nar import datasets, device
 from nar.config import Config
 from nar.model.batch import Batch
+from nar.system import limits
 from nar.text_format import counted
 from nar.training import memory, shared_batch
 from nar.training.cuda_graphs import CudaGraphLearner
@@ -88,7 +88,7 @@ def _train_until(runs: list[TrainingRun], until: int, stacked: bool, interrupted
     learner = _learner(runs, stacked)
     workers = config.workers
     if workers is None:
-        workers = min(GPU_WORKERS, (os.cpu_count() or 1) - 1) if on.type == "cuda" else 0
+        workers = min(GPU_WORKERS, limits.cores() - 1) if on.type == "cuda" else 0
     draw = functools.partial(step_batches, [run.config for run in runs], ranks=ranks)
     for run in runs:
         run.reasoner.train()

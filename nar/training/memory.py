@@ -1,7 +1,6 @@
 """What training keeps for its backward pass, and whether there is room for it."""
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from nar.model.batch import Batch
 from nar.model.reasoner import Reasoner
+from nar.system import limits
 
 SHARE = 0.5  # of the free memory that may be used: gradients and intermediate results need room as well
 
@@ -54,22 +54,11 @@ def left_as_it_is(reasoner: Reasoner) -> Iterator[None]:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that is free on the device; on a CPU, that of the machine (of what a container may use, if it says so)."""
+    """Memory that is free on the device; on a CPU, what this process may still take."""
     if device.type == "cuda":
         reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + reusable
-    try:
-        with open("/proc/meminfo") as file:
-            facts = dict(line.split(":", 1) for line in file)
-        free = int(facts["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):  # not Linux
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if hasattr(os, "sysconf") else 4 * 2**30
-    try:
-        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as used:
-            free = min(free, int(limit.read()) - int(used.read()))
-    except (OSError, ValueError):  # no such limit
-        pass
-    return free
+    return limits.free_memory()
 
 
 def recompute(

@@ -21,6 +21,7 @@ from nar.model.reasoner import Reasoner
 from nar.nn.processor import Processor
 from nar.results.run_directory import Metrics, open_run, provenance
 from nar.results.schema import SCHEMA, read
+from nar.results.trackers import Trackers
 from nar.text_format import counted
 from nar.traces.spec import Location, Stage
 from nar.training import distributed
@@ -47,6 +48,8 @@ class TrainingRun:
             self.reasoner.processor.requires_grad_(False)
         optimizer(config, self.reasoner.parameters())  # one that does not exist is said before a folder is made
         self.directory = config.run_dir
+        self._trackers = Trackers(config if ranks.first else None)  # before anything is written: one may not exist
+        self.metrics: Metrics | None = None
         with ranks.first_alone():
             resumed = open_run(config, write=ranks.first)
         if config.candidates:
@@ -60,7 +63,6 @@ class TrainingRun:
         self.best: dict[str, Any] = {"step": -1, "score": -math.inf, "loss": math.inf}
         self.average = Average(self.reasoner, config.average) if config.average else None
         self.optimizer: dict[str, Any] | None = None  # its state, while no learner holds it
-        self.metrics: Metrics | None = None
         self.trained_with: list[int] = []  # the seeds that were computed together, if they were
         self.logged: list[torch.Tensor] = []  # losses that have not been looked at yet: reading one waits for a GPU
         self.resumed = resumed is not None
@@ -73,6 +75,7 @@ class TrainingRun:
             self.reasoner.load_parameters(resumed["model"], self.directory / "last.pt")
             self.optimizer = resumed["optimizer"]
             self.step, self.seconds = resumed["step"], resumed["seconds"]
+            self.logged = list(torch.as_tensor(resumed.get("losses", ()), device=on))
             if self.average is not None:
                 self.average.load(resumed["average"])
             if self.best_file.is_file():
@@ -122,7 +125,8 @@ class TrainingRun:
 
     def open_metrics(self) -> Metrics:
         """metrics.jsonl, metrics.csv and the trackers, from the step that the run is at."""
-        self.metrics = Metrics(self.directory / "metrics.jsonl", keep_until=self.step, config=self.config)
+        of_run = {"config": self.config, "trackers": self._trackers}
+        self.metrics = Metrics(self.directory / "metrics.jsonl", keep_until=self.step, **of_run)
         return self.metrics
 
     def mean_loss(self) -> float:
@@ -186,9 +190,10 @@ class TrainingRun:
 
     def save_last(self, optimizer: dict[str, Any]) -> None:
         """The checkpoint from which the run can be resumed."""
-        self.check_losses()  # never keep parameters that are no numbers
+        losses = self.check_losses()  # never keep parameters that are no numbers
         state = {"model": self._parameters(), "optimizer": optimizer, "config": self.config.to_dict()}
         state |= {"step": self.step, "seconds": self.seconds, "processes": self.ranks.batches}
+        state["losses"] = losses  # since the last validation, whose mean is a row of metrics
         state |= {"average": self.average.values} if self.average is not None else {}
         checkpoint.save(self.directory / "last.pt", state)
 

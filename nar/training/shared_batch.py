@@ -23,7 +23,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from nar.training.distributed import PATIENCE, Disconnected, Ranks
+from nar.training.distributed import PATIENCE, Disconnected, Ranks, abandoned
 
 AT_MOST = 4  # processes, where their number is not given: the first steps of a share cost the same, however small it is
 WORTH = 300  # steps of a run from which on followers, which need seconds to start, are worth the wait
@@ -52,6 +52,8 @@ def spawned(world: int, follow: Callable[[Any, Ranks], None], task: Any) -> Iter
     """
     if dist.is_available() and dist.is_initialized():
         raise NotStarted("this program has a process group of its own")
+    if abandoned:
+        raise NotStarted("in an earlier run of this program, a process died while they met")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nar-")))
         stack.callback(_disconnect)  # when the followers have gone, for whom it would wait

@@ -40,6 +40,9 @@ def tasks(config: Config) -> list[Task]:
         algorithm = datasets.get(name)
         training_params(algorithm, config, 0)
         settings = _with_sizes(config, algorithm)
+        train = settings.train_sizes or ()
+        algorithm.check_room(max(train, default=1), config.batch_size)
+        algorithm.check_room(max([*(settings.eval_sizes or ()), settings.val_size or 0, *train], default=1))
         found.append(Task(algorithm, settings.train_sizes or (), settings.val_size or 0, settings.eval_sizes or ()))
     return found
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nar.system import files
 from nar.traces.drawing.box_panels import BoxPanels
 from nar.traces.drawing.graph_panels import GraphPanels, relates_any_nodes
 from nar.traces.drawing.panels import CHANGED, Moment, Panels
@@ -86,7 +87,8 @@ def animate(trace: Trace, path: str | os.PathLike, frames: int = _ANIMATED, seco
     pauses = [1000 * seconds] * len(images)
     for k in (0, -2, -1):
         pauses[k] *= 2
-    images[0].save(path, format="GIF", save_all=True, append_images=images[1:], duration=pauses, loop=0)
+    options = {"save_all": True, "append_images": images[1:], "duration": pauses, "loop": 0}
+    files.write(Path(path), lambda out: images[0].save(out, format="GIF", **options))
 
 
 def selected(length: int, most: int) -> list[int]:
@@ -188,7 +190,7 @@ def save(page: Figure, path: str | os.PathLike) -> None:
         raise ValueError(f"a figure is written to a file ending in {', '.join(FORMATS)}, got {os.fspath(path)!r}")
     data = encoded(page, file.suffix)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(data)
+    files.write(file, lambda out: out.write(data))
 
 
 def encoded(page: Figure, ending: str) -> bytes:
@@ -201,10 +203,10 @@ def encoded(page: Figure, ending: str) -> bytes:
 
 
 def style() -> Any:
-    """matplotlib's settings for these pictures, in a `with`."""
-    import matplotlib
+    """matplotlib's settings for these pictures, in a `with`: whatever the caller has set stays out of them."""
+    from matplotlib import style
 
-    return matplotlib.rc_context(_STYLE)
+    return style.context(["default", _STYLE])
 
 
 def compact_svg(text: str) -> str:

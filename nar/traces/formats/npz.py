@@ -22,10 +22,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from nar.system import files
 from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import Probe, Spec, Stage
 from nar.traces.trace import Trace, compact_dtype, is_run_length
@@ -65,7 +66,8 @@ def save(traces: Trace | Sequence[Trace], path: str | os.PathLike, manifest: Map
     }
     for name, probe in first.spec.items():
         arrays |= _packed(f"{probe.stage}/{name}", probe, [trace.compact[name] for trace in traces])
-    _write(Path(path), arrays)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    files.write(Path(path), lambda file: _write(file, arrays))
 
 
 def load(path: str | os.PathLike) -> list[Trace]:
@@ -151,25 +153,15 @@ def _smallest(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-                for name, array in arrays.items():
-                    content = io.BytesIO()
-                    little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
-                    np.lib.format.write_array(content, little_endian, allow_pickle=False)
-                    entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))  # no clock, no system: same bytes
-                    entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
-                    archive.writestr(entry, content.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+def _write(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            np.lib.format.write_array(content, little_endian, allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))  # no clock, no system: same bytes
+            entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+            archive.writestr(entry, content.getvalue())
 
 
 @contextlib.contextmanager

@@ -1,0 +1,64 @@
+"""How much of the machine this process may have: memory and cores, as containers and batch systems limit them.
+
+Such limits are those of the process's control groups, of version 1 or 2, and of all groups above them; a container sees
+its own group as the topmost one.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+GROUPS, OWN, MEMINFO = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"), Path("/proc/meminfo")
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take, of the machine's and of those that its control groups leave it."""
+    try:
+        facts = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
+        free = int(facts["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):  # not Linux
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if hasattr(os, "sysconf") else 4 * 2**30
+    names = (("memory.max", "memory.current", "inactive_file"),)
+    names += (("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),)
+    for group in _groups("memory"):
+        for most, used, cached in names:
+            try:
+                left = int((group / most).read_text()) - int((group / used).read_text())
+            except (OSError, ValueError):  # of the other version, or "max": without a limit
+                continue
+            try:  # files that the system keeps in memory as long as nobody needs it
+                stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+                left += int(stat.get(cached, 0))
+            except (OSError, ValueError):
+                pass
+            free = min(free, max(left, 0))
+    return free
+
+
+def cores() -> int:
+    """CPU cores that this process may use at once, at least one."""
+    found = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    for group in _groups("cpu"):
+        for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+            try:
+                quota, period = (int(word) for name in names for word in (group / name).read_text().split())
+            except (OSError, ValueError):
+                continue
+            if quota > 0 and period > 0:  # -1: without a limit
+                found = min(found, quota / period)
+    return max(1, int(found))
+
+
+def _groups(controller: str) -> Iterator[Path]:
+    """The control groups of this process that limit something, each followed by those above it."""
+    try:
+        lines = OWN.read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        for mount in [GROUPS / controllers, GROUPS / controller] if controllers else [GROUPS, GROUPS / "unified"]:
+            place = PurePosixPath(path)
+            yield from (mount / part.relative_to("/") for part in (place, *place.parents) if part.is_absolute())
