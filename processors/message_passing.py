@@ -79,7 +79,7 @@ class MessagePassing(Processor):
         GINConv, does without. `skip`: the term S z.
         """
         super().__init__(features)
-        self.layer: Any = _made(layer, 2 * features, features)
+        self.layer = _made(layer, 2 * features, features)
         self.flow = getattr(self.layer, "flow", "source_to_target")
         takes_edges = "edge_attr" in inspect.signature(self.layer.forward).parameters
         # attention layers that were made without edges take None for them and nothing else
@@ -115,7 +115,8 @@ class MessagePassing(Processor):
         named = {} if self.edge is None else {"edge_attr": hood.edges(self.edge)[graph, sender, receiver]}
         added = {int(place): hood.edges(edge)[graph, sender, receiver] for place, edge in self._added()}
         given = z_BNZ.flatten(0, 1), edge_index_2E
-        updated = _with_added(self.layer, added, *given) if added else self.layer(*given, **named)
+        layer: Any = self.layer
+        updated = _with_added(layer, added, *given) if added else layer(*given, **named)
         if updated.shape != (z_BNZ.shape[0] * z_BNZ.shape[1], self.features):
             raise ValueError(
                 f"{type(self.layer).__name__} gives {tuple(updated.shape)} for {z_BNZ.shape[0]} graphs of "
@@ -175,7 +176,7 @@ def _after(x: Tensor, module: pyg.MessagePassing) -> tuple[int, ...]:
 
 
 @torch.compiler.disable  # which does not look for hooks
-def _with_added(layer: nn.Module, added: dict[int, Tensor], *given: Tensor) -> Tensor:
+def _with_added(layer: Any, added: dict[int, Tensor], *given: Tensor) -> Tensor:
     """What the layer makes of `given`, where at each place the tensor [E, width] is added to x_j of all messages."""
 
     def hook(edges_EW: Tensor) -> Callable:
