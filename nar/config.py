@@ -141,7 +141,7 @@ class Config:
     """How much rarer kinds of step are preferred, from 0 (all moments alike) to 1 (all kinds alike). The kind of a step
     is which hints it changes."""
     change_weight: float = 1.0
-    """How many times an entry of a hint counts in the loss that a step changes: of hints of many entries, most stay."""
+    """How many times an entry of a hint counts in the loss that a step changes, or that the network would change."""
     history: bool | None = None
     """Pass the processor's state on from step to step, or forget it and pass on hints alone. None = passed on, but not
     with --supervision moments."""

@@ -333,19 +333,21 @@ def test_evaluation_leaves_the_mode_as_it_was():
         assert model.training == training and a == b
 
 
-def test_entries_that_a_step_changes_count_more():
+def test_entries_that_a_step_changes_or_would_change_count_more():
     algorithm = datasets.get("bfs")
     batch = draw(algorithm, 6, 3, seed=[1], random_pos=False)
     reasoner = Reasoner.build("bfs", "mpnn", hidden=8).eval()
     rollout = reasoner(batch)
     plain, weighed = losses(batch, rollout), losses(batch, rollout, 10.0)
     for name in ("pi_h", "reach_h"):
-        total = count = 0.0
+        total, count, wrongly = 0.0, 0, False
         for s, step in enumerate(rollout.hints):
             before, after = (batch.hints[name][s + k, : len(step[name])] for k in (0, 1))
             of_entry, _ = entry_losses(batch.spec[name], step[name], after)
-            weight = torch.where(before != after, 10.0, 1.0)
+            decided = (step[name] > 0).int() if name == "reach_h" else step[name].argmax(-1)
+            weight = torch.where((before != after) | (decided != before), 10.0, 1.0)
+            wrongly = wrongly or bool(((before == after) & (decided != before)).any())
             total, count = total + (weight * of_entry).sum().item(), count + of_entry.numel()
         assert weighed[name].item() == pytest.approx(total / count, rel=1e-5)
-        assert weighed[name] > plain[name]
+        assert weighed[name] > plain[name] and wrongly
     assert weighed["pi"] == plain["pi"]  # outputs have no step before

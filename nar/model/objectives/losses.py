@@ -26,6 +26,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, pa
 
 from nar.model.batch import Batch
 from nar.model.options.choice import Choice
+from nar.model.postprocess import hard
 from nar.model.rollout import Rollout
 from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import IGNORED, Probe, Type
@@ -36,7 +37,8 @@ PONDER_WEIGHT = 0.01  # of the divergence from the geometric distribution, as in
 def losses(batch: Batch, rollout: Rollout, change_weight: float = 1.0) -> dict[str, Tensor]:
     """The loss of every predicted output and hint by name, and the processor's penalties.
 
-    `change_weight`: how many times an entry of a hint counts in the sum that the step changes, of which there are few.
+    `change_weight`: how many times an entry of a hint counts in the sum that the step changes, or that the network
+    would change: both are few. (If only the first counted more, it would be cheaper to change an entry too often.)
     The losses of all shares of a batch add up to those of the whole.
     """
     spec, whole = batch.spec, batch.whole or batch
@@ -51,7 +53,10 @@ def losses(batch: Batch, rollout: Rollout, change_weight: float = 1.0) -> dict[s
         weights = None
         if change_weight != 1 and truth:
             before = torch.cat([batch.hints[name][s, : len(part)] for s, part in enumerate(truth)])
-            weights = torch.where(before != after, change_weight, 1.0)
+            moves = before != after
+            if isinstance(predicted, Choice) or spec[name].type is not Type.SCALAR:  # what is computed always differs
+                moves = moves | (hard(spec[name], predicted) != before)
+            weights = torch.where(moves, change_weight, 1.0)
         sums[name] = probe_sums(spec[name], predicted, after, batch.schedule.counting(), weights)
     if rollout.step_outputs:
         sums |= ponder_losses(rollout.halts, rollout.step_outputs, batch)
