@@ -5,6 +5,8 @@ import numpy as np
 from nar.traces.algorithm import Algorithm
 from nar.traces.inputs import graphs, shortest_paths
 from nar.traces.record import compiled, record
+from nar.traces.sparse import answers
+from nar.traces.sparse.changes import change, moment
 from nar.traces.spec import Spec
 
 CITATION = "R. Bellman. On a routing problem. Quarterly of Applied Mathematics 16(1), 1958. CLRS 24.1"
@@ -56,6 +58,43 @@ def bellman_ford(trace, A, s):
     return pi
 
 
+@compiled
+def bellman_ford_on_edges(log, starts, neighbours, twins, weights, s):
+    _, _, _, (pi_h, d_h, msk_h) = log
+    n = len(starts) - 1
+    d = np.zeros(n)
+    pi = np.arange(n)
+    msk = np.zeros(n, np.bool_)
+    msk[s] = True
+    change(msk_h, s, 1)
+    active = np.array([s])  # the others have told all that they know
+    for _ in range(n):
+        moment(log)
+        told = d[active]
+        changed = np.zeros(n, np.bool_)
+        for at in range(len(active)):
+            u = active[at]
+            for k in range(starts[u], starts[u + 1]):
+                v, w = neighbours[k], weights[k]
+                if w != 0 and (not msk[v] or told[at] + w < d[v]):
+                    if not msk[v] or d[v] != told[at] + w:
+                        changed[v] = True
+                    d[v] = told[at] + w
+                    change(d_h, v, d[v])
+                    pi[v] = u
+                    change(pi_h, v, u)
+                    if not msk[v]:
+                        msk[v] = True
+                        change(msk_h, v, 1)
+        active = np.flatnonzero(changed)
+        if len(active) == 0:
+            break
+    else:
+        raise ValueError("A must not have a negative cycle reachable from s, got one")
+    shortest_paths.check_tree(pi, s)
+    return pi
+
+
 def oracle(A, s):
     """Shortest distances from s; infinite where there is no path."""
     return {"d": shortest_paths.networkx_distances(A, s, "bellman_ford")}
@@ -71,6 +110,8 @@ algorithm = Algorithm(
     citation=CITATION,
     category="graphs",
     steps=bellman_ford,
+    on_edges=bellman_ford_on_edges,
+    validity_on_edges=answers.are_shortest_paths,
     prepare=prepare,
     sampler=graphs.sampler(weighted=True, source=True),
     bound=lambda n: n,

@@ -5,6 +5,8 @@ import numpy as np
 from nar.traces.algorithm import Algorithm
 from nar.traces.inputs import graphs, shortest_paths
 from nar.traces.record import compiled, record
+from nar.traces.sparse import answers
+from nar.traces.sparse.changes import change, moment
 from nar.traces.spec import Spec
 
 CITATION = "E. F. Moore. The shortest path through a maze. Symposium on the Theory of Switching, 1959. CLRS 22.2"
@@ -49,6 +51,28 @@ def bfs(trace, A, s):
     return pi
 
 
+@compiled
+def bfs_on_edges(log, starts, neighbours, twins, weights, s):
+    _, _, _, (reach_h, pi_h) = log
+    n = len(starts) - 1
+    pi = np.arange(n)
+    change(reach_h, s, 1)
+    frontier = np.array([s])
+    while len(frontier) > 0:
+        moment(log)
+        found = np.zeros(n, np.bool_)
+        for i in frontier:
+            for k in range(starts[i], starts[i + 1]):
+                j = neighbours[k]
+                if weights[k] > 0 and pi[j] == j and j != s:
+                    pi[j] = i
+                    change(pi_h, j, i)
+                    change(reach_h, j, 1)
+                    found[j] = True
+        frontier = np.flatnonzero(found)
+    return pi
+
+
 def oracle(A, s):
     """Number of edges on the shortest way from s; infinite where there is none."""
     return {"d": shortest_paths.networkx_distances(np.asarray(A) != 0, s, "dijkstra")}
@@ -64,6 +88,8 @@ algorithm = Algorithm(
     citation=CITATION,
     category="graphs",
     steps=bfs,
+    on_edges=bfs_on_edges,
+    validity_on_edges=lambda trace, pi: answers.are_shortest_paths(trace, pi, hops=True),
     prepare=prepare,
     sampler=graphs.sampler(source=True),
     bound=lambda n: n,

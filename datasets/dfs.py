@@ -6,6 +6,8 @@ import numpy as np
 from nar.traces.algorithm import Algorithm
 from nar.traces.inputs import graphs
 from nar.traces.record import compiled, record
+from nar.traces.sparse import answers
+from nar.traces.sparse.changes import change, moment
 from nar.traces.spec import Spec
 
 CITATION = "E. F. Moore. The shortest path through a maze. Int. Symposium on the Theory of Switching, 1959. CLRS 22.3"
@@ -99,6 +101,72 @@ def dfs(trace, A):
     return pi
 
 
+@compiled
+def dfs_on_edges(log, starts, neighbours, twins, weights):
+    """The events of `advance`, in its order; a node that the search returns to goes on where it was among its edges, as
+    nothing turns white again."""
+    _, _, _, (pi_h, color_h, d_h, f_h, s_prev_h, s_h, u_h, v_h, s_last_h, time_h) = log
+    n = len(starts) - 1
+    pi = np.arange(n)
+    color = np.zeros(n, np.int8)
+    s_prev = np.arange(n)
+    edge = starts[:-1].copy()  # the next one that a node looks at
+    time = 0.0
+    for s in range(n):
+        if color[s] != WHITE:
+            continue
+        change(s_h, 0, s)
+        change(u_h, 0, s)
+        change(v_h, 0, s)
+        change(s_last_h, 0, s)
+        moment(log)
+        color[s] = GREY
+        change(color_h, s, GREY)
+        u, event = s, DISCOVER
+        while True:
+            if event == DISCOVER:
+                time += 0.01
+                change(time_h, 0, time)
+                change(d_h, u, time)
+                change(u_h, 0, u)
+                change(v_h, 0, u)
+                change(s_last_h, 0, u)
+                moment(log)
+            v = -1
+            while v < 0 and edge[u] < starts[u + 1]:
+                if weights[edge[u]] != 0 and color[neighbours[edge[u]]] == WHITE:
+                    v = neighbours[edge[u]]
+                edge[u] += 1
+            if v >= 0:
+                color[v] = GREY
+                change(color_h, v, GREY)
+                s_prev[v] = pi[v] = u
+                change(s_prev_h, v, u)
+                change(pi_h, v, u)
+                change(u_h, 0, u)
+                change(v_h, 0, v)
+                change(s_last_h, 0, v)
+                moment(log)
+                u, event = v, DISCOVER
+                continue
+            color[u] = BLACK
+            change(color_h, u, BLACK)
+            time += 0.01
+            change(time_h, 0, time)
+            change(f_h, u, time)
+            change(u_h, 0, u)
+            change(v_h, 0, n - 1)
+            change(s_last_h, 0, u)
+            moment(log)
+            below = s_prev[u]
+            if below == u:
+                break
+            s_prev[u] = u
+            change(s_prev_h, u, u)
+            u, event = below, FINISH
+    return pi
+
+
 def oracle(A):
     """The parents if roots and neighbours are visited in the order of their indices."""
     import networkx as nx
@@ -150,6 +218,8 @@ algorithm = Algorithm(
     citation=CITATION,
     category="graphs",
     steps=dfs,
+    on_edges=dfs_on_edges,
+    validity_on_edges=answers.is_depth_first,
     prepare=prepare,
     sampler=graphs.sampler(directed=True),
     bound=lambda n: 3 * n,

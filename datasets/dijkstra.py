@@ -1,10 +1,14 @@
 """Dijkstra: single-source shortest paths, weights not negative."""
 
+import heapq
+
 import numpy as np
 
 from nar.traces.algorithm import Algorithm
 from nar.traces.inputs import graphs, shortest_paths
 from nar.traces.record import compiled, record
+from nar.traces.sparse import answers
+from nar.traces.sparse.changes import change, moment
 from nar.traces.spec import Spec
 
 CITATION = "E. W. Dijkstra. A note on two problems in connexion with graphs. Numerische Mathematik 1, 1959. CLRS 24.3"
@@ -53,6 +57,43 @@ def dijkstra(trace, A, s):
     return pi
 
 
+@compiled
+def dijkstra_on_edges(log, starts, neighbours, twins, weights, s):
+    _, _, _, (pi_h, d_h, mark_h, in_queue_h, u_h) = log
+    n = len(starts) - 1
+    d = np.zeros(n)
+    pi = np.arange(n)
+    mark = np.zeros(n, np.bool_)
+    in_queue = np.zeros(n, np.bool_)
+    in_queue[s] = True
+    change(in_queue_h, s, 1)
+    change(u_h, 0, s)
+    moment(log)
+    queue = [(0.0, s)]  # with entries of before a key fell, which are passed over
+    while len(queue) > 0:
+        least, u = heapq.heappop(queue)
+        if not in_queue[u] or least != d[u]:
+            continue
+        in_queue[u] = False
+        change(in_queue_h, u, 0)
+        mark[u] = True
+        change(mark_h, u, 1)
+        for k in range(starts[u], starts[u + 1]):
+            v, w = neighbours[k], weights[k]
+            if w != 0 and not mark[v] and (not in_queue[v] or d[u] + w < d[v]):
+                pi[v] = u
+                change(pi_h, v, u)
+                d[v] = d[u] + w
+                change(d_h, v, d[v])
+                heapq.heappush(queue, (d[v], np.int64(v)))  # type: ignore[arg-type]
+                if not in_queue[v]:
+                    in_queue[v] = True
+                    change(in_queue_h, v, 1)
+        change(u_h, 0, u)
+        moment(log)
+    return pi
+
+
 def oracle(A, s):
     """Shortest distances from s; infinite where there is no path."""
     return {"d": shortest_paths.networkx_distances(A, s, "dijkstra")}
@@ -68,6 +109,8 @@ algorithm = Algorithm(
     citation=CITATION,
     category="graphs",
     steps=dijkstra,
+    on_edges=dijkstra_on_edges,
+    validity_on_edges=answers.are_shortest_paths,
     prepare=prepare,
     sampler=graphs.sampler(weighted=True, source=True),
     bound=lambda n: n + 1,

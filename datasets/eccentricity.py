@@ -6,6 +6,8 @@ import numpy as np
 from nar.traces.algorithm import Algorithm
 from nar.traces.inputs import graphs, shortest_paths
 from nar.traces.record import compiled, record
+from nar.traces.sparse.changes import change, moment
+from nar.traces.sparse.graph import SparseGraph
 from nar.traces.spec import Spec
 
 CITATION = (
@@ -35,6 +37,8 @@ SPEC = Spec(
 def prepare(A, s):
     A = graphs.check_graph(A, symmetric="echoes travel back along the edges that the flood came by")
     s = graphs.check_source(s, len(A))
+    if isinstance(A, SparseGraph):
+        return (A.with_weights(np.where(A.senders == A.receivers, 0.0, A.weights)), s), graphs.probes(A, s)
     edges = (A != 0).view(np.int8)
     edges.reshape(-1)[:: len(A) + 1] = 0  # a message to oneself says nothing new
     return (edges, s), graphs.probes(A, s)
@@ -98,6 +102,73 @@ def eccentricity(trace, A, s):
     return echo[s]
 
 
+@compiled
+def eccentricity_on_edges(log, starts, neighbours, twins, weights, s):
+    """As above. `tree[k]`: the k-th edge, which arrives at u from v, is on the tree as one that v sent the flood by."""
+    _, _, _, (visited_h, echoing_h, flood_h, echo_h, tree_h, leaf_h, eccentricity_h) = log
+    n = len(starts) - 1
+    visited = np.zeros(n, np.bool_)
+    echoing = np.zeros(n, np.bool_)
+    leaf = np.zeros(n, np.bool_)
+    flood = np.zeros(n)
+    echo = np.zeros(n)
+    tree = np.zeros(len(neighbours), np.bool_)
+    moment(log)
+    while not leaf[s]:
+        sending = np.zeros(n, np.bool_)
+        answering = np.zeros(n, np.bool_)
+        for u in range(n):
+            sending[u] = not visited[u] and (u == s or flood[u] > 0)
+            if echoing[u] and not leaf[u]:
+                answering[u] = True
+                for k in range(starts[u], starts[u + 1]):
+                    if tree[twins[k]] and not tree[k]:
+                        answering[u] = False
+        if answering[s]:
+            moment(log)
+            break
+        told = flood.copy()
+        for u in np.flatnonzero(sending):
+            for k in range(starts[u], starts[u + 1]):
+                v = neighbours[k]
+                if weights[k] != 0 and not visited[v]:
+                    tree[twins[k]] = True
+                    change(tree_h, twins[k], 1)
+                    if not sending[v]:
+                        told[v] = flood[u] + 1
+                        change(flood_h, v, told[v])
+        heard = echo.copy()
+        for u in np.flatnonzero(sending):
+            waiting = False
+            for k in range(starts[u], starts[u + 1]):
+                waiting |= tree[twins[k]] and not tree[k]
+            if not waiting:
+                answering[u] = True
+                echoing[u] = True
+                change(echoing_h, u, 1)
+                echo[u] = heard[u] = flood[u]
+                change(echo_h, u, echo[u])
+        for u in np.flatnonzero(sending):
+            visited[u] = True
+            change(visited_h, u, 1)
+        for u in np.flatnonzero(answering):
+            leaf[u] = True
+            change(leaf_h, u, 1)
+            for k in range(starts[u], starts[u + 1]):
+                v = neighbours[k]
+                if tree[k]:
+                    tree[k] = False
+                    change(tree_h, k, 0)
+                    echoing[v] = True
+                    change(echoing_h, v, 1)
+                    heard[v] = max(heard[v], echo[u])
+                    change(echo_h, v, heard[v])
+        flood, echo = told, heard
+        change(eccentricity_h, 0, echo[s])
+        moment(log)
+    return echo[s]
+
+
 def oracle(A, s):
     """The largest number of edges on a shortest way from s, among the nodes that can be reached."""
     d = shortest_paths.networkx_distances(np.asarray(A) != 0, s, "dijkstra")
@@ -115,6 +186,8 @@ algorithm = Algorithm(
     citation=CITATION,
     category="graphs",
     steps=eccentricity,
+    on_edges=eccentricity_on_edges,
+    validity_on_edges=lambda trace, eccentricity: abs(eccentricity - trace.compact["eccentricity"]) < 0.5,
     prepare=prepare,
     sampler=graphs.sampler(source=True, family="sparse_erdos_renyi"),
     bound=lambda n: 2 * n,

@@ -5,6 +5,9 @@ import numpy as np
 from nar.traces.algorithm import Algorithm
 from nar.traces.inputs import arrays, graphs
 from nar.traces.record import compiled, record
+from nar.traces.sparse import answers
+from nar.traces.sparse.changes import change, moment
+from nar.traces.sparse.graph import SparseGraph
 from nar.traces.spec import Spec
 
 CITATION = (
@@ -42,6 +45,11 @@ def prepare(A, randomness):
         raise ValueError(f"randomness must hold a number for each of the {len(A)} nodes, got {len(randomness)}")
     probes = graphs.probes(A)
     del probes["A"]
+    if isinstance(A, SparseGraph):
+        return (A.with_weights(np.where(A.senders == A.receivers, 0.0, A.weights)), randomness), {
+            **probes,
+            "randomness": randomness,
+        }
     edges = probes["adj"].copy()
     edges.reshape(-1)[:: len(A) + 1] = 0  # self-loops do not count
     return (edges, randomness), {**probes, "randomness": randomness}
@@ -80,6 +88,49 @@ def maximal_independent_set(trace, A, randomness):
     return inmis
 
 
+@compiled
+def maximal_independent_set_on_edges(log, starts, neighbours, twins, weights, randomness):
+    _, _, _, (Ain_h, alive_h, phase_h, inmis_h) = log
+    n = len(starts) - 1
+    inside = weights != 0  # edges between nodes still in the game
+    for k in np.flatnonzero(inside):
+        change(Ain_h, k, 1)
+    for u in range(n):
+        change(alive_h, u, 1)
+    alive = np.ones(n, np.bool_)
+    inmis = np.zeros(n, np.bool_)
+    playing = np.arange(n)
+    while len(playing) > 0:
+        change(phase_h, 0, 0)
+        moment(log)
+        for u in playing:
+            inmis[u] = True
+            for k in range(starts[u], starts[u + 1]):
+                v = neighbours[k]
+                if inside[k] and (randomness[v] < randomness[u] or (randomness[v] == randomness[u] and v > u)):
+                    inmis[u] = False
+            if inmis[u]:
+                change(inmis_h, u, 1)
+        for u in playing:
+            if inmis[u]:
+                alive[u] = False
+                for k in range(starts[u], starts[u + 1]):
+                    if inside[k]:
+                        alive[neighbours[k]] = False
+        for u in playing:
+            if not alive[u]:
+                change(alive_h, u, 0)
+                for k in range(starts[u], starts[u + 1]):
+                    for e in (k, twins[k]):
+                        if inside[e]:
+                            inside[e] = False
+                            change(Ain_h, e, 0)
+        change(phase_h, 0, 1)
+        moment(log)
+        playing = playing[alive[playing]]
+    return inmis
+
+
 def recover(inputs):
     adj = np.array(inputs["adj"])
     np.fill_diagonal(adj, 0)
@@ -111,6 +162,8 @@ algorithm = Algorithm(
     citation=CITATION,
     category="graphs",
     steps=maximal_independent_set,
+    on_edges=maximal_independent_set_on_edges,
+    validity_on_edges=answers.is_maximal_independent,
     prepare=prepare,
     sampler=sample,
     bound=lambda n: 2 * n,

@@ -1,10 +1,14 @@
 """Prim: minimum spanning tree of the part of an undirected graph that can be reached from s."""
 
+import heapq
+
 import numpy as np
 
 from nar.traces.algorithm import Algorithm
 from nar.traces.inputs import graphs, shortest_paths
 from nar.traces.record import compiled, record
+from nar.traces.sparse import answers
+from nar.traces.sparse.changes import change, moment
 from nar.traces.spec import Spec
 
 CITATION = "R. C. Prim. Shortest connection networks and some generalizations. Bell System Tech. J. 36, 1957. CLRS 23.2"
@@ -53,6 +57,43 @@ def mst_prim(trace, A, s):
     return pi
 
 
+@compiled
+def mst_prim_on_edges(log, starts, neighbours, twins, weights, s):
+    _, _, _, (pi_h, key_h, mark_h, in_queue_h, u_h) = log
+    n = len(starts) - 1
+    key = np.zeros(n)
+    pi = np.arange(n)
+    mark = np.zeros(n, np.bool_)
+    in_queue = np.zeros(n, np.bool_)
+    in_queue[s] = True
+    change(in_queue_h, s, 1)
+    change(u_h, 0, s)
+    moment(log)
+    queue = [(0.0, s)]  # with entries of before a key fell, which are passed over
+    while len(queue) > 0:
+        least, u = heapq.heappop(queue)
+        if not in_queue[u] or least != key[u]:
+            continue
+        in_queue[u] = False
+        change(in_queue_h, u, 0)
+        mark[u] = True
+        change(mark_h, u, 1)
+        for k in range(starts[u], starts[u + 1]):
+            v, w = neighbours[k], weights[k]
+            if w != 0 and not mark[v] and (not in_queue[v] or w < key[v]):
+                pi[v] = u
+                change(pi_h, v, u)
+                key[v] = w
+                change(key_h, v, key[v])
+                heapq.heappush(queue, (key[v], np.int64(v)))  # type: ignore[arg-type]
+                if not in_queue[v]:
+                    in_queue[v] = True
+                    change(in_queue_h, v, 1)
+        change(u_h, 0, u)
+        moment(log)
+    return pi
+
+
 def oracle(A, s):
     """Total weight of a minimum spanning tree, and the nodes that it spans."""
     import networkx as nx
@@ -88,6 +129,8 @@ algorithm = Algorithm(
     citation=CITATION,
     category="graphs",
     steps=mst_prim,
+    on_edges=mst_prim_on_edges,
+    validity_on_edges=answers.is_minimum_tree,
     prepare=prepare,
     sampler=graphs.sampler(weighted=True, source=True),
     bound=lambda n: n + 1,

@@ -96,6 +96,9 @@ class Config:
     """Attention heads, for processors that have them."""
     option: tuple[str, ...] = ()
     """Further options of the processor, as name=value; `nar list PROCESSOR` shows them."""
+    layout: Literal["dense", "sparse"] = "dense"
+    """All pairs of nodes, or the graph's edges alone, for large graphs: trained, chosen and tested on sparse ones, of
+    family sparse_er unless asked otherwise (docs/sparse.md)."""
     message_passing_steps: int = 1
     """Processor passes per step of the algorithm."""
     dropout: float = 0.0
@@ -241,6 +244,7 @@ class Config:
         self._check("seed", not self.seeds or self.seed == Config.seed, "left away with --seeds, which names them all")
         begun = self.init_processor or self.freeze == "nothing"
         self._check("freeze", begun, "nothing without --init-processor: a random one would never learn")
+        self._check("traces", self.traces is None or self.layout == "dense", "left away with --layout sparse")
 
     def _check_supervision(self) -> None:
         if self.supervision == "rollout":
@@ -250,6 +254,8 @@ class Config:
                 unused = getattr(self, name) == getattr(Config, name)
                 self._check(name, unused, "left away without --supervision moments: it would have no effect")
             return
+        own = self.layout == "dense" or self.own_moments == self.event_balance == 0
+        self._check("layout", own, "dense with --own-moments or --event-balance")
         single = "with --supervision moments, where every step is learned alone"
         for name in ("hint_mode", "teacher_forcing", "reconstruction"):
             self._check(name, getattr(self, name) == getattr(Config, name), f"left away {single}")

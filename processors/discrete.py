@@ -79,6 +79,7 @@ class Discrete(Processor):
     """Discrete states of nodes and edges; every node listens to one other, chosen by hard attention."""
 
     uses_adjacency = True
+    needs_pairs = True
 
     def __init__(
         self,

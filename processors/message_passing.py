@@ -34,8 +34,8 @@ do not.
 
 Not to be confused with processors/gatv2.py and gin.py, which are those layers as CLRS has them.
 
-Cost per step: the layer's; features of all N^2 pairs are made before the edges among them are chosen (`complete`: all).
-To count the edges, the host waits for a GPU once per step.
+Cost per step: the layer's; in the dense layout features of all N^2 pairs are made before the edges among them are
+chosen (`complete`: all). To count the edges, the host then waits for a GPU once per step.
 
 Shapes: B graphs, N nodes, F features, E edges.
 """
@@ -54,6 +54,7 @@ from nar.lookup import addressed
 from nar.nn.layers import linear
 from nar.nn.neighbourhood import Dense, Neighbourhood
 from nar.nn.processor import Processor, Step
+from nar.nn.sparse.hood import Sparse
 
 Layer = str | type[pyg.MessagePassing] | Callable[[int, int, int], nn.Module]
 
@@ -109,11 +110,10 @@ class MessagePassing(Processor):
     def forward(self, step: Step, state: Tensor) -> Tensor:
         hood = step.hood if self.uses_adjacency else step.hood.complete()
         z_BNZ = torch.cat([step.nodes + step.graph.unsqueeze(1), state], dim=-1)
-        graph, sender, receiver = edge_list(hood, z_BNZ, self.self_loops)
-        ends = [graph * hood.nodes + sender, graph * hood.nodes + receiver]
+        ends, place = edge_list(hood, z_BNZ, self.self_loops)
         edge_index_2E = torch.stack(ends if self.flow == "source_to_target" else ends[::-1])
-        named = {} if self.edge is None else {"edge_attr": hood.edges(self.edge)[graph, sender, receiver]}
-        added = {int(place): hood.edges(edge)[graph, sender, receiver] for place, edge in self._added()}
+        named = {} if self.edge is None else {"edge_attr": hood.edges(self.edge)[place]}
+        added = {int(layer): hood.edges(edge)[place] for layer, edge in self._added()}
         given = z_BNZ.flatten(0, 1), edge_index_2E
         layer: Any = self.layer
         updated = _with_added(layer, added, *given) if added else layer(*given, **named)
@@ -126,10 +126,15 @@ class MessagePassing(Processor):
         return self.norm(torch.relu(updated if self.skip is None else updated + self.skip(z_BNZ)))
 
 
-def edge_list(hood: Neighbourhood, like_BNF: Tensor, self_loops: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-    """Graph, sender and receiver [E] of every edge, sorted by graph, receiver, sender."""
+def edge_list(hood: Neighbourhood, like_BNF: Tensor, self_loops: bool = True) -> tuple[list[Tensor], Any]:
+    """Sender and receiver [E] of every edge, as rows of [B * N], sorted by graph, receiver, sender; and where the
+    neighbourhood has their features."""
+    if isinstance(hood, Sparse):
+        edges = hood.edge_list
+        place = slice(None) if self_loops else edges.senders != edges.receivers
+        return [edges.senders[place], edges.receivers[place]], place
     if not isinstance(hood, Dense):
-        raise ValueError(f"a layer of PyTorch Geometric runs over a Dense neighbourhood, got {type(hood).__name__}")
+        raise ValueError(f"a layer of PyTorch Geometric runs over edges, got {type(hood).__name__}")
     graphs, nodes, _ = like_BNF.shape
     if hood.adjacency_BNN is None:
         here_BRS = torch.ones(graphs, nodes, nodes, dtype=torch.bool, device=like_BNF.device)
@@ -138,7 +143,7 @@ def edge_list(hood: Neighbourhood, like_BNF: Tensor, self_loops: bool = True) ->
     if not self_loops:
         here_BRS = here_BRS & ~torch.eye(nodes, dtype=torch.bool, device=like_BNF.device)
     graph, receiver, sender = here_BRS.nonzero(as_tuple=True)
-    return graph, sender, receiver
+    return [graph * nodes + sender, graph * nodes + receiver], (graph, sender, receiver)
 
 
 def _message_widths(layer: nn.Module, inputs: int, flow: str, self_loops: bool) -> dict[int, int]:

@@ -87,6 +87,8 @@ class Layer(nn.Module):
 class Transformer(Processor):
     """Attention with edge bias over all pairs of nodes; `masked`: over the graph's edges only."""
 
+    needs_pairs = True
+
     def __init__(
         self,
         features: int,

@@ -243,14 +243,11 @@ class PlainDense(Dense):
         return PlainDense(self.edge_features, self.nodes)
 
     def alone(self):
-        return PlainSelfLoops(self.edge_features, self.nodes)
+        return PlainSelfLoops(super().alone().edge_features, self)
 
 
 class PlainSelfLoops(SelfLoops):
     pool = Neighbourhood.pool
-
-    def complete(self):
-        return PlainDense(self._all, self.nodes)
 
 
 def built(e_BNNF: torch.Tensor) -> AffineFeatures:

@@ -17,7 +17,7 @@ from nar.experiments import experiment
 from nar.model.batch import draw
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
-from nar.nn.neighbourhood import Dense, SelfLoops
+from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Step
 from nar.nn.recurrent import LSTMAggregator
 from nar.processors import message_passing
@@ -223,9 +223,9 @@ def test_what_cannot_be_a_layer():
             MessagePassing(F, layer=layer)
     with pytest.raises(ValueError, match=r"GATv2Conv gives \(12, 12\) for 3 graphs of 4 nodes; a row of 6 features"):
         apply(made(layer=lambda inputs, outputs, edges: pyg.GATv2Conv(inputs, outputs, heads=2), edges=False), *data())
-    with pytest.raises(ValueError, match="runs over a Dense neighbourhood, got SelfLoops"):
+    with pytest.raises(ValueError, match="runs over edges, got SelfLoops"):
         x, e, g, _, hidden = data()
-        made(layer=pyg.GCNConv)(Step(x, g, SelfLoops(built(e), N)), hidden)
+        made(layer=pyg.GCNConv)(Step(x, g, Dense(built(e), N).alone()), hidden)
 
 
 def test_a_layer_stands_where_a_processor_does():

@@ -34,7 +34,8 @@ DEFAULTS = {
     "change_weight": 1.0,
     "init_processor": None, "freeze": "nothing",
     # network
-    "hidden": 128, "layer_norm": True, "triplet_features": 8, "heads": 1, "option": (), "message_passing_steps": 1,
+    "hidden": 128, "layer_norm": True, "triplet_features": 8, "heads": 1, "option": (),
+    "message_passing_steps": 1, "layout": "dense",
     "dropout": 0.0, "encoder_init": "xavier_on_scalars", "pointer_head": "max", "log_n_scale": False,
     "comparison_units": 0, "edge_pointer_repair": False, "relations": "none", "trails": False, "output_step": False,
     "candidates": False, "selection": False,

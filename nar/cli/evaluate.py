@@ -57,6 +57,8 @@ class Evaluate:
     output."""
     algorithms: tuple[str, ...] = ()
     """Of a run that learned several algorithms, only these."""
+    layout: Literal["dense", "sparse"] | None = None
+    """Run in this layout [that of the run]; in another than the run's own, what is found is printed and not kept."""
     which: Literal["best", "last"] = "best"
     """The checkpoint: of the best validation score, or of the last training step."""
     device: str = "auto"
@@ -168,16 +170,17 @@ def _evaluate_all(jobs: Sequence[Job], settings: Evaluate, command: str) -> list
     device.prepare(on)
     evaluated = run_directory.made_by(command, settings.which, on)
     done: list[tuple[Job, dict[str, Any]]] = []
-    run, reasoner = None, None
+    run, reasoner, own_layout = None, None, None
     try:
         with tqdm(jobs, unit="set") as bar:
             for job in bar:
                 bar.set_description(str(job))
                 if reasoner is None or run != job.run:
                     run, reasoner = job.run, checkpoint.read(job.run, settings.which, on).build(on)
+                    own_layout, reasoner.layout = reasoner.layout, settings.layout or reasoner.layout
                 how = {"samples": settings.samples, "setting": job.setting, "termination": job.termination}
                 made = entry(reasoner, job.algorithm, job.size, **how)
-                if not export_reader.is_export(job.run):
+                if not export_reader.is_export(job.run) and reasoner.layout == own_layout:
                     write(job.run, {**made, "evaluated": evaluated})
                 done.append((job, made))
     finally:  # an interrupted evaluation is reported as far as it came

@@ -18,10 +18,12 @@ from torch import Tensor
 
 from nar.datasets import canonical
 from nar.device import tiny_numbers_are_zero, untouched
-from nar.evaluation import axes, protocol
+from nar.evaluation import axes, protocol, sparse
 from nar.evaluation.evaluation import Evaluation
 from nar.evaluation.peak_memory import PeakMemory
 from nar.model.batch import Batch, collate
+from nar.model.coders.sparse import batch as sparse_batch
+from nar.model.coders.sparse.batch import SparseBatch
 from nar.model.objectives.losses import total_loss
 from nar.model.objectives.metrics import Tally, correct, merge_permutations, tally
 from nar.model.postprocess import hard
@@ -82,7 +84,11 @@ def entry(
 ) -> dict[str, Any]:
     """One entry of the evaluations in results.json: scores on the test set of this size and setting."""
     setting = axes.canonical(setting)
-    traces, manifest = test_set(algorithm, size, samples, setting)
+    if reasoner.layout == "sparse":
+        count = samples or protocol.test_samples(algorithm, size)
+        traces, manifest = sparse.test_set(algorithm, size, count, TEST_SEED, setting)
+    else:
+        traces, manifest = test_set(algorithm, size, samples, setting)
     limit = None
     if termination != "oracle":  # that of the whole set, however it is cut into batches
         limit = ROOM * max(max(1, trace.length - 1) for trace in traces)
@@ -160,14 +166,16 @@ def evaluate(
     would be our choice.
     """
     ending = {} if termination == "oracle" else {"termination": termination, "limit": limit}
-    collated = (
-        (collate(part, algorithm), part)
-        for part in portions(traces, reasoner.processor.features, reasoner_device(reasoner).type)
-    )
+    on_edges, device = reasoner.layout == "sparse", reasoner_device(reasoner).type
+    cut, join = (sparse.portions, sparse_batch.collate) if on_edges else (portions, collate)
+    if on_edges and ending:  # graphs of a batch stop together, and only one by one with their own last step
+        cut = sparse.one_by_one
+    collated = ((join(part, algorithm), part) for part in cut(traces, reasoner.processor.features, device))  # type: ignore[arg-type]
     found: Evaluation | None = None
     for batch, part in collated if batches is None else ((batch, None) for batch in batches):
-        traces_of_batch = part if validity else None
-        of_batch = _evaluate_batch(reasoner, algorithm, batch, traces_of_batch, loss=loss, memory=memory, **ending)
+        checked: Any = part if validity else None
+        score = sparse.evaluate_batch if isinstance(batch, SparseBatch) else _evaluate_batch
+        of_batch = score(reasoner, algorithm, batch, checked, loss=loss, memory=memory, **ending)  # type: ignore[arg-type]
         found = of_batch if found is None else found + of_batch
     if found is None:
         raise ValueError(f"nothing to evaluate: there are no traces of {algorithm.name}")

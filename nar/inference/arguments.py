@@ -1,7 +1,7 @@
 """What a reasoner is given to run on, as arguments of its algorithm: graphs of any kind, matrices, arrays, by name."""
 
 import reprlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -51,9 +51,17 @@ def of_trace(algorithm: Algorithm, graph: Any, others: Mapping[str, Any]) -> dic
 
 
 def of_graph(
-    algorithm: Algorithm, graph: Any, source: Any, weight: str | None, inputs: Mapping[str, Any]
+    algorithm: Algorithm,
+    graph: Any,
+    source: Any,
+    weight: str | None,
+    inputs: Mapping[str, Any],
+    read: Callable[[Any, str | None, bool], tuple[Any, list[Hashable]]] = containers.matrix,
 ) -> tuple[dict[str, Any], list[Hashable]]:
-    """Arguments of `algorithm.run`, and the names of the nodes (none known for an array)."""
+    """Arguments of `algorithm.run`, and the names of the nodes (none known for an array).
+
+    `read`: makes of a graph what A is, and the names of its nodes.
+    """
     name, arguments = algorithm.name, dict(inputs)
     graphic, from_source = on_graphs(algorithm), has_source(algorithm)
     if unknown := sorted(arguments.keys() - set(algorithm.arguments)):
@@ -74,7 +82,7 @@ def of_graph(
         raise ValueError(f"weight={weight!r} names an edge attribute and needs a graph, got none")
     if graphic and "A" in arguments:
         # where its own graphs hold no weights, the reasoner has never seen any
-        arguments["A"], nodes = containers.matrix(arguments["A"], weight, weighted="low" in algorithm.params)
+        arguments["A"], nodes = read(arguments["A"], weight, "low" in algorithm.params)
     elif "A" in arguments:
         arguments["A"], nodes = containers.array(name, arguments["A"])
     if source is not None:

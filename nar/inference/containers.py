@@ -39,16 +39,16 @@ def matrix(graph: Any, weight: str | None, weighted: bool) -> tuple[np.ndarray, 
     if hasattr(graph, "columns"):
         graph, nodes = _of_frame(graph)
     elif isinstance(graph, np.ma.MaskedArray):
-        _refuse_zeros(*np.nonzero(~np.ma.getmaskarray(graph) & (graph.data == 0)))
+        refuse_zeros(*np.nonzero(~np.ma.getmaskarray(graph) & (graph.data == 0)))
         graph = graph.filled(0)
     elif isinstance(graph, torch.Tensor) and graph.layout is not torch.strided:
         if graph.layout not in (torch.sparse_bsr, torch.sparse_bsc):  # whose blocks are filled up with zeros
             entries = graph.detach().to_sparse_coo().coalesce()
-            _refuse_zeros(*entries.indices()[:, entries.values() == 0].cpu().numpy())
+            refuse_zeros(*entries.indices()[:, entries.values() == 0].cpu().numpy())
     elif getattr(graph, "format", "") not in ("bsr", "dia") and hasattr(graph, "tocoo"):
         entries = graph.tocoo(copy=True)  # pyright: ignore
         entries.sum_duplicates()
-        _refuse_zeros(entries.row[entries.data == 0], entries.col[entries.data == 0])
+        refuse_zeros(entries.row[entries.data == 0], entries.col[entries.data == 0])
     A = graphs.check_graph(plain(graph), "graph")
     return (A if weighted else (A != 0).astype(np.float64)), list(range(len(A))) if nodes is None else nodes
 
@@ -96,7 +96,7 @@ def _refuse_edges(graph: Any) -> None:
         )
 
 
-def _refuse_zeros(rows: np.ndarray, columns: np.ndarray) -> None:
+def refuse_zeros(rows: np.ndarray, columns: np.ndarray) -> None:
     """ValueError for zeros that somebody stored between two nodes: an edge, or none?"""
     if (apart := rows != columns).any():
         edge = (int(rows[apart][0]), int(columns[apart][0]))
@@ -119,10 +119,21 @@ def _of_frame(frame: Any) -> tuple[Any, list[Hashable]]:
 
 
 def _of_pyg(data: Any, weight: str | None, weighted: bool) -> tuple[np.ndarray, list[Hashable]]:
-    """The same from PyTorch Geometric's Data: `edge_index` [2, E], weights in edge_weight or edge_attr [E] or [E, 1].
+    """The same from PyTorch Geometric's Data. Directions are kept: an undirected graph holds every edge both ways."""
+    (rows_E, columns_E), weights_E = edges_of_data(data, weight if weighted else None)
+    nodes = int(data.num_nodes or 0)
+    A = np.zeros((nodes, nodes))
+    A[rows_E, columns_E] = 1.0
+    if np.count_nonzero(A) < len(rows_E):
+        raise ValueError("edge_index holds an edge twice, which does not fit a matrix; data.coalesce() joins them")
+    if weights_E is not None:
+        A[rows_E, columns_E] = weights_E
+    return A, list(range(nodes))
 
-    Directions are kept: an undirected graph holds every edge both ways there.
-    """
+
+def edges_of_data(data: Any, weight: str | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """`edge_index` [2, E] and weights [E] of a Data: from edge_weight or edge_attr [E] or [E, 1], or another attribute
+    named by `weight`; None where it has none, or `weight` is None."""
     if hasattr(data, "to_data_list"):
         raise ValueError("graph is a batch: give it to run_many, or one of batch.to_data_list() to run")
     if data.edge_index is None:
@@ -139,18 +150,14 @@ def _of_pyg(data: Any, weight: str | None, weighted: bool) -> tuple[np.ndarray, 
             "does num_nodes count all of them?"
         )
     rows_E, columns_E = edges_2E
-    A = np.zeros((nodes, nodes))
-    A[rows_E, columns_E] = 1.0
-    if np.count_nonzero(A) < len(rows_E):
-        raise ValueError("edge_index holds an edge twice, which does not fit a matrix; data.coalesce() joins them")
-    if not weighted or weight is None:
-        return A, list(range(nodes))
+    if weight is None:
+        return edges_2E, None
     names = ("edge_weight", "edge_attr") if weight == "weight" else (weight,)
     values = next((data[name] for name in names if name in data and data[name] is not None), None)
     if values is None:
         if weight != "weight":
             raise ValueError(f"weight: the graph has no attribute {weight!r}")
-        return A, list(range(nodes))
+        return edges_2E, None
     weights_E = plain(values).astype(np.float64)
     if weights_E.size != len(rows_E):
         raise ValueError(
@@ -164,5 +171,4 @@ def _of_pyg(data: Any, weight: str | None, weighted: bool) -> tuple[np.ndarray, 
         raise ValueError(
             f"weight of edge {edge} must be a finite number other than 0 (0 means no edge), got {weights_E[at]}"
         )
-    A[rows_E, columns_E] = weights_E
-    return A, list(range(nodes))
+    return edges_2E, weights_E

@@ -24,7 +24,7 @@ from nar import device as devices
 from nar.config import Config
 from nar.evaluation import protocol
 from nar.evaluation.evaluate import portions, predict, reasoner_device
-from nar.inference import arguments, cases, scale
+from nar.inference import arguments, cases, scale, sparse
 from nar.inference.cases import Case
 from nar.inference.prediction import Prediction, confidence, named, probabilities
 from nar.lookup import suggest
@@ -123,6 +123,8 @@ class Solver:
         chosen = _choose(self.reasoner, algorithm, [graph])
         if unnamed:
             raise ValueError(f"run takes one graph or array, everything else by name: {arguments.call(chosen)}")
+        if self.reasoner.layout == "sparse":
+            return sparse.run(self.reasoner, chosen, graph, source, weight, inputs, steps, termination, normalise)
         case = cases.make(chosen, graph, source, weight, inputs, trained=self._trained(chosen), normalise=normalise)
         return _answers(self.reasoner, chosen, [case], steps, termination)[0]
 
@@ -158,16 +160,19 @@ class Solver:
                 raise ValueError(f"{name} must be a list with one entry for each of the {count} graphs, got {got}")
             if name not in counts:
                 lists[name] = [values] * count
-        made, trained = [], self._trained(chosen)
+        on_edges = self.reasoner.layout == "sparse"
+        made, trained, ending = [], None if on_edges else self._trained(chosen), (steps, termination)
         for i in range(count):
             own = {name: values[i] for name, values in lists.items()}
-            start = own.pop("source", None)
-            graph = None if graphs is None else graphs[i]
+            start, graph = own.pop("source", None), None if graphs is None else graphs[i]
             try:
-                made.append(cases.make(chosen, graph, start, weight, own, trained=trained, normalise=normalise))
+                if on_edges:
+                    made.append(sparse.run(self.reasoner, chosen, graph, start, weight, own, *ending, normalise))
+                else:
+                    made.append(cases.make(chosen, graph, start, weight, own, trained=trained, normalise=normalise))
             except ValueError as error:
                 raise ValueError(f"graph {i}: {error}") from error
-        return _answers(self.reasoner, chosen, made, steps, termination)
+        return made if on_edges else _answers(self.reasoner, chosen, made, *ending)
 
     def _trained(self, algorithm: Algorithm) -> float | None:
         """The largest number among inputs of the reasoner's training."""
@@ -184,12 +189,12 @@ def _is_list(values: Any) -> bool:
 
 
 def _several(graphs: Any) -> list[Any]:
-    """A list of graphs; ValueError for one graph, whose nodes or rows would be taken for graphs."""
+    """A list of graphs, batches taken apart; ValueError for one graph, whose nodes or rows would be taken for graphs."""
     if hasattr(graphs, "to_data_list"):
         return graphs.to_data_list()
     if any(hasattr(graphs, name) for name in ("nodes", "edge_index", "toarray", "columns")):
         raise ValueError("run_many takes a list of graphs, got a single one; run takes that, or [graph]")
-    return list(graphs)
+    return [one for item in graphs for one in (item.to_data_list() if hasattr(item, "to_data_list") else [item])]
 
 
 def _choose(reasoner: Reasoner, name: str | None, graphs: Sequence[Any]) -> Algorithm:

@@ -97,6 +97,11 @@ class Batch:
         found = {"ends": self.ends, "unchanged": self.unchanged, "trails": self.trails}
         return {name: value for name, value in found.items() if value is not None}
 
+    @staticmethod
+    def all_of(probe: Probe, true: Tensor) -> Tensor:
+        """For which graphs [B] every entry is true."""
+        return true.reshape(len(true), -1).all(1)
+
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """The same batch on another device."""
         return self.map(lambda value: value.to(device, non_blocking=non_blocking))
@@ -129,10 +134,11 @@ class Batch:
         return dataclasses.replace(self, **parts, **changed(self.facts()))
 
 
-def training_spec(algorithm: Any) -> Spec:
+def training_spec(algorithm: Any, layout: str = "dense") -> Spec:
     """The algorithm's spec after the protocol's transforms: what a Reasoner encodes and decodes."""
     probes: dict[str, Probe] = {}
-    for name, probe in algorithm.spec.items():
+    spec = (layout == "sparse" and algorithm.spec_on_edges) or algorithm.spec
+    for name, probe in spec.items():
         if name == PRED_AS_INPUT[0] and algorithm.pred_as_input:
             probes[PRED_AS_INPUT[1]] = dataclasses.replace(probe, stage=Stage.INPUT)
         elif probe.type is Type.SHOULD_BE_PERMUTATION:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nar.model.coders.decoder import STANDARD, Decoder, DecoderOptions
 from nar.model.coders.encoder import Encoder
+from nar.model.coders.sparse.encoder import check as check_sparse
 from nar.model.objectives.auxiliary import AuxiliaryHeads
 from nar.model.options.reconstruction import Reconstruction, ReconstructionOptions
 from nar.model.termination import HALTING, Halting
@@ -17,6 +18,7 @@ from nar.nn.processor import Processor
 from nar.traces.spec import Spec, Stage
 
 HINT_MODES = ("encoded_decoded", "decoded_only", "none")
+LAYOUTS = ("dense", "sparse")
 HINT_FEEDBACK = ("soft", "hard", "hard_on_eval", "straight_through")
 
 
@@ -42,12 +44,14 @@ class Network(nn.Module):
         history: bool = True,
         auxiliary: Sequence[str] = (),
         auxiliary_weight: float = 1.0,
+        layout: str = "dense",
     ) -> None:
         super().__init__()
         for name, value, known in (
             ("hint_mode", hint_mode, HINT_MODES),
             ("hint_feedback", hint_feedback, HINT_FEEDBACK),
             ("halting", halting, HALTING),
+            ("layout", layout, LAYOUTS),
         ):
             if value not in known:
                 raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(known)}")
@@ -78,6 +82,7 @@ class Network(nn.Module):
                 relations=relations,
                 trails=trails,
                 edge_pointer_repair=decoder.edge_pointer_repair,
+                layout=layout,
             )
             self.decoders[module_key(name)] = Decoder(
                 spec, features, node_width=node_width, edge_width=features + processor.edge_readout, options=decoder,
@@ -89,6 +94,19 @@ class Network(nn.Module):
         self.reconstruction = Reconstruction(specs, reconstruction, decoder) if reconstruction is not None else None
         widths = {"features": features, "node_width": node_width, "edge_width": features + processor.edge_readout}
         self.auxiliary = AuxiliaryHeads(specs, auxiliary, auxiliary_weight, **widths) if auxiliary else None
+        self.layout = layout
+        if layout == "sparse":
+            self.check_sparse()
+
+    def check_sparse(self) -> None:
+        """ValueError where the network cannot run in the sparse layout, whose weights are those of the dense one."""
+        for name in self.specs:
+            check_sparse(name, *self.coders(name), self.processor)
+        ponders = self.halting_heads if self.halting == "ponder" else None
+        unfit = {"reconstruction": self.reconstruction, "auxiliary": self.auxiliary, "halting ponder": ponders}
+        for name, used in unfit.items():
+            if used is not None:
+                raise ValueError(f"{name} is for the dense layout alone; leave it away in the sparse one")
 
     def coders(self, algorithm: str) -> tuple[Encoder, Decoder]:
         """The encoders and decoders of one algorithm."""

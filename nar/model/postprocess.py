@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nar.model.options.choice import Choice
 from nar.nn import units
+from nar.nn.sparse.predictions import Chosen, EdgeValues
 from nar.traces.spec import Probe, Type
 
 # Gumbel noise on permutations: none, from PyTorch's generator, from one of your own, or made of given uniform numbers
@@ -44,10 +45,12 @@ def log_sinkhorn(logits: Tensor, steps: int, *, noise: Noise = False) -> Tensor:
     return logits
 
 
-def soft(probe: Probe, logits: Tensor | Choice) -> Tensor:
+def soft(probe: Probe, logits: Tensor | Choice | Chosen | EdgeValues) -> Tensor:
     """Predictions as they are fed back softly: numbers, probabilities; gradients flow."""
-    if isinstance(logits, Choice):
+    if isinstance(logits, Choice | Chosen):
         return logits.expected()
+    if isinstance(logits, EdgeValues):
+        logits = logits.logits
     if probe.type is Type.SCALAR:
         return logits
     if probe.type is Type.MASK:
@@ -57,11 +60,13 @@ def soft(probe: Probe, logits: Tensor | Choice) -> Tensor:
     return torch.softmax(logits, dim=-1)
 
 
-def hard(probe: Probe, logits: Tensor | Choice, *, sinkhorn_steps: int = SINKHORN_STEPS_OUTPUT) -> Tensor:
+def hard(
+    probe: Probe, logits: Tensor | Choice | Chosen | EdgeValues, *, sinkhorn_steps: int = SINKHORN_STEPS_OUTPUT
+) -> Tensor:
     """Predictions in compact form (spec.py): numbers, 0 or 1, indices; no gradient."""
-    if isinstance(logits, Choice):
+    if isinstance(logits, Choice | Chosen):
         return logits.decided()
-    logits = logits.detach()
+    logits = (logits.logits if isinstance(logits, EdgeValues) else logits).detach()
     if probe.type is Type.SCALAR:
         return logits
     if probe.type is Type.MASK:
@@ -71,8 +76,11 @@ def hard(probe: Probe, logits: Tensor | Choice, *, sinkhorn_steps: int = SINKHOR
     return logits.argmax(-1)
 
 
-def discretised(probe: Probe, logits: Tensor | Choice) -> Tensor:
+def discretised(probe: Probe, logits: Tensor | Choice | Chosen | EdgeValues) -> Tensor:
     """The decisions of `hard` in the form of `soft` (0, 1, one-hot rows), with the gradients of `soft`."""
+    if isinstance(logits, Chosen):
+        return logits.straight_through()
+    logits = logits.logits if isinstance(logits, EdgeValues) else logits
     relaxed = soft(probe, logits)
     if probe.type is Type.SCALAR:
         return units.straight_through(logits.decided(), relaxed) if isinstance(logits, Choice) else relaxed
@@ -83,7 +91,9 @@ def discretised(probe: Probe, logits: Tensor | Choice) -> Tensor:
     return units.straight_through(one_hot, relaxed)
 
 
-def feed_back(spec: Mapping[str, Probe], logits: Mapping[str, Tensor | Choice], *, how: str) -> dict[str, Tensor]:
+def feed_back(
+    spec: Mapping[str, Probe], logits: Mapping[str, Tensor | Choice | Chosen | EdgeValues], *, how: str
+) -> dict[str, Tensor]:
     """Predicted hints in the form in which the encoders take them: `how` is soft, hard or straight_through.
 
     straight_through: the values of hard with the gradients of soft (numbers pass as they are); without gradients it is

@@ -24,7 +24,7 @@ DECODER = tuple(field.name for field in dataclasses.fields(DecoderOptions))
 RECONSTRUCTION = ("reconstruction", "reconstruction_weight", "reconstruction_mask")
 PLAIN = (
     "hint_mode", "hint_feedback", "encoder_init", "relations", "trails", "message_passing_steps", "dropout", "halting",
-    "history", "output_step", "auxiliary", "auxiliary_weight",
+    "history", "output_step", "auxiliary", "auxiliary_weight", "layout",
 )  # fmt: skip
 SETTINGS = (*PLAIN, *DECODER, *RECONSTRUCTION)
 WIDE = 2048  # widths up to which nobody need ask whether the parameters fit into memory
@@ -43,7 +43,8 @@ class Reasoner(Network):
     `history`: the processor's state passes from step to step; without, each step begins with the initial one and knows
     of those before what their hints say. `relations`: order relations of numbers are encoded beside them or instead of
     them, with `trails` also where marks of nodes have been in the steps before. `output_step`: outputs are read off the
-    last hints by one more step. `auxiliary`: heads of the processor learn simpler tasks of the inputs besides, see
+    last hints by one more step. `layout`: dense, or sparse, of a reasoner that runs along the edges of graphs
+    (docs/sparse.md). `auxiliary`: heads of the processor learn simpler tasks of the inputs besides, see
     nar/model/objectives/auxiliary.py. `reconstruction`: with a second processor, see
     nar/model/options/reconstruction.py. ValueError where one of these would have no effect on any of the algorithms;
     those that a recipe sets for all (edge_pointer_repair, relations, candidates, selection) do then nothing. `build`
@@ -68,7 +69,7 @@ class Reasoner(Network):
         rest = {name: value for name, value in options.items() if name not in accepted}
         if unknown := rest.keys() - set(SETTINGS):
             raise ValueError(f"neither processor {processor!r} nor Reasoner has an option {sorted(unknown)[0]!r}")
-        specs = {name: training_spec(datasets.get(name)) for name in names}
+        specs = {name: training_spec(datasets.get(name), rest.get("layout", "dense")) for name in names}
         made = cls.from_settings(specs, lambda: processors.build(processor, hidden, **own), **rest)
         given = {name: own.get(name, accepted[name]) for name in OF_PROCESSOR if name in accepted}
         option = tuple(f"{name}={value!r}" for name, value in own.items() if name not in given)
@@ -124,7 +125,7 @@ class Reasoner(Network):
         def make() -> Self:
             torch.manual_seed(config.seed)
             return cls.from_settings(
-                {name: training_spec(datasets.get(name)) for name in config.algo},
+                {name: training_spec(datasets.get(name), config.layout) for name in config.algo},
                 lambda: processors.build(config.processor, config.hidden, **options),
                 **{name: getattr(config, name) for name in SETTINGS} | {"history": config.keeps_history},
             )

@@ -4,7 +4,7 @@ Shapes: B graphs; L live graphs of a step.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ class RolloutOptions:
     generator: torch.Generator | None = None  # makes the draws of teacher forcing, masks and Gumbel noise repeatable
     gumbel: Noise = True  # False: no noise in training; a function gives its uniform numbers instead of `generator`
     keep_states: bool = False  # keep the processor's state after every step
+    watch: Callable[[int, dict[str, Any]], None] | None = None  # is given step and hints instead of their being kept
     decide_hints: bool = False  # keep predicted hints in compact form (indices, 0 or 1): of edge pointers, N times less
     progress: float = 1.0  # share of the training that is done, for processors that follow a schedule
     recompute: bool = False  # keep only states between steps for the backward pass and compute the rest again

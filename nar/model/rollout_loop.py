@@ -29,13 +29,15 @@ from torch.utils.checkpoint import checkpoint
 from nar.lookup import suggest
 from nar.model.batch import Batch
 from nar.model.coders.decoder_inputs import DecoderInputs, LastInputs
-from nar.model.coders.encoder import StepEncoder, dense
+from nar.model.coders.encoder import StepEncoder
+from nar.model.coders.sparse.batch import SparseBatch
+from nar.model.coders.sparse.encoder import SparseStepEncoder
 from nar.model.network import Network
 from nar.model.objectives.auxiliary import TaskHinting
 from nar.model.options.reconstruction import Reconstructing
 from nar.model.postprocess import Noise, feed_back
 from nar.model.rollout import Rollout, RolloutExtension, RolloutOptions
-from nar.model.schedule import OpenEnd, OutputStep, Schedule
+from nar.model.schedule import OpenEnd, Schedule
 from nar.model.termination import ROOM, FixedPoint, HaltingRecord, check_termination
 from nar.nn.processor import Notes, Step, rows
 from nar.traces.spec import Stage
@@ -54,7 +56,12 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
     # draws from a generator of the caller's would not be the same again
     recompute = options.recompute and torch.is_grad_enabled() and options.generator is None
     recompute = recompute and network.reconstruction is None
-    steps = StepEncoder(
+    if isinstance(batch, SparseBatch) and network.layout == "dense":
+        network.check_sparse()
+        if batch.spec != network.specs[batch.algorithm]:
+            raise ValueError(f"{batch.algorithm} has other hints in the sparse layout: train with --layout sparse")
+    kind: Any = SparseStepEncoder if isinstance(batch, SparseBatch) else StepEncoder
+    steps = kind(
         encoder, network.processor, batch, reads=decoder.reads(), progress=options.progress if training else 1.0,
         keep=not recompute,
     )  # fmt: skip
@@ -96,8 +103,9 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
                 before = hints
                 hints = feed_back(batch.spec, rows(predicted, slice(0, kept)), how=feedback)
                 if forcing > 0:
-                    hints = _force(batch, s, hints, forcing, options.generator, steps.reference.dtype)
-                unchanged = same_hints(before, hints) if encoder.relations.counts else None
+                    draw = torch.rand(kept, generator=options.generator).to(steps.reference.device) < forcing
+                    hints = {name: steps.mixed(draw, name, s, value) for name, value in hints.items()}
+                unchanged = same_hints(before, hints, batch) if encoder.relations.counts else None
                 trails = None if trails is None else encoder.trails(trails, before)[:kept]
         if recompute:
             state, inputs, predicted, noted = checkpoint(
@@ -109,7 +117,11 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
         last_inputs.add(inputs, s)
         if network.hint_mode != "none" and (s == 0 or schedule.num_with_hint(s)):  # a step for outputs has none
             known = rows(predicted, slice(0, schedule.num_with_hint(s)))
-            rollout.hints.append(feed_back(batch.spec, known, how="hard") if options.decide_hints else known)
+            known = feed_back(batch.spec, known, how="hard") if options.decide_hints else known
+            if options.watch is None:
+                rollout.hints.append(known)
+            else:
+                options.watch(s, known)
         if rollout.states is not None:
             rollout.states.append(state)
         for extension in extensions:
@@ -139,8 +151,8 @@ def _schedule(
     if termination == "oracle":
         # moments (batch.ends) are rows of one step each
         schedule = batch.schedule
-        return OutputStep(batch.lengths) if network.output_step and batch.ends is None else schedule, record
-    rule = record.says_stop if termination == "learned" and record is not None else FixedPoint(batch.spec, batch.hints)
+        return schedule.with_output_step() if network.output_step and batch.ends is None else schedule, record
+    rule = record.says_stop if termination == "learned" and record is not None else FixedPoint(batch)
     limit = ROOM * batch.steps if options.limit is None else options.limit
     return OpenEnd(len(batch), limit, rule, next(iter(batch.inputs.values())).device), record
 
@@ -164,33 +176,14 @@ def _process(network: Network, step: Step, state: Any, bf16: bool) -> Any:
     return state
 
 
-def same_hints(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Tensor:
+def same_hints(before: Mapping[str, Tensor], after: Mapping[str, Tensor], batch: Batch | None = None) -> Tensor:
     """Which graphs [L] of `after` have all hints as before; of hints in another form than before, none."""
+    sparse = batch if isinstance(batch, SparseBatch) else None
     found = []
     for name, new in after.items():
-        old = before[name][: len(new)]
+        old = before[name] if sparse else before[name][: len(new)]
         if old.shape != new.shape:
-            return torch.zeros(len(new), dtype=torch.bool, device=new.device)
-        found.append((old == new).flatten(1).all(1) if new.dim() > 1 else old == new)
+            return torch.zeros(len(sparse or new), dtype=torch.bool, device=new.device)
+        same = old == new
+        found.append(sparse.all_of(sparse.spec[name], same) if sparse else same.reshape(len(new), -1).all(1))
     return torch.stack(found).all(0)
-
-
-def _force(
-    batch: Batch,
-    s: int,
-    hints: Mapping[str, Tensor],
-    probability: float,
-    generator: torch.Generator | None,
-    dtype: torch.dtype,
-) -> dict[str, Tensor]:
-    """True hints of moment s for a random choice of samples, predictions for the others."""
-    some = next(iter(hints.values()))
-    live = len(some)
-    draw = torch.rand(live, generator=generator).to(some.device) < probability
-    forced = {}
-    for name, predicted in hints.items():
-        probe = batch.spec[name]
-        truth = dense(probe, batch.hints[name][s, :live], batch.nodes, dtype)
-        chosen = draw.view(-1, *[1] * (truth.dim() - 1))
-        forced[name] = torch.where(chosen, truth, dense(probe, predicted, batch.nodes, dtype))
-    return forced

@@ -12,6 +12,8 @@ T > s + 1. Four schedules answer the same questions:
 Shapes: B graphs.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -51,6 +53,14 @@ class Schedule:
         """Which samples [B] have `step` as their last one."""
         raise NotImplementedError
 
+    def with_output_step(self) -> Schedule:
+        """The same with one step more, where lengths are known."""
+        raise NotImplementedError
+
+    def with_hint(self, step: int, device: torch.device | None = None) -> Tensor:
+        """Which samples [B] have hints of the moment after `step`."""
+        raise NotImplementedError
+
     def counting(self) -> Tensor | None:
         """Which predicted hints count, step after step; None: all that there are."""
         return None
@@ -69,6 +79,10 @@ class SortedLengths(Schedule):
         """`lengths`: hint snapshots per sample, the initial one included; Python ints, never read from a device."""
         self.lengths = list(lengths)
         self.steps = max(1, self.lengths[0] - 1)
+
+    def with_output_step(self) -> SortedLengths:
+        """The same with one step more."""
+        return OutputStep(self.lengths)
 
     def __len__(self) -> int:
         return len(self.lengths)

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from nar.lookup import suggest
+from nar.model.batch import Batch
 from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.objectives.metrics import merge_permutations
 from nar.model.postprocess import feed_back
 from nar.model.rollout import Rollout, RolloutExtension
-from nar.nn.affine import materialize
 from nar.nn.layers import linear
 from nar.traces.spec import Spec, Type
 
@@ -38,8 +38,9 @@ class Halting(nn.Module):
         super().__init__()
         self.nodes, self.graph = linear(node_width, 1), linear(features, 1)
 
-    def forward(self, nodes_BNR: Tensor, graph_BF: Tensor) -> Tensor:
-        return (self.nodes(nodes_BNR.amax(1)) + self.graph(graph_BF)).squeeze(-1)
+    def forward(self, largest_BR: Tensor, graph_BF: Tensor) -> Tensor:
+        """`largest_BR`: the maximum over nodes of what the decoders see."""
+        return (self.nodes(largest_BR) + self.graph(graph_BF)).squeeze(-1)
 
 
 def check_termination(termination: str, reasoner: Any, halting: Halting | None) -> None:
@@ -63,7 +64,7 @@ class HaltingRecord(RolloutExtension):
         self.outputs: list[dict[str, Tensor]] = []
 
     def after_step(self, inputs: DecoderInputs) -> None:
-        self.logits.append(self.head(materialize(inputs.nodes), inputs.graph))
+        self.logits.append(self.head(inputs.largest(), inputs.graph))
         if self.decode is not None:
             self.outputs.append(self.decode(inputs))
 
@@ -76,18 +77,20 @@ class HaltingRecord(RolloutExtension):
 
 
 class FixedPoint:
-    """The rule of an OpenEnd by which graphs stop when no decided hint changes; `hints` [T, B, ...]: the true ones."""
+    """The rule of an OpenEnd by which graphs stop when no decided hint changes."""
 
-    def __init__(self, spec: Spec, hints: Mapping[str, Tensor]) -> None:
-        self.spec, self.decided = spec, {name: value[0] for name, value in hints.items()}
+    def __init__(self, batch: Batch) -> None:
+        self.batch, self.decided = batch, {name: value[0] for name, value in batch.hints.items()}
 
     def __call__(self, predicted: Mapping[str, Tensor]) -> Tensor:
-        before, self.decided = self.decided, feed_back(self.spec, predicted, how="hard")
-        return unchanged(self.spec, before, self.decided)
+        before, self.decided = self.decided, feed_back(self.batch.spec, predicted, how="hard")
+        return unchanged(self.batch.spec, before, self.decided, self.batch.all_of)
 
 
-def unchanged(spec: Spec, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> Tensor:
-    """Which graphs [B] have the same decided hints before and after a step."""
+def unchanged(
+    spec: Spec, before: Mapping[str, Tensor], after: Mapping[str, Tensor], all_of: Callable = Batch.all_of
+) -> Tensor:
+    """Which graphs [B] have the same decided hints before and after a step; `all_of`: whose entries are all true."""
     before, after = merge_permutations(spec, before), merge_permutations(spec, after)
     same = []
     for name, value in after.items():
@@ -97,5 +100,5 @@ def unchanged(spec: Spec, before: Mapping[str, Tensor], after: Mapping[str, Tens
             equal = (value - before[name]).abs() <= TOLERANCE * scale
         else:
             equal = value == before[name]
-        same.append(equal.reshape(len(value), -1).all(1))
+        same.append(all_of(spec[name], equal))
     return torch.stack(same).all(0)

@@ -7,10 +7,11 @@ broadcast against each other, combines them as it likes, and reduces them to one
     pooled = hood.reduce(torch.relu(parts), "max")  # [B, N, F], a row per receiver
 
 `hood.pool(...)` does the same for the one hot combination (additive parts, message MLP, reduction) without keeping the
-parts where it need not. Two layouts stand side by side: `Dense`, all ordered pairs of nodes as broadcast views, and
-`SelfLoops`, every node with itself as its only neighbour. A sparse one needs the same methods over an edge list.
+parts where it need not. Three layouts stand side by side: `Dense`, all ordered pairs of nodes as broadcast views,
+`SelfLoops`, every node with itself as its only neighbour, and `Sparse`, a list of edges (nar/nn/sparse).
 
-Shapes: B graphs, N nodes, F features, H heads. Messages are [B, sender, receiver, F] in Dense, [B, N, F] in SelfLoops.
+Shapes: B graphs, N nodes, F features, H heads. Messages are [B, sender, receiver, F] in Dense, [B, N, F] in SelfLoops,
+[E, F] in Sparse.
 """
 
 from __future__ import annotations
@@ -179,15 +180,18 @@ class Dense(Neighbourhood):
         return Dense(self.edge_features, self.nodes)
 
     def alone(self) -> SelfLoops:
-        return SelfLoops(self.edge_features, self.nodes)
+        loops = self.edge_features.channels.diagonal(dim1=1, dim2=2).transpose(1, 2)
+        return SelfLoops(self.edge_features.with_channels(loops), self)
 
 
 class SelfLoops(Neighbourhood):
-    """Every node with itself: a graph network over it is a network on sets. Message parts are [B, N, F]."""
+    """Every node with itself: a graph network over it is a network on sets. Message parts are [B, N, F].
 
-    def __init__(self, edges: AffineFeatures, nodes: int) -> None:
-        self._all, self.nodes = edges, nodes
-        self.edge_features = edges.with_channels(edges.channels.diagonal(dim1=1, dim2=2).transpose(1, 2))
+    `loops`: features of the self-loops [B, N, F]; `of`: the neighbourhood that they are taken from.
+    """
+
+    def __init__(self, loops: AffineFeatures, of: Neighbourhood) -> None:
+        self.edge_features, self.nodes, self._of = loops, of.nodes, of
 
     def senders(self, x_BNF: Tensor) -> Tensor:
         return x_BNF
@@ -212,8 +216,8 @@ class SelfLoops(Neighbourhood):
     def reverse(self) -> SelfLoops:
         return self
 
-    def complete(self) -> Dense:
-        return Dense(self._all, self.nodes)
+    def complete(self) -> Neighbourhood:
+        return self._of.complete()
 
     def alone(self) -> SelfLoops:
         return self

@@ -95,6 +95,7 @@ class Processor(nn.Module):
     uses_history: bool = True  # the next state depends on the last one
     uses_edges: bool = True  # the result depends on features of edges: weights, pointers, masks of pairs
     uses_adjacency: bool = False  # messages follow the graph's edges; else all pairs
+    needs_pairs: bool = False  # keeps or compares all pairs of nodes by itself, beside what its neighbourhood offers
     masks_decoders: bool = False  # pointers and edge masks off the graph are pushed below all others
     cost: str = "N^2"  # growth of time per step with the number of nodes
 

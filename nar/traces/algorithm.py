@@ -13,6 +13,9 @@ import numpy as np
 from nar.system import limits
 from nar.traces.inputs.options import is_integer
 from nar.traces.record import TOO_LONG, TraceRecorder
+from nar.traces.sparse.changes import recorded
+from nar.traces.sparse.graph import SparseGraph
+from nar.traces.sparse.trace import SparseTrace, first_value
 from nar.traces.spec import Spec, Stage, Type
 from nar.traces.trace import Trace, compact_dtype, is_run_length
 
@@ -42,6 +45,9 @@ class Algorithm:
     Arguments:
         name, spec, citation: as listed; the spec's probes in dm-clrs's order.
         steps: the compiled algorithm (see the top of this file); after the trace, it gets what `prepare` returns.
+        on_edges: the same on a sparse graph, where all that it points to are neighbours: it gets a log of changes
+            (nar/traces/sparse/changes.py), then starts, neighbours, twins and weights of the edges that leave each node
+            in place of A, and what else `prepare` returns.
         prepare: the arguments of `run` -> (arguments of `steps`, input probes in compact form). Raises ValueError that
             names the argument where a precondition fails. Must copy: traces never share memory with the caller.
         sampler: `sampler(rng, n, **params)` -> arguments of `run`, drawn in dm-clrs's order; its defaults are `params`.
@@ -50,6 +56,9 @@ class Algorithm:
         validity: `validity(**arguments of run, **outputs)` -> is this output right, ties broken in any way?
         train_params: the training distribution of the CLRS protocol where it differs from `params`.
         min_nodes: smallest n that `sample` draws.
+        validity_on_edges: `validity_on_edges(trace, **outputs)`: the validity for a SparseTrace.
+        spec_on_edges: the spec there, where a hint of `spec` points to nodes that are no neighbours.
+        acyclic: its graphs must have no directed cycles.
         recover: inputs of a trace (compact probes by name) -> arguments of `run`, where the two differ in name or form.
         category: of the textbook, as in CLRS-30's tables: sorting, searching, graphs, ... (CATEGORIES), or your own.
         train_sizes: what training draws instead of the protocol's sizes: string matching knows one size, 20.
@@ -68,6 +77,10 @@ class Algorithm:
     oracle: Callable[..., dict[str, np.ndarray]]
     validity: Callable[..., bool]
     category: str
+    on_edges: Callable | None = None
+    validity_on_edges: Callable[..., bool] | None = None
+    spec_on_edges: Spec | None = None
+    acyclic: bool = False
     recover: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
     train_params: dict[str, Any] = dataclasses.field(default_factory=dict)
     train_sizes: tuple[int, ...] = ()
@@ -152,6 +165,40 @@ class Algorithm:
             compact[name] = np.array(answer, dtype=dtype)
         length = recorder.length
         return Trace(self.name, self.spec, nodes, length, {name: compact[name] for name in self._names})
+
+    def run_on_edges(self, **inputs: Any) -> SparseTrace:
+        """`run` with a SparseGraph as A: the same steps, in time and memory that grow with edges and changes."""
+        self._check_arguments(inputs)
+        steps = self.check_on_edges()
+        (graph, *others), probes = self.prepare(**inputs)
+        if not isinstance(graph, SparseGraph):
+            raise ValueError(f"A must be a SparseGraph, got {type(graph).__name__}: SparseGraph.of(nodes, edges)")
+        spec = self.spec_on_edges or self.spec
+        firsts = [first_value(probe, graph) for probe in spec.hints.values()]
+        arguments = (graph.starts, graph.senders, graph.twins, graph.leaving, *others)
+        hints, answers = recorded(steps, arguments, firsts)
+        compact: dict[str, Any] = probes | dict(zip(self._hints, hints, strict=True))
+        answers = answers if isinstance(answers, tuple) else (answers,)
+        for name, answer in zip(self._outputs, answers, strict=True):
+            compact[name] = np.array(answer, compact_dtype(spec[name], len(graph)))
+        return SparseTrace(self.name, spec, graph, len(hints[0]), {name: compact[name] for name in self._names})
+
+    def is_valid_on_edges(self, trace: SparseTrace, outputs: Mapping[str, Any]) -> bool:
+        """`is_valid` for the inputs of a trace on edges."""
+        arrays = {name: np.asarray(outputs[name]).astype(np.float64 if p.type is Type.SCALAR else np.int64)
+                  for name, p in self.spec.outputs.items()}  # fmt: skip
+        assert self.validity_on_edges is not None
+        return bool(self.validity_on_edges(trace, **arrays))
+
+    def check_on_edges(self) -> Callable:
+        """The steps on edges; ValueError where there are none."""
+        if self.on_edges is None:
+            raise ValueError(
+                f"{self.name} cannot run in the sparse layout: it reads or points to nodes that are no neighbours; use "
+                "--layout dense, or one of bfs, dfs, dijkstra, bellman_ford, dag_shortest_paths, mst_prim, "
+                "maximal_independent_set, eccentricity"
+            )
+        return self.on_edges
 
     def _layout(self, nodes: int) -> _Layout:
         """Shape and type of every hint, whether it is kept as a RunLengthArray, and shape and type of every output."""

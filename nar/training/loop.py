@@ -56,7 +56,7 @@ def train(runs: Sequence[TrainingRun], say: Say) -> bool:
         if ranks.first:
             for run in runs:
                 stack.enter_context(run.open_metrics())
-        if ranks.world == 1 and not on_gpu and not stacked and not config.workers:
+        if ranks.world == 1 and not on_gpu and not stacked and not config.workers and config.layout == "dense":
             stack.enter_context(_batches_shared(runs, say))
         for group, until in _phases(runs, together):
             if interrupted.is_set():
@@ -166,6 +166,9 @@ def _stackable(runs: Sequence[TrainingRun], say: Say) -> bool:
     """Can the runs be computed as one, or (a single one) be recorded on a GPU? Says why not."""
     first = runs[0]
     instead = "one after the other" if len(runs) > 1 else "without CUDA graphs"
+    if first.config.layout == "sparse":
+        say(f"trained {instead}: every sparse batch has edges of its own")
+        return False
     for task in first.tasks:
         size = dataclasses.replace(first.config, train_sizes=task.train_sizes[:1], batch_size=2)
         batch = training_batch(task.algorithm, size, 0).to(first.on)
@@ -180,6 +183,8 @@ def _stackable(runs: Sequence[TrainingRun], say: Say) -> bool:
 
 def _recompute(run: TrainingRun, stacked: int = 0) -> bool:
     """Is there no room to keep everything for the backward pass? See memory.recompute."""
+    if run.config.layout == "sparse" and run.config.memory == "auto":  # graphs of the training sizes are small
+        return False
     largest = [
         training_batch(task.algorithm, dataclasses.replace(run.config, train_sizes=(max(task.train_sizes),)), 0)
         for task in run.tasks

@@ -14,15 +14,20 @@ Shapes: B traces, T snapshots, S steps (the longest trace's), M moments chosen, 
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from nar.config import Config
 from nar.model.batch import Batch
+from nar.model.coders.sparse.batch import SparseBatch, collate
 from nar.model.options.relations import marks_of_hints
 from nar.model.schedule import SortedLengths
+from nar.traces.algorithm import Algorithm
 from nar.traces.run_length import RunLengthArray
+from nar.traces.sparse.changes import Changes, Cursor
+from nar.traces.sparse.trace import SparseTrace
 
 STREAM = 1  # of random numbers, beside those of training data
 
@@ -42,6 +47,57 @@ def chosen(batch: Batch, config: Config, step: int) -> Batch:
     if config.output_step:
         found.ends = torch.tensor([length == 1 for length in found.lengths])
     return found
+
+
+def chosen_on_edges(
+    traces: Sequence[SparseTrace],
+    algorithm: Algorithm,
+    config: Config,
+    step: int,
+    positions: np.random.RandomState | None = None,
+) -> SparseBatch:
+    """`chosen` for traces on edges: a moment becomes a trace of its own, on the same graph. No moments of one's own."""
+    rng = np.random.RandomState([config.seed, STREAM, step])
+    lengths_B = np.array([trace.length for trace in traces])
+    steps_B = lengths_B if config.output_step else np.maximum(1, lengths_B - 1)
+    found, facts, marked = [], [], []
+    for b, moments in _by_trace(pick(steps_B, 0.0, config.moments, config.last_moments, rng)):
+        cursors = {name: Cursor(traces[b].compact[name]) for name in algorithm.spec.hints}
+        for t in moments:
+            part, unchanged = _part(traces[b], cursors, t)
+            found.append(part)
+            marked.append([np.asarray(traces[b].compact[name])[:t, 0] for name in marks_of_hints(traces[b].spec)])
+            # outputs are learned from the last hints, or with the last step
+            facts.append((t + part.length == lengths_B[b] and (part.length == 1) >= config.output_step, unchanged))
+    batch = collate(found, algorithm, random_pos=positions)
+    ends_B, unchanged_B = (torch.tensor([bool(facts[i][k]) for i in batch.order]) for k in range(2))
+    trails_BMN = torch.zeros(len(batch), len(marked[0]), batch.nodes, dtype=torch.bool)
+    for row, i in enumerate(batch.order):
+        for place, nodes in enumerate(marked[i]):
+            trails_BMN[row, place, torch.from_numpy(nodes.astype(np.int64))] = True
+    return dataclasses.replace(batch, ends=ends_B, unchanged=unchanged_B, trails=trails_BMN)
+
+
+def _by_trace(moments: Sequence[tuple[int, int]]) -> list[tuple[int, list[int]]]:
+    found: dict[int, list[int]] = {}
+    for b, t in moments:
+        found.setdefault(b, []).append(t)
+    return list(found.items())
+
+
+def _part(trace: SparseTrace, cursors: dict[str, Cursor], t: int) -> tuple[SparseTrace, bool]:
+    """The trace from moment t to the next, and whether no hint changed to t."""
+    length, unchanged = min(2, trace.length - t), t > 0
+    parts = dict(trace.compact)
+    for name, cursor in cursors.items():
+        before = cursor.at(max(0, t - 1)).copy()
+        first = cursor.at(t).copy()
+        unchanged = unchanged and np.array_equal(before, first)
+        after = cursor.at(t + 1)
+        changed = np.flatnonzero(after != first)
+        ends = np.array([0, len(changed)])[:length]
+        parts[name] = Changes(first, changed[: ends[-1]].astype(np.int32), after[changed][: ends[-1]].copy(), ends)
+    return dataclasses.replace(trace, length=length, compact=parts), unchanged
 
 
 def pick(

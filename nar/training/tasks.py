@@ -13,7 +13,11 @@ from nar import datasets
 from nar.config import Config
 from nar.evaluation import axes, own_traces, protocol
 from nar.model.batch import Batch, collate, draw
+from nar.model.coders.sparse import batch as sparse
+from nar.model.coders.sparse.batch import SparseBatch
 from nar.traces.algorithm import Algorithm
+from nar.traces.sparse import sampling
+from nar.traces.sparse.trace import SparseTrace
 from nar.training import distributed, moments
 
 TRAINING_STREAM, VALIDATION_SEED = 0, 2  # validation data is the same whatever the run's seed
@@ -69,6 +73,10 @@ def training_batch(
 ) -> Batch:
     """The batch of one step, or this process's share of it: a pure function of the settings and the step."""
     count, seed = config.batch_size * ranks.batches, (config.seed, TRAINING_STREAM, step)
+    if config.layout == "sparse":
+        if ranks.world > 1:
+            raise ValueError("a sparse batch is not shared among processes: train it in one, without torchrun")
+        return sparse_training_batch(algorithm, config, step)
     if config.traces is not None:
         rng = np.random.RandomState(list(seed))
         traces = own_traces.training(config, algorithm, step, count, rng)
@@ -90,14 +98,39 @@ def training_params(algorithm: Algorithm, config: Config, turn: int) -> dict[str
     return axes.parameters(algorithm, {"family": families[turn // 2 % len(families)]}, algorithm.train_params)
 
 
+def sparse_training_batch(algorithm: Algorithm, config: Config, step: int) -> SparseBatch:
+    """The same on edges: of the families that can be drawn so, in every other turn, and SALSA-CLRS's graphs."""
+    sizes = protocol.resolved(config, algorithm).train_sizes or ()
+    turn, nodes = step // len(sizes), sizes[step % len(sizes)]
+    families = [name for name in config.train_families if name in sampling.families.TABLE]
+    family = families[turn // 2 % len(families)] if turn % 2 and families else sampling.FAMILY
+    rng = np.random.RandomState([config.seed, TRAINING_STREAM, step])
+    traces = sparse_traces(algorithm, nodes, config.batch_size, rng, family)
+    positions = rng if config.random_pos else None
+    if config.supervision == "moments":
+        return moments.chosen_on_edges(traces, algorithm, config, step, positions)
+    return sparse.collate(traces, algorithm, random_pos=positions)
+
+
+def sparse_traces(
+    algorithm: Algorithm, nodes: int, samples: int, rng: np.random.RandomState, family: str = sampling.FAMILY
+) -> list[SparseTrace]:
+    """Traces on edges, of graphs of a family."""
+    return [algorithm.run_on_edges(**sampling.sample(algorithm, rng, nodes, family=family)) for _ in range(samples)]
+
+
 def validation_set(algorithm: Algorithm, config: Config) -> list[Batch]:
     """Validation data from the training distribution, the same for every seed."""
     rng = np.random.RandomState(VALIDATION_SEED)
-    if config.traces is not None:
+    samples = config.val_samples or (64 if algorithm.num_samples_multiplier == 1 else 256)
+    size = protocol.resolved(config, algorithm).val_size or 0
+    traces: list[Any]
+    join: Any = collate
+    if config.layout == "sparse":
+        traces, join = sparse_traces(algorithm, size, samples, rng), sparse.collate
+    elif config.traces is not None:
         traces = own_traces.validation(config, algorithm)
     else:
-        samples = config.val_samples or (64 if algorithm.num_samples_multiplier == 1 else 256)
-        size = protocol.resolved(config, algorithm).val_size or 0
         traces = [algorithm.run(**algorithm.sample(rng, size, **algorithm.train_params)) for _ in range(samples)]
     positions = rng if config.random_pos else None
-    return [collate(traces[i : i + 64], algorithm, random_pos=positions) for i in range(0, len(traces), 64)]
+    return [join(traces[i : i + 64], algorithm, random_pos=positions) for i in range(0, len(traces), 64)]

@@ -39,7 +39,6 @@ import torch
 from torch import Tensor, nn
 
 from nar.kernels.cpu import fused, ranges
-from nar.kernels.triton import dispatch
 from nar.model.coders.decoder_inputs import DecoderInputs, PairView
 from nar.model.options.candidates import candidates
 from nar.model.options.edge_choices import EdgeChoice
@@ -48,7 +47,6 @@ from nar.model.options.selection import Selection, selects
 from nar.model.postprocess import SINKHORN_STEPS, Noise, log_sinkhorn
 from nar.nn import units
 from nar.nn.affine import joint_linear, materialize
-from nar.nn.edge_states import EdgeStates
 from nar.nn.layers import linear
 from nar.traces.spec import POINTERS, Location, Probe, Spec, Stage, Type
 
@@ -168,9 +166,9 @@ class Decoder(nn.Module):
         found: dict[str, Any] = {}
         for name, probe in self.stage(stage).items():
             if name in self.choices or name in self.edge_choices:
-                found[name] = (self.choices if name in self.choices else self.edge_choices)[name](inputs)
+                found[name] = inputs.chosen((self.choices if name in self.choices else self.edge_choices)[name])
             elif name in self.selections and _of_pairs(probe):
-                found[name] = self.selections[name](None, inputs)
+                found[name] = inputs.chosen(self.selections[name], None)
         probes = {name: probe for name, probe in self.stage(stage).items() if name not in found}
         if not probes:
             return found
@@ -209,39 +207,21 @@ class Decoder(nn.Module):
             return []
         return maps[:2]
 
-    def _node(self, probe: Probe, maps: list[nn.Linear], own: list[Tensor], inputs: DecoderInputs) -> Tensor:
+    def _node(self, probe: Probe, maps: list[nn.Linear], own: list[Tensor], inputs: DecoderInputs) -> Any:
         if probe.type not in POINTERS:
-            return own[0] if probe.type is Type.CATEGORICAL else own[0].squeeze(-1)
+            found = own[0] if probe.type is Type.CATEGORICAL else own[0].squeeze(-1)
+            return inputs.among_nodes(found) if probe.type is Type.MASK_ONE else found
         own_BNF, other_BNF = own
         edge, weigh = maps[2:]
-        edges, states = inputs.edges, inputs.edge_states
-        if self.pointer_head == "additive":
-            sums = inputs.project_edges(edge) + other_BNF.unsqueeze(2) + own_BNF.unsqueeze(1)
-            return weigh(torch.tanh(sums)).squeeze(-1).transpose(1, 2)
-        on_gpu = dispatch.usable(own_BNF, edges.channels)
-        if on_gpu or ranges.usable(own_BNF, edges.channels):
-            weight_FK, bias_F = edges.compose([edge], columns=edges.width)
-            opened, projected = None, None
-            if isinstance(states, EdgeStates) and not on_gpu:
-                opened = (states.channels, states.weight_Ft, states.bias_F, inputs.states_weight(edge))
-            elif states is not None:
-                projected = inputs.project_states(edge)
-            given = (edges.channels, weight_FK.t(), projected, own_BNF, other_BNF + bias_F, weigh.weight.flatten())
-            scores_BNN = dispatch.pointer_scores(*given) if on_gpu else fused.pointer_scores(*given, opened)
-            return scores_BNN + weigh.bias
-        # laid out [b, j, i]: the edge features that pointer i -> j reads are those of the edge j -> i
-        gap = inputs.project_edges(edge) + other_BNF.unsqueeze(2) - own_BNF.unsqueeze(1)
-        scores_BNN = weigh(torch.relu(gap)).squeeze(-1)
-        return scores_BNN.transpose(1, 2) + torch.matmul(own_BNF, weigh.weight.flatten()).unsqueeze(-1)
+        return inputs.pointer_scores(own_BNF, other_BNF, edge, weigh, self.pointer_head == "additive")
 
-    def _edge(self, probe: Probe, maps: list[nn.Linear], own: list[Tensor], inputs: DecoderInputs) -> Tensor:
+    def _edge(self, probe: Probe, maps: list[nn.Linear], own: list[Tensor], inputs: DecoderInputs) -> Any:
         if inputs.pairs is not None and probe.type not in POINTERS:
             found = maps[0](inputs.pairs)
-            return found if probe.type is Type.CATEGORICAL else found.squeeze(-1)
-        pair = own[0].unsqueeze(2) + own[1].unsqueeze(1)
-        pair = pair + inputs.project_edges(maps[2])
+            return inputs.as_predicted(found if probe.type is Type.CATEGORICAL else found.squeeze(-1))
+        pair = inputs.pairs_of(own[0], own[1], maps[2])
         if probe.type not in POINTERS:
-            return pair if probe.type is Type.CATEGORICAL else pair.squeeze(-1)
+            return inputs.as_predicted(pair if probe.type is Type.CATEGORICAL else pair.squeeze(-1))
         target_BNF, weigh = own[2], maps[4]
         additive = self.pointer_head == "additive"
         if not additive and ranges.usable(pair, target_BNF):
@@ -262,9 +242,9 @@ class Decoder(nn.Module):
         return found if probe.type is Type.CATEGORICAL else found.squeeze(-1)
 
     def _graph(self, probe: Probe, maps: list[nn.Linear], own: list[Tensor], inputs: DecoderInputs) -> Tensor:
-        value = maps[0](materialize(inputs.nodes).amax(1)) + maps[1](inputs.graph)
+        value = maps[0](inputs.largest()) + maps[1](inputs.graph)
         if probe.type in POINTERS:
-            return value + own[0].squeeze(-1)
+            return inputs.among_nodes(value + own[0].squeeze(-1))
         return value if probe.type is Type.CATEGORICAL else value.squeeze(-1)
 
 

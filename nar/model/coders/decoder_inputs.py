@@ -15,12 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from nar.kernels.cpu import fused, ranges
+from nar.kernels.triton import dispatch
 from nar.model.options.ways import Least, Way, least
 from nar.model.schedule import Schedule
 from nar.nn import layers
-from nar.nn.affine import AffineFeatures, joint_linear
+from nar.nn.affine import AffineFeatures, joint_linear, materialize
 from nar.nn.edge_states import EdgeStates
 from nar.nn.processor import Readout
+from nar.nn.sparse.predictions import OnEdges
 
 
 @dataclasses.dataclass
@@ -49,6 +52,58 @@ class DecoderInputs:
         if way not in self._ways:
             self._ways[way] = least(way, self.values)
         return self._ways[way]
+
+    def largest(self) -> Tensor:
+        """The maximum of d over the nodes of each graph [B, R]."""
+        return materialize(self.nodes).amax(1)
+
+    def among_nodes(self, logits_BN: Tensor) -> Tensor:
+        """Logits of a choice of one node, with none of nodes that do not exist."""
+        return logits_BN
+
+    def pairs_of(self, first_BNF: Tensor, second_BNF: Tensor, layer: torch.nn.Linear) -> Tensor:
+        """first of i + second of j + `layer` of eps_ij [B, N, N, F]."""
+        return first_BNF.unsqueeze(2) + second_BNF.unsqueeze(1) + self.project_edges(layer)
+
+    def chosen(self, module: nn.Module, *before: Any) -> Any:
+        """What a module of candidates or selection chooses; `before`: arguments of it."""
+        return module(*before, self)
+
+    def as_predicted(self, values: Tensor) -> Tensor | OnEdges:
+        """Logits or values of pairs in the form in which they are fed back and scored."""
+        return values
+
+    def pointer_scores(
+        self, own_BNF: Tensor, other_BNF: Tensor, edge: nn.Linear, weigh: nn.Linear, additive: bool
+    ) -> Tensor | OnEdges:
+        """w max(own_i, other_j + P3 eps_ji) + b [B, N, N], or `additive`, w tanh of the sum."""
+        if additive:
+            sums = self.project_edges(edge) + other_BNF.unsqueeze(2) + own_BNF.unsqueeze(1)
+            return weigh(torch.tanh(sums)).squeeze(-1).transpose(1, 2)
+        edges, states = self.edges, self.edge_states
+        on_gpu = dispatch.usable(own_BNF, edges.channels)
+        if on_gpu or ranges.usable(own_BNF, edges.channels):
+            weight_FK, bias_F = edges.compose([edge], columns=edges.width)
+            opened, projected = None, None
+            if isinstance(states, EdgeStates) and not on_gpu:
+                opened = (states.channels, states.weight_Ft, states.bias_F, self.states_weight(edge))
+            elif states is not None:
+                projected = self.project_states(edge)
+            given = (edges.channels, weight_FK.t(), projected, own_BNF, other_BNF + bias_F, weigh.weight.flatten())
+            scores_BNN = dispatch.pointer_scores(*given) if on_gpu else fused.pointer_scores(*given, opened)
+            return scores_BNN + weigh.bias
+        # laid out [b, j, i]: the edge features that pointer i -> j reads are those of the edge j -> i
+        gap = self.project_edges(edge) + other_BNF.unsqueeze(2) - own_BNF.unsqueeze(1)
+        scores_BNN = weigh(torch.relu(gap)).squeeze(-1)
+        return scores_BNN.transpose(1, 2) + torch.matmul(own_BNF, weigh.weight.flatten()).unsqueeze(-1)
+
+    def rows(self, which: slice) -> DecoderInputs:
+        """Those of some of the graphs, in memory of their own: what they are rows of can go."""
+        return self.map(lambda part: part[which].clone())
+
+    def where(self, running_B: Tensor, before: DecoderInputs) -> DecoderInputs:
+        """These for graphs that still run, those of before for the others."""
+        return self.map(lambda new, old: torch.where(running_B.view(-1, *[1] * (new.dim() - 1)), new, old), before)
 
     def project_edges(self, layer: torch.nn.Linear) -> Tensor:
         """`layer` of eps = [e | the processor's edge states]."""
@@ -96,16 +151,11 @@ class LastInputs:
             stop = schedule.num_running(step)
             start = schedule.num_running(step + 1) if step + 1 < schedule.steps else 0
             if start < stop:
-                self._found.append(inputs.map(lambda part: part[start:stop].clone()))  # what they are rows of can go
+                self._found.append(inputs.rows(slice(start, stop)))
         elif not self._found:  # everyone takes the first step
             self._found = [inputs]
         else:
-            running_B = schedule.running(step, inputs.graph.device)
-
-            def latest(new: Tensor, old: Tensor) -> Tensor:
-                return torch.where(running_B.view(-1, *[1] * (new.dim() - 1)), new, old)
-
-            self._found = [inputs.map(latest, self._found[0])]
+            self._found = [inputs.where(schedule.running(step, inputs.graph.device), self._found[0])]
 
     def joined(self) -> DecoderInputs:
         """All samples as one batch, in its own order."""
@@ -123,4 +173,4 @@ class PairView(nn.Module):
 
     def forward(self, inputs: DecoderInputs) -> Tensor:
         sender, receiver = joint_linear(self.nodes, inputs.nodes, inputs.edges.weights)  # type: ignore[arg-type]
-        return torch.relu(sender.unsqueeze(2) + receiver.unsqueeze(1) + inputs.project_edges(self.edge))
+        return torch.relu(inputs.pairs_of(sender, receiver, self.edge))

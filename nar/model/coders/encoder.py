@@ -21,57 +21,18 @@ from torch import Tensor, nn
 
 from nar.model.batch import Batch
 from nar.model.coders.decoder_inputs import DecoderInputs
+from nar.model.coders.forms import channels, dense, place
+from nar.model.coders.sparse.relations import EdgeRelations
 from nar.model.options.edge_pointers import LookUp, is_edge_pointer
 from nar.model.options.relations import UNCHANGED, Relations
 from nar.nn.affine import AffineFeatures, ComposedWeights
 from nar.nn.layers import linear
 from nar.nn.neighbourhood import Dense
 from nar.nn.processor import Processor, Step, rows
-from nar.traces.spec import IGNORED, POINTERS, Location, Probe, Spec, Stage, Type
+from nar.traces.spec import POINTERS, Location, Probe, Spec, Stage, Type
 
 RELATIONS = ("none", "beside", "instead")
 RawChannels = dict[Location, Tensor | None]  # of every location, [B, (N, (N,)) C]; None: no probe lives there
-
-
-def dense(probe: Probe, value: Tensor, nodes: int, dtype: torch.dtype) -> Tensor:
-    """The float form that is encoded: one-hot rows for indices and classes, numbers as they are.
-
-    Integer tensors are compact (spec.py), floating ones of an index type are probabilities already and pass through;
-    ignored classes become -1 in the last class, as dm-clrs stores them.
-    """
-    if value.is_floating_point() or probe.type in (Type.SCALAR, Type.MASK):
-        return value.to(dtype)
-    width = probe.classes if probe.type is Type.CATEGORICAL else nodes
-    index = value.long()
-    rows = torch.zeros(*value.shape, width, dtype=dtype, device=value.device)
-    if probe.type is not Type.CATEGORICAL:
-        return rows.scatter(-1, index.unsqueeze(-1), 1.0)
-    ignored = index == IGNORED
-    rows = rows.scatter(-1, index.masked_fill(ignored, width - 1).unsqueeze(-1), 1.0)
-    return torch.where(ignored.unsqueeze(-1), -rows, rows)
-
-
-def place(probe: Probe) -> Location:
-    """Where a probe's encoding is added: pointers of nodes live on edges, pointers of the graph on nodes."""
-    if probe.type in POINTERS:
-        return Location.NODE if probe.location is Location.GRAPH else Location.EDGE
-    return probe.location
-
-
-def channels(probe: Probe, value: Tensor, nodes: int, dtype: torch.dtype) -> list[Tensor]:
-    """The raw channels [..., c] of a probe, one tensor per encoder map: two for an edge pointer, else one."""
-    if probe.location is Location.EDGE and probe.type in POINTERS:
-        if value.is_floating_point():
-            return [value.mean(1).unsqueeze(-1), value.mean(2).unsqueeze(-1)]
-        # pointers given as indices: count instead of building N x N x N one-hot rows
-        index = value.long()
-        ones = torch.full_like(index, 1.0 / nodes, dtype=dtype)
-        empty = torch.zeros(*index.shape, dtype=dtype, device=index.device)
-        into_target = empty.scatter_add(2, index.transpose(1, 2), ones)  # [a, c] = mean over i of p[i, a] == c
-        from_source = empty.scatter_add(2, index, ones)  # [a, c] = mean over j of p[a, j] == c
-        return [into_target.unsqueeze(-1), from_source.unsqueeze(-1)]
-    value = dense(probe, value, nodes, dtype)
-    return [value if probe.type is Type.CATEGORICAL else value.unsqueeze(-1)]
 
 
 class Encoder(nn.Module):
@@ -79,8 +40,9 @@ class Encoder(nn.Module):
 
     `init`: `xavier_on_scalars` (the protocol's) draws the maps of scalar hints with deviation 1/sqrt(features) instead
     of 1/sqrt(fan_in) = 1; `default` treats all alike. `relations`: order relations of scalars are encoded beside them
-    or instead of them, `trails`: with where marks have been (nar/model/options/relations.py). `edge_pointer_repair`:
-    pairs look up what their edge pointers point to (nar/model/options/edge_pointers.py).
+    or instead of them, `trails`: with where marks have been (nar/model/options/relations.py; of the `layout` sparse,
+    those along edges). `edge_pointer_repair`: pairs look up what their edge pointers point to
+    (nar/model/options/edge_pointers.py).
     """
 
     def __init__(
@@ -93,6 +55,7 @@ class Encoder(nn.Module):
         relations: str = "none",
         trails: bool = False,
         edge_pointer_repair: bool = False,
+        layout: str = "dense",
     ) -> None:
         super().__init__()
         if relations not in RELATIONS:
@@ -110,10 +73,9 @@ class Encoder(nn.Module):
             std = features**-0.5 if init == "xavier_on_scalars" and scalar_hint else None
             count = 2 if probe.location is Location.EDGE and probe.type in POINTERS else 1
             self.maps[name] = nn.ModuleList(linear(probe.classes or 1, features, std=std) for _ in range(count))
-        self.relations, self.relation_maps = (
-            Relations(self.probes, stages if relations != "none" else (), trails),
-            nn.ModuleDict(),
-        )
+        kind = EdgeRelations if layout == "sparse" else Relations
+        self.relations = kind(self.probes, stages if relations != "none" else (), trails)
+        self.relation_maps = nn.ModuleDict()
         for (stage, location), count in self.relations.counts.items():
             self.relation_maps[f"{stage}_{location}"] = linear(count, features)
         self.look_ups = nn.ModuleDict()
@@ -265,6 +227,13 @@ class StepEncoder:
             UNCHANGED: empty(graphs) if unchanged is None else unchanged.to(self.reference.dtype),
             **{f"trail {name}": trails_LMN[:, place] for place, name in enumerate(marks)},
         }
+
+    def mixed(self, draw_B: Tensor, name: str, s: int, predicted: Tensor) -> Tensor:
+        """The true hint of moment s for graphs that were drawn, the predicted one for the others, in float form."""
+        probe, dtype = self.batch.spec[name], self.reference.dtype
+        truth = dense(probe, self.batch.hints[name][s, : len(draw_B)], self.nodes, dtype)
+        chosen = draw_B.view(-1, *[1] * (truth.dim() - 1))
+        return torch.where(chosen, truth, dense(probe, predicted, self.nodes, dtype))
 
     def encode(self, values: Mapping[str, Tensor], graphs: int) -> tuple[AffineFeatures, AffineFeatures, Tensor]:
         """Features of other values of inputs and hints together, of so many graphs, none of which repeats a moment."""

@@ -25,9 +25,11 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, pad
 
 from nar.model.batch import Batch
+from nar.model.coders.sparse.batch import SparseBatch
 from nar.model.options.choice import Choice
 from nar.model.postprocess import hard
 from nar.model.rollout import Rollout
+from nar.nn.sparse.predictions import Chosen, EdgeValues
 from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import IGNORED, Probe, Type
 
@@ -41,6 +43,8 @@ def losses(batch: Batch, rollout: Rollout, change_weight: float = 1.0) -> dict[s
     would change: both are few. (If only the first counted more, it would be cheaper to change an entry too often.)
     The losses of all shares of a batch add up to those of the whole.
     """
+    if isinstance(batch, SparseBatch):
+        return sparse_losses(batch, rollout, change_weight)
     spec, whole = batch.spec, batch.whole or batch
     sums = {
         name: probe_sums(spec[name], value, batch.outputs[name], batch.ends) for name, value in rollout.outputs.items()
@@ -73,6 +77,37 @@ def losses(batch: Batch, rollout: Rollout, change_weight: float = 1.0) -> dict[s
     return found | {f"penalty {name}": value * share for name, value in rollout.penalties.items()}
 
 
+def sparse_losses(batch: SparseBatch, rollout: Rollout, change_weight: float = 1.0) -> dict[str, Tensor]:
+    """`losses` of a sparse batch: the same averages, over entries of the graph's nodes and edges alone."""
+    spec, schedule = batch.spec, batch.schedule
+    everyone_B = torch.ones(len(batch), dtype=torch.bool, device=batch.edges.senders.device)
+    sums: dict[str, list[tuple[Tensor, Tensor]]] = {}
+
+    def add(name: str, predicted: Any, truth: Tensor, graphs_B: Tensor, weights: Tensor | None = None) -> None:
+        sums.setdefault(name, []).append(
+            probe_sums(spec[name], predicted, truth, batch.entries(spec[name], graphs_B), weights)
+        )
+
+    ends_B = everyone_B if batch.ends is None else batch.ends
+    for name, value in rollout.outputs.items():
+        add(name, value, batch.outputs[name], ends_B)
+    before = {name: batch.hints[name][0] for name in (rollout.hints[0] if rollout.hints else ())}
+    for s, step in enumerate(rollout.hints if batch.lengths[0] > 1 else ()):
+        for name, value in step.items():
+            truth = batch.hints[name][s + 1]
+            weights = torch.where(before[name] != truth, change_weight, 1.0) if change_weight != 1 else None
+            add(name, value, truth, schedule.with_hint(s, everyone_B.device), weights)
+            before[name] = truth
+    found = {}
+    for name, pairs in sums.items():
+        totals, counts = zip(*pairs, strict=True)
+        found[name] = torch.stack(totals).sum() / torch.stack(counts).sum().clamp(min=1)
+    if rollout.halts:
+        total, count = halting_loss(rollout.halts, batch)
+        found["halting"] = total / count.clamp(min=1)
+    return found | {f"penalty {name}": value for name, value in rollout.penalties.items()}
+
+
 def total_loss(batch: Batch, rollout: Rollout, change_weight: float = 1.0) -> Tensor:
     """What training minimises: the plain sum."""
     return torch.stack(list(losses(batch, rollout, change_weight).values())).sum()
@@ -100,8 +135,9 @@ def probe_loss(probe: Probe, predicted: Tensor, truth: Tensor) -> Tensor:
 
 def entry_losses(probe: Probe, predicted: Tensor | Choice, truth: Tensor) -> tuple[Tensor, Tensor | None]:
     """The loss of every entry, and which of them count (None: all)."""
-    if isinstance(predicted, Choice):
+    if isinstance(predicted, Choice | Chosen):
         return predicted.losses(truth), None
+    predicted = predicted.logits if isinstance(predicted, EdgeValues) else predicted
     if probe.type is Type.SCALAR:
         return (predicted - truth.to(predicted.dtype)).square(), None
     if probe.type is Type.MASK:
@@ -114,14 +150,14 @@ def entry_losses(probe: Probe, predicted: Tensor | Choice, truth: Tensor) -> tup
 
 def probe_sums(
     probe: Probe,
-    predicted: Tensor | Choice,
+    predicted: Any,
     truth: Tensor,
     counting: Tensor | None = None,
     weights: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The sum of the losses of all entries that count, and their number.
 
-    `counting` [B]: only these graphs' entries; `weights`, of the shape of `truth`: of the entries in the sum.
+    `counting` [B], or of the shape of `truth`: only these count; `weights`, of that shape: of the entries in the sum.
     """
     if predicted.numel() == 0:
         predicted = predicted.logits if isinstance(predicted, Choice) else predicted
@@ -130,7 +166,7 @@ def probe_sums(
     if weights is not None:
         losses = losses * weights
     if counting is not None:
-        counting = counting.view(-1, *[1] * (losses.dim() - 1)).expand_as(losses)
+        counting = counting.view(*counting.shape, *[1] * (losses.dim() - counting.dim())).expand_as(losses)
         counted = counting if counted is None else counted & counting
     if counted is None:
         return losses.sum(), losses.new_tensor(losses.numel())

@@ -15,6 +15,7 @@ import numpy as np
 
 from nar.traces.inputs import families, weights
 from nar.traces.inputs.arrays import numbers, positions
+from nar.traces.sparse.graph import SparseGraph
 from nar.traces.trace import index_dtype
 
 if TYPE_CHECKING:
@@ -182,11 +183,13 @@ def from_networkx(graph: nx.Graph, weight: str | None = "weight") -> tuple[np.nd
     return A, nodes
 
 
-def check_graph(A: Any, name: str = "A", *, nonnegative: str | None = None, symmetric: str | None = None) -> np.ndarray:
+def check_graph(A: Any, name: str = "A", *, nonnegative: str | None = None, symmetric: str | None = None) -> Any:
     """A float64 copy of an adjacency matrix: square, at least one node, finite, path lengths within float64.
 
     `nonnegative` and `symmetric`, where required, are the reason to give in the message.
     """
+    if isinstance(A, SparseGraph):
+        return _checked_edges(A, name, nonnegative, symmetric)
     if not isinstance(A, np.ndarray) and hasattr(A, "is_multigraph"):
         raise ValueError(f"{name} must be a matrix, got a networkx graph: {name}, nodes = graphs.from_networkx(graph)")
     A = numbers(A, name)
@@ -202,6 +205,16 @@ def check_graph(A: Any, name: str = "A", *, nonnegative: str | None = None, symm
         raise ValueError(f"{name} must not be negative: {nonnegative}; got {low}")
     if symmetric and not np.array_equal(A, A.T):
         raise ValueError(f"{name} must be symmetric: {symmetric}; symmetrise it, for example by np.maximum(A, A.T)")
+    return A
+
+
+def _checked_edges(A: SparseGraph, name: str, nonnegative: str | None, symmetric: str | None) -> SparseGraph:
+    if not math.isfinite(float(np.abs(A.weights).max()) * len(A)):
+        raise ValueError(f"{name} must have weights whose sums fit float64, got one of size {np.abs(A.weights).max()}")
+    if nonnegative and (A.weights < 0).any():
+        raise ValueError(f"{name} must not be negative: {nonnegative}; got {A.weights.min()}")
+    if symmetric and not np.array_equal(A.weights, A.leaving):
+        raise ValueError(f"{name} must be symmetric: {symmetric}; give every edge both ways, with one weight")
     return A
 
 
@@ -221,9 +234,12 @@ def check_source(s: Any, n: int, name: str = "s") -> int:
 def probes(A: np.ndarray, s: int | None = None) -> dict[str, np.ndarray]:
     """The input probes `pos`, `s` (where there is a source), `A` and `adj`: the edges and a self-loop on every node."""
     n = len(A)
-    adj = (A != 0).view(np.int8)
-    adj.reshape(-1)[:: n + 1] = 1
-    arrays = {"pos": positions(n), "A": A, "adj": adj}
+    if isinstance(A, SparseGraph):
+        arrays = {"pos": positions(n), "A": A.weights, "adj": A.adjacency}
+    else:
+        adj = (A != 0).view(np.int8)
+        adj.reshape(-1)[:: n + 1] = 1
+        arrays = {"pos": positions(n), "A": A, "adj": adj}
     if s is not None:
         arrays["s"] = np.array(s, dtype=index_dtype(n))
     return arrays
