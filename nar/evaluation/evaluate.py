@@ -84,6 +84,7 @@ def entry(
 ) -> dict[str, Any]:
     """One entry of the evaluations in results.json: scores on the test set of this size and setting."""
     setting = axes.canonical(setting)
+    traces: Any
     if reasoner.layout == "sparse":
         count = samples or protocol.test_samples(algorithm, size)
         traces, manifest = sparse.test_set(algorithm, size, count, TEST_SEED, setting)

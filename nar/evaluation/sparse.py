@@ -131,7 +131,8 @@ def evaluate_batch(
 ) -> Evaluation:
     """One batch scored, as nar.evaluation.evaluate does it in the dense layout."""
     device, spec = next(reasoner.parameters()).device, batch.spec
-    batch, peak = batch.to(device), PeakMemory(device)
+    moved: Any = batch.to(device)
+    batch, peak = moved, PeakMemory(device)
     everyone_B = torch.ones(len(batch), dtype=torch.bool, device=device)
     comparison = Comparison(batch)
     training, began = reasoner.training, time.perf_counter()

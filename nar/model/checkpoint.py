@@ -80,7 +80,7 @@ def digest(content: Any) -> str:
     def add(value: Any) -> None:
         if isinstance(value, Tensor):
             add(f"{value.dtype} {list(value.shape)}")
-            found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+            found.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
         elif isinstance(value, Mapping | list | tuple):
             add(f"{type(value).__name__} {len(value)}")
             for part in value.items() if isinstance(value, Mapping) else value:

@@ -171,7 +171,7 @@ def compiled(function: Callable | None = None, **options: Any) -> Callable:
     @functools.wraps(function)
     def first_call(*arguments):
         nonlocal call
-        folder = pathlib.Path(cached.stats.cache_path)
+        folder = pathlib.Path(cached.stats.cache_path or "")
         try:
             _check_cache(folder, name)
             result = cached(*arguments)

@@ -231,7 +231,7 @@ def check_source(s: Any, n: int, name: str = "s") -> int:
     return index
 
 
-def probes(A: np.ndarray, s: int | None = None) -> dict[str, np.ndarray]:
+def probes(A: np.ndarray | SparseGraph, s: int | None = None) -> dict[str, np.ndarray]:
     """The input probes `pos`, `s` (where there is a source), `A` and `adj`: the edges and a self-loop on every node."""
     n = len(A)
     if isinstance(A, SparseGraph):
