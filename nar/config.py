@@ -237,7 +237,8 @@ class Config:
             kept = self.history is not False
             self._check("history", kept, f"left away with --hint-mode {self.hint_mode}: nothing would be passed on")
         self._check_supervision()
-        self._check("trails", self.relations != "none" or not self.trails, "left away with --relations none")
+        used = self.relations != "none" or self.recipe != "protocol"  # a recipe may set it for whoever has relations
+        self._check("trails", used or not self.trails, "left away with --relations none")
         for name in ("train_sizes", "eval_sizes"):
             self._check(name, len(set(getattr(self, name) or ())) == len(getattr(self, name) or ()), "different sizes")
         self._check("train_sizes", self.train_sizes != (), "one size or more")

@@ -103,7 +103,7 @@ def test_the_first_wrong_entry_is_found_in_the_graph_and_at_the_step_where_it_is
 
 @pytest.mark.parametrize("portion", (1, 3, 100))
 def test_first_errors_do_not_depend_on_how_the_set_is_cut(portion, monkeypatch):
-    def portions(traces, features):
+    def portions(traces, features, device):
         traces = list(traces)
         return [traces[i : i + portion] for i in range(0, len(traces), portion)]
 

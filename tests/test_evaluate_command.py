@@ -164,7 +164,7 @@ def test_the_last_checkpoint(runs):
 
 def test_without_axes_the_own_distribution_is_evaluated_again(runs):
     run = runs / "plain"
-    cli.main(["evaluate", str(run), "--sizes", "6", "6", "--samples", "5"])
+    cli.main(["evaluate", str(run), "--sizes", "6", "--samples", "5"])
     assert keys(evaluations(run)) == [("bfs", 8, {}), ("bfs", 6, {})]
     assert [e["samples"] for e in evaluations(run)] == [2, 5]
 
@@ -310,7 +310,7 @@ def test_a_termination_that_does_not_fit_a_run_is_left_out_and_said(made, tmp_pa
     ("arguments", "message"),
     [
         (["plain", "--families", "gird"], "unknown family 'gird'; did you mean 'grid'"),
-        (["plain", "--sizes", "0"], "--sizes 0: bfs needs at least 1 node(s)"),
+        (["plain", "--sizes", "0"], "--sizes 0: bfs needs at least 2 nodes"),
         (["plain", "--sizes", "sixteen"], "--sizes takes whole numbers; got 'sixteen'"),
         (["plain", "--size", "16"], "unknown flag '--size'; did you mean '--sizes'"),
         (["plain", "--scales", "10"], "scale does not fit bfs"),

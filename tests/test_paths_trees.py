@@ -225,7 +225,7 @@ CYCLE = np.array([[0, 1], [1, 0]])
         ("minimum", {"A": [[1, 2]]}, r"A must be a one-dimensional array .* got shape \(1, 2\)"),
         ("minimum", {"A": ["a"]}, "A must be an array of integers or floats, got dtype"),
         ("minimum", {"A": [[1], [1, 2]]}, "A must be an array of numbers, got list"),
-        ("minimum", {"A": None}, "A must be an array of integers or floats, got dtype object"),
+        ("minimum", {"A": None}, "A must be an array of integers or floats, got a NoneType"),
         ("minimum", {"A": [1 + 2j]}, "A must be an array of integers or floats, got dtype complex"),
         ("minimum", {}, r"minimum takes the inputs \['A'\], got \[\]"),
         ("minimum", {"A": [1], "s": 0}, r"minimum takes the inputs \['A'\], got \['A', 's'\]"),

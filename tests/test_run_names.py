@@ -20,7 +20,7 @@ from nar.recipes import LONGEST
         ({"hidden": 64, "layer_norm": False}, "bfs-mpnn-hidden64-no_layer_norm-seed1"),
         ({"option": ("heads=4", "layer=torch_geometric.nn:SAGEConv")}, "bfs-mpnn-heads=4-layer=SAGEConv-seed1"),
         ({"train_sizes": (4, 5), "learning_rate": 0.01}, "bfs-mpnn-learning_rate0.01-train_sizes4+5-seed1"),
-        ({"hint_mode": "none", "freeze": "processor"}, "bfs-mpnn-freeze=processor-hint_mode=none-seed1"),
+        ({"hint_mode": "none", "heads": 2}, "bfs-mpnn-heads2-hint_mode=none-seed1"),
         ({"init_processor": Path("runs/a/b"), "history": False}, "bfs-mpnn-init_processor=b-no_history-seed1"),
         ({"algo": ("bfs", "dfs"), "processor": "m:X"}, "bfs+dfs-m.X-seed1"),
         ({"out": Path("here")}, "here"),

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import resource
+import types
 
 import numba
 import numpy as np
@@ -206,6 +207,8 @@ def test_compiled_code_runs_where_no_cache_can_be_written(monkeypatch):
 
         def full(*arguments):
             raise OSError("No space left on device")
+
+        full.stats = types.SimpleNamespace(cache_path="")
 
         return (lambda function: full) if cache else njit(function)
 

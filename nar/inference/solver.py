@@ -189,7 +189,7 @@ def _is_list(values: Any) -> bool:
 
 
 def _several(graphs: Any) -> list[Any]:
-    """A list of graphs, batches taken apart; ValueError for one graph, whose nodes or rows would be taken for graphs."""
+    """A list of graphs, batches taken apart; ValueError for a graph, whose nodes or rows would be taken for some."""
     if hasattr(graphs, "to_data_list"):
         return graphs.to_data_list()
     if any(hasattr(graphs, name) for name in ("nodes", "edge_index", "toarray", "columns")):

@@ -6,6 +6,7 @@ its hints at every moment that matters and returns the outputs, both in the spec
 """
 
 import contextlib
+import copy
 import functools
 import hashlib
 import inspect
@@ -167,11 +168,13 @@ def compiled(function: Callable | None = None, **options: Any) -> Callable:
         cached = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba: no locator available
         return numba.njit(**options)(function)
+    if not hasattr(cached, "stats"):  # numba is told to compile nothing
+        return cached
 
     @functools.wraps(function)
     def first_call(*arguments):
         nonlocal call
-        folder = pathlib.Path(cached.stats.cache_path or "")
+        folder, before = pathlib.Path(cached.stats.cache_path or ""), copy.deepcopy(arguments)
         try:
             _check_cache(folder, name)
             result = cached(*arguments)
@@ -182,11 +185,21 @@ def compiled(function: Callable | None = None, **options: Any) -> Callable:
                 with contextlib.suppress(OSError):
                     file.unlink()
             call = numba.njit(**options)(function)
+            _restore(arguments, before)
             result = call(*arguments)
         return result
 
     call = first_call
     return functools.wraps(function)(lambda *arguments: call(*arguments))
+
+
+def _restore(arguments: Any, before: Any) -> None:
+    """Every array among the arguments as it was, so that what was recorded is not recorded twice."""
+    if isinstance(arguments, np.ndarray):
+        np.copyto(arguments, before)
+    elif isinstance(arguments, tuple):
+        for now, then in zip(arguments, before, strict=True):
+            _restore(now, then)
 
 
 def _check_cache(folder: pathlib.Path, name: str) -> None:

@@ -110,7 +110,7 @@ def _valid(algorithm: Algorithm, arguments: dict[str, Any], answer: dict[str, np
     A = np.asarray(arguments["A"], dtype=np.float64)
     distances = algorithm.oracle(**arguments)
     if "Pi" in answer:
-        d, pi, source = np.asarray(distances["D"]), answer["Pi"], np.arange(len(A))
+        d, pi, source = np.asarray(distances["distances"]), answer["Pi"], np.arange(len(A))
     elif "pi" in answer and "d" in distances:
         d, pi, source = np.asarray(distances["d"])[None], answer["pi"][None], np.asarray([arguments["s"]])
     else:

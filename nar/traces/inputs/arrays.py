@@ -68,7 +68,7 @@ def check_number(value: Any, name: str) -> float:
     try:
         array = numbers(value, name)
         fine = array.ndim == 0 and bool(np.isfinite(array))
-    except ValueError:
+    except (ValueError, OverflowError):  # 10**400 is no float
         fine = False
     if not fine:
         raise ValueError(f"{name} must be one finite number, got {reprlib.repr(value)}")
