@@ -57,10 +57,7 @@ def losses(batch: Batch, rollout: Rollout, change_weight: float = 1.0) -> dict[s
         weights = None
         if change_weight != 1 and truth:
             before = torch.cat([batch.hints[name][s, : len(part)] for s, part in enumerate(truth)])
-            moves = before != after
-            if isinstance(predicted, Choice) or spec[name].type is not Type.SCALAR:  # what is computed always differs
-                moves = moves | (hard(spec[name], predicted) != before)
-            weights = torch.where(moves, change_weight, 1.0)
+            weights = change_weights(spec[name], predicted, before, after, change_weight)
         sums[name] = probe_sums(spec[name], predicted, after, batch.schedule.counting(), weights)
     if rollout.step_outputs:
         sums |= ponder_losses(rollout.halts, rollout.step_outputs, batch)
@@ -95,7 +92,7 @@ def sparse_losses(batch: SparseBatch, rollout: Rollout, change_weight: float = 1
     for s, step in enumerate(rollout.hints if batch.lengths[0] > 1 else ()):
         for name, value in step.items():
             truth = batch.hints[name][s + 1]
-            weights = torch.where(before[name] != truth, change_weight, 1.0) if change_weight != 1 else None
+            weights = change_weights(spec[name], value, before[name], truth, change_weight)
             add(name, value, truth, schedule.with_hint(s, everyone_B.device), weights)
             before[name] = truth
     found = {}
@@ -106,6 +103,16 @@ def sparse_losses(batch: SparseBatch, rollout: Rollout, change_weight: float = 1
         total, count = halting_loss(rollout.halts, batch)
         found["halting"] = total / count.clamp(min=1)
     return found | {f"penalty {name}": value for name, value in rollout.penalties.items()}
+
+
+def change_weights(probe: Probe, predicted: Any, before: Tensor, after: Tensor, weight: float) -> Tensor | None:
+    """The weights of a hint's entries, as `losses` has them; None where all count alike."""
+    if weight == 1:
+        return None
+    moves = before != after
+    if isinstance(predicted, Choice | Chosen) or probe.type is not Type.SCALAR:  # what is computed always differs
+        moves = moves | (hard(probe, predicted) != before)
+    return torch.where(moves, weight, 1.0)
 
 
 def total_loss(batch: Batch, rollout: Rollout, change_weight: float = 1.0) -> Tensor:
