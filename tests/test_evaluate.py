@@ -244,7 +244,7 @@ def test_rollouts_that_stop_at_different_steps_are_those_of_each_graph_alone():
     head = reasoner.halting_head("bfs")
     assert head is not None
     with torch.no_grad(), evaluating(reasoner):
-        head.nodes.weight.normal_(std=30.0)
+        head.nodes.weight.normal_(std=30.0, generator=torch.Generator().manual_seed(1))
         head.graph.bias -= torch.cat(reasoner(collate(traces, algorithm)).halts).quantile(0.7)
     whole = evaluate(reasoner, algorithm, traces, termination="learned", limit=20)
     alone = [evaluate(reasoner, algorithm, [trace], termination="learned", limit=20) for trace in traces]
