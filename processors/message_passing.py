@@ -44,7 +44,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch_geometric.nn as pyg
@@ -115,8 +115,9 @@ class MessagePassing(Processor):
         named = {} if self.edge is None else {"edge_attr": hood.edges(self.edge)[place]}
         added = {int(layer): hood.edges(edge)[place] for layer, edge in self._added()}
         given = z_BNZ.flatten(0, 1), edge_index_2E
-        layer = cast(Any, self.layer)
-        updated = _with_added(layer, added, *given) if added else layer(*given, **named)
+        layer: Any = self.layer
+        added_to: Any = _with_added
+        updated = added_to(layer, added, *given) if added else layer(*given, **named)
         if updated.shape != (z_BNZ.shape[0] * z_BNZ.shape[1], self.features):
             raise ValueError(
                 f"{type(self.layer).__name__} gives {tuple(updated.shape)} for {z_BNZ.shape[0]} graphs of "
