@@ -35,7 +35,7 @@ from nar.traces.spec import Spec, Type
 from nar.traces.trace import Trace
 
 # A batch is cut so that one [B, N, N, F] tensor stays below this, on a GPU below GPU times as much. On a CPU larger
-# ones leave the caches, and the system clears each anew: half of the time of some rollouts.
+# ones leave the caches, and the system clears each of them anew.
 TENSOR_BYTES, GPU = 8 * 2**20, 12
 TEST_SEED = 3  # of the canonical test set; sets of other sizes are drawn with it too
 
