@@ -145,6 +145,9 @@ class Config:
     is which hints it changes."""
     change_weight: float = 1.0
     """How many times an entry of a hint counts in the loss that a step changes, or that the network would change."""
+    change_balance: float = 0.0
+    """And at least so many times that the entries that change count together this many times as much as all of the
+    hint; 0 = no such least number."""
     history: bool | None = None
     """Pass the processor's state on from step to step, or forget it and pass on hints alone. None = passed on, but not
     with --supervision moments."""
@@ -227,7 +230,8 @@ class Config:
         self._check("auxiliary_weight", bool(used), "left away without --auxiliary: it would have no effect")
         for name in ("dropout", "average"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
-        self._check("weight_decay", 0 <= self.weight_decay < float("inf"), "0 or more")
+        for name in ("weight_decay", "change_balance"):
+            self._check(name, 0 <= getattr(self, name) < float("inf"), "0 or more")
         for name in "teacher_forcing last_moments own_moments event_balance".split():
             self._check(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         if self.hint_mode != "encoded_decoded":

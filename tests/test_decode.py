@@ -180,6 +180,20 @@ def test_hard_outputs_of_a_permutation_use_more_iterations_than_hints():
     torch.testing.assert_close(soft(probe, logits), naive.log_sinkhorn(logits, 25).exp())
 
 
+@pytest.mark.parametrize(
+    ("probe", "logits", "before", "expected"),
+    [
+        (Probe("hint", "node", "mask"), [[2.0, -1.0, 3.0]], [[-1, 0, 1], [1, 1, 1]], [[-1, 0, 1]]),
+        (Probe("hint", "node", "categorical", 2), [[[0.0, 1.0], [1.0, 0.0]]], [[-1, 1]], [[-1, 0]]),
+        (Probe("hint", "node", "scalar"), [[0.5]], [[-1.0]], [[0.5]]),
+    ],
+)
+def test_what_is_ignored_stays_so_where_asked(probe, logits, before, expected):
+    predicted, before = {"p": torch.tensor(logits)}, {"p": torch.tensor(before)}
+    assert feed_back({"p": probe}, predicted, how="hard", before=before)["p"].tolist() == expected
+    assert (feed_back({"p": probe}, predicted, how="hard")["p"] != -1).all()
+
+
 def test_all_pairs_of_nodes_literally():
     """The row's node through the first map, the column's through the second, the edge through the third."""
     made = decoder({"p": ("output", "edge", "scalar")})

@@ -23,7 +23,13 @@ SETTINGS = {
 }  # fmt: skip
 
 # single steps, as many as there are: of different seeds in different number
-MOMENTS = {"supervision": "moments", "hint_feedback": "hard", "own_moments": 0.3, "event_balance": 0.5}
+MOMENTS = {
+    "supervision": "moments",
+    "hint_feedback": "hard",
+    "own_moments": 0.3,
+    "event_balance": 0.5,
+    "change_balance": 0.5,
+}
 
 
 def configs(algo, processor, seeds=(3, 8, 5), **changes):

@@ -11,6 +11,7 @@ from torch import tensor
 from nar import datasets, processors
 from nar.evaluation.evaluate import evaluate
 from nar.model.batch import Batch, draw
+from nar.model.objectives.emphasis import Emphasis
 from nar.model.objectives.losses import entry_losses, losses, probe_loss, total_loss
 from nar.model.objectives.metrics import Tally, correct, merge_permutations, tally
 from nar.model.postprocess import feed_back
@@ -333,21 +334,35 @@ def test_evaluation_leaves_the_mode_as_it_was():
         assert model.training == training and a == b
 
 
-def test_entries_that_a_step_changes_or_would_change_count_more():
+@pytest.mark.parametrize("emphasis", [Emphasis(10.0), Emphasis(2.0, 0.5), Emphasis(1.0, 3.0)])
+def test_entries_that_a_step_changes_or_would_change_count_more(emphasis):
     algorithm = datasets.get("bfs")
     batch = draw(algorithm, 6, 3, seed=[1], random_pos=False)
     reasoner = Reasoner.build("bfs", "mpnn", hidden=8).eval()
     rollout = reasoner(batch)
-    plain, weighed = losses(batch, rollout), losses(batch, rollout, 10.0)
+    plain, weighed = losses(batch, rollout), losses(batch, rollout, emphasis)
     for name in ("pi_h", "reach_h"):
-        total, count, wrongly = 0.0, 0, False
-        for s, step in enumerate(rollout.hints):
-            before, after = (batch.hints[name][s + k, : len(step[name])] for k in (0, 1))
-            of_entry, _ = entry_losses(batch.spec[name], step[name], after)
-            decided = (step[name] > 0).int() if name == "reach_h" else step[name].argmax(-1)
-            weight = torch.where((before != after) | (decided != before), 10.0, 1.0)
+        steps = [
+            (step[name], *(batch.hints[name][s + k, : len(step[name])] for k in (0, 1)))
+            for s, step in enumerate(rollout.hints)
+        ]
+        entries = sum(after.numel() for _, _, after in steps)
+        changed = sum((before != after).sum().item() for _, before, after in steps)
+        times = max(emphasis.weight, emphasis.balance * entries / changed)
+        total, wrongly = 0.0, False
+        for logits, before, after in steps:
+            of_entry, _ = entry_losses(batch.spec[name], logits, after)
+            decided = (logits > 0).int() if name == "reach_h" else logits.argmax(-1)
+            weight = torch.where((before != after) | (decided != before), times, 1.0)
             wrongly = wrongly or bool(((before == after) & (decided != before)).any())
-            total, count = total + (weight * of_entry).sum().item(), count + of_entry.numel()
-        assert weighed[name].item() == pytest.approx(total / count, rel=1e-5)
-        assert weighed[name] > plain[name] and wrongly
+            total += (weight * of_entry).sum().item()
+        assert weighed[name].item() == pytest.approx(total / entries, rel=1e-5)
+        assert weighed[name] > plain[name] and wrongly and times > 1
     assert weighed["pi"] == plain["pi"]  # outputs have no step before
+
+
+def test_a_hint_that_never_changes_does_not_count_without_bounds():
+    share, moves = torch.tensor(0.0), torch.tensor([True, False])
+    assert Emphasis(10.0, 1.0).weights(moves, share).tolist() == pytest.approx([1000.0, 1.0])
+    assert Emphasis(10.0).weights(moves, share).tolist() == [10.0, 1.0]
+    assert Emphasis(10.0, 1.0).weights(moves, torch.tensor(0.5)).tolist() == [10.0, 1.0]

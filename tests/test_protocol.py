@@ -32,6 +32,7 @@ DEFAULTS = {
     "learning_rate": 0.001, "learning_rate_schedule": "constant", "weight_decay": 0.0, "grad_clip": 1.0,
     "optimizer": "adam", "average": 0.0, "precision": "float32", "patience": 0,
     "change_weight": 1.0,
+    "change_balance": 0.0,
     "init_processor": None, "freeze": "nothing",
     # network
     "hidden": 128, "layer_norm": True, "triplet_features": 8, "heads": 1, "option": (),

@@ -370,9 +370,9 @@ def test_ctrl_c_on_the_command_line(tmp_path):
 def test_a_loss_that_is_no_number_ends_the_run(tiny, no_report, monkeypatch):
     config, real, calls = tiny(steps=20), learner.total_loss, []
 
-    def explode(batch, rollout, change_weight):
+    def explode(batch, rollout, emphasis):
         calls.append(1)
-        return real(batch, rollout, change_weight) * (float("nan") if len(calls) == 5 else 1.0)
+        return real(batch, rollout, emphasis) * (float("nan") if len(calls) == 5 else 1.0)
 
     monkeypatch.setattr(learner, "total_loss", explode)
     with pytest.raises(ValueError, match=r"loss became nan at step 5 \(seed 42\); lower --learning-rate"):

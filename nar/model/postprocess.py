@@ -13,7 +13,7 @@ from torch import Tensor
 from nar.model.options.choice import Choice
 from nar.nn import units
 from nar.nn.sparse.predictions import Chosen, EdgeValues
-from nar.traces.spec import Probe, Type
+from nar.traces.spec import IGNORED, Probe, Type
 
 # Gumbel noise on permutations: none, from PyTorch's generator, from one of your own, or made of given uniform numbers
 Noise = bool | torch.Generator | Callable[[Tensor], Tensor]
@@ -92,15 +92,25 @@ def discretised(probe: Probe, logits: Tensor | Choice | Chosen | EdgeValues) -> 
 
 
 def feed_back(
-    spec: Mapping[str, Probe], logits: Mapping[str, Tensor | Choice | Chosen | EdgeValues], *, how: str
+    spec: Mapping[str, Probe],
+    logits: Mapping[str, Tensor | Choice | Chosen | EdgeValues],
+    *,
+    how: str,
+    before: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Predicted hints in the form in which the encoders take them: `how` is soft, hard or straight_through.
 
     straight_through: the values of hard with the gradients of soft (numbers pass as they are); without gradients it is
-    hard.
+    hard. `before`: the hints of the moment before, whose ignored entries decisions leave ignored: what is predicted
+    there is learned from nothing, and true hints never have it.
     """
     if how == "soft":
         return {name: soft(spec[name], value) for name, value in logits.items()}
     if how == "straight_through" and torch.is_grad_enabled():
         return {name: discretised(spec[name], value) for name, value in logits.items()}
-    return {name: hard(spec[name], value, sinkhorn_steps=SINKHORN_STEPS_HINT) for name, value in logits.items()}
+    found = {name: hard(spec[name], value, sinkhorn_steps=SINKHORN_STEPS_HINT) for name, value in logits.items()}
+    for name in found if before is not None else ():
+        if spec[name].type in (Type.MASK, Type.CATEGORICAL):
+            old = before[name][: len(found[name])]  # type: ignore[index]
+            found[name] = torch.where(old == IGNORED, old, found[name])
+    return found

@@ -101,7 +101,8 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
             state = rows(state if network.history else initial, slice(0, kept))
             if fed:
                 before = hints
-                hints = feed_back(batch.spec, rows(predicted, slice(0, kept)), how=feedback)
+                stays = None if network.history else before  # dm-clrs feeds back what is predicted there
+                hints = feed_back(batch.spec, rows(predicted, slice(0, kept)), how=feedback, before=stays)
                 if forcing > 0:
                     draw = torch.rand(kept, generator=options.generator).to(steps.reference.device) < forcing
                     hints = {name: steps.mixed(draw, name, s, value) for name, value in hints.items()}

@@ -99,6 +99,9 @@ class SortedLengths(Schedule):
     def ends(self, step: int, device: torch.device | None = None) -> Tensor:
         return torch.tensor([max(0, length - 2) == step for length in self.lengths], device=device)
 
+    def with_hint(self, step: int, device: torch.device | None = None) -> Tensor:
+        return torch.arange(len(self), device=device) < self.num_with_hint(step)
+
 
 class OutputStep(SortedLengths):
     """The same with one more step for everyone, which reads the outputs off the last hints and predicts none."""
@@ -133,10 +136,13 @@ class FixedShape(Schedule):
     def ends(self, step: int, device: torch.device | None = None) -> Tensor:
         return (self.lengths_B - 2).clamp(min=0) == step
 
+    def with_hint(self, step: int, device: torch.device | None = None) -> Tensor:
+        return self.lengths_B > step + 1
+
     def counting(self) -> Tensor | None:
         if self.moments == 1:  # there are no hints to predict
             return None
-        return torch.cat([self.lengths_B > step + 1 for step in range(self.moments - 1)])
+        return torch.cat([self.with_hint(step) for step in range(self.moments - 1)])
 
 
 class OpenEnd(Schedule):

@@ -83,7 +83,8 @@ class FixedPoint:
         self.batch, self.decided = batch, {name: value[0] for name, value in batch.hints.items()}
 
     def __call__(self, predicted: Mapping[str, Tensor]) -> Tensor:
-        before, self.decided = self.decided, feed_back(self.batch.spec, predicted, how="hard")
+        before = self.decided
+        self.decided = feed_back(self.batch.spec, predicted, how="hard", before=before)
         return unchanged(self.batch.spec, before, self.decided, self.batch.all_of)
 
 

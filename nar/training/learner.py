@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_map
 
 from nar.config import Config
 from nar.model.batch import Batch
+from nar.model.objectives.emphasis import Emphasis
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
 from nar.training import distributed, fixed_shapes, memory
@@ -64,7 +65,7 @@ class SingleLearner:
         seed(mix(config.seed, step, ranks.rank, task))
         options = {"teacher_forcing": config.teacher_forcing, "bf16": config.precision == "bf16"}
         rollout = self.reasoner(batch, progress=progress, recompute=self.recompute, **options)
-        loss = total_loss(batch, rollout, config.change_weight)
+        loss = total_loss(batch, rollout, Emphasis.of(config))
         self.optimizer.zero_grad()
         loss.backward()
         in_use = (p for p in self.reasoner.parameters_of(batch.algorithm) if p.requires_grad)
@@ -188,7 +189,7 @@ def _loss_of_seed(
     rollout = functional_call(reasoner, state, (batch,), options)
     if rollout.penalties:
         raise NotStackable("the processor adds penalties to the loss")
-    return total_loss(batch, rollout, config.change_weight)
+    return total_loss(batch, rollout, Emphasis.of(config))
 
 
 Learner = SingleLearner | StackedLearner
@@ -220,7 +221,7 @@ def why_not_stackable(reasoner: Reasoner, config: Config, batch: Batch) -> str |
         first = {n: p.detach().clone().requires_grad_() for n, p in trained(reasoner).items()}
         torch.manual_seed(0)
         options = {"progress": 0.5, "bf16": config.precision == "bf16"}
-        loss = total_loss(batch, functional_call(reasoner, first, (batch,), options), config.change_weight)
+        loss = total_loss(batch, functional_call(reasoner, first, (batch,), options), Emphasis.of(config))
         gradients = torch.autograd.grad(loss, list(first.values()), allow_unused=True)
         moments = batch.lengths[0] + 1
         torch.manual_seed(0)

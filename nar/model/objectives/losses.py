@@ -26,8 +26,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, pa
 
 from nar.model.batch import Batch
 from nar.model.coders.sparse.batch import SparseBatch
+from nar.model.objectives.emphasis import EVEN, Emphasis, moves, share_changed
 from nar.model.options.choice import Choice
-from nar.model.postprocess import hard
 from nar.model.rollout import Rollout
 from nar.nn.sparse.predictions import Chosen, EdgeValues
 from nar.traces.run_length import RunLengthArray
@@ -36,15 +36,13 @@ from nar.traces.spec import IGNORED, Probe, Type
 PONDER_WEIGHT = 0.01  # of the divergence from the geometric distribution, as in the paper
 
 
-def losses(batch: Batch, rollout: Rollout, change_weight: float = 1.0) -> dict[str, Tensor]:
+def losses(batch: Batch, rollout: Rollout, emphasis: Emphasis = EVEN) -> dict[str, Tensor]:
     """The loss of every predicted output and hint by name, and the processor's penalties.
 
-    `change_weight`: how many times an entry of a hint counts in the sum that the step changes, or that the network
-    would change: both are few. (If only the first counted more, it would be cheaper to change an entry too often.)
     The losses of all shares of a batch add up to those of the whole.
     """
     if isinstance(batch, SparseBatch):
-        return sparse_losses(batch, rollout, change_weight)
+        return sparse_losses(batch, rollout, emphasis)
     spec, whole = batch.spec, batch.whole or batch
     sums = {
         name: probe_sums(spec[name], value, batch.outputs[name], batch.ends) for name, value in rollout.outputs.items()
@@ -55,9 +53,9 @@ def losses(batch: Batch, rollout: Rollout, change_weight: float = 1.0) -> dict[s
         truth = [batch.hints[name][s + 1, : len(step[name])] for s, step in enumerate(rollout.hints) if len(step[name])]
         after = torch.cat(truth) if truth else batch.hints[name][0, :0]
         weights = None
-        if change_weight != 1 and truth:
+        if emphasis != EVEN and truth:
             before = torch.cat([batch.hints[name][s, : len(part)] for s, part in enumerate(truth)])
-            weights = change_weights(spec[name], predicted, before, after, change_weight)
+            weights = emphasis.weights(moves(spec[name], predicted, before, after), share_changed(whole, name))
         sums[name] = probe_sums(spec[name], predicted, after, batch.schedule.counting(), weights)
     if rollout.step_outputs:
         sums |= ponder_losses(rollout.halts, rollout.step_outputs, batch)
@@ -74,7 +72,7 @@ def losses(batch: Batch, rollout: Rollout, change_weight: float = 1.0) -> dict[s
     return found | {f"penalty {name}": value * share for name, value in rollout.penalties.items()}
 
 
-def sparse_losses(batch: SparseBatch, rollout: Rollout, change_weight: float = 1.0) -> dict[str, Tensor]:
+def sparse_losses(batch: SparseBatch, rollout: Rollout, emphasis: Emphasis = EVEN) -> dict[str, Tensor]:
     """`losses` of a sparse batch: the same averages, over entries of the graph's nodes and edges alone."""
     spec, schedule = batch.spec, batch.schedule
     everyone_B = torch.ones(len(batch), dtype=torch.bool, device=batch.edges.senders.device)
@@ -88,11 +86,14 @@ def sparse_losses(batch: SparseBatch, rollout: Rollout, change_weight: float = 1
     ends_B = everyone_B if batch.ends is None else batch.ends
     for name, value in rollout.outputs.items():
         add(name, value, batch.outputs[name], ends_B)
-    before = {name: batch.hints[name][0] for name in (rollout.hints[0] if rollout.hints else ())}
-    for s, step in enumerate(rollout.hints if batch.lengths[0] > 1 else ()):
+    names = rollout.hints[0] if rollout.hints and batch.lengths[0] > 1 else ()
+    shares = {} if emphasis == EVEN else {name: share_changed(batch, name) for name in names}
+    before = {name: batch.hints[name][0] for name in names}
+    for s, step in enumerate(rollout.hints if names else ()):
         for name, value in step.items():
-            truth = batch.hints[name][s + 1]
-            weights = change_weights(spec[name], value, before[name], truth, change_weight)
+            truth, weights = batch.hints[name][s + 1], None
+            if shares:
+                weights = emphasis.weights(moves(spec[name], value, before[name], truth), shares[name])
             add(name, value, truth, schedule.with_hint(s, everyone_B.device), weights)
             before[name] = truth
     found = {}
@@ -105,19 +106,9 @@ def sparse_losses(batch: SparseBatch, rollout: Rollout, change_weight: float = 1
     return found | {f"penalty {name}": value for name, value in rollout.penalties.items()}
 
 
-def change_weights(probe: Probe, predicted: Any, before: Tensor, after: Tensor, weight: float) -> Tensor | None:
-    """The weights of a hint's entries, as `losses` has them; None where all count alike."""
-    if weight == 1:
-        return None
-    moves = before != after
-    if isinstance(predicted, Choice | Chosen) or probe.type is not Type.SCALAR:  # what is computed always differs
-        moves = moves | (hard(probe, predicted) != before)
-    return torch.where(moves, weight, 1.0)
-
-
-def total_loss(batch: Batch, rollout: Rollout, change_weight: float = 1.0) -> Tensor:
+def total_loss(batch: Batch, rollout: Rollout, emphasis: Emphasis = EVEN) -> Tensor:
     """What training minimises: the plain sum."""
-    return torch.stack(list(losses(batch, rollout, change_weight).values())).sum()
+    return torch.stack(list(losses(batch, rollout, emphasis).values())).sum()
 
 
 def _counts(whole: Batch, rollout: Rollout) -> dict[str, int]:
