@@ -259,8 +259,7 @@ class Config:
                 unused = getattr(self, name) == getattr(Config, name)
                 self._check(name, unused, "left away without --supervision moments: it would have no effect")
             return
-        own = self.layout == "dense" or self.own_moments == self.event_balance == 0
-        self._check("layout", own, "dense with --own-moments or --event-balance")
+        self._check("layout", self.layout == "dense" or self.own_moments == 0, "dense with --own-moments")
         single = "with --supervision moments, where every step is learned alone"
         for name in ("hint_mode", "teacher_forcing", "reconstruction"):
             self._check(name, getattr(self, name) == getattr(Config, name), f"left away {single}")

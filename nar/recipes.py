@@ -49,6 +49,7 @@ RECIPES = {
             "learning_rate_schedule": "one_cycle",
             "change_weight": 10.0,
             "change_balance": 1.0,
+            "event_balance": 0.5,
             "weight_decay": 1e-4,
             "val_every": 250,
             "val_samples": 32,

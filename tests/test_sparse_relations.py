@@ -1,5 +1,7 @@
 """Relations, candidates and selection along edges: those of the dense layout, asked of edges alone; single steps."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,7 @@ from nar.model.options.relations import UNCHANGED
 from nar.model.reasoner import Reasoner
 from nar.traces.sparse.graph import SparseGraph
 from nar.traces.spec import Location, Stage
+from nar.training import moments
 from nar.training.tasks import training_batch
 
 ALGORITHMS = ("bfs", "dijkstra", "bellman_ford", "mst_prim", "dfs", "eccentricity", "maximal_independent_set")
@@ -149,6 +152,32 @@ def test_single_steps_are_those_of_the_traces():
     )  # fmt: skip
     assert found == expected
     assert not batch.unchanged.all() and batch.unchanged.dtype == torch.bool
+
+
+@pytest.mark.parametrize("name", ["bfs", "dijkstra", "eccentricity"])
+def test_kinds_of_step_are_as_frequent_as_in_the_dense_layout(name):
+    algorithm, rng = nar.datasets.get(name), np.random.RandomState(0)
+    inputs = [algorithm.sample(rng, 7) for _ in range(5)]
+    dense = [algorithm.run(**one) for one in inputs]
+    batch = collate_dense(dense, algorithm)
+    sparse = [algorithm.run_on_edges(**one | {"A": SparseGraph.of_matrix(one["A"])}) for one in inputs]
+    sparse = [sparse[b] for b in batch.order]
+    steps_B = np.array(batch.lengths)
+    expected = moments.event_frequencies(batch, steps_B)
+    assert len(np.unique(expected)) > 2
+    np.testing.assert_array_equal(moments.event_frequencies_on_edges(sparse, steps_B), expected)
+
+
+def test_rare_kinds_of_step_are_preferred():
+    """Of the last of Dijkstra's moments, where hints stay as they are, more are drawn than chance would."""
+    config = recipes.config("step", algo="dijkstra", layout="sparse", batch_size=8, moments=1, train_sizes=(7,))
+    config = dataclasses.replace(config, last_moments=0.0)
+    share = {}
+    for balance in (0.0, 1.0):
+        batches = (training_batch(nar.datasets.get("dijkstra"), dataclasses.replace(config, event_balance=balance), s)
+                   for s in range(40))  # fmt: skip
+        share[balance] = np.mean([batch.ends.double().mean().item() for batch in batches])
+    assert share[0.0] == pytest.approx(1 / 8, abs=0.04) and share[1.0] > 1.3 * share[0.0]
 
 
 def test_outputs_are_learned_from_the_last_hints_alone():

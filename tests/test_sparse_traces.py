@@ -139,6 +139,12 @@ def test_changes_are_read_in_any_order():
     cursor = Cursor(changes)
     for moment in (0, 3, 1, 2, 2, 0, 9):
         assert cursor.at(moment).tolist() == expected[min(moment, 3)]
+    assert changes.steps_that_change().tolist() == [True, False, True]
+
+
+def test_a_change_to_what_is_there_already_is_none():
+    changes = Changes(np.zeros(2), np.array([0, 1, 1, 0]), np.array([0.0, 4.0, 0.0, 1.0]), np.array([0, 1, 3, 4]))
+    assert changes.steps_that_change().tolist() == [False, False, True]
 
 
 def test_hints_take_memory_with_their_changes():

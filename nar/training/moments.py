@@ -14,7 +14,7 @@ Shapes: B traces, T snapshots, S steps (the longest trace's), M moments chosen, 
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -37,8 +37,13 @@ def chosen(batch: Batch, config: Config, step: int) -> Batch:
     rng = np.random.RandomState([config.seed, STREAM, step])
     lengths_B = np.array(batch.lengths)
     steps_B = lengths_B if config.output_step else np.maximum(1, lengths_B - 1)
-    preference_SB = -config.event_balance * np.log(event_frequencies(batch, steps_B)) if config.event_balance else 0.0
-    moments = pick(steps_B, preference_SB, config.moments, config.last_moments, rng)
+    moments = pick(
+        steps_B,
+        _preference(lambda: event_frequencies(batch, steps_B), config),
+        config.moments,
+        config.last_moments,
+        rng,
+    )
     sample_M, moment_M = (np.array(column) for column in zip(*moments, strict=True))
     own_M = (rng.uniform(size=len(moments)) < config.own_moments) & (moment_M > 0)
     if config.output_step:  # outputs are read off the last hints alone, which are the trace's
@@ -60,8 +65,9 @@ def chosen_on_edges(
     rng = np.random.RandomState([config.seed, STREAM, step])
     lengths_B = np.array([trace.length for trace in traces])
     steps_B = lengths_B if config.output_step else np.maximum(1, lengths_B - 1)
+    preference_SB = _preference(lambda: event_frequencies_on_edges(traces, steps_B), config)
     found, facts, marked = [], [], []
-    for b, moments in _by_trace(pick(steps_B, 0.0, config.moments, config.last_moments, rng)):
+    for b, moments in _by_trace(pick(steps_B, preference_SB, config.moments, config.last_moments, rng)):
         cursors = {name: Cursor(traces[b].compact[name]) for name in algorithm.spec.hints}
         for t in moments:
             part, unchanged = _part(traces[b], cursors, t)
@@ -134,7 +140,26 @@ def event_frequencies(batch: Batch, steps_B: np.ndarray | None = None) -> np.nda
             changed_SB = (compared[1:] != compared[:-1]).reshape(len(compared) - 1, len(batch), -1).any(-1).numpy()
             changed_SB = changed_SB[:steps] & (step_S1[: len(compared) - 1] + 1 < length_B)
             events_SB[: len(changed_SB)] |= changed_SB.astype(np.int64) << place
-    there_SB = step_S1 < steps_B
+    return _frequencies(events_SB, steps_B)
+
+
+def event_frequencies_on_edges(traces: Sequence[SparseTrace], steps_B: np.ndarray) -> np.ndarray:
+    """The same of traces on edges."""
+    events_SB = np.zeros((int(steps_B.max()), len(traces)), np.int64)
+    for b, trace in enumerate(traces):
+        for place, name in enumerate(trace.spec.hints):
+            changed_S = trace.compact[name].steps_that_change()
+            events_SB[: len(changed_S), b] |= changed_S.astype(np.int64) << place
+    return _frequencies(events_SB, steps_B)
+
+
+def _preference(frequencies: Callable[[], np.ndarray], config: Config) -> np.ndarray | float:
+    """For the moments of `pick`."""
+    return -config.event_balance * np.log(frequencies()) if config.event_balance else 0.0
+
+
+def _frequencies(events_SB: np.ndarray, steps_B: np.ndarray) -> np.ndarray:
+    there_SB = np.arange(len(events_SB))[:, None] < steps_B
     _, kind, counts = np.unique(events_SB[there_SB], return_inverse=True, return_counts=True)
     frequency_SB = np.ones(events_SB.shape)
     frequency_SB[there_SB] = counts[kind] / len(kind)

@@ -39,6 +39,15 @@ class Changes:
         cursor = Cursor(self)
         return np.asarray(np.stack([cursor.at(t).copy() for t in range(len(self))]), dtype)
 
+    def steps_that_change(self) -> np.ndarray:
+        """Which moments [T - 1] the next one differs from: a change may write down what is there already."""
+        cursor, found = Cursor(self), np.zeros(max(0, len(self) - 1), bool)
+        for t in range(len(found)):
+            now, places = cursor.at(t), self.index[self.ends[t] : self.ends[t + 1]]
+            before = now[places]
+            found[t] = (cursor.at(t + 1)[places] != before).any()
+        return found
+
     @property
     def nbytes(self) -> int:
         return self.first.nbytes + self.index.nbytes + self.values.nbytes + self.ends.nbytes
