@@ -64,6 +64,9 @@ class Config:
     train_families: tuple[str, ...] = ()
     """Families of graphs, as --families of nar evaluate takes them: every other batch is of one of them, in turn, where
     the algorithm draws graphs of a family."""
+    train_weights: tuple[str, ...] = ()
+    """Laws of weights, as --weights of nar evaluate takes them ("ties": many are equal). Where the algorithm takes
+    weights, graphs of those other batches have its own and these in turn, once through the families with each."""
     traces: Path | None = None
     """Learn from the traces in this folder of .npz archives, instead of drawn ones; sizes are those that are there."""
     random_pos: bool = True

@@ -38,6 +38,7 @@ RECIPES = {
             "relations": "instead",
             "trails": True,
             "train_families": ("erdos_renyi", "sparse_erdos_renyi", "grid", "barabasi_albert"),
+            "train_weights": ("ties",),
             "candidates": True,
             "selection": True,
             "output_step": True,

@@ -153,7 +153,14 @@ def test_there_is_a_word_for_every_number_that_settles_a_choice():
 def explained(name):
     """Of every scalar hint of an algorithm the constants, and the share of true next values that a candidate equals."""
     algorithm = datasets.get(name)
-    settings = {"hidden": 4, "batch_size": 4, "moments": 8, "relations": "none", "selection": False}
+    settings = {
+        "hidden": 4,
+        "batch_size": 4,
+        "moments": 8,
+        "relations": "none",
+        "selection": False,
+        "event_balance": 0.0,
+    }
     config = recipes.config("step", algo=name, **settings)
     reasoner = Reasoner.from_config(config).eval()
     choices = reasoner.coders(name)[1].choices

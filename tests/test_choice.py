@@ -18,12 +18,13 @@ EVEN = torch.zeros(3, dtype=F64)
 POINTER, NUMBER = Probe("hint", "node", "pointer"), Probe("hint", "node", "scalar")
 
 
-def choice(eligible, numbers=None, rules=EVEN, values=None):
+def choice(eligible, numbers=None, rules=EVEN, values=None, places=None):
     """Of one number each."""
     eligible = torch.tensor(eligible, dtype=F64)
     numbers = torch.zeros_like(eligible) if numbers is None else torch.tensor(numbers, dtype=F64)
     values = None if values is None else torch.tensor(values, dtype=F64)
-    return Choice(eligible, numbers.unsqueeze(-1), rules, values)
+    places = None if places is None else torch.tensor(places, dtype=F64)
+    return Choice(eligible, numbers.unsqueeze(-1), rules, values, places)
 
 
 # Who is chosen
@@ -49,6 +50,32 @@ def test_who_is_chosen(eligible, numbers, rules, chosen):
     assert one.index() == one.decided() == one.logits.argmax() == chosen
     many = choice([[eligible, eligible[::-1]]], [[numbers, numbers[::-1]]], rules)
     assert many.index().tolist() == [[chosen, 2 - chosen]]
+
+
+@pytest.mark.parametrize(
+    ("eligible", "numbers", "rules", "places", "chosen"),
+    [
+        ([1, 3, 2], [5, 5, 7], LEAST, [0.1, 0.4, 0.9], 0),  # of equal ones the first, however eligible
+        ([1, 3, 2], [5, 5, 7], LEAST, [0.6, 0.4, 0.1], 1),
+        ([3, 1, 2], [5, 9, 9], LARGEST, [0.1, 0.4, 0.9], 1),
+        ([-1, 3, 2], [5, 5, 5], LEAST, [0.1, 0.9, 0.4], 2),  # of those that are eligible
+        ([1, 3, 2], [5, 5, 7], NONE, [0.1, 0.4, 0.9], 1),  # without a rule the most eligible
+        ([-3, -1, -2], [5, 5, 5], LEAST, [0.1, 0.4, 0.9], 1),  # and where nobody is
+    ],
+)
+def test_of_equal_ones_the_first_is_chosen_where_there_is_one(eligible, numbers, rules, places, chosen):
+    one = choice(eligible, numbers, rules, None, places)
+    assert one.index() == one.logits.argmax() == chosen
+    assert one[None].index().tolist() == [chosen] and Choice.cat([one[None]] * 2).cpu().index().tolist() == [chosen] * 2
+
+
+def test_who_comes_later_loses_and_costs_nothing():
+    """2 by 1 as in test_the_loss_by_hand: of two equal ones the later may be as eligible as it likes."""
+    u, own = [math.log(3), math.log(2), -1.0], math.log(1 + 1 / 3)
+    for truth, others in ((0, 0.0), (1, 3.0)):
+        own = math.log(1 + math.exp(-u[truth]))
+        made = choice(u, [1, 1, 5], LEAST, None, [0.2, 0.3, 0.1])
+        assert made.losses(torch.tensor(truth)).item() == pytest.approx(own + math.log(1 + others), abs=1e-6)
 
 
 def test_the_likeliest_rule_of_several_numbers():

@@ -251,7 +251,7 @@ def test_a_pointer_choice_by_hand():
     eligible = torch.tensor([[5.0, 4.0, -6.0]])
     numbers = torch.tensor([[[1.0, 7.0], [2.0, 3.0], [0.0, 1.0]]])
     for rule, node in enumerate([4, 4, 2, 2, 4]):  # none, least of both numbers, largest of both numbers
-        choice = PointerChoice(eligible, numbers, one_hot(torch.tensor(rule), 5).float(), values, scores)
+        choice = PointerChoice(eligible, numbers, one_hot(torch.tensor(rule), 5).float(), values, scores=scores)
         assert choice.decided().tolist() == [node]
         assert choice.decided().dtype == torch.long
         assert choice.expected().shape == (1, 5)
@@ -263,7 +263,7 @@ def test_a_pointer_choice_by_hand():
 def test_what_no_candidate_explains_is_learned_by_the_scores():
     scores = torch.zeros(1, 5, requires_grad=True)
     numbers, rules = torch.zeros(1, 2, 0), torch.zeros(1)
-    choice = PointerChoice(torch.zeros(1, 2), numbers, rules, torch.tensor([[4.0, 0.0]]), scores)
+    choice = PointerChoice(torch.zeros(1, 2), numbers, rules, torch.tensor([[4.0, 0.0]]), scores=scores)
     for node, learned in ((4, False), (3, True)):
         (gradient,) = torch.autograd.grad(choice.losses(torch.tensor([node])).sum(), scores, allow_unused=True)
         assert bool(gradient.abs().sum() > 0) == learned

@@ -33,6 +33,7 @@ DEFAULTS = {
     "optimizer": "adam", "average": 0.0, "precision": "float32", "patience": 0,
     "change_weight": 1.0,
     "change_balance": 0.0,
+    "train_weights": (),
     "init_processor": None, "freeze": "nothing",
     # network
     "hidden": 128, "layer_norm": True, "triplet_features": 8, "heads": 1, "option": (),

@@ -116,6 +116,20 @@ def test_edges_against_the_marked_edge():
     assert found(kinds.edge_against_marked(equal, mark(1, 2), mark(1, 2)))[2] == [[0, 1], [1, 0]]  # both of two ends
 
 
+def test_of_equal_edges_the_first_comes_first():
+    """All three weigh the same: in the order (0, 1), (0, 2), (1, 2), or of positions, in which 2 is the first node."""
+    w = t([0, 5, 5], [5, 0, 5], [5, 5, 0.0])
+    of_two, pos = (mark(0, 3), mark(2, 3)), torch.tensor([[0.3, 0.7, 0.1]], dtype=w.dtype)
+    less, more, following = found(kinds.edge_against_marked(w, *of_two))
+    assert less == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]  # absent edges and self-loops of weight 0 are less
+    assert more == following == [[0, 0, 0], [0, 0, 1], [0, 1, 0]]
+    less, more, following = found(kinds.edge_against_marked(w, *of_two, pos))
+    assert more == [[0, 1, 0], [1, 0, 1], [0, 1, 0]]  # (2, 1) and then (0, 1)
+    assert following == [[0, 0, 0], [0, 0, 1], [0, 1, 0]]
+    last = kinds.edge_against_marked(w, mark(0, 3), mark(1, 3), pos)
+    assert found(last)[1:] == [[[0] * 3] * 3] * 2
+
+
 def test_same_class_and_same_target():
     assert found(kinds.same(one_hot(2, 0, 2, nodes=3))) == [[[1, 0, 1], [0, 1, 0], [1, 0, 1]]]
     assert [found(kinds.same_mark(mark(1, 3), mark(other, 3))) for other in range(3)] == [[0], [1], [0]]

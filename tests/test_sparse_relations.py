@@ -122,7 +122,7 @@ def test_choices_are_those_of_the_dense_layout_among_neighbours(name):
             off = ~there.transpose(1, 2)
         whole = Choice(
             whole.eligible.masked_fill(off, -1e9), whole.numbers.masked_fill(off.unsqueeze(-1), 1e30), whole.rules,
-            None if whole.values is None else whole.values.masked_fill(off, 1e30),
+            None if whole.values is None else whole.values.masked_fill(off, 1e30), whole.places,
         )  # fmt: skip
         mine, truth = found[n], values[n] if whole.values is None else of_pairs.values.get(n, values[n].double())
         torch.testing.assert_close(mine.decided().to(F64), whole.decided().to(F64))

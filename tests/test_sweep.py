@@ -151,7 +151,7 @@ def test_names_are_checked_before_anything_is_trained(arguments, message, tmp_pa
 
 CHANGED = {
     "algo": ("dfs",), "processor": "pgn", "option": ("a=1",), "train_sizes": (4,), "val_size": 3, "random_pos": False,
-    "train_families": ("grid",),
+    "train_families": ("grid",), "train_weights": ("ties",),
     "layer_norm": False, "log_n_scale": True, "edge_pointer_repair": True, "reconstruction": "plain",
     "freeze": "processor", "encoder_init": "default", "hint_mode": "none", "hint_feedback": "hard",
     "pointer_head": "additive", "dropout": 0.5, "teacher_forcing": 0.5, "reconstruction_weight": 0.5,

@@ -86,3 +86,27 @@ def test_every_other_turn_draws_graphs_of_a_family():
     assert training_params(quicksort, config, 1) == quicksort.train_params  # draws no graphs
     with pytest.raises(ValueError, match="hypercube"):
         tasks(Config(algo=("dijkstra",), train_families=("hypercube",)))
+
+
+def test_weights_of_another_law_are_drawn_in_every_other_pass_of_the_families():
+    config = Config(algo=("dijkstra",), train_families=("path", "grid"), train_weights=("ties", "lognormal"))
+    dijkstra = datasets.get("dijkstra")
+    found = [training_params(dijkstra, config, turn) for turn in range(1, 15, 2)]
+    assert [one["family"] for one in found] == ["path", "grid"] * 3 + ["path"]
+    assert [one.get("law") for one in found] == [None, None, "integer", "integer", "lognormal", "lognormal", None]
+    assert training_params(dijkstra, config, 4) == dijkstra.train_params
+    alone = dataclasses.replace(config, train_families=())
+    assert [training_params(dijkstra, alone, turn).get("law") for turn in (1, 3, 4)] == [None, "integer", None]
+    bfs = datasets.get("bfs")  # has no weights
+    assert [set(training_params(bfs, config, turn)) & {"law", "scale"} for turn in range(6)] == [set()] * 6
+    with pytest.raises(ValueError, match="tie"):
+        tasks(dataclasses.replace(config, train_weights=("tie",)))
+
+
+@pytest.mark.parametrize(("layout", "tied_turn"), [("dense", 9), ("sparse", 5)])  # after four families, or two
+def test_tied_weights_are_eighths(layout, tied_turn):
+    config = recipes.config("step", algo="dijkstra", layout=layout, batch_size=3, train_sizes=(9,))
+    for turn, tied in ((0, False), (tied_turn, True), (tied_turn + 1, False)):
+        batch = training_batch(datasets.get("dijkstra"), config, turn)
+        eighths = batch.inputs["A"] * 8
+        assert torch.equal(eighths, eighths.round()) == tied

@@ -78,7 +78,7 @@ class HaltingRecord(RolloutExtension):
 
 
 class FixedPoint:
-    """The rule of an OpenEnd by which graphs stop when no decided hint changes, in so many steps one after the other."""
+    """The rule of an OpenEnd by which graphs stop when no decided hint changes, in so many steps in a row."""
 
     def __init__(self, batch: Batch, steps: int = 1) -> None:
         self.batch, self.decided = batch, {name: value[0] for name, value in batch.hints.items()}

@@ -5,6 +5,7 @@ changes it.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -91,11 +92,20 @@ def training_batch(
 
 
 def training_params(algorithm: Algorithm, config: Config, turn: int) -> dict[str, Any]:
-    """Parameters of the sampler in one turn through the training sizes: in every other one those of a family."""
+    """Parameters of the sampler in one turn through the training sizes: in every other one those of another setting."""
     families = [name for name in config.train_families if axes.misfit(algorithm, {"family": name}) is None]
-    if turn % 2 == 0 or not families:
-        return algorithm.train_params
-    return axes.parameters(algorithm, {"family": families[turn // 2 % len(families)]}, algorithm.train_params)
+    setting = _other_setting(algorithm, config, turn, families)
+    return axes.parameters(algorithm, setting, algorithm.train_params) if setting else algorithm.train_params
+
+
+def _other_setting(algorithm: Algorithm, config: Config, turn: int, families: Sequence[str]) -> dict[str, str]:
+    """The family and the law of weights (nar/evaluation/axes.py) of a turn; without them the algorithm's own hold."""
+    laws = [None, *(law for law in config.train_weights if axes.misfit(algorithm, {"weights": law}) is None)]
+    if turn % 2 == 0:
+        return {}
+    time, law = turn // 2, laws[turn // 2 // max(1, len(families)) % len(laws)]
+    family = {"family": families[time % len(families)]} if families else {}
+    return family if law is None else family | {"weights": law}
 
 
 def sparse_training_batch(algorithm: Algorithm, config: Config, step: int) -> SparseBatch:
@@ -103,9 +113,10 @@ def sparse_training_batch(algorithm: Algorithm, config: Config, step: int) -> Sp
     sizes = protocol.resolved(config, algorithm).train_sizes or ()
     turn, nodes = step // len(sizes), sizes[step % len(sizes)]
     families = [name for name in config.train_families if name in sampling.families.TABLE]
-    family = families[turn // 2 % len(families)] if turn % 2 and families else sampling.FAMILY
+    setting = _other_setting(algorithm, config, turn, families)
+    params = {"family": setting.pop("family", sampling.FAMILY)} | axes.parameters(algorithm, setting)
     rng = np.random.RandomState([config.seed, TRAINING_STREAM, step])
-    traces = sparse_traces(algorithm, nodes, config.batch_size, rng, family)
+    traces = sparse_traces(algorithm, nodes, config.batch_size, rng, **params)
     positions = rng if config.random_pos else None
     if config.supervision == "moments":
         return moments.chosen_on_edges(traces, algorithm, config, step, positions)
@@ -113,10 +124,10 @@ def sparse_training_batch(algorithm: Algorithm, config: Config, step: int) -> Sp
 
 
 def sparse_traces(
-    algorithm: Algorithm, nodes: int, samples: int, rng: np.random.RandomState, family: str = sampling.FAMILY
+    algorithm: Algorithm, nodes: int, samples: int, rng: np.random.RandomState, **params: Any
 ) -> list[SparseTrace]:
-    """Traces on edges, of graphs of a family."""
-    return [algorithm.run_on_edges(**sampling.sample(algorithm, rng, nodes, family=family)) for _ in range(samples)]
+    """Traces on edges, of graphs of a family; `params`: as nar/traces/sparse/sampling.py has them."""
+    return [algorithm.run_on_edges(**sampling.sample(algorithm, rng, nodes, **params)) for _ in range(samples)]
 
 
 def validation_set(algorithm: Algorithm, config: Config) -> list[Batch]:

@@ -3,8 +3,9 @@
 "The nearest of those that are still in the queue" is a condition, which a network can learn, and a comparison of
 numbers, which it can make only as finely as it was trained to. So a candidate j has u_j, learned, above 0 where it is
 eligible, and numbers v_jk, exact. A rule settles it: the least v_k, the largest v_k, for any k, or none. Chosen is the
-eligible candidate that the likeliest rule prefers; of equal ones, and where nobody is eligible, the one with the
-largest u. However close numbers lie, the choice is as exact as they are.
+eligible candidate that the likeliest rule prefers. Of equal ones it prefers the first, where candidates have places, as
+algorithms do that look through nodes in order; of other equals, and where nobody is eligible, the one with the largest
+u. However close numbers lie, the choice is as exact as they are.
 
 A decision counts as eligible who has at least an eighth of the largest u. Training parts the eligible from the others
 by a wide gap around 0; what lies just above it, at sizes that were never trained at, is nothing that was learned.
@@ -43,6 +44,7 @@ class Choice:
     numbers: Tensor  # v [..., C, K]
     rules: Tensor  # [R], log p_r / RATE but for a constant: none, the least of every number, the largest of every one
     values: Tensor | None = None  # [..., C]
+    places: Tensor | None = None  # [..., C]
 
     def __len__(self) -> int:
         return len(self.eligible)
@@ -79,17 +81,30 @@ class Choice:
     def index(self) -> Tensor:
         """The candidate that is chosen [...]."""
         u, numbers = self.eligible.detach(), self.numbers.detach()
-        rank = _signed(numbers, self.rules.argmax())
+        rule = self.rules.argmax()
+        rank = _signed(numbers, rule)
         among = u > u.amax(-1, keepdim=True).clamp(min=0) / 8
-        first = among & (rank >= rank.masked_fill(~among, -torch.inf).amax(-1, keepdim=True))
-        return u.masked_fill(among.any(-1, keepdim=True) & ~first, -torch.inf).argmax(-1)
+        best = among & (rank >= rank.masked_fill(~among, -torch.inf).amax(-1, keepdim=True))
+        anyone = among.any(-1, keepdim=True)
+        if self.places is not None:
+            u = torch.where(anyone & (rule > 0), -self.places, u)
+        return u.masked_fill(anyone & ~best, -torch.inf).argmax(-1)
 
     def beats(self, index: Tensor) -> Tensor:
         """By which rules [..., C, R] every candidate is preferred to, or as good as, the one of this index [..., 1]."""
+        less, more = self._compared(index)
+        none = torch.ones(*less.shape[:-1], 1, dtype=torch.bool, device=less.device)
+        return torch.cat([none, less, more], -1)
+
+    def _compared(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Whose numbers [..., C, K] the rules of the least, and of the largest, do not put behind those of `index`."""
         numbers = self.numbers.detach()
         own = numbers.gather(-2, index.unsqueeze(-1).expand(*index.shape, numbers.shape[-1]))
-        none = torch.ones(*numbers.shape[:-1], 1, dtype=torch.bool, device=numbers.device)
-        return torch.cat([none, numbers <= own, numbers >= own], -1)
+        if self.places is None:
+            return numbers <= own, numbers >= own
+        no_later = self.places <= self.places.gather(-1, index)
+        equal = (numbers == own) & no_later.unsqueeze(-1)
+        return (numbers < own) | equal, (numbers > own) | equal
 
     def decided(self) -> Tensor:
         """The node, or the number, that is chosen [...]."""
@@ -131,10 +146,9 @@ class Choice:
 
     def _share(self, index: Tensor, p: Tensor) -> Tensor:
         """The probability [..., C] of the rules of `beats`."""
-        numbers = self.numbers.detach()
-        own = numbers.gather(-2, index.unsqueeze(-1).expand(*index.shape, numbers.shape[-1]))
-        _, least, largest = p.split([1, numbers.shape[-1], numbers.shape[-1]])
-        return p[0] + (numbers <= own).to(p.dtype) @ least + (numbers >= own).to(p.dtype) @ largest
+        less, more = self._compared(index)
+        _, least, largest = p.split([1, less.shape[-1], less.shape[-1]])
+        return p[0] + less.to(p.dtype) @ least + more.to(p.dtype) @ largest
 
 
 def _signed(numbers: Tensor, rule: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ class EdgeChoice(nn.Module):
         found.append((scores.detach().argmax(-1), w))
         values = torch.stack([node for node, _ in found], -1).to(scores.dtype)
         numbers = [torch.stack(of, -1) if of else scores.new_zeros(*scores.shape[:3], 0) for _, of in found]
-        return PointerChoice(self.eligible(inputs.pairs), torch.stack(numbers, -2), self.rules, values, scores)
+        return PointerChoice(self.eligible(inputs.pairs), torch.stack(numbers, -2), self.rules, values, scores=scores)
 
     def candidates(self, inputs: DecoderInputs) -> list[tuple[Tensor, list[Tensor]]]:
         """Nodes [B, N, N] and their numbers [B, N, N], each K."""

@@ -105,19 +105,34 @@ def by_way_against_edge(w_BNN: Tensor, mark_BN: Tensor) -> list[Tensor]:
     return compared(by_way(w_BNN, mark_BN), w_BNN, exactly=True)
 
 
-def edge_against_marked(w_BNN: Tensor, m_BN: Tensor, n_BN: Tensor) -> list[Tensor]:
+def pair_places(pos_BN: Tensor) -> Tensor:
+    """The places [B, N, N] of pairs in the order of their first node, then of their second, in either direction."""
+    rank_BN = pos_BN.argsort(1).argsort(1)
+    one, other = rank_BN.unsqueeze(2), rank_BN.unsqueeze(1)
+    return torch.minimum(one, other) * pos_BN.shape[1] + torch.maximum(one, other)
+
+
+def edge_against_marked(w_BNN: Tensor, m_BN: Tensor, n_BN: Tensor, pos_BN: Tensor | None = None) -> list[Tensor]:
     """w_ij against w of the edge between two marks, and whether it is the next above; where they are one node, all are.
 
-    An absent edge (0) and a self-loop are never next.
+    Of equal edges those come first whose earlier end does, by `pos` or else by index, then those whose later end does,
+    as in a list of edges that is sorted by weight; the two directions of an edge have one place. An absent edge (0) and
+    a self-loop are never next.
     """
-    marked = torch.einsum("bi,bij,bj->b", m_BN, w_BNN, n_BN)[:, None, None]
+    nodes = w_BNN.shape[1]
+    place_BNN = pair_places(torch.arange(nodes, device=w_BNN.device).view(1, -1) if pos_BN is None else pos_BN)
+    pair_BNN = m_BN.unsqueeze(2) * n_BN.unsqueeze(1)
+    marked, place = ((pair_BNN * of).sum((1, 2), keepdim=True) for of in (w_BNN, place_BNN))
     same = torch.einsum("bi,bi->b", m_BN, n_BN)[:, None, None]
     marked = torch.where(same > 0.5, torch.full_like(marked, -torch.inf), marked)
-    less, more = (w_BNN < marked).to(w_BNN.dtype), (w_BNN > marked).to(w_BNN.dtype)
-    eye = torch.eye(w_BNN.shape[1], dtype=torch.bool, device=w_BNN.device)
-    above = torch.where((more > 0) & (w_BNN != 0) & ~eye, w_BNN, torch.inf)
+    equal = w_BNN == marked
+    less, more = (w_BNN < marked) | (equal & (place_BNN < place)), (w_BNN > marked) | (equal & (place_BNN > place))
+    eye = torch.eye(nodes, dtype=torch.bool, device=w_BNN.device)
+    above = torch.where(more & (w_BNN != 0) & ~eye, w_BNN, torch.inf)
     least = above.amin((1, 2), keepdim=True)
-    return [less, more, ((above == least) & (least < torch.inf)).to(w_BNN.dtype)]
+    first_BNN = torch.where((above == least) & (least < torch.inf), place_BNN, nodes**2)
+    following = (first_BNN == first_BNN.amin((1, 2), keepdim=True)) & (first_BNN < nodes**2)
+    return [one.to(w_BNN.dtype) for one in (less, more, following)]
 
 
 def same(choice_BNK: Tensor) -> list[Tensor]:

@@ -12,7 +12,7 @@ in inputs and current hints alike. Everything follows from stage, location and t
     edges    x_i < y_j, x_i > y_j; x_j is next above x_i, and the reverse
              x_i + w_ij < x_j, >; w_ij < x_j, >; and the reverse
              w_ij < v_ij, >; w_ij < w_ji, >; w_im + w_mj < w_ij, > (by way of a marked node)
-             w_ij < w_mn, >; w_ij is next above w_mn (w of inputs)
+             w_ij < w_mn, >; w_ij is next above w_mn (w of inputs; of equal edges the first comes first)
              c_i = c_j;  P_i = P_j;  P_j = i;  depth_i < depth_j, >
              w of (P_i, j) < w of (i, P_j), >; masks of (P_i, j) and of (i, P_j) (P of inputs)
              masks of both (i, m) and (m, j); of both (i, k) and (k, j), or (i, P_k) and (k, j), for some k
@@ -42,6 +42,7 @@ import torch
 from torch import Tensor
 
 from nar.model.options import relation_kinds as kinds
+from nar.model.options.ways import POSITIONS
 from nar.traces.spec import Location, Probe, Stage, Type
 
 UNCHANGED = "(unchanged)"  # the one operand that is not of a probe
@@ -125,10 +126,11 @@ def relations(spec: Mapping[str, Probe]) -> Iterator[Relation]:
         for p in lists:
             says = (f"{e} of (i, {p}_k) and (k, j) for some k",)
             yield Relation((e, p), Location.EDGE, says, kinds.both_by_some_shifted)
+    places = (POSITIONS,) if POSITIONS in spec else ()
     for w in found(Location.EDGE, Type.SCALAR, stage=Stage.INPUT):
         for m, n in itertools.combinations(marks, 2):
             says = tuple(f"{w}_ij {how} {w}_mn, m = {m}, n = {n}" for how in ("<", ">", "is next above"))
-            yield Relation((w, m, n), Location.EDGE, says, kinds.edge_against_marked)
+            yield Relation((w, m, n, *places), Location.EDGE, says, kinds.edge_against_marked)
     for c in found(Location.NODE, Type.CATEGORICAL, stage=Stage.INPUT):
         yield Relation((c,), Location.EDGE, (f"{c}_i = {c}_j",), kinds.same)
     for p in pointers:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.options.choice import Choice
+from nar.model.options.ways import POSITIONS
 from nar.nn.layers import linear
 from nar.traces.spec import Location, Probe, Stage, Type
 
@@ -27,6 +28,7 @@ class Selection(nn.Module):
         self.pairs = probe.type is Type.POINTER and probe.location is Location.NODE
         self.xs = [n for n, p in given.items() if p.location is Location.NODE]
         self.ws = [n for n, p in given.items() if p.location is Location.EDGE] if self.pairs else []
+        self.ordered = POSITIONS in self.xs  # of equal ones the first is preferred
         self.eligible = linear(features, 1) if self.pairs else None
         count = len(self.xs) + 2 * len(self.ws) * (1 + len(self.xs))
         self.rules = nn.Parameter(torch.zeros(1 + 2 * count))
@@ -45,7 +47,11 @@ class Selection(nn.Module):
         numbers = [*x, *w, *(one + along for one in x for along in w)]
         if not numbers:
             return Choice(logits, logits.new_zeros(*logits.shape, 0), self.rules)
-        return Choice(logits, torch.stack([number.expand_as(logits) for number in numbers], -1), self.rules)
+        numbers = [number.expand_as(logits) for number in numbers]
+        places = None
+        if self.ordered:
+            places = (values[POSITIONS].unsqueeze(1) if self.pairs else values[POSITIONS]).expand_as(logits)
+        return Choice(logits, torch.stack(numbers, -1), self.rules, places=places)
 
 
 def selects(probe: Probe) -> bool:

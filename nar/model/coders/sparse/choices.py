@@ -20,6 +20,7 @@ from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.options.candidates import NodeCandidates
 from nar.model.options.choice import Choice
 from nar.model.options.selection import Selection
+from nar.model.options.ways import POSITIONS
 from nar.nn import units
 from nar.nn.affine import materialize
 from nar.nn.sparse.edge_list import EdgeList
@@ -142,8 +143,10 @@ def _pointers(module: Selection, inputs: DecoderInputs, edges: EdgeList) -> Grou
     assert module.eligible is not None
     logits_E = module.eligible(inputs.pairs).squeeze(-1)
     number_EK = torch.stack(numbers, -1) if numbers else logits_E.new_zeros(len(edges), 0)
+    place_E = values[POSITIONS].flatten().index_select(0, edges.senders) if module.ordered else logits_E
     choices = []
     for _, places, here in edges.groups:
         eligible = logits_E[places].masked_fill(~here, OUT)
-        choices.append(Choice(eligible, number_EK[places].masked_fill(~here.unsqueeze(-1), FAR), module.rules))
+        number = number_EK[places].masked_fill(~here.unsqueeze(-1), FAR)
+        choices.append(Choice(eligible, number, module.rules, places=place_E[places] if module.ordered else None))
     return GroupedChoice(choices, edges)

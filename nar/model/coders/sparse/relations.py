@@ -136,14 +136,29 @@ def by_way(edges: EdgeList, w_E: Tensor, mark_BN: Tensor) -> tuple[Tensor, Tenso
     return first(edges, arriving(edges, turned(edges, w_E) * mark_E)), second(edges, arriving(edges, w_E * mark_E))
 
 
-def edge_against_marked(edges: EdgeList, w_E: Tensor, m_BN: Tensor, n_BN: Tensor) -> list[Tensor]:
-    marked_B = reduce(w_E * first(edges, m_BN) * second(edges, n_BN), "sum", edges.bounds)
+def edge_against_marked(edges: EdgeList, w_E: Tensor, m_BN: Tensor, n_BN: Tensor, *pos_BN: Tensor) -> list[Tensor]:
+    def least(of_E: Tensor) -> Tensor:
+        return -reduce(-of_E, "max", edges.bounds).index_select(0, edges.graph)
+
+    rank_BN = (
+        pos_BN[0].argsort(1).argsort(1) if pos_BN else torch.arange(edges.nodes, device=m_BN.device).expand(m_BN.shape)
+    )
+    ends_E = first(edges, rank_BN), second(edges, rank_BN)
+    place_E = (torch.minimum(*ends_E) * edges.nodes + torch.maximum(*ends_E)).double()  # n^2 is past float32
+    pair_E = first(edges, m_BN) * second(edges, n_BN)
+    marked_B = reduce(w_E * pair_E, "sum", edges.bounds)
     marked_B = marked_B.masked_fill((m_BN * n_BN).sum(1) > 0.5, -torch.inf)
     marked_E = marked_B.index_select(0, edges.graph)
-    above = torch.where((w_E > marked_E) & (w_E != 0) & (edges.senders != edges.receivers), w_E, torch.inf)
-    least_E = -reduce(-above, "max", edges.bounds).index_select(0, edges.graph)
-    found = (w_E < marked_E, w_E > marked_E, (above == least_E) & (least_E < torch.inf))
-    return [one.to(w_E.dtype) for one in found]
+    ends_B = (rank_BN * m_BN).sum(1), (rank_BN * n_BN).sum(1)
+    marked_place_E = (torch.minimum(*ends_B) * edges.nodes + torch.maximum(*ends_B)).index_select(0, edges.graph)
+    equal_E = w_E == marked_E
+    less_E = (w_E < marked_E) | (equal_E & (place_E < marked_place_E))
+    more_E = (w_E > marked_E) | (equal_E & (place_E > marked_place_E))
+    above_E = torch.where(more_E & (w_E != 0) & (edges.senders != edges.receivers), w_E, torch.inf)
+    least_E = least(above_E)
+    following_E = torch.where((above_E == least_E) & (least_E < torch.inf), place_E, torch.inf)
+    first_E = (following_E == least(following_E)) & (following_E < torch.inf)
+    return [one.to(w_E.dtype) for one in (less_E, more_E, first_E)]
 
 
 def pointed(edges: EdgeList, pointer_E: Tensor) -> list[Tensor]:
