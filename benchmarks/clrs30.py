@@ -214,6 +214,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0, help="stop after so many minutes")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--patience", type=float, default=1.0, help="so many times as many graphs at larger sizes")
+    parser.add_argument("--largest", type=int, default=1024, help="evaluate no larger sizes")
     parser.add_argument("--list", action="store_true", help="show the queue and train nothing")
     parser.add_argument("--add", nargs="+", type=pathlib.Path, default=[], metavar="RUN", help="record finished runs")
     parser.add_argument("--again", metavar="CELL", help="ALGORITHM-PROCESSOR-RECIPE-SEED: make it again and compare")
@@ -230,6 +231,7 @@ def main() -> None:
         record(results, None, results["command"])
         print(f"{run}: recorded")
     left = [task for task in to_come(options.device, options.patience) if wanted(task[0])]
+    left = [(cell, sizes) for cell, sizes in left if max(sizes or [0]) <= options.largest]
     if options.list:
         for task in filter(lambda task: wanted(task[0]), tasks()):
             at = "at " + " ".join(map(str, task[1])) if task[1] else ""
