@@ -49,9 +49,12 @@ def module(name):
     made.choices[name].constants.copy_(torch.tensor(C, dtype=F64))
     edges = AffineFeatures.of(torch.randn(1, 3, 3, 4, dtype=F64))
     assert set(made.reads()) <= VALUES.keys()
+    return made, made.decode(Stage.HINT, given(made, edges))[name]
+
+
+def given(made, edges=None):
     nodes, graph = torch.randn(1, 3, WIDTH, dtype=F64), torch.randn(1, 6, dtype=F64)
-    inputs = DecoderInputs(nodes, edges, None, graph, values={n: VALUES[n] for n in made.reads()})
-    return made, made.decode(Stage.HINT, inputs)[name]
+    return DecoderInputs(nodes, edges, None, graph, values={n: VALUES[n] for n in made.reads()})
 
 
 def numbers(choice, *place):
@@ -83,8 +86,27 @@ def test_candidates_of_the_graph():
     expected = [1000, *(1000 + c for c in C), 1000 - 1000, 1000 - 1000 - 1 / 3]
     for one in (*x, *y, *VALUES["z"][0].tolist()):
         expected += [one, 1000 - one, 1000 + one]
-    expected += [depth / 3 for depth in (0, 1, 2)] + [depth / 3 for depth in (1, 1, 0)]  # along p and q
+    for depth in (0, 1, 2, 1, 1, 0):  # along p and q
+        expected += [depth / 3, 1000 - depth / 3, 1000 + depth / 3]
     assert numbers(choice)[0] == pytest.approx(sorted(expected))
+
+
+def test_a_candidate_that_came_after_the_training_is_never_chosen():
+    """Weights that were stored when the places in lists were no terms of sums load, and choose as they did."""
+    made, _ = module("g")
+    again, inputs, later = made.choices["g"], given(made), 2 * 2  # two lists, minus and plus
+    before = again(inputs).eligible[0]
+    stored = {name: value[: len(value) - later] if name.startswith("node.2.") else value
+              for name, value in again.state_dict().items()}  # fmt: skip
+    again.load_state_dict(stored)
+    columns = len(again.node[2].bias)
+    after = again(inputs).eligible[0]
+    of_nodes = torch.arange(len(after)) < 3 * columns
+    came_later = of_nodes & (torch.arange(len(after)) % columns >= columns - later)
+    assert torch.equal(before[~came_later], after[~came_later]) and (after[came_later] < -5e3).all()
+    assert again.node[2].bias.half().isfinite().all()
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        again.load_state_dict(stored | {"node.2.weight": stored["node.2.weight"][:, :2]})
 
 
 def test_candidates_of_edges():

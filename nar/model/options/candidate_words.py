@@ -65,7 +65,8 @@ def _of_graph(module: GraphCandidates) -> dict[str, list[str]]:
     y, gs = module.name, module.gs
     own = [*gs, f"{y} + {CONSTANT}", *(text for g in gs for text in (f"{y} - {g}", f"{y} - {g} - 1/n"))]
     nodes = [text for x in module.xs for text in (f"{x}_i", f"{y} - {x}_i", *(f"{g} + {x}_i" for g in gs))]
-    return {OWN: own, ANY: [*nodes, *(f"place of i along {p}, over n" for p in module.pointers)]}
+    places = [f"place of i along {p}, over n: alone, taken from {y}, added to {', '.join(gs)}" for p in module.pointers]
+    return {OWN: own, ANY: nodes + places}
 
 
 def _of_edges(module: EdgeCandidates) -> list[str]:

@@ -8,7 +8,8 @@ x any scalar of nodes, w of edges, g of the graph, y the hint itself, and c cons
     hint of nodes, y_j    x_j, g, y_j + c, g + c;  from any node i: x_i, w_ij, x_i + w_ij
                           direction from every marked node m to j in a plane (p, q);  the cross product
                           (p_j - p_i) (q_k - q_i) - (p_k - p_i) (q_j - q_i) of any two nodes i, k
-    hint of the graph     g, y + c, y - g, y - g - 1/N;  of any node i: x_i, g + x_i, y - x_i, depth_i / N
+    hint of the graph     g, y + c, y - g, y - g - 1/N;  of any node i: x_i, g + x_i, y - x_i, and the same of
+                          depth_i / N, its place in a list
     hint of edges, y_ij   w_ij, w_ji, y_ij + c;  w_im + w_mj by way of every marked node m;
                           y of (P_i, j), (i, P_j) and (P_i, P_j) for every input P that points, alone and + c
                           w_i,Pj + p_Pj + q_j;  y of the least way from i to j by any node (ways.py), alone and + those
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +40,7 @@ from nar.nn.layers import linear
 from nar.traces.spec import Location, Probe, Stage, Type
 
 CONSTANTS = 4  # per hint
+NEVER = -1e4  # how eligible a candidate is that there was none of in training: far below all, and in half precision
 
 
 def names_of(spec: Mapping[str, Probe], location: Location) -> list[str]:
@@ -120,13 +123,23 @@ class GraphCandidates(Candidates):
 
     def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, features: int) -> None:
         super().__init__(name, spec, node_width, features)
-        of_node = len(self.xs) * (2 + len(self.gs)) + len(self.pointers)
+        of_node = (len(self.xs) + len(self.pointers)) * (2 + len(self.gs))
         own = len(self.gs) * 3 + CONSTANTS + 2
         self.own = nn.Sequential(linear(node_width, features), nn.ReLU(), linear(features, own))
         self.node = nn.Sequential(linear(2 * node_width, features), nn.ReLU(), linear(features, of_node))
 
     def reads(self) -> list[str]:
         return [*super().reads(), *self.pointers]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        """Reasoners that were trained before a candidate came never choose it."""
+        last: nn.Linear = self.node[2]  # type: ignore[assignment]
+        for name, own, fill in (("weight", last.weight, 0.0), ("bias", last.bias, NEVER)):
+            stored = state_dict.get(key := f"{prefix}node.2.{name}")
+            if stored is not None and 0 < len(own) - len(stored) and stored.shape[1:] == own.shape[1:]:
+                more = stored.new_full((len(own) - len(stored), *own.shape[1:]), fill)
+                state_dict[key] = torch.cat([stored, more])
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     def forward(self, inputs: DecoderInputs) -> Choice:
         d_BNR, values = materialize(inputs.nodes), inputs.values
@@ -135,7 +148,8 @@ class GraphCandidates(Candidates):
         g = [values[n].unsqueeze(1) for n in self.gs]
         own = [*g, *(y + c for c in self.constants), *(y - one - part for one in g for part in (0.0, 1 / nodes))]
         of_node = [number for x in (values[n] for n in self.xs) for number in (x, y - x, *(one + x for one in g))]
-        of_node += [depth(values[n]) / nodes for n in self.pointers]
+        places = [depth(values[n]) / nodes for n in self.pointers]
+        of_node += [*places, *(number for x in places for number in (y - x, *(one + x for one in g)))]
         number_BNC = torch.stack(of_node, -1) if of_node else d_BNR.new_zeros(*d_BNR.shape[:2], 0)
         eligible = self.node(torch.cat([d_BNR, most_BR.unsqueeze(1).expand_as(d_BNR)], -1))
         of_own, computed = self.own(most_BR).split([len(own) + 1, 1], -1)
