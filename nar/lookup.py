@@ -3,11 +3,18 @@
 The line says what was got, what was probably meant, and where the known names are listed.
 """
 
+import contextlib
 import difflib
 import importlib
-from collections.abc import Iterable
+import importlib.metadata
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+PYG = "torch_geometric"
 LISTED = 12  # up to so many known names are printed where none of them resembles what was typed
 
 
@@ -60,11 +67,38 @@ def addressed(kind: str, address: str, example: str) -> Any:
     if not all(part.isidentifier() for part in module_name.split(".")) or not name.isidentifier():
         raise ValueError(f"{kind} {address!r} is not of the form module:Name, as in {example}")
     try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
+        with _one_line_about_companions():
+            module = importlib.import_module(module_name)
+    except Exception as error:
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code.co_name == "<module>"]
+        loading = any(frame.f_globals.get("__name__", "").split(".")[0] == PYG for frame in frames)
+        if loading or getattr(error, "name", None) == PYG:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise ValueError(
+                f"{kind} {address!r} needs PyTorch Geometric, which does not load ({reason}): install a "
+                f"torch_geometric that fits PyTorch {importlib.metadata.version('torch')}"
+            ) from error
+        if not isinstance(error, ModuleNotFoundError):
+            raise
         if error.name is None or not module_name.startswith(error.name):
             raise  # the module exists; something that it imports does not
         raise ValueError(
             f"{kind} {address!r}: no module named {error.name!r}; run from the folder that holds it or set PYTHONPATH"
         ) from error
     return getattr(module, name, None)
+
+
+@contextlib.contextmanager
+def _one_line_about_companions() -> Iterator[None]:
+    """PyTorch Geometric goes on without those of its binary companions (torch_scatter, pyg_lib, ...) that do not load,
+    and prints a paragraph about each; here they are named in one line."""
+    with warnings.catch_warnings(record=True) as caught:
+        yield
+    lost = []
+    for one in caught:
+        if found := re.match(r"An issue occurred while importing '([\w-]+)'.*?: *(.*)", str(one.message), re.S):
+            lost.append(f"{found[1]} ({' '.join(found[2].split())[:80]})")
+        else:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno, source=one.source)
+    if lost:
+        print(f"PyTorch Geometric goes on without {', '.join(lost)}", file=sys.stderr)

@@ -128,6 +128,17 @@ def test_a_reasoner_of_ones_own_loop_is_saved_and_loaded(processor, options, tmp
     assert nar.load(again).config == nar.load(tmp_path / "own.pt").config
 
 
+def test_a_compiled_network_is_saved_as_what_it_was_before(tmp_path):
+    reasoner = Reasoner.build("bfs", "mpnn", hidden=8)
+    wanted = {name: value.clone() for name, value in reasoner.state_dict().items()}
+    reasoner.processor = torch.compile(reasoner.processor)  # compiled at its first call, which does not come
+    assert reasoner.state_dict().keys() != wanted.keys()
+    for saved in (reasoner.save(tmp_path / "part.pt"), torch.compile(reasoner).save(tmp_path / "whole.pt")):
+        found = nar.load(saved).reasoner.state_dict()
+        assert found.keys() == wanted.keys()
+        assert all(torch.equal(found[name], value) for name, value in wanted.items())
+
+
 class Plain(nar.Processor):
     """Is in no file that could be imported again."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 
 import prefetch_tasks
@@ -89,6 +91,19 @@ def test_workers_draw_ahead_and_nobody_stays_behind():
     with Prefetcher(prefetch_tasks.square, range(1000), CPU, 2) as prefetcher:
         assert prefetcher.next() == 0  # and no more
     assert multiprocessing.active_children() == []
+
+
+def test_a_script_that_draws_needs_no_guard(tmp_path):
+    """Spawned processes would run it again, and so on."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import prefetch_tasks\nfrom nar.training.prefetch import drawn\nimport sys\nprint('begun')\n"
+        "print(list(drawn(prefetch_tasks.square, range(3), 1)), sys.modules['__main__'].__file__ == __file__)\n"
+    )
+    paths = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])
+    words = {"env": os.environ | {"PYTHONPATH": paths}, "capture_output": True, "text": True, "timeout": 300}
+    found = subprocess.run([sys.executable, str(script)], check=True, **words)
+    assert found.stdout.splitlines() == ["begun", "[0, 1, 4] True"]
 
 
 def test_what_a_worker_raises_is_raised_here_with_its_place():

@@ -17,6 +17,7 @@ from nar.inference.solver import Solver
 from nar.model import checkpoint
 from nar.model.reasoner import Reasoner
 from nar.training.learner import SingleLearner
+from nar.training.run import TrainingRun
 from nar.training.tasks import training_batch
 
 TINY = {
@@ -49,6 +50,17 @@ def chosen(tmp_path_factory):
         results = train(config)
     torch.set_float32_matmul_precision(precision)
     return config, results, asked
+
+
+def test_a_loss_that_is_no_number_loses_every_tie():
+    saved, best = [], {"step": -1, "score": -float("inf"), "loss": float("inf")}
+    run = types.SimpleNamespace(seconds=0.0, tasks=[types.SimpleNamespace(name="bfs")], best=best)
+    run.metrics, run.save_best = types.SimpleNamespace(write=lambda _: None), lambda: saved.append(run.step)
+    nan = float("nan")
+    for run.step, (score, loss) in enumerate([(nan, nan), (0.5, nan), (0.5, 3.0), (0.5, nan), (0.5, 2.0), (nan, 0.0)]):
+        found = types.SimpleNamespace(score=score, loss=loss, measures={})
+        TrainingRun.validate(run, [[found]], 0.0, {})  # type: ignore[arg-type]
+    assert saved == [1, 2, 4] and run.best["step"] == 4
 
 
 def test_every_fifty_steps_and_at_the_end_on_the_same_graphs(chosen):

@@ -1,9 +1,11 @@
 """What a machine may do to a run without stopping it: damaged caches, closed streams, odd names, settings of others."""
 
+import ast
 import importlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +76,24 @@ def test_thirty_algorithms_have_a_directory_that_can_be_made(tmp_path):
     other = Config(algo=tuple(datasets.names())[::-1])
     assert other.run_dir != config.run_dir
     assert Config(algo="bfs").run_dir.name == "bfs-triplet_gmpnn-seed42"
+
+
+def test_no_file_is_read_or_written_in_the_encoding_of_the_machine():
+    root, found = Path(__file__).resolve().parents[1], []
+    for folder in ("nar", "datasets", "processors"):
+        for path in sorted((root / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if not isinstance(node, ast.Call) or any(keyword.arg == "encoding" for keyword in node.keywords):
+                    continue
+                named = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+                owner = getattr(getattr(node.func, "value", None), "id", "")
+                modes = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+                binary = any("b" in mode and len(mode) <= 3 for mode in modes)
+                if named in ("open", "read_text") and owner not in ("os", "Image") and not binary:
+                    found.append(f"{path.relative_to(root)}:{node.lineno}")
+                if named == "write_text" and isinstance(node.func, ast.Attribute) and owner != "files":
+                    found.append(f"{path.relative_to(root)}:{node.lineno}")
+    assert not found
 
 
 def test_a_home_directory():

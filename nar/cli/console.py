@@ -19,6 +19,7 @@ from typing import Any, NoReturn, TypeVar
 
 from nar.lookup import suggest
 from nar.system.shapes import in_words
+from nar.text_format import printable
 
 Settings = TypeVar("Settings")
 
@@ -102,7 +103,7 @@ def split(argv: Sequence[str]) -> tuple[list[str], list[tuple[str, list[str]]]]:
 
 def fail(message: str, prog: str = "nar") -> NoReturn:
     """Ends the program with one line on stderr and exit code 2."""
-    print(f"{prog}: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{prog}: error: {printable(' '.join(message.split()))}", file=sys.stderr)
     raise SystemExit(2)
 
 
@@ -121,7 +122,7 @@ def usable_surroundings() -> None:
             if nowhere != number:
                 os.dup2(nowhere, number)
                 os.close(nowhere)
-            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))
         elif number and isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 

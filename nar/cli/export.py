@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from nar.cli import console
+from nar.text_format import printable
 
 
 @dataclasses.dataclass
@@ -35,9 +36,10 @@ def main(argv: list[str]) -> None:
     card = read_card(out)
     plain = [e for e in card["scores"] if not e.get("setting") and e.get("termination", "oracle") == "oracle"]
     scores = ", ".join(f"{e['algorithm']} {e['score']:.1%} at {e['size']}" for e in plain)
-    print(f"{out}: {' + '.join(card['algorithms'])} with {card['processor']}, {card['parameters']:,} parameters")
+    learned = " + ".join(card["algorithms"])
+    print(f"{printable(out)}: {learned} with {card['processor']}, {card['parameters']:,} parameters")
     print(f"scores: {scores or 'none, the run was not evaluated'}")
     if sets := card.get("half_precision"):
         where = ", ".join(f"{one['algorithm']} at {one['size']} ({one['samples']} graphs)" for one in sets)
         print(f"half precision: every decision is that of the whole weights on {where}")
-    print(f'load it with nar.load("{out}")')
+    print(f'load it with nar.load("{printable(out)}")')

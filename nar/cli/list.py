@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
-import importlib
+import importlib.util
 import inspect
 import re
 import sys
@@ -148,7 +149,9 @@ def _described(name: str) -> str:
 
 def _about(path: str) -> str:
     """The first line of the docstring of a table entry's module, cut where a part of it ends, to fit a terminal."""
-    line = (importlib.import_module(path.split(":")[0]).__doc__ or "").strip().split("\n")[0].rstrip(".,")
+    spec = importlib.util.find_spec(path.split(":")[0])  # its text alone: libraries that it needs may be broken
+    source = spec.loader.get_source(spec.name) if spec is not None else ""  # type: ignore[union-attr]
+    line = (ast.get_docstring(ast.parse(source or "")) or "").split("\n")[0].rstrip(".,")
     parts = re.split(r"(?=[,;:] | \()", line)
     while len("".join(parts)) > 75 and len(parts) > 1:
         parts.pop()

@@ -3,6 +3,7 @@
 import dataclasses
 
 from nar.cli import console
+from nar.text_format import printable
 
 
 @dataclasses.dataclass
@@ -30,11 +31,12 @@ def main(argv: list[str]) -> None:
     if settings.out is None and settings.against is not None:
         raise ValueError("--against is for the whole report: name a directory for it, --out report")
     if settings.out is None and len(found.runs) == 1:
-        print("\n".join([*found.left_out, f"report: {report.write_report(found.runs[0].path)}"]))
+        path = printable(report.write_report(found.runs[0].path))
+        print("\n".join([*found.left_out, f"report: {path}"]))
         return
     if settings.out is None:
         last = f"These are {len(found.runs)} runs: name a directory for the whole report, --out report"
     else:
-        last = f"report: {report.write(found, settings.out, settings.against)}"
+        last = f"report: {printable(report.write(found, settings.out, settings.against))}"
     parts = [report.study_table(found), "\n".join(comparability.of_study(found)), last]
     print("\n\n".join(part for part in parts if part))

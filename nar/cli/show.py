@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nar.cli import console
 from nar.lookup import suggest
+from nar.text_format import printable
 
 if TYPE_CHECKING:
     from nar.traces.algorithm import Algorithm
@@ -80,12 +81,12 @@ def main(argv: list[str]) -> None:
     if settings.figure:
         path = settings.out or f"{stem}.png"
         drawing.save(drawing.figure(trace), path)
-        print(f"figure: {path}")
+        print(f"figure: {printable(path)}")
     if settings.gif:
         path = pathlib.Path(f"{stem}.gif" if settings.gif == default_gif else settings.gif)
         path.parent.mkdir(parents=True, exist_ok=True)
         drawing.animate(trace, path)
-        print(f"animation: {path}")
+        print(f"animation: {printable(path)}")
 
 
 def _sampler_flags(argv: list[str], known: Collection[str], gif: str) -> list[str]:

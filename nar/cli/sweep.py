@@ -14,7 +14,7 @@ from nar.cli import report
 from nar.cli.sweep_settings import Sweep, read
 from nar.config import Config
 from nar.system import files, limits
-from nar.text_format import counted, duration
+from nar.text_format import counted, duration, printable
 
 if TYPE_CHECKING:  # what loads PyTorch is imported when the settings are right
     from nar.experiments.jobs import Event
@@ -45,9 +45,9 @@ def main(argv: Sequence[str]) -> int:
     with files.locked(folder):
         failures, interrupted = _carry_out(sweep, folder, runs, states, jobs, command)
     finished = [run for run in runs if states[run.name].kind == "finished"]
-    print(f"{len(finished)} of {counted(len(runs), 'run')} finished, in {folder}")
+    print(f"{len(finished)} of {counted(len(runs), 'run')} finished, in {printable(folder)}")
     for name, error in failures.items():
-        print(f"failed: {name}: {error} ({folder / 'logs' / name}.log)", file=sys.stderr)
+        print(f"failed: {name}: {error} ({printable(folder / 'logs' / name)}.log)", file=sys.stderr)
     if interrupted:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
@@ -100,7 +100,7 @@ def _carry_out(
         Progress(to_do, already=len(runs) - len(to_do)).shown() as progress,
         contextlib.closing(_engine(sweep, to_do, jobs, command)) as events,
     ):
-        progress.say(f"{counted(len(runs), 'run')} in {folder}{already}{at_once}")
+        progress.say(f"{counted(len(runs), 'run')} in {printable(folder)}{already}{at_once}")
         for event in events:
             if event.kind == "started":
                 progress.started(event.run)

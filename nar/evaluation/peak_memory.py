@@ -57,7 +57,7 @@ class PeakMemory:
         waiting = True
         while waiting:  # once more after the end
             waiting = not done.wait(INTERVAL)
-            self._add(int(STATM.read_text().split()[1]) * page)
+            self._add(int(STATM.read_text(encoding="utf-8").split()[1]) * page)
 
     def _add(self, found: int) -> None:
         self.megabytes = max(self.megabytes or 0.0, found / 1e6)

@@ -23,6 +23,7 @@ from nar.reports import report
 from nar.results import study
 from nar.results.schema import RunResults, placed
 from nar.system import files
+from nar.text_format import printable
 from nar.training import distributed, loop
 from nar.training.interrupt import interruptible
 from nar.training.run import TrainingRun
@@ -76,7 +77,7 @@ def _train_seeds(config: Config, ranks: distributed.Ranks, on: torch.device, com
         name = run_name(config).rpartition("-seed")[0] + "-seeds"
         folder = Path("runs") / name if config.out is None else Path(config.out)
         path = report.write(study.read(evaluated), folder)
-        print(f"report of all seeds: {path}")
+        print(f"report of all seeds: {printable(path)}")
     return found
 
 
@@ -122,4 +123,4 @@ def _report(run: TrainingRun, results: dict[str, Any]) -> None:
     example.write(run.reasoner, first.algorithm, run.directory, max(first.train_sizes))
     path = report.write_report(run.directory)
     print(report.table(results))
-    print(f"report: {path}")
+    print(f"report: {printable(path)}")

@@ -183,7 +183,11 @@ def execute(run: SweepJob, command: str) -> Outcome:
     """
     began = time.perf_counter()
     run.log.parent.mkdir(parents=True, exist_ok=True)
-    with open(run.log, "a", buffering=1) as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+    with (
+        open(run.log, "a", buffering=1, encoding="utf-8", errors="backslashreplace") as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
         try:
             from nar.experiments.experiment import train
 
@@ -205,7 +209,7 @@ def execute(run: SweepJob, command: str) -> Outcome:
 def progress(run: SweepJob) -> float:
     """The part of the training steps done, as far as the last validation tells."""
     try:
-        *_, last = (run.config.run_dir / "metrics.jsonl").read_text().splitlines()
+        *_, last = (run.config.run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         return min(json.loads(last)["step"] / max(run.config.steps, 1), 1.0)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0.0

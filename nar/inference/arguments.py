@@ -1,6 +1,5 @@
 """What a reasoner is given to run on, as arguments of its algorithm: graphs of any kind, matrices, arrays, by name."""
 
-import reprlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import torch
 
 from nar.inference import containers
 from nar.lookup import suggest
-from nar.text_format import listed
+from nar.text_format import listed, quoted
 from nar.traces.algorithm import Algorithm
 from nar.traces.spec import Location, Type
 from nar.traces.trace import Trace
@@ -87,13 +86,13 @@ def of_graph(
         arguments["A"], nodes = containers.array(name, arguments["A"])
     if source is not None:
         if not from_source:
-            raise ValueError(f"{name} takes no source, got source={source!r}")
+            raise ValueError(f"{name} takes no source, got source={quoted(source)}")
         if "s" in arguments:
             raise ValueError("give either source or s, not both")
         arguments["s"] = _index(source, nodes) if nodes else source
     missing = [argument for argument in algorithm.arguments if argument not in arguments]
     if from_source and missing == ["s"]:
-        example = f", such as source={nodes[0]!r}" if nodes else ""
+        example = f", such as source={quoted(nodes[0])}" if nodes else ""
         raise ValueError(f"{name} needs a source: give source=NODE, one of the graph's nodes{example}")
     if missing:
         raise ValueError(f"{name} needs {_described(algorithm, missing)}, got none: {call(algorithm)}")
@@ -149,5 +148,5 @@ def _index(source: Any, nodes: Sequence[Hashable]) -> int:
         return {node: index for index, node in enumerate(nodes)}[source]
     except (KeyError, TypeError):  # TypeError: not hashable
         raise ValueError(
-            f"source must be one of the graph's {len(nodes)} nodes {reprlib.repr(list(nodes))}, got {source!r}"
+            f"source must be one of the graph's {len(nodes)} nodes {quoted(list(nodes))}, got {quoted(source)}"
         ) from None

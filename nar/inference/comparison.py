@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nar.text_format import counted
+from nar.text_format import counted, unquoted
 from nar.traces.drawing import figure as drawing
 from nar.traces.drawing.panels import Moment, Panels
 from nar.traces.drawing.text import hints_at
@@ -118,7 +118,7 @@ def wrong_hints(true: Trace, model: Trace, nodes: Sequence[Hashable], step: int)
     moment, parts = ModelMoment("", now, hints_at(true, min(step, true.length - 1)), true.spec), []
     for name in now:
         if (wrong := moment.changed(name)).any():
-            places = [", ".join(str(nodes[v]) for v in index) for index in np.argwhere(wrong)[:3]]
+            places = [", ".join(unquoted(nodes[v], 24) for v in index) for index in np.argwhere(wrong)[:3]]
             rest = f" and {wrong.sum() - 3} more" if wrong.sum() > 3 else ""
             parts.append(f"{name} at {'; '.join(places)}{rest}" if wrong.ndim else name)
     return ", ".join(parts)
@@ -144,11 +144,11 @@ def _near(true: Trace, name: str) -> float:
 
 def _name_nodes(kind: Any, nodes: Sequence[Hashable]) -> list[str]:
     """Writes short names into the nodes of a graph; others are listed beside their numbers."""
-    words = [str(node) for node in nodes]
+    words = [unquoted(node, 24) for node in nodes]
     if words == [str(v) for v in range(len(nodes))]:
         return []
     if kind.slots == ("",) and hasattr(kind, "at") and max(map(len, words)) <= SHORT:
         kind.names = words
         return []
-    listed = ", ".join(f"{v} {word[:24]}" for v, word in enumerate(words[:NAMED]))
+    listed = ", ".join(f"{v} {word}" for v, word in enumerate(words[:NAMED]))
     return [f"Nodes: {listed}{', ...' if len(words) > NAMED else ''}."]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nar.text_format import quoted
 from nar.traces.inputs import graphs
 
 
@@ -113,7 +114,8 @@ def _of_frame(frame: Any) -> tuple[Any, list[Hashable]]:
     if len(set(nodes)) < len(nodes) or set(nodes) != set(columns) or len(nodes) != len(columns):
         raise ValueError(
             "graph is a data frame whose rows and columns must have the same labels, one for each node; got rows "
-            f"{nodes[:4]} and columns {columns[:4]} (a frame that lists edges: networkx.from_pandas_edgelist)"
+            f"{quoted(nodes[:4])} and columns {quoted(columns[:4])} (a frame that lists edges: "
+            "networkx.from_pandas_edgelist)"
         )
     return (frame if nodes == columns else frame[nodes]).to_numpy(), nodes
 

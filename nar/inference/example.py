@@ -18,6 +18,7 @@ from nar.inference.prediction import Prediction
 from nar.inference.solver import Solver
 from nar.model.reasoner import Reasoner
 from nar.system import files
+from nar.text_format import unquoted
 from nar.traces.algorithm import Algorithm
 from nar.traces.drawing import figure
 from nar.traces.drawing.text import number
@@ -105,5 +106,6 @@ def _weights(prediction: Prediction) -> list[str]:
         return []
     A = np.asarray(trace.compact["A"])
     pairs = np.argwhere(np.triu(A, 1) if np.array_equal(A, A.T) else A)
-    listed = ", ".join(f"{nodes[u]} to {nodes[v]} {number(float(A[u, v]))}" for u, v in pairs if u != v)
+    names = [unquoted(node) for node in nodes]
+    listed = ", ".join(f"{names[u]} to {names[v]} {number(float(A[u, v]))}" for u, v in pairs if u != v)
     return [f"Weights of edges: {listed}."]

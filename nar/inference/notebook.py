@@ -1,11 +1,10 @@
 """A prediction as notebooks show it: every output's entries, wrong ones first and red, beside the algorithm's own."""
 
 import html
-import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nar.text_format import html_table
+from nar.text_format import html_table, quoted, unquoted
 
 ROWS = 20  # entries of an output
 
@@ -15,13 +14,15 @@ def page(prediction: Any) -> str:
     title, *_ = str(prediction).split("\n")
     parts = [f"<p>{html.escape(' '.join([f'{title}.', *prediction.summary()]))}</p>"]
     for name, found in prediction.tallies.items():
+        single = not isinstance(prediction.outputs[name], Mapping)
         answer, truth, sure = map(
             _by_key, (prediction.outputs[name], prediction.truth[name], prediction.confidence.get(name))
         )
         wrong = {key for key in answer if truth[key] is not None and answer[key] != truth[key]}
         keys = [*(key for key in answer if key in wrong), *(key for key in answer if key not in wrong)]
         shown = [
-            (key, reprlib.repr(answer[key]), _percent(sure.get(key)), reprlib.repr(truth[key])) for key in keys[:ROWS]
+            (word, quoted(answer[key]), _percent(sure.get(key)), quoted(truth[key]))
+            for key, word in zip(keys[:ROWS], [""] if single else _words(keys), strict=False)
         ]
         more = f", {len(keys) - ROWS} more" if len(keys) > ROWS else ""
         marked = range(min(len(wrong), ROWS))
@@ -30,6 +31,13 @@ def page(prediction: Any) -> str:
     if prediction.scale is not None and prediction.scale.is_far:
         parts.append(f"<p>{html.escape(prediction.about_scale())}</p>")
     return "".join(parts)
+
+
+def _words(keys: Sequence[Any]) -> list[str]:
+    """The nodes' names as they are read; as Python writes them where they would look alike (1 and '1'), or empty."""
+    words = [unquoted(key) for key in keys]
+    alike = len(set(words)) < len(words) or not all(word.strip() for word in words)
+    return [quoted(key) for key in keys] if alike else words
 
 
 def _by_key(values: Any) -> Mapping[Any, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-import reprlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from nar.lookup import suggest
 from nar.model.objectives.metrics import Tally, correct
 from nar.model.options.choice import Choice
 from nar.model.postprocess import SINKHORN_STEPS_OUTPUT, log_sinkhorn
-from nar.text_format import counted
+from nar.text_format import counted, quoted
 from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import IGNORED, POINTERS, Probe, Spec, Stage, Type
 from nar.traces.trace import Trace, compact_dtype, is_run_length
@@ -197,19 +196,19 @@ class Prediction:
         """The first few entries of an output, wrong ones first, with confidence and what would be right."""
         answer, truth, confidence = self.outputs[name], self.truth[name], self.confidence.get(name)
         if not isinstance(answer, dict):
-            return [_entry(reprlib.repr(answer), answer, truth, None if isinstance(confidence, list) else confidence)]
+            return [_entry(quoted(answer), answer, truth, None if isinstance(confidence, list) else confidence)]
         keys = sorted(answer, key=lambda key: agree(answer[key], truth[key]))
-        lines = [
-            _entry(f"{key!r} -> {answer[key]!r}", answer[key], truth[key], confidence[key] if confidence else None)
-            for key in keys[:SHOWN]
-        ]
+        lines = []
+        for key in keys[:SHOWN]:
+            sure = confidence[key] if confidence else None
+            lines.append(_entry(f"{quoted(key)} -> {quoted(answer[key])}", answer[key], truth[key], sure))
         return lines if len(keys) <= SHOWN else [*lines, f"... and {len(keys) - SHOWN} more"]
 
 
 def _entry(text: str, answer: Any, truth: Any, confidence: float | None) -> str:
     if confidence is not None:
         text += f" ({confidence:.0%})"
-    return text if agree(answer, truth) else f"{text}, the algorithm's: {reprlib.repr(truth)}"
+    return text if agree(answer, truth) else f"{text}, the algorithm's: {quoted(truth)}"
 
 
 def agree(answer: Any, truth: Any) -> bool:

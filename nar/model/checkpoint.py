@@ -128,9 +128,11 @@ def save_reasoner(reasoner: Reasoner, path: Path) -> Path:
             "'my_module:MyProcessor', hidden=...), with the class in a file, and it can be saved"
         )
     config, file = Config(**reasoner.made_by), path if path.suffix == ".pt" else path / "best.pt"
-    SavedReasoner(config, reasoner.state_dict(), file).build()  # what cannot be loaded is not worth saving
+    # a module that was given to torch.compile stands in another one, of which a network made anew knows nothing
+    parameters = {name.replace("_orig_mod.", ""): value for name, value in reasoner.state_dict().items()}
+    SavedReasoner(config, parameters, file).build()  # what cannot be loaded is not worth saving
     file.parent.mkdir(parents=True, exist_ok=True)
-    save(file, {"model": reasoner.state_dict(), "config": config.to_dict()})
+    save(file, {"model": parameters, "config": config.to_dict()})
     return file
 
 

@@ -83,7 +83,7 @@ class Metrics:
         self.resumed_at = keep_until
         self.trackers = trackers or Trackers(config)
         self.records: list[dict[str, Any]] = []
-        for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
             with contextlib.suppress(ValueError, RecursionError):  # a line cut off by a crash, or damaged
                 record = json.loads(line)
                 if not misfit(record, {"step": int}) and record["step"] <= keep_until:
@@ -92,7 +92,7 @@ class Metrics:
         files.write(path, lambda file: file.write("".join(lines).encode()))
 
     def __enter__(self) -> Self:
-        self.lines = open(self.path, "a", buffering=1)
+        self.lines = open(self.path, "a", buffering=1, encoding="utf-8")
         self.table = self._open_table()
         if self.config is not None:
             self.trackers.tell("start", self.config.to_dict(), self.path.parent, self.resumed_at)
@@ -130,7 +130,7 @@ class Metrics:
             writer.writeheader()
             writer.writerows(self.records)
         files.write(path, lambda file: file.write(text.getvalue().encode()))
-        return open(path, "a", buffering=1, newline="")
+        return open(path, "a", buffering=1, encoding="utf-8", newline="")
 
 
 def provenance(on: torch.device) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from nar.results import faithfulness_file, run_labels, schema
 from nar.results.statistics import Interval, interval
+from nar.text_format import printable
 
 Item = TypeVar("Item")
 Key = TypeVar("Key")
@@ -168,14 +169,14 @@ def read(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> St
     given = list(map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths))
     for path in given:
         if path.is_file() and len(given) > 1:
-            left_out.append(f"{path} is a file, not a run")
+            left_out.append(f"{printable(path)} is a file, not a run")
             continue
         if not path.is_dir():
             raise ValueError(f"{path} is not a folder; give run directories (runs/NAME) or a folder of them (runs)")
         is_run = any((path / name).is_file() for name in _OF_A_RUN)
         directories = [path] if is_run else sorted({file.parent for name in _OF_A_RUN for file in path.rglob(name)})
         if not directories and len(given) > 1:
-            left_out.append(f"no run in {path}")
+            left_out.append(f"no run in {printable(path)}")
             continue
         if not directories:
             raise ValueError(f"no run in {path}: a run directory holds results.json (nar train makes one)")
@@ -186,7 +187,7 @@ def read(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> St
             except ValueError as error:
                 if is_run:
                     raise
-                left_out.append(f"{directory}: {error}")
+                left_out.append(printable(f"{directory}: {error}"))
     if not found:
         raise ValueError("no finished run: " + "; ".join(left_out))
     runs = [run for _, run in sorted(found.items())]
@@ -227,8 +228,8 @@ def _seed_groups(runs: Sequence[StoredRun]) -> tuple[list[SeedGroup], list[str]]
             seeds = found.setdefault((algorithm, run.label, size, setting, termination), {}).setdefault(data, {})
             if run.seed in seeds and seeds[run.seed][0] is not run:
                 left_out.append(
-                    f"{run.path}: seed {run.seed} of {run.label} on {algorithm} at n = {size} "
-                    f"is there already, in {seeds[run.seed][0].path}"
+                    f"{printable(run.path)}: seed {run.seed} of {run.label} on {algorithm} at n = {size} "
+                    f"is there already, in {printable(seeds[run.seed][0].path)}"
                 )
             else:
                 seeds[run.seed] = (run, entry)  # of a run evaluated twice on the same data, the later one

@@ -14,7 +14,7 @@ GROUPS, OWN, MEMINFO = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"), Path("
 def free_memory() -> int:
     """Bytes that this process may still take, of the machine's and of those that its control groups leave it."""
     try:
-        facts = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
+        facts = dict(line.split(":", 1) for line in _read(MEMINFO).splitlines())
         free = int(facts["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):  # not Linux
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if hasattr(os, "sysconf") else 4 * 2**30
@@ -23,11 +23,11 @@ def free_memory() -> int:
     for group in _groups("memory"):
         for most, used, cached in names:
             try:
-                left = int((group / most).read_text()) - int((group / used).read_text())
+                left = int(_read(group / most)) - int(_read(group / used))
             except (OSError, ValueError):  # of the other version, or "max": without a limit
                 continue
             try:  # files that the system keeps in memory as long as nobody needs it
-                stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+                stat = dict(line.split() for line in _read(group / "memory.stat").splitlines())
                 left += int(stat.get(cached, 0))
             except (OSError, ValueError):
                 pass
@@ -41,7 +41,7 @@ def cores() -> int:
     for group in _groups("cpu"):
         for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
             try:
-                quota, period = (int(word) for name in names for word in (group / name).read_text().split())
+                quota, period = (int(word) for name in names for word in _read(group / name).split())
             except (OSError, ValueError):
                 continue
             if quota > 0 and period > 0:  # -1: without a limit
@@ -49,10 +49,14 @@ def cores() -> int:
     return max(1, int(found))
 
 
+def _read(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
+
+
 def _groups(controller: str) -> Iterator[Path]:
     """The control groups of this process that limit something, each followed by those above it."""
     try:
-        lines = OWN.read_text().splitlines()
+        lines = _read(OWN).splitlines()
     except OSError:  # not Linux
         return
     for line in lines:

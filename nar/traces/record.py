@@ -211,7 +211,7 @@ def _check_cache(folder: pathlib.Path, name: str) -> None:
     for file in folder.glob(f"*{name}-*.nb?"):
         found[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
     try:
-        known = dict(line.split(" ", 1)[::-1] for line in sums.read_text().splitlines())
+        known = dict(line.split(" ", 1)[::-1] for line in sums.read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError):
         known = {}
     if any(known[file] != found[file] for file in found.keys() & known.keys() if not file.endswith(".nbi")):

@@ -19,7 +19,7 @@ from nar import datasets, device
 from nar.config import Config
 from nar.model.batch import Batch
 from nar.system import limits
-from nar.text_format import counted
+from nar.text_format import counted, printable
 from nar.training import memory, shared_batch
 from nar.training.cuda_graphs import CudaGraphLearner
 from nar.training.distributed import Ranks
@@ -41,7 +41,7 @@ def train(runs: Sequence[TrainingRun], say: Say) -> bool:
     for run in runs:
         say(
             f"{config.title} with {config.processor}: {run.reasoner.parameter_count():,} parameters on {run.on}, "
-            f"{config.steps:,} steps, run directory {run.directory}"
+            f"{config.steps:,} steps, run directory {printable(run.directory)}"
             + (f", resumed at step {run.step:,}" if run.resumed else "")
             + (f", {ranks.world} processes" if ranks.world > 1 else "")
         )
@@ -89,6 +89,8 @@ def _train_until(runs: list[TrainingRun], until: int, stacked: bool, interrupted
     workers = config.workers
     if workers is None:
         workers = min(GPU_WORKERS, limits.cores() - 1) if on.type == "cuda" else 0
+    if any(name.startswith("__main__:") for name in config.algo):
+        workers = 0  # other processes do not run the program's own file
     draw = functools.partial(step_batches, [run.config for run in runs], ranks=ranks)
     for run in runs:
         run.reasoner.train()

@@ -5,10 +5,12 @@ changes anything.
 """
 
 import collections
+import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Generator
+import types
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
@@ -85,7 +87,9 @@ def drawn(draw: Callable[[int], Any], numbers: range, workers: int) -> Generator
     """
     done = deaths = 0
     while done < len(numbers):
-        batches = iter(_loader(draw, numbers[done : done + 1] if deaths else numbers[done:], workers))
+        loader = _loader(draw, numbers[done : done + 1] if deaths else numbers[done:], workers)
+        with _main_left_out():
+            batches = iter(loader)
         try:
             for batch in batches:
                 yield batch
@@ -119,6 +123,18 @@ def _loader(draw: Callable[[int], Any], numbers: range, workers: int) -> Any:
         worker_init_fn=_leave_ctrl_c_to_the_parent,
         generator=torch.Generator(),  # else it draws from the one that the training seeds
     )
+
+
+@contextlib.contextmanager
+def _main_left_out() -> Iterator[None]:
+    """While it lasts, processes that are spawned do not run the program's own file again: a script that trains needs no
+    `__main__` guard."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _leave_ctrl_c_to_the_parent(_: int) -> None:

@@ -183,7 +183,8 @@ class TrainingRun:
             record |= {f"{prefix}{name}": sum(v) / len(v) for name, v in of_task.measures.items()}
         assert self.metrics is not None
         self.metrics.write(record)
-        if (score, -loss) > (self.best["score"], -self.best["loss"]):  # ties: the lower validation loss
+        least = math.inf if math.isnan(self.best["loss"]) else self.best["loss"]
+        if (score, -loss) > (self.best["score"], -least):  # ties: the lower validation loss; any is lower than NaN
             by_task = {task.name: f.score for task, f in zip(self.tasks, found, strict=True)}
             self.best = {"step": self.step, "score": score, "loss": loss, "each": by_task}
             self.save_best()

@@ -15,7 +15,7 @@ import jinja2
 
 from nar.reports.blocks import Document, Figure, Picture
 from nar.reports.charts.chart import LETTER, WIDTH
-from nar.text_format import counted
+from nar.text_format import counted, printable
 
 _GAP, _MARGIN, _LINE = 20, 12, 17  # units between and around the panels of a figure's file, and of a line of text
 
@@ -25,11 +25,18 @@ def _environment() -> jinja2.Environment:
     here = Path(__file__).parent
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(here), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
+        undefined=jinja2.StrictUndefined, finalize=_without_control_characters,
     )  # fmt: skip
     made.filters["data_uri"] = _data_uri
     made.globals["counted"] = counted
     return made
+
+
+def _without_control_characters(value: object) -> object:
+    """What a run's path may hold and a page may not, as escapes; lines stay lines."""
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return type(value)(printable(value, keep="\n"))
 
 
 def _css(*names: str) -> str:

@@ -3,10 +3,11 @@
 import os
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 from nar.reports import blocks
 from nar.reports.blocks import Block, Document, Figure, Shaded, Table, Text
-from nar.text_format import markdown_table
+from nar.text_format import markdown_table, printable
 
 _LONGEST = 1500  # characters of what a figure shows in words; of a longer one the titles of its panels
 
@@ -32,7 +33,7 @@ def _block(block: Block, folder: Path) -> str:
         case blocks.Heading():
             return f"### {block.text}"
         case blocks.Preformatted():
-            return f"```\n{block.text}\n```"
+            return "\n".join(["```", printable(block.text, keep="\n"), "```"])
         case Table():
             return _table(block)
         case blocks.Details():
@@ -61,7 +62,7 @@ def _figure(figure: Figure, folder: Path) -> str:
 
 def _image(alternative: str, target: str) -> str:
     words = re.sub(r"([\[\]])", r"\\\1", " ".join(_inline(alternative).split()))
-    return f"![{words}]({target.replace(' ', '%20')})"
+    return f"![{words}]({quote(target, errors='surrogateescape')})"
 
 
 def _table(table: Table) -> str:
@@ -78,8 +79,8 @@ def _inline(found: Text) -> str:
     if isinstance(found, tuple):
         return "".join(map(_inline, found))
     if isinstance(found, str):
-        return found.replace("<", "&lt;")
+        return printable(found, keep="\n").replace("<", "&lt;")
     if found.style == "code":
-        return f"`{found.text}`"
+        return f"`{printable(found.text)}`"
     plain = f"**{_inline(found.text)}**" if found.style == "strong" else _inline(found.text)
     return f"[{plain}]({found.href})" if found.href else plain

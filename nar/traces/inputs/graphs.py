@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
+from nar.text_format import quoted
 from nar.traces.inputs import families, weights
 from nar.traces.inputs.arrays import numbers, positions
 from nar.traces.sparse.graph import SparseGraph
@@ -175,7 +176,8 @@ def from_networkx(graph: nx.Graph, weight: str | None = "weight") -> tuple[np.nd
             number = math.nan
         if not math.isfinite(number) or number == 0:
             raise ValueError(
-                f"weight of edge {(u, v)} must be a finite number other than 0 (0 means no edge), got {value!r}"
+                f"weight of edge {quoted((u, v))} must be a finite number other than 0 (0 means no edge), got "
+                f"{quoted(value)}"
             )
         A[place[u], place[v]] = number
         if not graph.is_directed():
