@@ -93,17 +93,23 @@ def test_workers_draw_ahead_and_nobody_stays_behind():
     assert multiprocessing.active_children() == []
 
 
-def test_a_script_that_draws_needs_no_guard(tmp_path):
-    """Spawned processes would run it again, and so on."""
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "print(list(drawn(prefetch_tasks.square, range(3), 1)), sys.modules['__main__'].__file__ == __file__)\n",
+        "def cube(n):\n    return n**3\n\nif __name__ == '__main__':\n"
+        "    print(list(drawn(cube, range(3), 1)), sys.modules['__main__'].__file__ == __file__)\n",
+    ],
+    ids=["of a module", "of its own"],
+)
+def test_a_script_that_draws_needs_no_guard(rest, tmp_path):
+    """Spawned processes would run it again, and so on; what it defines itself they need it for, guarded as ever."""
     script = tmp_path / "script.py"
-    script.write_text(
-        "import prefetch_tasks\nfrom nar.training.prefetch import drawn\nimport sys\nprint('begun')\n"
-        "print(list(drawn(prefetch_tasks.square, range(3), 1)), sys.modules['__main__'].__file__ == __file__)\n"
-    )
+    script.write_text(f"import prefetch_tasks\nfrom nar.training.prefetch import drawn\nimport sys\n{rest}")
     paths = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])
     words = {"env": os.environ | {"PYTHONPATH": paths}, "capture_output": True, "text": True, "timeout": 300}
     found = subprocess.run([sys.executable, str(script)], check=True, **words)
-    assert found.stdout.splitlines() == ["begun", "[0, 1, 4] True"]
+    assert found.stdout.splitlines() == ["[0, 1, 8] True" if "cube" in rest else "[0, 1, 4] True"]
 
 
 def test_what_a_worker_raises_is_raised_here_with_its_place():

@@ -6,12 +6,14 @@ changes anything.
 
 import collections
 import contextlib
+import pickle
 import signal
 import sys
 import time
 import types
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Self
 
 import torch
@@ -88,7 +90,7 @@ def drawn(draw: Callable[[int], Any], numbers: range, workers: int) -> Generator
     done = deaths = 0
     while done < len(numbers):
         loader = _loader(draw, numbers[done : done + 1] if deaths else numbers[done:], workers)
-        with _main_left_out():
+        with contextlib.nullcontext() if _is_of_main(draw) else _main_left_out():
             batches = iter(loader)
         try:
             for batch in batches:
@@ -135,6 +137,17 @@ def _main_left_out() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+def _is_of_main(draw: Callable[[int], Any]) -> bool:
+    """Does it need what the program's own file defines, such as an algorithm? Then that file is run again, and needs
+    the guard."""
+    try:
+        with _main_left_out():
+            ForkingPickler.dumps(draw)
+    except (AttributeError, pickle.PicklingError):
+        return True
+    return False
 
 
 def _leave_ctrl_c_to_the_parent(_: int) -> None:
