@@ -13,7 +13,9 @@ from nar.evaluation import protocol
 RECIPES = {
     "protocol": [],
     "step": ["--recipe", "step"],
-    "step-plain": ["--recipe", "step", "--no-trails", "--train-families"],
+    "step-plain": (
+        "--recipe step --no-trails --train-families --train-weights --event-balance 0 --change-balance 0".split()
+    ),
     "step-no-relations": ["--recipe", "step", "--relations", "none", "--no-trails"],
     "step-relations-beside": ["--recipe", "step", "--relations", "beside"],
     "step-no-candidates": ["--recipe", "step", "--no-candidates"],

@@ -259,7 +259,7 @@ class Config:
             alone = not self.output_step or self.halting == "none"
             self._check("halting", alone, "none with --output-step: rollouts end a step later than they are told to")
             for name in OF_MOMENTS:
-                unused = getattr(self, name) == getattr(Config, name)
+                unused = getattr(self, name) == getattr(Config, name) or self.recipe != "protocol"  # which may set it
                 self._check(name, unused, "left away without --supervision moments: it would have no effect")
             return
         self._check("layout", self.layout == "dense" or self.own_moments == 0, "dense with --own-moments")

@@ -65,8 +65,9 @@ def _of_graph(module: GraphCandidates) -> dict[str, list[str]]:
     y, gs = module.name, module.gs
     own = [*gs, f"{y} + {CONSTANT}", *(text for g in gs for text in (f"{y} - {g}", f"{y} - {g} - 1/n"))]
     nodes = [text for x in module.xs for text in (f"{x}_i", f"{y} - {x}_i", *(f"{g} + {x}_i" for g in gs))]
-    places = [f"place of i along {p}, over n: alone, taken from {y}, added to {', '.join(gs)}" for p in module.pointers]
-    return {OWN: own, ANY: nodes + places}
+    places = [f"place of i along {p}, over n" for p in module.pointers]
+    nodes += [*places, *(text for one in places for text in (f"{y} - {one}", *(f"{g} + {one}" for g in gs)))]
+    return {OWN: own, ANY: nodes}
 
 
 def _of_edges(module: EdgeCandidates) -> list[str]:
