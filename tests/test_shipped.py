@@ -336,3 +336,9 @@ def test_all_of_them_together_stay_small():
     assert export_reader.SHIPPED / "README.md" in files
     assert {file.name for file in files} <= {"README.md", "card.json", "model.safetensors"}
     assert sum(file.stat().st_size for file in files) <= ship_reasoners.MOST_BYTES
+
+
+def test_weights_that_are_equal_are_no_obstacle():
+    """Zachary's karate club: the number of settings in which two members met, from 1 to 7, so that many ways tie."""
+    found = nar.load("dijkstra").run(nx.karate_club_graph(), source=0, weight="weight")
+    assert found.score == {"pi": 1.0} and found.valid
