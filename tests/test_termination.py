@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import pytest
 import torch
 
-import nar
 from nar import datasets
 from nar.analysis.references import compiled
 from nar.model.batch import draw
@@ -24,7 +22,7 @@ from nar.model.objectives.losses import (
 from nar.model.postprocess import hard
 from nar.model.reasoner import Reasoner
 from nar.model.schedule import OpenEnd
-from nar.model.termination import FixedPoint, unchanged
+from nar.model.termination import unchanged
 
 
 def sample(name, nodes=7, count=6, seed=0):
@@ -201,33 +199,6 @@ def test_who_stopped_does_not_run_again_and_all_have_finished_when_no_one_runs()
     assert schedule.running(0).all()
     assert schedule.finished({}) is False and schedule.running(1).tolist() == [False, True, False, True]
     assert schedule.finished({}) is True and schedule.steps_taken.tolist() == [1, 2, 1, 2]
-
-
-@pytest.mark.parametrize(("steps", "expected"), [(1, [True, False, True, True]), (2, [False, False, False, True])])
-def test_a_fixed_point_is_as_many_steps_without_a_change_as_asked(steps, expected):
-    batch = sample("bfs", count=1)
-    rule = FixedPoint(batch, steps)
-    moments = [0, 1, 1, 1]  # of these the hints are predicted, one after the other; they begin with those of 0
-
-    def predicted(t):
-        reach, pi = batch.hints["reach_h"][t], batch.hints["pi_h"][t].long()
-        return {"reach_h": 2.0 * reach - 1.0, "pi_h": torch.nn.functional.one_hot(pi, batch.nodes).double()}
-
-    assert [rule(predicted(t)).item() for t in moments] == expected
-
-
-def test_a_network_that_is_told_of_an_idle_step_stops_after_two():
-    batch, limit = sample("bfs", count=3), 12
-    reasoner = nar.load("bfs").reasoner.eval()
-    with torch.no_grad():
-        taken = reasoner(batch, termination="fixed_point", limit=limit).taken.tolist()
-        for b, found in enumerate(taken):
-            alone = reasoner(batch.rows([b]).with_lengths([limit + 1]))
-            states = [{name: value[0][b : b + 1] for name, value in batch.hints.items()}]
-            states += [decided(batch.spec, step) for step in alone.hints]
-            same = [all(x[n].eq(y[n]).all() for n in x) for x, y in itertools.pairwise(states)]
-            assert found == next((s + 1 for s in range(1, limit) if same[s - 1] and same[s]), limit)
-    assert all(found < limit for found in taken)
 
 
 def test_rolling_out_with_an_open_end_leaves_the_batch_as_it_is():

@@ -153,8 +153,7 @@ def _schedule(
         # moments (batch.ends) are rows of one step each
         schedule = batch.schedule
         return schedule.with_output_step() if network.output_step and batch.ends is None else schedule, record
-    told = bool(network.coders(batch.algorithm)[0].relations.counts)  # when nothing changed
-    rule = record.says_stop if termination == "learned" and record is not None else FixedPoint(batch, 1 + told)
+    rule = record.says_stop if termination == "learned" and record is not None else FixedPoint(batch)
     limit = ROOM * batch.steps if options.limit is None else options.limit
     return OpenEnd(len(batch), limit, rule, next(iter(batch.inputs.values())).device), record
 

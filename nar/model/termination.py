@@ -1,7 +1,6 @@
 """When a rollout ends: what there is beside the oracle of CLRS, which takes as many steps as the trace has.
 
-    fixed_point   a graph stops after a step that changes none of its decided hints (numbers: by more than TOLERANCE);
-                  where the network is told that nothing changed (relations.py), after two: it may go on from there
+    fixed_point   a graph stops after a step that changes none of its decided hints (numbers: by more than TOLERANCE)
     learned       a graph stops when the halting head says so with a probability above one half
 
 The halting head is a logit per graph, linear in the maximum over nodes of what the decoders see and in the graph's own
@@ -78,18 +77,15 @@ class HaltingRecord(RolloutExtension):
 
 
 class FixedPoint:
-    """The rule of an OpenEnd by which graphs stop when no decided hint changes, in so many steps in a row."""
+    """The rule of an OpenEnd by which graphs stop when no decided hint changes."""
 
-    def __init__(self, batch: Batch, steps: int = 1) -> None:
+    def __init__(self, batch: Batch) -> None:
         self.batch, self.decided = batch, {name: value[0] for name, value in batch.hints.items()}
-        self.steps, self.idle = steps, 0
 
     def __call__(self, predicted: Mapping[str, Tensor]) -> Tensor:
         before = self.decided
         self.decided = feed_back(self.batch.spec, predicted, how="hard", before=before)
-        same_B = unchanged(self.batch.spec, before, self.decided, self.batch.all_of)
-        self.idle = torch.where(same_B, self.idle + 1, 0)
-        return self.idle >= self.steps
+        return unchanged(self.batch.spec, before, self.decided, self.batch.all_of)
 
 
 def unchanged(
