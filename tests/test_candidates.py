@@ -52,9 +52,10 @@ def module(name):
     return made, made.decode(Stage.HINT, given(made, edges))[name]
 
 
-def given(made, edges=None):
+def given(made, edges=None, more=None):
     nodes, graph = torch.randn(1, 3, WIDTH, dtype=F64), torch.randn(1, 6, dtype=F64)
-    return DecoderInputs(nodes, edges, None, graph, values={n: VALUES[n] for n in made.reads()})
+    values = VALUES | (more or {})
+    return DecoderInputs(nodes, edges, None, graph, values={n: values[n] for n in made.reads()})
 
 
 def numbers(choice, *place):
@@ -154,6 +155,16 @@ def test_there_is_a_word_for_every_candidate(name):
         assert len(words) == len(set(words)) > 0
         total += {"": 1, "of any node i": 3, "of any two nodes i, k": 9}[whose] * candidate_words.count(words)
     assert choice.values.shape[-1] == total + 1  # and the computed one
+
+
+def test_of_nodes_with_equal_numbers_the_one_of_the_least_position_is_chosen():
+    spec = Spec({**SPEC, "pos": ("input", "node", "scalar")})
+    made = Decoder(spec, 6, node_width=WIDTH, edge_width=4, options=DecoderOptions(selection=True)).double()
+    edges = AffineFeatures.of(torch.randn(1, 3, 3, 4, dtype=F64))
+    inputs = given(made, edges, {"pos": torch.tensor([[0.6, 0.1, 0.3]], dtype=F64)})
+    found = made.decode(Stage.HINT, inputs)
+    assert found["m"].places.tolist() == [[0.6, 0.1, 0.3]]
+    assert found["q"].places.tolist() == [[[0.6, 0.1, 0.3]] * 3]  # of a pointer, those of where it may point
 
 
 def test_there_is_a_word_for_every_number_that_settles_a_choice():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -22,7 +23,7 @@ from nar.model.objectives.losses import (
 from nar.model.postprocess import hard
 from nar.model.reasoner import Reasoner
 from nar.model.schedule import OpenEnd
-from nar.model.termination import unchanged
+from nar.model.termination import FixedPoint, unchanged
 
 
 def sample(name, nodes=7, count=6, seed=0):
@@ -199,6 +200,17 @@ def test_who_stopped_does_not_run_again_and_all_have_finished_when_no_one_runs()
     assert schedule.running(0).all()
     assert schedule.finished({}) is False and schedule.running(1).tolist() == [False, True, False, True]
     assert schedule.finished({}) is True and schedule.steps_taken.tolist() == [1, 2, 1, 2]
+
+
+def test_what_is_predicted_where_a_hint_is_ignored_is_no_change():
+    """is_bridge_h, where there is no edge."""
+    batch = sample("bridges", count=1)
+    first = {name: value[0] for name, value in batch.hints.items()}
+    logits = {"is_bridge_h": 2.0 * first["is_bridge_h"].clamp(min=0) - 1.0}
+    noise = torch.where(first["is_bridge_h"] == -1, 1.0, logits["is_bridge_h"])
+    rule = FixedPoint(dataclasses.replace(batch, hints={"is_bridge_h": batch.hints["is_bridge_h"]}))
+    assert (noise != logits["is_bridge_h"]).any()
+    assert rule(logits).all() and rule({"is_bridge_h": noise}).all() and not rule({"is_bridge_h": -noise}).all()
 
 
 def test_rolling_out_with_an_open_end_leaves_the_batch_as_it_is():

@@ -143,10 +143,10 @@ def _pointers(module: Selection, inputs: DecoderInputs, edges: EdgeList) -> Grou
     assert module.eligible is not None
     logits_E = module.eligible(inputs.pairs).squeeze(-1)
     number_EK = torch.stack(numbers, -1) if numbers else logits_E.new_zeros(len(edges), 0)
-    place_E = values[POSITIONS].flatten().index_select(0, edges.senders) if module.ordered else logits_E
+    place_E = values[POSITIONS].flatten().index_select(0, edges.senders) if module.ordered else None
     choices = []
     for _, places, here in edges.groups:
         eligible = logits_E[places].masked_fill(~here, OUT)
         number = number_EK[places].masked_fill(~here.unsqueeze(-1), FAR)
-        choices.append(Choice(eligible, number, module.rules, places=place_E[places] if module.ordered else None))
+        choices.append(Choice(eligible, number, module.rules, places=None if place_E is None else place_E[places]))
     return GroupedChoice(choices, edges)

@@ -136,13 +136,14 @@ def by_way(edges: EdgeList, w_E: Tensor, mark_BN: Tensor) -> tuple[Tensor, Tenso
     return first(edges, arriving(edges, turned(edges, w_E) * mark_E)), second(edges, arriving(edges, w_E * mark_E))
 
 
-def edge_against_marked(edges: EdgeList, w_E: Tensor, m_BN: Tensor, n_BN: Tensor, *pos_BN: Tensor) -> list[Tensor]:
+def edge_against_marked(
+    edges: EdgeList, w_E: Tensor, m_BN: Tensor, n_BN: Tensor, pos_BN: Tensor | None = None
+) -> list[Tensor]:
     def least(of_E: Tensor) -> Tensor:
         return -reduce(-of_E, "max", edges.bounds).index_select(0, edges.graph)
 
-    rank_BN = (
-        pos_BN[0].argsort(1).argsort(1) if pos_BN else torch.arange(edges.nodes, device=m_BN.device).expand(m_BN.shape)
-    )
+    nodes = torch.arange(edges.nodes, device=m_BN.device).expand(m_BN.shape)
+    rank_BN = nodes if pos_BN is None else pos_BN.argsort(1).argsort(1)
     ends_E = first(edges, rank_BN), second(edges, rank_BN)
     place_E = (torch.minimum(*ends_E) * edges.nodes + torch.maximum(*ends_E)).double()  # n^2 is past float32
     pair_E = first(edges, m_BN) * second(edges, n_BN)
