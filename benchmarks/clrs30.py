@@ -223,17 +223,18 @@ def main() -> None:
     options = parser.parse_args()
     chosen = [getattr(options, name) for name in FILTERS]
 
-    def wanted(cell: Cell) -> bool:
-        return all(not values or str(part) in values for part, values in zip(cell, chosen, strict=True))
+    def wanted(task: Task) -> bool:
+        cell, sizes = task
+        small = max(sizes or [0]) <= options.largest
+        return small and all(not values or str(part) in values for part, values in zip(cell, chosen, strict=True))
 
     for run in options.add:
         results = read(run)
         record(results, None, results["command"])
         print(f"{run}: recorded")
-    left = [task for task in to_come(options.device, options.patience) if wanted(task[0])]
-    left = [(cell, sizes) for cell, sizes in left if max(sizes or [0]) <= options.largest]
+    left = [task for task in to_come(options.device, options.patience) if wanted(task)]
     if options.list:
-        for task in filter(lambda task: wanted(task[0]), tasks()):
+        for task in filter(wanted, tasks()):
             at = "at " + " ".join(map(str, task[1])) if task[1] else ""
             print("to come " if task in left else "recorded", *task[0], at)
     if options.add or options.list:

@@ -213,3 +213,14 @@ def test_the_recorded_table_is_of_cells_of_the_queue(clrs30, monkeypatch):
     recorded = [clrs30.cell_of(row) for row in clrs30.rows()]
     assert recorded and all(0 <= float(row["score"]) <= 1 for row in clrs30.rows())
     assert len({(cell, row["size"]) for cell, row in zip(recorded, clrs30.rows(), strict=True)}) == len(recorded)
+
+
+def test_larger_sizes_are_left_out_where_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(script, "TABLE", tmp_path / "none.csv")
+    words = "clrs30.py --list --algo bfs --recipe step --seed 0 --processor relational".split()
+    for more, expected in (([], ["16 64", "16 64 128 256 512"]), (["--largest", "80"], ["16 64"])):
+        monkeypatch.setattr("sys.argv", [*words, *more])
+        script.main()
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split(" at ")[1] for line in lines] == expected
+        assert all(line.startswith("to come") for line in lines)
