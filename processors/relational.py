@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from nar.nn.affine import joint_linear
-from nar.nn.layers import linear
+from nar.nn.layers import RectifiedLinear, linear
 from nar.nn.neighbourhood import Neighbourhood
 from nar.nn.processor import Processor, Readout, Step
 
@@ -55,11 +55,13 @@ class Round(nn.Module):
     def __init__(self, features: int, layer_norm: bool) -> None:
         super().__init__()
         self.nodes = nn.ModuleList(linear(features, features) for _ in range(3))  # A, B, S
-        self.edge, self.message, self.update = (linear(features, features) for _ in range(3))  # C, O, M
+        self.edge = linear(features, features)  # C
+        self.message = RectifiedLinear(features)  # O
+        self.update = linear(features, features)  # M
         self.norm = nn.LayerNorm(features) if layer_norm else nn.Identity()
 
     def forward(self, x_BNF: Tensor, hood: Neighbourhood) -> Tensor:
         sender, receiver, own = joint_linear(self.nodes, x_BNF)  # type: ignore[arg-type]
         none = x_BNF.new_zeros(len(x_BNF), x_BNF.shape[-1])
-        best = hood.pool(sender, receiver, self.edge, none, lambda parts: self.message(torch.relu(parts)))
+        best = hood.pool(sender, receiver, self.edge, none, self.message)
         return x_BNF + self.update(torch.relu(self.norm(own + best)))

@@ -23,10 +23,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from nar.kernels.cpu import fused, ranges
+from nar.kernels.cpu import fused, ranges, rectified
 from nar.kernels.triton import dispatch
 from nar.nn.affine import AffineFeatures
-from nar.nn.layers import MessageMLP
+from nar.nn.layers import MessageMLP, RectifiedLinear
 from nar.nn.reductions import REDUCTIONS
 
 Reduction = str | Callable[[Tensor, Tensor | None], Tensor]
@@ -153,6 +153,16 @@ class Dense(Neighbourhood):
                 receivers_BNF,
                 (message.first.weight, message.first.bias),
                 (message.second.weight, message.second.bias),
+                self.adjacency_BNN,
+            )
+        if type(message) is RectifiedLinear and how == "max" and ranges.usable(*given):
+            weight_FK, bias_F = self.edge_features.compose([edge])
+            return rectified.rectified_pool(
+                self.edge_features.channels,
+                weight_FK.t(),
+                senders_BNF + (graph_BF + bias_F).unsqueeze(1),
+                receivers_BNF,
+                (message.weight, message.bias),
                 self.adjacency_BNN,
             )
         size = senders_BNF.shape[0] * self.nodes * self.nodes * senders_BNF.shape[-1] * senders_BNF.element_size()

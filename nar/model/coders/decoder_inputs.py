@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from nar.kernels.cpu import fused, ranges
+from nar.kernels.cpu import fused, ranges, rectified
 from nar.kernels.triton import dispatch
 from nar.model.options.ways import Least, Way, least
 from nar.model.schedule import Schedule
@@ -64,6 +64,14 @@ class DecoderInputs:
     def pairs_of(self, first_BNF: Tensor, second_BNF: Tensor, layer: torch.nn.Linear) -> Tensor:
         """first of i + second of j + `layer` of eps_ij [B, N, N, F]."""
         return first_BNF.unsqueeze(2) + second_BNF.unsqueeze(1) + self.project_edges(layer)
+
+    def rectified_pairs(self, first_BNF: Tensor, second_BNF: Tensor, layer: torch.nn.Linear) -> Tensor:
+        """ReLU of `pairs_of`."""
+        channels = self.edges.channels
+        if self.edge_states is None and ranges.usable(first_BNF, channels) and channels.dim() == 4:
+            weight_FK, bias_F = self.edges.compose([layer], columns=self.edges.width)
+            return rectified.rectified_pairs(channels, weight_FK.t(), first_BNF + bias_F, second_BNF)
+        return torch.relu(self.pairs_of(first_BNF, second_BNF, layer))
 
     def chosen(self, module: nn.Module, *before: Any) -> Any:
         """What a module of candidates or selection chooses; `before`: arguments of it."""
@@ -173,4 +181,4 @@ class PairView(nn.Module):
 
     def forward(self, inputs: DecoderInputs) -> Tensor:
         sender, receiver = joint_linear(self.nodes, inputs.nodes, inputs.edges.weights)  # type: ignore[arg-type]
-        return torch.relu(inputs.pairs_of(sender, receiver, self.edge))
+        return inputs.rectified_pairs(sender, receiver, self.edge)
