@@ -38,7 +38,8 @@ class Config:
     """Train these seeds together, instead of --seed: each is a run with a directory and results of its own, equal to
     what it would be alone."""
     recipe: RecipeName = "protocol"
-    """The named set of defaults that these settings began with; whatever else is given comes before it."""
+    """The named set of defaults that these settings began with; whatever else is given comes before it. On the command
+    line step where none is named, or protocol where another processor than step's is."""
 
     steps: int = 10_000
     """Training steps, one batch of every algorithm each."""

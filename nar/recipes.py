@@ -10,7 +10,7 @@ later version changes the recipe.
 import dataclasses
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,6 +65,12 @@ def config(name: str = "protocol", **settings: Any) -> Config:
         raise ValueError(suggest("recipe", name, RECIPES, "nar list"))
     label: dict[str, Any] = {"recipe": name}
     return Config(**label, **{**RECIPES[name].settings, **settings})
+
+
+def default(processors: Iterable[str] = ()) -> str:
+    """What the command line begins with where no recipe is named: step, which every algorithm of the benchmark is
+    learned best by; where networks are named to compare them, the protocol that they are compared by."""
+    return "step" if all(name == RECIPES["step"].settings["processor"] for name in processors) else "protocol"
 
 
 def begun_with(settings: Mapping[str, Any]) -> Config:

@@ -76,16 +76,43 @@ def test_flags_come_before_the_recipe():
     def read(*argv):
         return train_settings.read(argv, "nar train")
 
-    assert read() == Config()
+    assert read("--recipe", "protocol") == Config()
     assert read("--recipe", "protocol", "--hidden", "32") == Config(hidden=32)
     assert read("--recipe", "step") == read("--recipe=step") == recipes.config("step")
     expected = recipes.config("step", algo="bfs", hidden=32, eval_sizes=(4, 5))
     for argv in (["--recipe", "step", "--hidden", "32"], ["--hidden", "32", "--recipe", "step"]):
         assert read("--algo", "bfs", *argv, "--eval-sizes", "4", "5") == expected
-    # whoever gives every flag of a recipe gets its settings, but not its name
-    assert read(*flags(STEP)) == dataclasses.replace(recipes.config("step"), recipe="protocol")
+    # whoever gives every flag of another recipe gets its settings, but not its name
+    assert read("--recipe", "protocol", *flags(STEP)) == dataclasses.replace(recipes.config("step"), recipe="protocol")
     # a flag with the protocol's default is a flag all the same
     assert read("--recipe", "step", "--hidden", str(Config.hidden)) == recipes.config("step", hidden=Config.hidden)
+
+
+def test_step_unless_a_network_is_named():
+    def read(*argv):
+        return train_settings.read(argv, "nar train")
+
+    assert read() == read("--processor", "relational") == recipes.config("step")
+    assert read("--processor", "mpnn") == Config(processor="mpnn")
+    assert read("--processor", "mpnn", "--recipe", "step") == recipes.config("step", processor="mpnn")
+
+
+def test_a_mistake_about_what_a_recipe_sets_names_the_recipe(capsys):
+    for argv, named in ((["--hint-mode", "none"], True), (["--hint-mode", "none", "--processor", "mpnn"], False)):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(["train", *argv, "--hint-feedback", "hard"])
+        said = capsys.readouterr().err
+        assert stop.value.code == 2 and "must be left away with --hint-mode none" in said
+        assert ("--recipe step" in said) == named
+
+
+def test_sweeps_begin_as_runs_do(tmp_path):
+    for names, recipe in [([], "step"), (["relational"], "step"), (["relational", "mpnn"], "protocol")]:
+        argv = ["--algos", "bfs", "--seeds", "1", *(["--processors", *names] if names else [])]
+        found = [run.config for run in runs_of(argv, tmp_path)]
+        assert [one.processor for one in found] == (names or ["relational"])
+        assert {one.recipe for one in found} == {recipe} and {one.hidden for one in found} == {found[0].hidden}
+        assert found[0].hidden == recipes.config(recipe).hidden
 
 
 def test_help_shows_the_defaults_of_the_recipe(capsys):
@@ -97,9 +124,9 @@ def test_help_shows_the_defaults_of_the_recipe(capsys):
 
     for name in recipes.RECIPES:
         text = help_of("--recipe", name)
-        assert f"comes before it. (default: {name})" in text
+        assert f"another processor than step's is. (default: {name})" in text
         assert f"Width of node, edge and graph features. (default: {recipes.config(name).hidden})" in text
-    assert help_of() == help_of("--recipe", "protocol") != help_of("--recipe", "step")
+    assert help_of() == help_of("--recipe", "step") != help_of("--recipe", "protocol")
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_flags_come_before_the_file_and_the_file_before_the_recipe(tmp_path):
     assert read("--config", str(file)) == expected
     assert read("--steps", "9", "--config", str(file)) == dataclasses.replace(expected, steps=9)
     assert read("--config", str(file), "--candidates") == dataclasses.replace(expected, candidates=True)
-    assert type(read()) is Config and read() == Config()
+    assert type(read()) is Config and read() == recipes.config("step")
     as_protocol = read("--config", str(file), "--recipe", "protocol")
     assert as_protocol == Config(algo=("bfs", "dfs"), hidden=32, steps=7)
 

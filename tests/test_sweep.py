@@ -201,7 +201,7 @@ def test_flags_come_before_the_file(tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(
         'algos = ["bfs", "bfs+dfs"]\nseeds = 4\nsteps = 7\nlayer_norm = false\neval_sizes = [5, 6]\n'
-        'hint_mode = "none"\n'
+        'hint_mode = "none"\nrecipe = "protocol"\n'
         "report = false\n[vary]\nhidden = [8, 16]\ntrain_sizes = [[4, 5], [6]]\n"
     )
     sweep, base, vary, _ = read([str(file), "--steps", "9", "--seed-list", "3", "5"])

@@ -30,7 +30,8 @@ class Sweep:
     algos: tuple[str, ...] = ("bellman_ford",)
     """Algorithms; bfs+dijkstra is one run that learns both with one processor."""
     processors: tuple[str, ...] = ()
-    """Processors [that of the recipe; the protocol's is triplet_gmpnn]."""
+    """Processors [that of the recipe: relational for step, triplet_gmpnn for protocol]. Without --recipe, those that
+    are named are compared by the protocol."""
     seeds: int = 3
     """So many seeds, counted from 0."""
     seed_list: tuple[int, ...] = ()
@@ -104,13 +105,13 @@ def read(argv: Sequence[str]) -> tuple[Sweep, Config, list[tuple[str, list[Any]]
     vary = [_varied(text) for text in sweep.vary]
     if fixed := next((name for name, _ in vary if flag(name) in shared), None):
         raise ValueError(f"{flag(fixed)} is given and varied as well; leave one of them away")
-    of_recipe = {name: _of_runs([*shared, "--recipe", name]) for name in dict(vary).get("recipe", ())}
-    return sweep, _of_runs(shared), vary, of_recipe
+    of_recipe = {name: _of_runs([*shared, "--recipe", name], sweep.processors) for name in dict(vary).get("recipe", ())}
+    return sweep, _of_runs(shared, sweep.processors), vary, of_recipe
 
 
-def _of_runs(words: Sequence[str]) -> Config:
+def _of_runs(words: Sequence[str], processors: Sequence[str] = ()) -> Config:
     """Settings of training, which begin with a recipe."""
-    return train_settings.read(words, "nar sweep")
+    return train_settings.read(words, "nar sweep", processors=processors)
 
 
 def shipped() -> list[str]:

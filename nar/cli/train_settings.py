@@ -1,4 +1,7 @@
-"""The settings of a run: a recipe gives the defaults, a file comes before it, every flag before both."""
+"""The settings of a run: a recipe gives the defaults, a file comes before it, every flag before both.
+
+Without --recipe it is step, or where another processor is named than step's, protocol (nar/recipes.py).
+"""
 
 import dataclasses
 import tomllib
@@ -24,8 +27,11 @@ class Flags(Config):
     flags that are given come before it."""
 
 
-def read(argv: Sequence[str], prog: str, description: str | None = None) -> Config:
-    """The settings; `--help` shows the defaults of a recipe that is given beside it. Mistakes are one line, code 2."""
+def read(argv: Sequence[str], prog: str, description: str | None = None, processors: Sequence[str] = ()) -> Config:
+    """The settings; `--help` shows the defaults of a recipe that is given beside it. Mistakes are one line, code 2.
+
+    `processors`: those that are named elsewhere.
+    """
     given = dict(flags := console.split(argv)[1])
     if given.get("--config"):
         path = Path(given["--config"][-1])
@@ -34,10 +40,14 @@ def read(argv: Sequence[str], prog: str, description: str | None = None) -> Conf
         before = [word for name, values in of_file for word in (name, *values)]
         argv, prog = [*before, *argv], f"{prog} --config {path}"
         flags = console.split(argv)[1]
-    given_recipes = [values[0] for name, values in flags if name == "--recipe" and values]
-    recipe = given_recipes[-1] if given_recipes else "protocol"  # of several the last counts, as with every flag
+    last = {name: values[0] for name, values in flags if values}  # of several the last counts, as with every flag
+    processors = [*processors, *(last[name] for name in ("--processor",) if name in last)]
+    recipe = last.get("--recipe", recipes.default(processors))
     if recipe not in recipes.RECIPES:
         console.fail(suggest("recipe", recipe, recipes.RECIPES, "nar list"), prog)
+    if recipe != "protocol" and "--recipe" not in last:  # a mistake may be about what the recipe sets
+        command, space, rest = prog.partition(" --config")
+        prog = f"{command} --recipe {recipe}{space}{rest}"
     found = console.parse(Flags, argv, prog, description, Flags(**vars(recipes.config(recipe))))
     return Config(**{name: value for name, value in vars(found).items() if name != "config"})
 
