@@ -70,9 +70,9 @@ def workplace(tmp_path_factory):
     """A folder as the README leaves it: with the run directory of its first command, from a run of two steps."""
     folder = tmp_path_factory.mktemp("reader")
     with contextlib.chdir(folder):
-        train(Config(algo="bellman_ford", **TINY, out="runs/bellman_ford-triplet_gmpnn-seed42"))
-        export.write("runs/bellman_ford-triplet_gmpnn-seed42", "shared/bellman_ford")  # docs/using.md's own command
-    assert (folder / "runs" / "bellman_ford-triplet_gmpnn-seed42" / "best.pt").is_file()
+        train(nar.recipes.config("step", algo="bellman_ford", **TINY, out="runs/bellman_ford-relational-step-seed42"))
+        export.write("runs/bellman_ford-relational-step-seed42", "shared/bellman_ford")  # docs/using.md's own command
+    assert (folder / "runs" / "bellman_ford-relational-step-seed42" / "best.pt").is_file()
     return folder
 
 

@@ -45,7 +45,7 @@ def read(argv: Sequence[str], prog: str, description: str | None = None, process
     recipe = last.get("--recipe", recipes.default(processors))
     if recipe not in recipes.RECIPES:
         console.fail(suggest("recipe", recipe, recipes.RECIPES, "nar list"), prog)
-    if recipe != "protocol" and "--recipe" not in last:  # a mistake may be about what the recipe sets
+    if recipe != "protocol" and not {"--recipe", "--help", "-h"} & given.keys():  # a mistake may be about what it sets
         command, space, rest = prog.partition(" --config")
         prog = f"{command} --recipe {recipe}{space}{rest}"
     found = console.parse(Flags, argv, prog, description, Flags(**vars(recipes.config(recipe))))
