@@ -11,8 +11,8 @@ sizes above the canonical one by `nar evaluate` on as many graphs as cost minute
 also where fewer are recorded), in processes of their own; numbers come from this checkout, so run it in a clean clone
 of the commit that they are to stand for. Runs stay in runs/clrs30, where later tasks evaluate them further.
 
-The file has one row per cell and size: scores as shares of 1 at that size and on how many graphs, the training steps,
-the CPU seconds that training and all evaluations took, and of these the seconds of training alone, by the clock (empty
+The file has one row per cell and size: scores as shares of 1 at that size and on how many graphs, score and exactness
+where the reasoner says itself when a rollout ends (if it can, and was asked), the training steps, the CPU seconds that training and all evaluations took, and of these the seconds of training alone, by the clock (empty
 where nobody measured), and what made them. Runs of one cell on one kind of machine give the same numbers;
 `--again ALGORITHM-PROCESSOR-RECIPE-SEED` makes a cell a second time and compares.
 `python benchmarks/clrs30_report.py` makes the report of the file, and README's section of results.
@@ -43,8 +43,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 TABLE = ROOT / "results" / "clrs30.csv"
 RUNS = ROOT / "runs" / "clrs30"
 COLUMNS = (
-    "algorithm", "processor", "recipe", "seed", "size", "samples", "score", "exact", "valid", "steps", "cpu_seconds",
-    "train_seconds", "device", "commit", "command",
+    "algorithm", "processor", "recipe", "seed", "size", "samples", "score", "exact", "valid", "learned_end",
+    "learned_end_exact", "steps", "cpu_seconds", "train_seconds", "device", "commit", "command",
 )  # fmt: skip
 FILTERS = ("algo", "processor", "recipe", "seed")  # the parts of a cell, as flags
 PROGRAM = "from nar.cli.main import main; raise SystemExit(main())"
@@ -65,9 +65,8 @@ def cell_of(row: dict[str, str]) -> Cell:
 def flags_of(cell: Cell) -> list[str]:
     """The flags of `nar train` that make it."""
     algorithm, processor, recipe, seed = cell
-    own = RECIPES[recipe]
-    sizes = ["--eval-sizes", *map(str, sizes_of(algorithm, CANONICAL))] if own else []
-    return ["--algo", algorithm, "--processor", processor, "--seed", str(seed), *own, *sizes]
+    sizes = ["--eval-sizes", *map(str, sizes_of(algorithm, CANONICAL))] if recipe != "protocol" else []
+    return ["--algo", algorithm, "--processor", processor, "--seed", str(seed), *RECIPES[recipe], *sizes]
 
 
 def recipe_of(results: dict) -> str:
@@ -85,9 +84,9 @@ def recipe_of(results: dict) -> str:
     raise ValueError("made by settings that no recipe of the table has")
 
 
-def of_the_table(entry: dict) -> bool:
-    """Is an evaluation of the algorithm's own distribution, with the trace's number of steps?"""
-    return entry["setting"] == {} and entry["termination"] == "oracle"
+def of_the_table(entry: dict, end: str = "oracle") -> bool:
+    """Is an evaluation of the algorithm's own distribution, with the trace's number of steps or another end?"""
+    return entry["setting"] == {} and entry["termination"] == end
 
 
 def record(results: dict, cpu_seconds: float | None, command: str | None = None) -> list[dict[str, str]]:
@@ -104,14 +103,18 @@ def record(results: dict, cpu_seconds: float | None, command: str | None = None)
     trained = command or shlex.join(["python", "train.py", *flags_of(cell), "--threads", "1"])
     directory = train_settings.read(flags_of(cell), "nar train").run_dir
     fresh = []
+    asked = {entry["size"]: entry for entry in results["evaluations"] if of_the_table(entry, "learned")}
     for entry in results["evaluations"]:
         if not of_the_table(entry):
             continue
         size, samples, by = entry["size"], entry["samples"], trained
+        learned = asked.get(size, {})
+        learned = learned if learned.get("data") == entry.get("data") else {}  # on the same graphs
         if "evaluated" in entry:
             by += f" && nar evaluate {directory} --sizes {size} --samples {samples}"
         values = (
-            *cell, size, samples, entry["score"], entry["exact"], entry["valid"], run["steps"],
+            *cell, size, samples, entry["score"], entry["exact"], entry["valid"], learned.get("score"), learned.get("exact"),
+            run["steps"],
             "" if cpu_seconds is None else round(cpu_seconds), round(run["train_seconds"]), made["device"],
             entry.get("evaluated", made)["commit"], by,
         )  # fmt: skip
@@ -178,7 +181,7 @@ def make(task: Task, folder: pathlib.Path, device: str, patience: float, deadlin
     first = set(sizes_of(cell[0], CANONICAL)) if sizes else {protocol.canonical_size(datasets.get(cell[0]))}
     if not first <= there(out).keys():
         local = ["--device", device, "--threads", "1", "--out", str(out), *(["--resume"] if out.exists() else [])]
-        local += ["--checkpoint-every", "100"] if RECIPES[cell[2]] else []  # of 1,000 steps, not 10,000
+        local += ["--checkpoint-every", "100"] if cell[2] != "protocol" else []  # of 1,000 steps, not 10,000
         if not call(["train", *flags_of(cell), *local], out, deadline):
             return None
     for size in sizes or ():

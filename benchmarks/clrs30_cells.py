@@ -11,7 +11,7 @@ from nar import datasets
 from nar.evaluation import protocol
 
 RECIPES = {
-    "protocol": [],
+    "protocol": ["--recipe", "protocol"],
     "step": ["--recipe", "step"],
     "step-plain": (
         "--recipe step --no-trails --train-families --train-weights --event-balance 0 --change-balance 0".split()

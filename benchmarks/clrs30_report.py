@@ -88,6 +88,12 @@ Whole graphs with every output right:
 
 {tables.by_size(found, "exact")}
 {figure["exact_by_size"]}
+## Without being told when to stop
+
+At n = 64 a reasoner of the recipe `step` takes the steps of the trace, or it goes on until its halting head, which was
+trained on whether a moment is the last one, says that it has finished.
+
+{tables.own_end(found)}
 ## Cost
 
 Minutes of one core, means over seeds. "By the clock" is the training loop alone, with its validations; CPU time is that

@@ -154,6 +154,23 @@ def by_size(found: Table, name: str, made: tuple[str, str] = STEP) -> str:
     return (table(["algorithm", *(f"n = {n}" for n in SIZES)], rows) if rows else "") + left
 
 
+def own_end(found: Table) -> str:
+    """With the trace's number of steps, and where the reasoner itself says when it has finished, at n = 64."""
+    kinds = ("score", "learned_end", "exact", "learned_end_exact")
+    each = {name: [found.values(name, STEP, name=kind) for kind in kinds] for name in NAMES}
+    asked = {  # of the seeds that were asked both ways
+        name: [{seed: kind[seed] for seed in values[1]} for kind in values]
+        for name, values in each.items()
+        if values[1]
+    }
+    if not asked:
+        return "Nothing is recorded yet.\n"
+    gap = max(100 * abs(values[0][seed] - values[1][seed]) for values in asked.values() for seed in values[1])
+    rows = [[f"`{name}`", *map(short, values)] for name, values in asked.items()]
+    header = ["algorithm", "score: steps of the trace", "own end", "whole graphs: steps of the trace", "own end"]
+    return table(header, rows) + f"\nLargest difference of two scores: {gap:.2f}; {len(asked)} of 30 algorithms.\n"
+
+
 def cost(found: Table) -> str:
     """CPU minutes of a run, means over seeds."""
 

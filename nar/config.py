@@ -257,8 +257,8 @@ class Config:
 
     def _check_supervision(self) -> None:
         if self.supervision == "rollout":
-            alone = not self.output_step or self.halting == "none"
-            self._check("halting", alone, "none with --output-step: rollouts end a step later than they are told to")
+            late = self.output_step and self.halting == "ponder"
+            self._check("halting", not late, "none or supervised with --output-step, which alone reads outputs")
             for name in OF_MOMENTS:
                 unused = getattr(self, name) == getattr(Config, name) or self.recipe != "protocol"  # which may set it
                 self._check(name, unused, "left away without --supervision moments: it would have no effect")

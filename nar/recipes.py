@@ -42,6 +42,7 @@ RECIPES = {
             "candidates": True,
             "selection": True,
             "output_step": True,
+            "halting": "supervised",
             "random_pos": False,  # relations see positions' order alone, of which 0 is the least, as in tests
             "hint_feedback": "hard",
             "hidden": 64,

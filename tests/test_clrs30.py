@@ -201,7 +201,11 @@ def test_a_cell_is_trained_then_evaluated_and_goes_on_where_it_was(clrs30, monke
     run, soon = clrs30.RUNS, time.monotonic() + 300
     assert clrs30.make(task, run, "cpu", 1.0, time.monotonic() - 1) is None  # stopped before it began
     found = clrs30.make(task, run, "cpu", 1.0, soon)
-    assert [(e["size"], e["samples"]) for e in found["evaluations"]] == [(4, 2), (5, 3)]
+    assert [(e["size"], e["samples"], e["termination"]) for e in found["evaluations"]] == [
+        (4, 2, "oracle"),
+        (4, 2, "learned"),
+        (5, 3, "oracle"),
+    ]
     assert found["run"]["steps"] == 2 and found["cpu_seconds"] > found["run"]["train_seconds"] / 2
     monkeypatch.setattr(clrs30, "call", lambda *arguments: calls.append(arguments))
     assert clrs30.make(task, run, "cpu", 1.0, soon) == found and not calls  # nothing is left to do

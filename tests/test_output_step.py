@@ -141,14 +141,14 @@ def test_hints_are_those_of_a_rollout_without_it():
             "--output-step must be left away with --hint-mode",
         ),
         ({"candidates": True, "hint_mode": "decoded_only"}, "--candidates must be left away with --hint-mode decoded"),
-        ({"output_step": True, "halting": "ponder"}, "--halting must be none with --output-step"),
-        ({"output_step": True, "halting": "supervised"}, "--halting must be none with --output-step"),
+        ({"output_step": True, "halting": "ponder"}, "--halting must be none or supervised with --output-step"),
     ],
 )
 def test_what_does_not_go_together(settings, message):
     with pytest.raises(ValueError, match=message):
         Config(algo="bfs", **settings)
-    assert recipes.config("step", algo="bfs", halting="supervised").output_step  # of moments it can be learned
+    assert recipes.config("step", algo="bfs").output_step and recipes.config("step", algo="bfs").halting == "supervised"
+    assert Config(algo="bfs", output_step=True, halting="supervised").output_step  # of rollouts, too
 
 
 def test_what_must_be_read_off_the_state_is_not_looked_up():

@@ -86,7 +86,8 @@ def test_our_trainings_are_those_of_nar_train(side, tmp_path):
     assert not found["reached"] and found["steps"] == found["planned_steps"] == 3 and found["cpu_seconds"] > 0
     rest = {"val_samples": 1, "val_every": 3, "eval_sizes": (64,), "threads": 1, "device": "cpu"}
     config = recipes.config(side, algo="bfs", seed=1, out=tmp_path / "run", **tiny, **rest)
-    (entry,) = train(config)["evaluations"]
+    entry = train(config)["evaluations"][0]
+    assert entry["termination"] == "oracle"
     assert [point["score"] for point in found["curve"]] == [pytest.approx(entry["score"], abs=1e-9)]
 
 

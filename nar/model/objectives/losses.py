@@ -29,6 +29,7 @@ from nar.model.coders.sparse.batch import SparseBatch
 from nar.model.objectives.emphasis import EVEN, Emphasis, moves, share_changed
 from nar.model.options.choice import Choice
 from nar.model.rollout import Rollout
+from nar.model.schedule import Schedule
 from nar.nn.sparse.predictions import Chosen, EdgeValues
 from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import IGNORED, Probe, Type
@@ -64,7 +65,7 @@ def losses(batch: Batch, rollout: Rollout, emphasis: Emphasis = EVEN) -> dict[st
     if batch.whole is None:
         found = {name: total / count.clamp(min=1) for name, (total, count) in sums.items()}
     else:
-        counts = _counts(batch.whole, rollout)
+        counts = _counts(batch, batch.whole, rollout)
         found = {name: total / max(counts[name], 1) for name, (total, _) in sums.items()}
     if whole.schedule.num_with_hint(0) == 0:  # without a second snapshot hints have no loss, rather than one of zero
         found = {name: value for name, value in found.items() if name in (*rollout.outputs, "halting")}
@@ -111,7 +112,7 @@ def total_loss(batch: Batch, rollout: Rollout, emphasis: Emphasis = EVEN) -> Ten
     return torch.stack(list(losses(batch, rollout, emphasis).values())).sum()
 
 
-def _counts(whole: Batch, rollout: Rollout) -> dict[str, int]:
+def _counts(share: Batch, whole: Batch, rollout: Rollout) -> dict[str, int]:
     """Over how many entries the losses of a batch are averaged, of which `rollout` is that of a share."""
     spec = whole.spec
     ends = slice(None) if whole.ends is None else whole.ends
@@ -122,7 +123,8 @@ def _counts(whole: Batch, rollout: Rollout) -> dict[str, int]:
         found[name] = int(entries_each(spec[name], whole.hints[name], 2)[known_TB].sum())
     if rollout.step_outputs:
         return found | dict.fromkeys((*rollout.step_outputs[0], "halting"), len(whole))
-    return found | {"halting": sum(whole.schedule.num_running(s) for s in range(whole.steps))}
+    schedule = _of_halts(whole, len(rollout.halts) - share.steps)
+    return found | {"halting": sum(schedule.num_running(s) for s in range(schedule.steps))}
 
 
 def probe_loss(probe: Probe, predicted: Tensor, truth: Tensor) -> Tensor:
@@ -196,9 +198,9 @@ def halting_loss(halts: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
 
     `halts`: logits [live] of each step.
     """
-    sums, counts = [], []
+    sums, counts, schedule = [], [], _of_halts(batch, len(halts) - batch.steps)
     for s, logits in enumerate(halts):
-        schedule, live = batch.schedule, batch.schedule.num_running(s)
+        live = schedule.num_running(s)
         ends, running = schedule.ends(s, logits.device), schedule.running(s, logits.device)[:live].to(logits.dtype)
         if batch.ends is not None:  # parts of traces end where the algorithm does not
             ends = ends & batch.ends
@@ -207,6 +209,11 @@ def halting_loss(halts: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
         sums.append((losses * running).sum())
         counts.append(running.sum())
     return torch.stack(sums).sum(), torch.stack(counts).sum()
+
+
+def _of_halts(batch: Batch, more: int) -> Schedule:
+    """Who takes the steps after which the halting head was asked: `more` of them than there are, for the outputs."""
+    return batch.schedule.with_output_step() if more == 1 else batch.schedule
 
 
 def ponder_losses(
