@@ -12,8 +12,9 @@ also where fewer are recorded), in processes of their own; numbers come from thi
 of the commit that they are to stand for. Runs stay in runs/clrs30, where later tasks evaluate them further.
 
 The file has one row per cell and size: scores as shares of 1 at that size and on how many graphs, score and exactness
-where the reasoner says itself when a rollout ends (if it can, and was asked), the training steps, the CPU seconds that training and all evaluations took, and of these the seconds of training alone, by the clock (empty
-where nobody measured), and what made them. Runs of one cell on one kind of machine give the same numbers;
+where the reasoner itself says when a rollout ends (if it can, and was asked), the training steps, the CPU seconds that
+training and all evaluations took, and of these the seconds of training alone, by the clock (empty where nobody
+measured), and what made them. Runs of one cell on one kind of machine give the same numbers;
 `--again ALGORITHM-PROCESSOR-RECIPE-SEED` makes a cell a second time and compares.
 `python benchmarks/clrs30_report.py` makes the report of the file, and README's section of results.
 """
@@ -113,8 +114,8 @@ def record(results: dict, cpu_seconds: float | None, command: str | None = None)
         if "evaluated" in entry:
             by += f" && nar evaluate {directory} --sizes {size} --samples {samples}"
         values = (
-            *cell, size, samples, entry["score"], entry["exact"], entry["valid"], learned.get("score"), learned.get("exact"),
-            run["steps"],
+            *cell, size, samples, entry["score"], entry["exact"], entry["valid"],
+            learned.get("score"), learned.get("exact"), run["steps"],
             "" if cpu_seconds is None else round(cpu_seconds), round(run["train_seconds"]), made["device"],
             entry.get("evaluated", made)["commit"], by,
         )  # fmt: skip
