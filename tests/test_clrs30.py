@@ -114,6 +114,18 @@ def test_a_cell_is_recorded_once_with_a_row_per_size(clrs30, results):
     assert found == expected
 
 
+def test_a_row_has_the_score_of_the_own_end_on_the_same_graphs(clrs30, results):
+    asked = copy.deepcopy(results)
+    same, other = (copy.deepcopy(asked["evaluations"][k]) for k in range(2))
+    same |= {"termination": "learned", "score": 0.25, "exact": 0.125}
+    other |= {"termination": "learned", "data": other["data"] | {"sha256": "another"}}
+    asked["evaluations"] += [same, other]
+    first, second, *_ = clrs30.record(asked, None)
+    assert (first["learned_end"], first["learned_end_exact"]) == ("0.25", "0.125")
+    assert (second["learned_end"], second["learned_end_exact"]) == ("", "")
+    assert len(clrs30.rows()) == 5
+
+
 def test_a_file_of_fewer_columns_is_read_and_kept(clrs30, results):
     row = {"algorithm": "dfs", "processor": "mpnn", "recipe": "protocol", "seed": "0", "size": "64", "score": "0.5"}
     with open(clrs30.TABLE, "w", newline="") as file:

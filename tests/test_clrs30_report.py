@@ -55,6 +55,19 @@ def test_scores_stand_beside_what_is_published():
     assert f"mean of 2 of 30 algorithms **85.00**. Published for these: {both:.2f}. Above 99: 0; above the" in text
 
 
+def test_own_ends_stand_beside_those_that_were_told():
+    assert "Nothing is recorded" in tables.own_end(tables.Table.of([row()]))
+    rows = [
+        row(seed=0, score=0.75, learned_end=0.5, learned_end_exact=0.25),
+        row(seed=1, score=1.0),
+    ]  # seed 1: not asked
+    rows.append(row("dfs", score=1.0, exact=1.0, learned_end=0.99, learned_end_exact=0.9))
+    text = tables.own_end(tables.Table.of(rows))
+    assert line(text, "`bfs`") == ["75.00", "50.00", "37.50", "25.00"]
+    assert line(text, "`dfs`") == ["100.00", "99.00", "100.00", "90.00"]
+    assert "Largest difference of two scores: 25.00; 2 of 30 algorithms" in text
+
+
 def test_means_by_seed_are_of_seeds_that_every_algorithm_has():
     rows = [row(name, seed=seed, score=score) for name, values in (("bfs", (0.5, 0.7, 0.9)), ("dfs", (0.7, 0.9)))
             for seed, score in enumerate(values)]  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 from nar import datasets, processors
 from nar.analysis.references import compiled
 from nar.evaluation import axes
-from nar.evaluation.evaluate import entry, evaluate, evaluating, test_set
+from nar.evaluation.evaluate import entries, entry, evaluate, evaluating, test_set
 from nar.evaluation.peak_memory import STATM, PeakMemory
 from nar.model.batch import collate, training_spec
 from nar.model.objectives.metrics import merge_permutations
@@ -236,6 +236,39 @@ def test_what_is_compared_of_rollouts_that_stop_too_late(monkeypatch):
     for hint, values in found["hints"].items():
         assert values["live"] == told["hints"][hint]["live"]
         assert values["per_step"] == pytest.approx(told["hints"][hint]["per_step"])
+
+
+@pytest.mark.parametrize("late", [0, 1])
+@pytest.mark.parametrize("output_step", [False, True])
+def test_a_head_that_says_what_the_oracle_says_needs_no_rollouts_of_its_own(output_step, late, monkeypatch):
+    """The entries are those of separate evaluations, made once or, where the head ends one graph late, twice."""
+    torch.manual_seed(1)
+    options = {"hint_feedback": "hard", "history": False, "output_step": output_step, "halting": "supervised"}
+    reasoner, algorithm = Reasoner.build("bfs", "relational", hidden=8, **options).eval(), datasets.get("bfs")
+    ends = sorted((trace.length - 2 + output_step for trace in traces_of("bfs", 9, 6)), reverse=True)
+    assert len(set(ends)) > 1
+    ends[0] += late
+    asked, rolled = [], []
+
+    def head(largest, graph):
+        asked.append(None)
+        return torch.where(torch.tensor(ends[: len(graph)]) == len(asked) - 1, 1.0, -1.0)
+
+    def evaluated(*arguments, **options):
+        asked.clear()
+        rolled.append(options["termination"])
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(reasoner, "halting_head", lambda name: head)
+    monkeypatch.setattr("nar.evaluation.evaluate.evaluate", evaluated)
+    both = ["oracle", "learned"]
+    found = list(entries(reasoner, algorithm, 9, samples=6, terminations=both))
+    assert rolled == both[: 1 + late]
+    alone = [entry(reasoner, algorithm, 9, samples=6, termination=end) for end in both]
+    differs = dict.fromkeys(("seconds", "peak_memory_mb"))
+    assert [one | differs for one in found] == [other | differs for other in alone]
+    headless = Reasoner.build("bfs", "mpnn", hidden=8).eval()
+    assert evaluate(headless, algorithm, traces_of("bfs", 9, 6)).ends_as_told is None
 
 
 def test_rollouts_that_stop_at_different_steps_are_those_of_each_graph_alone():

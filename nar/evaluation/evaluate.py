@@ -24,7 +24,7 @@ from nar.evaluation.peak_memory import PeakMemory
 from nar.model.batch import Batch, collate
 from nar.model.coders.sparse import batch as sparse_batch
 from nar.model.coders.sparse.batch import SparseBatch
-from nar.model.objectives.losses import total_loss
+from nar.model.objectives.losses import of_halts, total_loss
 from nar.model.objectives.metrics import Tally, correct, merge_permutations, tally
 from nar.model.postprocess import hard
 from nar.model.reasoner import Reasoner
@@ -83,6 +83,20 @@ def entry(
     termination: str = "oracle",
 ) -> dict[str, Any]:
     """One entry of the evaluations in results.json: scores on the test set of this size and setting."""
+    return next(entries(reasoner, algorithm, size, samples=samples, setting=setting, terminations=(termination,)))
+
+
+def entries(
+    reasoner: Reasoner,
+    algorithm: Algorithm,
+    size: int,
+    *,
+    samples: int = 0,
+    setting: Mapping[str, Any] | None = None,
+    terminations: Iterable[str] = ("oracle",),
+) -> Iterator[dict[str, Any]]:
+    """An entry for each of the terminations, on the same set. Where a halting head says the same as the oracle, their
+    rollouts are the same, and are made once."""
     setting = axes.canonical(setting)
     traces: Any
     if reasoner.layout == "sparse":
@@ -90,12 +104,18 @@ def entry(
         traces, manifest = sparse.test_set(algorithm, size, count, TEST_SEED, setting)
     else:
         traces, manifest = test_set(algorithm, size, samples, setting)
-    limit = None
-    if termination != "oracle":  # that of the whole set, however it is cut into batches
-        limit = ROOM * max(max(1, trace.length - 1) for trace in traces)
-    score = evaluate(reasoner, algorithm, traces, memory=True, termination=termination, limit=limit)
-    place = {"algorithm": algorithm.name, "size": size, "setting": setting, "termination": termination}
-    return {**place, **score.to_dict(), "data": manifest}
+    told: Evaluation | None = None
+    for termination in terminations:
+        limit = None
+        if termination == "learned" and told is not None and told.ends_as_told:
+            score = told.ended_by_itself(int(reasoner.output_step))
+        else:
+            if termination != "oracle":  # that of the whole set, however it is cut into batches
+                limit = ROOM * max(max(1, trace.length - 1) for trace in traces)
+            score = evaluate(reasoner, algorithm, traces, memory=True, termination=termination, limit=limit)
+        told = score if termination == "oracle" else told
+        place = {"algorithm": algorithm.name, "size": size, "setting": setting, "termination": termination}
+        yield {**place, **score.to_dict(), "data": manifest}
 
 
 @contextlib.contextmanager
@@ -229,7 +249,20 @@ def _evaluate_batch(
         # of a share, what it adds to the loss of the whole
         summed_loss=total_loss(batch, rollout).item() * len(batch.whole or batch) if loss else float("nan"),
         peak_memory=peak.megabytes,
+        ends_as_told=_ends_as_told(batch, rollout),
     )
+
+
+def _ends_as_told(batch: Batch, rollout: Rollout) -> bool | None:
+    """Does the halting head say after every step, of every graph that took it, whether it was the last?"""
+    if not rollout.halts or rollout.taken is not None:
+        return None
+    schedule = of_halts(batch, len(rollout.halts) - batch.steps)
+    for s, logits in enumerate(rollout.halts):
+        running = slice(0, schedule.num_running(s))
+        if not (logits[running] > 0).equal(schedule.ends(s, logits.device)[running]):
+            return False
+    return True
 
 
 def _compare_hints(

@@ -30,6 +30,8 @@ class Evaluation:
     seconds: float  # of the rollouts, outputs decided; without drawing data, scoring and checking
     summed_loss: float = float("nan")  # over samples; nan where not asked for
     peak_memory: float | None = None  # during the rollouts, in MB (peak_memory.py); None where not asked for
+    # Would a halting head have ended every rollout where it was told to end? None: there is none, or it did end them.
+    ends_as_told: bool | None = None
 
     def __add__(self, other: Evaluation) -> Evaluation:
         errors: list[list[int | None]] = [e.first_errors or [None] * e.samples for e in (self, other)]
@@ -48,7 +50,13 @@ class Evaluation:
             seconds=self.seconds + other.seconds,
             summed_loss=self.summed_loss + other.summed_loss,
             peak_memory=max(peaks, default=None),
+            ends_as_told=None if None in (ends := (self.ends_as_told, other.ends_as_told)) else all(ends),
         )
+
+    def ended_by_itself(self, more: int) -> Evaluation:
+        """The same rollouts as the reasoner's own end gives them, if it ends them as told; `more`: steps for outputs,
+        which are not counted where the number of steps is given."""
+        return dataclasses.replace(self, taken=[steps + more for steps in self.taken], ends_as_told=None)
 
     @property
     def score(self) -> float:

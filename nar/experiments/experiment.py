@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from nar import device
 from nar.config import Config
-from nar.evaluation.evaluate import entry
+from nar.evaluation.evaluate import entries
 from nar.evaluation.protocol import affordable
 from nar.inference import example
 from nar.recipes import run_name
@@ -107,8 +107,8 @@ def _evaluate(
             bar.set_description(f"evaluating {task.name if len(run.tasks) > 1 else ''} {size} nodes".replace("  ", " "))
             if interrupted.is_set():
                 break
-            for end in ["oracle"] if run.config.halting == "none" else ["oracle", "learned"]:
-                found = entry(run.reasoner, task.algorithm, size, samples=samples, termination=end)
+            ends = ["oracle"] if run.config.halting == "none" else ["oracle", "learned"]
+            for found in entries(run.reasoner, task.algorithm, size, samples=samples, terminations=ends):
                 results["evaluations"] = placed(results["evaluations"], found)
             files.write_json(run.directory / "results.json", results)
     if results["evaluations"] or not tests:

@@ -123,7 +123,7 @@ def _counts(share: Batch, whole: Batch, rollout: Rollout) -> dict[str, int]:
         found[name] = int(entries_each(spec[name], whole.hints[name], 2)[known_TB].sum())
     if rollout.step_outputs:
         return found | dict.fromkeys((*rollout.step_outputs[0], "halting"), len(whole))
-    schedule = _of_halts(whole, len(rollout.halts) - share.steps)
+    schedule = of_halts(whole, len(rollout.halts) - share.steps)
     return found | {"halting": sum(schedule.num_running(s) for s in range(schedule.steps))}
 
 
@@ -198,7 +198,7 @@ def halting_loss(halts: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
 
     `halts`: logits [live] of each step.
     """
-    sums, counts, schedule = [], [], _of_halts(batch, len(halts) - batch.steps)
+    sums, counts, schedule = [], [], of_halts(batch, len(halts) - batch.steps)
     for s, logits in enumerate(halts):
         live = schedule.num_running(s)
         ends, running = schedule.ends(s, logits.device), schedule.running(s, logits.device)[:live].to(logits.dtype)
@@ -211,7 +211,7 @@ def halting_loss(halts: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
     return torch.stack(sums).sum(), torch.stack(counts).sum()
 
 
-def _of_halts(batch: Batch, more: int) -> Schedule:
+def of_halts(batch: Batch, more: int) -> Schedule:
     """Who takes the steps after which the halting head was asked: `more` of them than there are, for the outputs."""
     return batch.schedule.with_output_step() if more == 1 else batch.schedule
 
