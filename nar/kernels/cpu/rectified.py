@@ -10,6 +10,9 @@ dense products that it replaces.
 Shapes: B graphs, N nodes, F features, K edge channels; R rows of a block, one per pair.
 """
 
+# pyright: reportCallIssue=false
+# (kernels take lists of arrays, unpacked before further arguments, which the type checker cannot count)
+
 from collections.abc import Callable
 
 import numpy as np
