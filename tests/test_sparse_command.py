@@ -58,7 +58,7 @@ def test_what_cannot_be_trained_sparse_is_one_line(run, capsys, tmp_path):
     words = ["train", "--layout", "sparse", "--steps", "1", "--device", "cpu", "--out", str(tmp_path / "x")]
     for more, said in (
         (["--algo", "bfs", "--processor", "mpnn"], "MPNN needs all pairs of nodes"),
-        (["--algo", "bfs"], "MPNN keeps or compares all pairs of nodes"),
+        (["--algo", "bfs", "--recipe", "protocol"], "MPNN keeps or compares all pairs of nodes"),
         (["--algo", "floyd_warshall", "--processor", "pgn"], "cannot run in the sparse layout"),
     ):
         with pytest.raises(SystemExit) as end:
