@@ -5,7 +5,6 @@ below have every kind of number that a report can show.
 """
 
 import hashlib
-import json
 import math
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from nar.config import Config
 from nar.results import study
+from nar.system.files import json_text
 
 SIZES = (16, 64, 256)
 HINTS = {"pi_h": "accuracy", "d": "mse", "msk": "f1"}
@@ -102,10 +102,10 @@ def collect(*runs, metrics=METRICS, measured=()):
 def write(folder, results, metrics=METRICS, faithfulness=None):
     """The files of a run; returns its directory."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(json.dumps(results))
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in metrics))
+    (folder / "results.json").write_text(json_text(results))
+    (folder / "metrics.jsonl").write_text("".join(json_text(row) + "\n" for row in metrics))
     if faithfulness is not None:
-        text = faithfulness if isinstance(faithfulness, str) else json.dumps(faithfulness)
+        text = faithfulness if isinstance(faithfulness, str) else json_text(faithfulness)
         (folder / "faithfulness.json").write_text(text)
     return folder
 

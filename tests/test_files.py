@@ -117,3 +117,11 @@ def test_json_that_cannot_be_used_is_named(tmp_path, text):
 def test_text_that_has_no_bytes_is_written_all_the_same(tmp_path):
     files.write_text(tmp_path / "a", "n\udc80")
     assert (tmp_path / "a").read_text() == "n\\udc80"
+
+
+def test_json_is_strict_and_not_finite_is_null(tmp_path):
+    value = {"loss": float("nan"), "by": [float("-inf"), 0.1, {"x": (1, None)}], "finite": 1e308}
+    written = '{"loss": null, "by": [null, 0.1, {"x": [1, null]}], "finite": 1e+308}'
+    assert files.json_text(value) == written
+    files.write_json(tmp_path / "a.json", value)
+    assert "".join((tmp_path / "a.json").read_text().split()) == "".join(written.split())

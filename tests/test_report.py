@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import re
 import subprocess
 import sys
@@ -323,6 +324,16 @@ def test_metrics_of_a_resumed_and_killed_run(tmp_path):
     with open(tmp_path / "metrics.jsonl", "a") as file:
         file.write('{"step": 150, "lo')
     assert [(row["step"], row["loss"]) for row in schema.read_metrics(tmp_path)] == [(0, 4.0), (50, 1.5), (100, 0.5)]
+
+
+def test_a_network_whose_numbers_are_no_longer_finite_is_reported(tmp_path):
+    worse = {"score": math.inf, "outputs": {"x": {"metric": "mse", "value": math.inf}}}
+    write(tmp_path, run(evaluations=[evaluation(**worse)]), [{"step": 50, "loss": math.nan}, {"step": 100, "loss": 1.0}])
+    for name in ("results.json", "metrics.jsonl"):
+        assert not re.search("NaN|Infinity", (tmp_path / name).read_text())
+    (found,) = schema.read(tmp_path)["evaluations"]
+    assert math.isnan(found["score"]) and math.isnan(found["outputs"]["x"]["value"])
+    assert tables(study.read(tmp_path))[SCORES][0]["score (%)"] == "–"
 
 
 def test_unreadable_files_are_named(tmp_path):

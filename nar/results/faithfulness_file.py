@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nar.results.schema import scores_as_numbers
 from nar.system import files
 
 NAME = "faithfulness.json"
@@ -47,7 +48,7 @@ def read(run_dir: str | Path, best_step: int | None = None) -> dict[str, Any] | 
         return None
     again = f"measure again: nar faithfulness {run_dir}"
     try:
-        found = files.read_json(path, "what nar faithfulness leaves", dict, again)
+        found = scores_as_numbers(files.read_json(path, "what nar faithfulness leaves", dict, again))
         schema = found["schema"]
         if schema == SCHEMA:
             _check(found)

@@ -88,7 +88,7 @@ class Metrics:
                 record = json.loads(line)
                 if not misfit(record, {"step": int}) and record["step"] <= keep_until:
                     self.records.append(record)
-        lines = [json.dumps(record) + "\n" for record in self.records]
+        lines = [files.json_text(record) + "\n" for record in self.records]
         files.write(path, lambda file: file.write("".join(lines).encode()))
 
     def __enter__(self) -> Self:
@@ -105,7 +105,7 @@ class Metrics:
             self.finish(None)
 
     def write(self, record: dict[str, Any]) -> None:
-        self.lines.write(json.dumps(record) + "\n")
+        self.lines.write(files.json_text(record) + "\n")
         self.records.append(record)
         if record.keys() <= set(self.columns):
             csv.DictWriter(self.table, self.columns, lineterminator="\n").writerow(record)

@@ -15,11 +15,12 @@ results.json, schema 2:
                  seconds, peak_memory_mb, data}
 
 An evaluation's `setting` is {} for the algorithm's own distribution, else what differs ({"family": "grid"}); its
-`termination` says who ended the rollout: "oracle" (the trace, as in CLRS), "fixed_point" or "learned". Schema 1, which
-knew one algorithm per run, is read as schema 2.
+`termination` says who ended the rollout: "oracle" (the trace, as in CLRS), "fixed_point" or "learned". A number that is
+NaN or infinite is null, as in metrics.jsonl. Schema 1, which knew one algorithm per run, is read as schema 2.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ SCHEMA = 2  # of results.json
 ERROR_METRICS = frozenset({"mse"})  # lower is better, no upper bound: never on one axis with accuracies
 
 _ENTRY = {
-    "algorithm": str, "size": int, "samples": int, "score": float, "exact?": float | None, "valid?": float | None,
+    "algorithm": str, "size": int, "samples": int, "score": float | None, "exact?": float | None, "valid?": float | None,
     "outputs": dict[str, dict], "hints?": dict[str, dict], "setting?": dict, "termination?": str, "seconds?": float,
     "steps_mean?": float, "steps_max?": int, "steps_taken?": dict[str, float], "data?": dict | None,
     "first_error?": list[int | None] | None, "measures?": dict, "peak_memory_mb?": float | None,
@@ -106,8 +107,16 @@ def upgraded(results: Results) -> RunResults:
         run["validation"] = {algorithms[0]: best} if len(algorithms) == 1 and best is not None else {}
     run = {"processes": 1, "left_out": {}} | run
     absent = {"setting": {}, "termination": "oracle", "valid": None, "hints": {}, "measures": {}}
-    evaluations = [absent | dict(e) for e in results["evaluations"]]
+    evaluations = [absent | scores_as_numbers(e) for e in results["evaluations"]]
     return RunResults({**results, "schema": SCHEMA, "run": run, "config": config, "evaluations": evaluations})
+
+
+def scores_as_numbers(value: Any) -> Any:
+    """The same with NaN where a score or an output's value is null: so JSON has NaN and infinity."""
+    if isinstance(value, Mapping):
+        void = [name for name in ("score", "value") if value.get(name, 0) is None]
+        return {n: scores_as_numbers(v) for n, v in value.items()} | dict.fromkeys(void, math.nan)
+    return [scores_as_numbers(part) for part in value] if isinstance(value, list) else value
 
 
 def read_metrics(run_dir: str | Path) -> list[dict[str, Any]]:
