@@ -328,7 +328,9 @@ def test_metrics_of_a_resumed_and_killed_run(tmp_path):
 
 def test_a_network_whose_numbers_are_no_longer_finite_is_reported(tmp_path):
     worse = {"score": math.inf, "outputs": {"x": {"metric": "mse", "value": math.inf}}}
-    write(tmp_path, run(evaluations=[evaluation(**worse)]), [{"step": 50, "loss": math.nan}, {"step": 100, "loss": 1.0}])
+    write(
+        tmp_path, run(evaluations=[evaluation(**worse)]), [{"step": 50, "loss": math.nan}, {"step": 100, "loss": 1.0}]
+    )
     for name in ("results.json", "metrics.jsonl"):
         assert not re.search("NaN|Infinity", (tmp_path / name).read_text())
     (found,) = schema.read(tmp_path)["evaluations"]

@@ -33,7 +33,8 @@ SCHEMA = 2  # of results.json
 ERROR_METRICS = frozenset({"mse"})  # lower is better, no upper bound: never on one axis with accuracies
 
 _ENTRY = {
-    "algorithm": str, "size": int, "samples": int, "score": float | None, "exact?": float | None, "valid?": float | None,
+    "algorithm": str, "size": int, "samples": int,
+    "score": float | None, "exact?": float | None, "valid?": float | None,
     "outputs": dict[str, dict], "hints?": dict[str, dict], "setting?": dict, "termination?": str, "seconds?": float,
     "steps_mean?": float, "steps_max?": int, "steps_taken?": dict[str, float], "data?": dict | None,
     "first_error?": list[int | None] | None, "measures?": dict, "peak_memory_mb?": float | None,
