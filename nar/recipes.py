@@ -69,8 +69,8 @@ def config(name: str = "protocol", **settings: Any) -> Config:
 
 
 def default(processors: Iterable[str] = ()) -> str:
-    """What the command line begins with where no recipe is named: step, by which every algorithm recorded so far
-    (results/clrs30.csv) scores above the published mean; where networks are named to compare them, the protocol."""
+    """What the command line begins with where no recipe is named: step, by which all thirty algorithms score above the
+    published mean (results/clrs30.csv); where networks are named to compare them, the protocol."""
     return "step" if all(name == RECIPES["step"].settings["processor"] for name in processors) else "protocol"
 
 
