@@ -63,7 +63,6 @@ class GIN(Processor):
     def forward(self, step: Step, state: Tensor) -> Tensor:
         hood = step.hood if self.uses_adjacency else step.hood.complete()
         (node_BNF,) = joint_linear([self.node], step.concat(state))
-        # the graph's part is added to the senders', which are N times fewer than the messages
-        messages = torch.relu(hood.edges(self.edge) + hood.senders(node_BNF + self.graph(step.graph).unsqueeze(1)))
-        sum_BNF = (1 + self.epsilon) * node_BNF + hood.reduce(messages, "sum")
+        pooled_BNF = hood.pool(node_BNF, None, self.edge, self.graph(step.graph), torch.relu, "sum")
+        sum_BNF = (1 + self.epsilon) * node_BNF + pooled_BNF
         return self.norm(torch.relu(self.second(torch.relu(self.first(sum_BNF)))))

@@ -7,6 +7,8 @@ import torch
 from naive import F64, built
 from one_step import B, F, N, data
 
+from nar.nn import neighbourhood
+from nar.nn.layers import MessageMLP, RectifiedLinear
 from nar.nn.neighbourhood import Dense
 from nar.nn.reductions import max_plus
 
@@ -56,3 +58,15 @@ def test_triplets_are_a_max_plus_product():
     product = max_plus(left, right)
     for b, j, k, f in itertools.product(range(2), range(4), range(6), range(5)):
         assert product[b, j, k, f] == max(left[b, i, j, f] + right[b, i, k, f] for i in range(3))
+
+
+@pytest.mark.parametrize("message", [MessageMLP(F).double(), RectifiedLinear(F).double(), torch.tanh])
+@pytest.mark.parametrize("chunk", [1, 10**9])
+def test_receivers_may_contribute_nothing_to_messages(message, chunk, monkeypatch):
+    monkeypatch.setattr(neighbourhood, "CHUNK_BYTES", chunk)
+    x, e, g, adjacency, _ = data()
+    layer, hood = torch.nn.Linear(F, F).double(), Dense(built(e), N, adjacency)
+    expected = hood.reduce(message(hood.senders(x) + hood.edges(layer) + hood.graph(g)), "max")
+    torch.testing.assert_close(hood.pool(x, None, layer, g, message), expected)
+    with torch.no_grad():
+        torch.testing.assert_close(hood.pool(x, None, layer, g, message), expected)

@@ -90,16 +90,26 @@ def test_and_in_single_precision(name):
     torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("how", ["max", "sum", "mean"])
-def test_messages_made_in_chunks_are_the_same(how, monkeypatch):
+def ordered_sum(messages, mask):
+    """A reduction that depends on the order of the senders."""
+    order = torch.arange(1, messages.shape[1] + 1, dtype=messages.dtype).view(1, -1, 1, 1)
+    return (messages * order * mask.unsqueeze(-1)).sum(1) + mask.sum(1).unsqueeze(-1)
+
+
+@pytest.mark.parametrize("how", ["max", "sum", "mean", ordered_sum])
+@pytest.mark.parametrize("receives", [True, False])
+def test_messages_made_in_chunks_are_the_same(how, receives, monkeypatch):
     (x, e, g, hidden), adjacency = leaves()
     edges, place = edges_of(adjacency, SIZES)
     hood, layer = Sparse(built(e[place].detach()), edges), nn.Linear(F, F).double()
-    together = hood.pool(x, hidden, layer, g, torch.tanh, how)
+    receivers = hidden if receives else None
+    together = hood.pool(x, receivers, layer, g, torch.tanh, how)
+    parts = hood.senders(x) + hood.edges(layer) + hood.graph(g) + (hood.receivers(hidden) if receives else 0)
+    torch.testing.assert_close(together, hood.reduce(torch.tanh(parts), how))
     with torch.no_grad():
         for size in (1, 3 * F * 8, 7 * F * 8):
             monkeypatch.setattr(layout, "CHUNK_BYTES", size)
-            torch.testing.assert_close(hood.pool(x, hidden, layer, g, torch.tanh, how), together.detach())
+            torch.testing.assert_close(hood.pool(x, receivers, layer, g, torch.tanh, how), together.detach())
 
 
 def test_order_of_edges_and_their_twins():

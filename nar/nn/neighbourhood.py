@@ -83,15 +83,19 @@ class Neighbourhood(abc.ABC):
     def pool(
         self,
         senders_BNF: Tensor,
-        receivers_BNF: Tensor,
+        receivers_BNF: Tensor | None,
         edge: nn.Linear,
         graph_BF: Tensor,
         message: Callable[[Tensor], Tensor],
         how: Reduction = "max",
     ) -> Tensor:
-        """Additive message parts, the message function, the reduction: the operation that fast layouts fuse."""
+        """Additive message parts, the message function, the reduction: the operation that fast layouts fuse.
+
+        `receivers_BNF` None: who receives a message contributes nothing to it.
+        """
         # The graph's part is added to the senders', which are N times fewer than the messages.
-        parts = self.edges(edge) + self.senders(senders_BNF + graph_BF.unsqueeze(1)) + self.receivers(receivers_BNF)
+        parts = self.edges(edge) + self.senders(senders_BNF + graph_BF.unsqueeze(1))
+        parts = parts if receivers_BNF is None else parts + self.receivers(receivers_BNF)
         return self.reduce(message(parts), how)
 
     @abc.abstractmethod
@@ -143,6 +147,8 @@ class Dense(Neighbourhood):
     def pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how="max"):
         given = (senders_BNF, self.edge_features.channels)
         on_gpu = how in ("max", "sum") and dispatch.usable(*given)
+        if receivers_BNF is None and type(message) in (MessageMLP, RectifiedLinear):  # their kernels add a part
+            receivers_BNF = torch.zeros_like(senders_BNF)
         if type(message) is MessageMLP and (on_gpu or (how == "max" and ranges.usable(*given))):
             weight_FK, bias_F = self.edge_features.compose([edge])
             pool = functools.partial(dispatch.message_pool, how=str(how)) if on_gpu else fused.message_pool
@@ -177,7 +183,8 @@ class Dense(Neighbourhood):
             columns = slice(start, start + step)
             part = self.edge_features.with_channels(channels[:, :, columns]).project(edge)
             part += senders
-            part += receivers_BNF[:, None, columns]
+            if receivers_BNF is not None:
+                part += receivers_BNF[:, None, columns]
             mask = None if adjacency is None else adjacency[:, :, columns]
             pooled.append(_reduced(message(part), how, mask))
         return torch.cat(pooled, dim=1)

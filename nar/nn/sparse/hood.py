@@ -44,7 +44,7 @@ class Sparse(Neighbourhood):
                 raise ValueError(f"unknown reduction {how!r}; choose one of {', '.join(REDUCTIONS)}")
             found = segments.reduce(messages, how, edges.starts)
         else:
-            found = _by_degree(messages, how, edges)
+            found = _by_degree(messages.__getitem__, how, edges)
         return found.view(len(edges.sizes), edges.nodes, -1)
 
     def attend(self, logits: Tensor, values_BNF: Tensor) -> Tensor:
@@ -55,28 +55,34 @@ class Sparse(Neighbourhood):
     def pool(
         self,
         senders_BNF: Tensor,
-        receivers_BNF: Tensor,
+        receivers_BNF: Tensor | None,
         edge: nn.Linear,
         graph_BF: Tensor,
         message: Callable[[Tensor], Tensor],
         how: Reduction = "max",
     ) -> Tensor:
         edges, width = self.edge_list, senders_BNF.shape[-1]
-        rows = max(1, CHUNK_BYTES // (width * senders_BNF.element_size()))
-        if torch.is_grad_enabled() or not isinstance(how, str) or len(edges) <= rows:
+        most = max(1, CHUNK_BYTES // (width * senders_BNF.element_size()))
+        if torch.is_grad_enabled() or len(edges) <= most:
             return super().pool(senders_BNF, receivers_BNF, edge, graph_BF, message, how)
-        if how not in REDUCTIONS:
+        if isinstance(how, str) and how not in REDUCTIONS:
             raise ValueError(f"unknown reduction {how!r}; choose one of {', '.join(REDUCTIONS)}")
         weight_FK, bias_F = self.edge_features.compose([edge])
-        senders_RF = self._rows(senders_BNF + graph_BF.unsqueeze(1))
-        receivers_RF = self._rows(receivers_BNF + bias_F)
-        pooled = []
-        for stretch, starts in edges.chunks(rows):
-            part_EF = senders_RF.index_select(0, edges.senders[stretch])
-            part_EF += receivers_RF.index_select(0, edges.receivers[stretch])
-            part_EF.addmm_(self.edge_features.channels[stretch], weight_FK.t())
-            pooled.append(segments.reduce(message(part_EF), how, starts))
-        return torch.cat(pooled).view(*senders_BNF.shape[:2], -1)
+        senders_RF = self._rows(senders_BNF + (graph_BF + bias_F).unsqueeze(1))
+        receivers_RF = None if receivers_BNF is None else self._rows(receivers_BNF)
+
+        def messages(which: slice | Tensor) -> Tensor:
+            """Those of some of the edges."""
+            part_EF = senders_RF.index_select(0, edges.senders[which])
+            if receivers_RF is not None:
+                part_EF += receivers_RF.index_select(0, edges.receivers[which])
+            return message(part_EF.addmm_(self.edge_features.channels[which], weight_FK.t()))
+
+        if isinstance(how, str):
+            found = torch.cat([segments.reduce(messages(part), how, starts) for part, starts in edges.chunks(most)])
+        else:
+            found = _by_degree(lambda places: messages(places.flatten()).unflatten(0, places.shape), how, edges, most)
+        return found.view(*senders_BNF.shape[:2], -1)
 
     def reverse(self) -> Sparse:
         turned = self.edge_features.with_channels(segments.of_twins(self.edge_features.channels, self.edge_list))
@@ -100,11 +106,21 @@ class Sparse(Neighbourhood):
         return x_BNF.expand(len(self.edge_list.sizes), -1, -1).flatten(0, 1)
 
 
-def _by_degree(messages_EF: Tensor, how: Callable[[Tensor, Tensor | None], Tensor], edges: EdgeList) -> Tensor:
-    """What a function of [B, S, R, F] and a mask makes [R, F] of every receiver's messages, senders in their order."""
-    found = [
-        how(messages_EF[places_GS.t()].unsqueeze(0), here_GS.t().unsqueeze(0)).squeeze(0)
-        for _, places_GS, here_GS in edges.groups
-    ]
-    reduced_GF, rows = torch.cat(found), torch.cat([rows_G for rows_G, *_ in edges.groups])
-    return reduced_GF.new_zeros(edges.rows, reduced_GF.shape[-1]).index_copy(0, rows, reduced_GF)
+def _by_degree(
+    messages: Callable[[Tensor], Tensor],
+    how: Callable[[Tensor, Tensor | None], Tensor],
+    edges: EdgeList,
+    most: int | None = None,
+) -> Tensor:
+    """What a function of [B, S, R, F] and a mask makes [R, F] of every receiver's messages, senders in their order.
+
+    `messages` of edges [S, G] are [S, G, F]; at `most` so many at a time, if there is a choice.
+    """
+    reduced, rows = [], []
+    for rows_G, places_GS, here_GS in edges.groups:
+        pieces = 1 if most is None else -(-places_GS.numel() // most)
+        for row, places, here in zip(*(part.chunk(pieces) for part in (rows_G, places_GS, here_GS)), strict=True):
+            reduced.append(how(messages(places.t()).unsqueeze(0), here.t().unsqueeze(0)).squeeze(0))
+            rows.append(row)
+    reduced_GF = torch.cat(reduced)
+    return reduced_GF.new_zeros(edges.rows, reduced_GF.shape[-1]).index_copy(0, torch.cat(rows), reduced_GF)
