@@ -169,8 +169,8 @@ def sources():
     """Twelve digits that change with any line of nar, its processors or its algorithms."""
     digest = hashlib.sha256()
     for folder in ("nar", "processors", "datasets"):
-        for path in sorted((ROOT / folder).glob("*.py")):
-            digest.update(f"{folder}/{path.name}\n".encode() + path.read_bytes())
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
