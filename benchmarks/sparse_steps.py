@@ -1,12 +1,13 @@
 """How far a step that is learned on 16 nodes holds on large sparse graphs: the recipe step in the sparse layout.
 
-    python benchmarks/sparse_steps.py                       # an hour and a half on one thread, most of it at 10,000 nodes
+    python benchmarks/sparse_steps.py                       # an hour and a half on one thread
     python benchmarks/sparse_steps.py --algo bfs --sizes 100000 --samples 1
 
 A reasoner is trained by the recipe for 500 steps of 16 graphs of 4 to 16 nodes, seed 42, without a choice among
 checkpoints, and tested on graphs of SALSA-CLRS's three families: on its own decisions, for as many steps as the
-algorithm takes. Where that is a step for each of 10,000 nodes, one family stands for the three: Delaunay's. Recorded is the share of right nodes, of graphs with every node right, and of right answers, ties
-broken in any way. Written to benchmarks/sparse_steps.json, a row as soon as it is there.
+algorithm takes. Where that is a step for each of 10,000 nodes, one family stands for the three: Delaunay's. Recorded is
+the share of right nodes, of graphs with every node right, and of right answers, ties broken in any way. Written to
+benchmarks/sparse_steps.json, a row as soon as it is there.
 """
 
 from __future__ import annotations
