@@ -30,19 +30,22 @@ PROCESSORS = ("pgn", "gin", "rnar_masked")
 NODES = (100, 300, 1000, 3000, 10_000, 30_000, 100_000)
 BESIDE_DENSE = 1600
 DENSE = {"pgn": "pgn_mask"}  # with decoders that are masked, too
-DEGREE, HIDDEN, STEPS = 10, 64, 6
+DEGREE, HIDDEN, STEPS, SECONDS = 10, 64, 6, 4.0
 
 
-def measure(task):
-    """One row, in this process."""
+def measure(task, allocator_as_it_is=False):
+    """One row, in this process, which keeps freed memory as those of the command line do."""
     import numpy as np
     import torch
 
     from nar import Reasoner, datasets
     from nar.model.batch import collate as collate_dense
     from nar.model.coders.sparse.batch import collate
+    from nar.system import allocator
     from nar.traces.sparse.graph import SparseGraph
 
+    if not allocator_as_it_is:
+        allocator.keep_freed_memory()
     torch.set_num_threads(task["threads"])
     algorithm, rng, nodes = datasets.get("bfs"), np.random.RandomState(0), task["nodes"]
     count = nodes * task["degree"] // 2
@@ -65,10 +68,13 @@ def measure(task):
         else:
             batch = collate_dense([algorithm.run(A=graph.matrix(), s=0)], algorithm)
         batch = batch.with_lengths([min(batch.lengths[0], STEPS + 1)])
-        moments = [(time.process_time(), time.perf_counter())]
-        watch = lambda *_: moments.append((time.process_time(), time.perf_counter()))  # noqa: E731
-        reasoner(batch, watch=watch, decide_hints=True)
-    cpu, wall = ([b - a for a, b in itertools.pairwise(clock[1:])] for clock in zip(*moments, strict=True))
+        cpu, wall = [], []
+        while sum(wall) < SECONDS:
+            moments = [(time.process_time(), time.perf_counter())]
+            watch = lambda *_: moments.append((time.process_time(), time.perf_counter()))  # noqa: B023, E731
+            reasoner(batch, watch=watch, decide_hints=True)
+            for clock, seconds in zip(zip(*moments, strict=True), (cpu, wall), strict=True):
+                seconds += (b - a for a, b in itertools.pairwise(clock[1:]))
     return {
         "edges": len(graph.senders),
         "cpu_seconds": statistics.median(cpu),

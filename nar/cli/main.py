@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from nar.cli import console
 from nar.lookup import suggest
+from nar.system import allocator
 from nar.version import __version__
 
 # what can be typed after `nar`, each the function `main` of nar/cli/NAME.py, and what it does
@@ -26,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; mistakes of the user are one line on stderr and exit code 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
     console.usable_surroundings()
+    allocator.keep_freed_memory()
     sys.path.insert(0, "")  # my_module:MyProcessor is looked for in the current folder first
     with console.errors():
         return _main(argv)

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from nar.system import allocator
 from nar.training.distributed import PATIENCE, Disconnected, Ranks, abandoned
 
 AT_MOST = 4  # processes, where their number is not given: the first steps of a share cost the same, however small it is
@@ -109,6 +110,7 @@ def serve() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(1)
+    allocator.keep_freed_memory()
     ranks, dtype = pickle.load(sys.stdin.buffer)
     torch.set_default_dtype(dtype)
     try:
