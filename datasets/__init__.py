@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if __name__ != "nar.datasets":
     raise ImportError(f"this folder is imported as nar.datasets, not as {__name__}; install nar with: pip install -e .")
 
-from nar.lookup import addressed, suggest
+from nar.lookup import address_of, addressed, suggest
 
 if TYPE_CHECKING:
     from nar.traces.algorithm import Algorithm
@@ -78,10 +78,13 @@ def get(name: str) -> Algorithm:
     if isinstance(name, str) and name.partition("-")[0] == "automaton":  # with the rule that its name says
         return importlib.import_module("nar.datasets.automaton").named(name)
     if not isinstance(name, str) or ":" not in name:
+        if meant := address_of(str(name)):
+            raise ValueError(f"unknown algorithm {name!r}; did you mean {meant!r}?")
         raise ValueError(suggest("algorithm", str(name), names(), "nar list, or my_module:algorithm for your own"))
     found = addressed("algorithm", name, "my_module:algorithm")
     if not isinstance(found, Algorithm):
-        what = "not found" if found is None else f"a {type(found).__name__}, not a nar.Algorithm"
         module, attribute = name.split(":", 1)
-        raise ValueError(f"algorithm {name!r}: {attribute} in {module} is {what}")
+        raise ValueError(
+            f"algorithm {name!r}: {attribute} in {module} is a {type(found).__name__}, not a nar.Algorithm"
+        )
     return dataclasses.replace(found, name=name)

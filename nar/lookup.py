@@ -59,7 +59,7 @@ def suggest(kind: str, got: str, known: Iterable[str], hint: str = "") -> str:
 
 
 def addressed(kind: str, address: str, example: str) -> Any:
-    """What `module:Name` stands for, None if the module has no such name; ValueError says what is wrong with the rest.
+    """What `module:Name` stands for; ValueError says what is wrong with it, or which name was probably meant.
 
     `kind` is what it should be ("processor"), `example` an address of the right form.
     """
@@ -85,7 +85,19 @@ def addressed(kind: str, address: str, example: str) -> Any:
         raise ValueError(
             f"{kind} {address!r}: no module named {error.name!r}; run from the folder that holds it or set PYTHONPATH"
         ) from error
-    return getattr(module, name, None)
+    if not hasattr(module, name):
+        meant = difflib.get_close_matches(name, [known for known in dir(module) if not known.startswith("_")], 1)
+        rest = f"; did you mean '{module_name}:{meant[0]}'?" if meant else ""
+        raise ValueError(f"{kind} {address!r}: {name} in {module_name} is not found{rest}")
+    return getattr(module, name)
+
+
+def address_of(got: str) -> str | None:
+    """The address that a name without a colon was probably meant to be: my_module.Mine, a layer's bare name."""
+    if re.fullmatch(r"[A-Z]\w*Conv", got):
+        return f"{PYG}.nn:{got}"
+    module, dot, name = got.rpartition(".")
+    return f"{module}:{name}" if dot and name.isidentifier() else None
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ if __name__ != "nar.processors":
         f"this folder is imported as nar.processors, not as {__name__}; install nar with: pip install -e ."
     )
 
-from nar.lookup import addressed, suggest
+from nar.lookup import address_of, addressed, suggest
 from nar.nn.processor import Processor
 
 LAYERS = "nar.processors.message_passing:MessagePassing"  # any layer of PyTorch Geometric as a processor
@@ -79,16 +79,19 @@ def find(name: str) -> tuple[type[Processor], dict[str, Any]]:
     (message_passing.py).
     """
     if ":" not in name and name not in TABLE:
+        if meant := address_of(name):
+            raise ValueError(f"unknown processor {name!r}; did you mean {meant!r}?")
         raise ValueError(suggest("processor", name, names(), "nar list, or my_module:MyProcessor for your own"))
     path, options = TABLE.get(name, (name, {}))
     found = addressed("processor", path, "my_module:MyProcessor")
     if isinstance(found, type) and any(_is_layer(base) for base in found.__mro__):
         return addressed("processor", LAYERS, ""), {**options, "layer": path}
     if not (isinstance(found, type) and issubclass(found, Processor)):
-        what = "not found" if found is None else f"a {type(found).__name__}, not a subclass of nar.Processor"
-        what += ", nor a layer of PyTorch Geometric (torch_geometric.nn:SAGEConv)" if found is not None else ""
         module_name, class_name = path.split(":", 1)
-        raise ValueError(f"processor {name!r}: {class_name} in {module_name} is {what}")
+        raise ValueError(
+            f"processor {name!r}: {class_name} in {module_name} is a {type(found).__name__}, not a subclass of "
+            "nar.Processor, nor a layer of PyTorch Geometric (torch_geometric.nn:SAGEConv)"
+        )
     return found, dict(options)
 
 

@@ -206,9 +206,7 @@ def _made(layer: Any, inputs: int, outputs: int) -> nn.Module:
     if isinstance(layer, str):
         if ":" not in layer:
             raise ValueError(f"layer {layer!r} is not of the form module:Class, as in torch_geometric.nn:GATv2Conv")
-        address, layer = layer, addressed("layer", layer, "torch_geometric.nn:GATv2Conv")
-        if layer is None:
-            raise ValueError(f"layer {address!r} is not found")
+        layer = addressed("layer", layer, "torch_geometric.nn:GATv2Conv")
     if not inspect.isclass(layer):
         if not callable(layer):
             raise ValueError(f"layer is {layer!r}; a MessagePassing class or a function that makes one is required")

@@ -222,3 +222,13 @@ def test_panels_of_a_figures_file_do_not_cover_each_other():
             at, line = int(x), int(y)
             assert at + 6 * len(word) < width + 60
             assert not any(x <= at < x + w and y < line < y + h for x, y, w, h in boxes)
+
+
+def test_a_point_that_stands_alone_is_a_dot():
+    one = chart.Chart(axes.size_axis([16, 64]), axes.Axis("score (%)", 0, 100, [], factor=100))
+    style = shapes.named_style(0)
+    one.line([(16, 50.0)], style)
+    assert [shape.classes for shape in one.shapes] == ["c0 line", "c0 dot"]
+    one.shapes.clear()
+    one.line([(16, 50.0), (24, 60.0), (32, math.nan), (48, 70.0)], style)
+    assert [shape.classes for shape in one.shapes].count("c0 dot") == 1

@@ -90,6 +90,16 @@ def test_what_is_wrong_is_red_and_counted(right):
     assert right.summary()[1] == "Every decision on the way is the algorithm's."
 
 
+def test_a_pointer_that_wrongly_points_to_its_own_node_has_a_red_rim(right):
+    """No arrow could be red."""
+    wrong = changed(right, pi_h=(1, 1, 1))
+    axes = next(axes for axes in wrong.draw(moments=4).axes if heading(axes).startswith("model: step 2 of 3"))
+    assert heading(axes) == "model: step 2 of 3, 1 decision wrong"
+    (nodes,) = (found for found in axes.collections if type(found).__name__ == "PathCollection")
+    rims = [tuple(color[:3]) == pytest.approx((213 / 255, 94 / 255, 0)) for color in nodes.get_edgecolors()]
+    assert rims == [False, True, False, False]
+
+
 def test_of_many_steps_the_first_the_first_wrong_and_the_last_are_drawn():
     solver = exact("bfs")
     right = solver.run(nx.path_graph(8), source=0)

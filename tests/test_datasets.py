@@ -227,9 +227,56 @@ def test_an_algorithm_of_your_own(tmp_path, monkeypatch):
     assert again.algorithm == trace.algorithm and again.compact["pred_h"].tolist() == trace.compact["pred_h"].tolist()
     for address, message in (
         ("selection_sort:nothing", "nothing in selection_sort is not found"),
+        ("selection_sort:algoritm", "did you mean 'selection_sort:algorithm'"),
+        ("selection_sort.algorithm", "did you mean 'selection_sort:algorithm'"),
         ("selection_sort:SPEC", "SPEC in selection_sort is a Spec, not a nar.Algorithm"),
         ("no_module:algorithm", "no module named 'no_module'"),
         ("selection_sort:", "not of the form module:Name"),
     ):
         with pytest.raises(ValueError, match=message):
             nar.datasets.get(address)
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (("np.arange(5) % 4", "2", "A[:5] > 0"), None),
+        (("np.arange(5)", "2", "A[:5] > 0"), "own_ranges:algorithm: kind is 4 at moment 0; a categorical of 4 classes"),
+        (("np.arange(5) % 4", "5", "A[:5] > 0"), "at is 5 at moment 0; a mask_one of 5 nodes holds 0 to 4"),
+        (("np.arange(5) % 4", "2", "np.arange(5) - 2"), "found is -2; a mask of 5 nodes holds -1 to 1"),
+    ],
+)
+def test_values_that_the_spec_does_not_have_are_named(wrong, said, tmp_path, monkeypatch):
+    kind, at, found = wrong
+    (tmp_path / "own_ranges.py").write_text(
+        f"""
+import numpy as np
+from nar import Algorithm, Spec
+from nar.traces.record import record
+
+def steps(trace, A):
+    record(trace, {kind}, {at})
+    return {found}
+
+algorithm = Algorithm(
+    name="ranges", citation="none", category="arrays", steps=steps, bound=lambda n: 2,
+    spec=Spec({{
+        "pos": ("input", "node", "scalar"), "A": ("input", "node", "scalar"),
+        "kind": ("hint", "node", "categorical", 4), "at": ("hint", "node", "mask_one"),
+        "found": ("output", "node", "mask"),
+    }}),
+    prepare=lambda A: ((A,), {{"pos": np.arange(len(A)) / len(A), "A": A}}),
+    sampler=lambda rng, n: {{"A": rng.uniform(size=n)}},
+    oracle=lambda A: {{"found": A > 0}}, validity=lambda A, found: True,
+)
+"""
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_ranges", raising=False)
+    nar.datasets.get.cache_clear()
+    algorithm = nar.datasets.get("own_ranges:algorithm")
+    if said is None:
+        assert algorithm.run(A=np.ones(5)).length == 1
+    else:
+        with pytest.raises(ValueError, match=said):
+            algorithm.run(A=np.ones(5))

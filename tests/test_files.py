@@ -37,6 +37,12 @@ def tiny(tmp_path):
     )  # fmt: skip
 
 
+def test_a_link_to_nowhere_is_named(tiny, tmp_path):
+    (tmp_path / "run").symlink_to("nowhere")
+    with pytest.raises(ValueError, match="run is a link to nowhere, which is not there"):
+        train(tiny)
+
+
 def test_whoever_comes_second_is_told(held, tiny, no_report, capsys):
     folder, process = held
     with pytest.raises(ValueError, match=rf"in use by another process \(number {process.pid} on .*--out"):

@@ -204,13 +204,16 @@ def test_training_and_its_report_say_what_is_never_seen(tmp_path, capsys):
 def test_what_cannot_be_a_layer():
     for name, words in (
         ("torch_geometric.nn:MLP", "MLP in torch_geometric.nn is a type, not .*nor a layer of PyTorch Geometric"),
-        ("torch_geometric.nn:SAGEKonv", "SAGEKonv in torch_geometric.nn is not found"),
+        ("torch_geometric.nn:SAGEKonv", "SAGEKonv in torch_geometric.nn is not found; did you mean .*nn:SAGEConv"),
+        ("SAGEConv", "did you mean 'torch_geometric.nn:SAGEConv'"),
+        ("torch_geometric.nn.SAGEConv", "did you mean 'torch_geometric.nn:SAGEConv'"),
+        ("my_module.Mine", "did you mean 'my_module:Mine'"),
     ):
         with pytest.raises(ValueError, match=words):
             processors.find(name)
     for layer, message in (
         ("GATv2Conv", "'GATv2Conv' is not of the form module:Class"),
-        ("torch_geometric.nn:GATv3Conv", "'torch_geometric.nn:GATv3Conv' is not found"),
+        ("torch_geometric.nn:GATv3Conv", "GATv3Conv in torch_geometric.nn is not found; did you mean .*:GATv2Conv"),
         ("torch_geometric.nn:MLP", "MLP is not a torch_geometric.nn.MessagePassing"),
         (
             "torch_geometric.nn:ChebConv",

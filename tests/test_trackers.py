@@ -174,7 +174,7 @@ def test_a_tracker_that_fails_is_left_out_and_the_run_goes_on(method, tiny, modu
         ("wandb", "takes my_module:MyTracker, got 'wandb'"),
         ("no_such_module:A", "no module named 'no_such_module'"),
         ("my_trackers:nothing", "is not a class"),
-        ("my_trackers:absent", "is not a class"),
+        ("my_trackers:absent", "absent in my_trackers is not found"),
         ("my_trackers:Half", "lacks finish"),
         ("my_trackers:Broken", "could not be made: division by zero"),
     ],

@@ -99,6 +99,8 @@ def locked(folder: Path, wait: float = 0.0) -> Iterator[None]:
 
     ValueError where another one has it, also after so many seconds. The files of killed processes are cleared away.
     """
+    if folder.is_symlink() and not folder.exists():
+        raise ValueError(f"{folder} is a link to {os.readlink(folder)}, which is not there")
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     lock, until = folder / LOCK, time.monotonic() + wait

@@ -17,7 +17,7 @@ from nar.traces.sparse.changes import recorded
 from nar.traces.sparse.graph import SparseGraph
 from nar.traces.sparse.trace import SparseTrace, first_value
 from nar.traces.spec import Spec, Stage, Type
-from nar.traces.trace import Trace, compact_dtype, is_run_length
+from nar.traces.trace import Trace, check_ranges, compact_dtype, is_run_length
 
 CATEGORIES = (
     "sorting",
@@ -98,6 +98,7 @@ class Algorithm:
         # Looked up once per run, each thousands of times per second.
         self._names, self._hints, self._outputs = list(self.spec), list(self.spec.hints), list(self.spec.outputs)
         self._layouts: dict[int, _Layout] = {}
+        self.checks_ranges = ":" in self.name  # one's own: the others' are tested
         self._rows: dict[int, int] = {}  # how many moments to make room for, by number of nodes
 
     def __repr__(self) -> str:
@@ -164,6 +165,8 @@ class Algorithm:
         for name, answer, (_, dtype) in zip(self._outputs, answers, outputs, strict=True):
             compact[name] = np.array(answer, dtype=dtype)
         length = recorder.length
+        if self.checks_ranges:
+            check_ranges(self.name, self.spec, nodes, compact)
         return Trace(self.name, self.spec, nodes, length, {name: compact[name] for name in self._names})
 
     def run_on_edges(self, **inputs: Any) -> SparseTrace:

@@ -71,8 +71,11 @@ class Probe:
     def __post_init__(self) -> None:
         for field, kind in (("stage", Stage), ("location", Location), ("type", Type)):
             object.__setattr__(self, field, kind(getattr(self, field)))
-        if (self.type is Type.CATEGORICAL) != (self.classes > 0):
-            raise ValueError(f"classes must be given for a categorical and only there, got {self}")
+        if self.type is Type.CATEGORICAL and self.classes < 1:
+            given = f'("{self.stage}", "{self.location}", "categorical", 3)'
+            raise ValueError(f"a categorical needs its number of classes, as in {given}; got {self.classes}")
+        if self.type is not Type.CATEGORICAL and self.classes:
+            raise ValueError(f"only a categorical has classes; got {self.classes} of a {self.type}")
         if self.type is Type.MASK_ONE and self.location is Location.GRAPH:
             raise ValueError("a mask_one marks one node among all: its location is node or edge, not graph")
         if self.type in (Type.PERMUTATION_POINTER, Type.SHOULD_BE_PERMUTATION) and self.location is not Location.NODE:
@@ -105,11 +108,18 @@ class Probe:
 class Spec(Mapping[str, Probe]):
     """The probes of an algorithm by name, in the order in which dm-clrs lists them; immutable and hashable.
 
-    Example: `Spec({"key": ("input", "node", "scalar"), "min": ("output", "node", "mask_one")})`.
+    Example: `Spec({"key": ("input", "node", "scalar"), "min": ("output", "node", "mask_one")})`; a categorical has the
+    number of its classes behind it, `("hint", "node", "categorical", 3)`.
     """
 
     def __init__(self, probes: Mapping[str, Probe | Sequence]) -> None:
-        self._probes = MappingProxyType({name: p if isinstance(p, Probe) else Probe(*p) for name, p in probes.items()})
+        found = {}
+        for name, probe in probes.items():
+            try:
+                found[name] = probe if isinstance(probe, Probe) else Probe(*probe)
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"probe {name}: {error}") from error
+        self._probes = MappingProxyType(found)
 
     def __getitem__(self, name: str) -> Probe:
         return self._probes[name]

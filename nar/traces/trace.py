@@ -90,6 +90,22 @@ class Trace:
         return cls(algorithm, spec, nodes, length, compact)
 
 
+def check_ranges(algorithm: str, spec: Spec, nodes: int, compact: Mapping[str, Any]) -> None:
+    """ValueError where a probe in compact form holds what its type does not have: the node 9 of 8, a sixth class of
+    five."""
+    for name, probe in spec.items():
+        (low, high), values = probe.limits(nodes), compact[name]
+        found = values.values if isinstance(values, RunLengthArray) else values
+        if probe.type is not Type.SCALAR and found.size and not (low <= found.min() and found.max() <= high):
+            wrong = (np.asarray(values) < low) | (np.asarray(values) > high)
+            place = np.unravel_index(int(wrong.argmax()), wrong.shape)
+            at = f" at moment {place[0]}" if probe.stage is Stage.HINT else ""
+            raise ValueError(
+                f"{algorithm}: {name} is {np.asarray(values)[place]}{at}; a {probe.type} of "
+                f"{f'{probe.classes} classes' if probe.classes else f'{nodes} nodes'} holds {low} to {high}"
+            )
+
+
 def is_run_length(probe: Probe) -> bool:
     """Is this probe kept as a RunLengthArray?"""
     return probe.stage is Stage.HINT and probe.location is Location.EDGE and probe.type is not Type.MASK_ONE

@@ -80,6 +80,10 @@ class Chart:
         for covered, path in sorted(paths.items()):
             kind = "line faint" if faint else "line striped" if covered else "line"
             self.shapes.append(Shape(path, f"{style.color} {kind}", dashes(covered) or style.dash))
+        if not markers:  # a point that stands alone is no line
+            for before, point, after in zip([None, *placed], points, [*placed[1:], None], strict=False):
+                if before is None and after is None and known(point[1]):
+                    self.dot(point, style, "seed" if faint else "dot", (shift, 0.0))
         shown = [point for point in points if known(point[1])] if markers else []
         for place, point in enumerate(shown[:: max(1, math.ceil(len(shown) / 10))]):
             if self.drawn.shows_marker(self._at(point, (0.0, 0.0)), place):

@@ -128,13 +128,13 @@ class BoxPanels(Panels):
 
     def _moved(self, moment: Moment) -> np.ndarray:
         """Boxes that stand elsewhere than in the panel before, or whose colour or number changed."""
-        moved = np.zeros(self.nodes, bool)
+        moved = self.outlined(moment)
         if moment.before is not None:
             if self.order is not None:
                 moved |= self._places(moment) != self._places(Moment("", moment.before))
                 if self.order in moment.now and linked_list(moment.now[self.order]) is None:  # a model's: no order
                     moved |= moment.changed(self.order)
-            for name in moment.given((*self.masks, *self.classes, *self.extra)):
+            for name in moment.given(self.extra):
                 moved |= moment.changed(name)
         return moved
 

@@ -152,9 +152,7 @@ class GraphPanels(Panels):
         from matplotlib.patches import Wedge
 
         rings = self.ring_names(moment)
-        new = np.zeros(self.nodes, bool)
-        for name in moment.given((*self.masks, *self.classes)):
-            new |= moment.changed(name)
+        new = self.outlined(moment)
         fills = [self.fills(moment, v) for v in range(self.nodes)]
         axes.scatter(
             *self.at.T, s=(144 * self.radius) ** 2, c=[colors[0] if len(colors) == 1 else "none" for colors in fills],

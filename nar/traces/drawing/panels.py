@@ -67,9 +67,11 @@ class Panels:
         pointers = [name for name in self._of(Location.NODE, POINTERS) if name not in self.trivial]
         self.arrows = styles([*pointers, *self._of(Location.EDGE, {Type.MASK_ONE})], ARROWS)
         self.masks = styles(self._of(Location.NODE, {Type.MASK}), FILLS)
-        self.classes = self._of(Location.NODE, {Type.CATEGORICAL})
+        categoricals = self._of(Location.NODE, {Type.CATEGORICAL})
+        self.classes = [name for name in categoricals if self.spec[name].classes <= len(CLASSES)]
         self.rings = self._of(Location.NODE, {Type.MASK_ONE})
         self.scalars = [name for name in self._of(Location.NODE, {Type.SCALAR}) if name not in self.unlabelled]
+        self.scalars += [name for name in categoricals if name not in self.classes]  # more than there are colours
         chain = "it never changes, every node points to its left neighbour"
         self.notes = [f"{name} is not drawn: {chain}." for name in self.trivial]  # what is left out, and why
         self.names = [str(v) for v in range(trace.nodes)]  # written in the nodes of a graph
@@ -141,6 +143,16 @@ class Panels:
         palette = GREYS if self.spec[name].classes <= 3 else CLASSES
         return PALE if value == IGNORED else palette[value % len(palette)]
 
+    def outlined(self, moment: Moment) -> np.ndarray:
+        """The nodes [n] with a red rim: a mark or class of theirs is new, or a pointer to themselves, which has no
+        arrow."""
+        new = np.zeros(self.nodes, bool)
+        for name in moment.given((*self.masks, *self.classes)):
+            new |= moment.changed(name)
+        for name in moment.given(name for name in self.arrows if self.spec[name].location is Location.NODE):
+            new |= moment.changed(name) & (moment.now[name] == np.arange(self.nodes))
+        return new
+
     def parts(self, where: str) -> list[str]:
         """The sentence that says which part of a node shows what, where there are several."""
         found = []
@@ -173,6 +185,8 @@ class Panels:
             for value in range(classes):
                 patch = Patch(facecolor=self.class_color(names[0], value), edgecolor=BLACK, lw=0.7)
                 handles[f"{', '.join(dict.fromkeys(map(base, names)))} = {value}"] = patch
+        if any((np.asarray(self.trace.compact[name]) == IGNORED).any() for name in (*self.masks, *self.classes)):
+            handles["nothing is asked"] = Patch(facecolor=PALE, edgecolor=BLACK, lw=0.7)
         return handles
 
 
