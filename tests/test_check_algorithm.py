@@ -22,6 +22,7 @@ WRONG = {
     "swapped": ("order), i, order[i])", "order), order[i], i)", "order", "record gets i where the spec has least"),
     "all hints the same": ("order), i, order[i])", "order), 0 * i, i)", "order", "record gets i where"),
     "number for a mark": ("0, 0)\n", "A.max(), 0)\n", "forms", "hint i at moment 0 must hold whole numbers", "*"),
+    "node of none on large inputs": ("i, order[i])", "i, order[i] + 64 * (n > 40))", "forms", "(size 64, seed 0)"),
     "shape": ("0, 0)\n", "order, 0)\n", "sampler", "sequence"),
     "beyond the end": ("i, order[i])", "i, order[i + 2])", "sampler", "IndexError"),
     "no list": ("return arrays.predecessors(order)", "return order", "forms", "output pred must link all", "*"),

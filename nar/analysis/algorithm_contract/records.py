@@ -14,7 +14,9 @@ from nar.analysis.algorithm_contract.examples import Example, Examples
 from nar.analysis.contract.outcome import Failed, Skipped
 from nar.traces.linked_list import linked_list
 from nar.traces.spec import Probe, Type
+from nar.traces.trace import check_ranges
 
+LARGE = 64  # the size of canonical tests
 CLOSE = 1e-9  # of compiled numbers and those of plain Python, relative
 
 
@@ -35,9 +37,15 @@ def forms(examples: Examples) -> str:
                 raise Failed(f"{spec[name].stage} {name}{at} {reason} ({example})")
         if spec.hints and not moments:
             raise Failed(f"record is never called ({example})")
+    large = examples.patient.run(**examples.draw(LARGE, 0))  # where degrees and numbers of classes may have grown
+    try:
+        check_ranges(examples.algorithm.name, spec, large.nodes, large.compact)
+    except ValueError as error:
+        raise Failed(f"{error} (size {LARGE}, seed 0)") from None
     sizes = sorted({example.size for example in examples.all})
     return (
-        f"inputs, hints and outputs are of their types on {len(examples.all)} inputs of size {sizes[0]} to {sizes[-1]}"
+        f"inputs, hints and outputs are of their types on {len(examples.all)} inputs of size {sizes[0]} to {sizes[-1]}, "
+        f"and one of {LARGE}"
     )
 
 
