@@ -44,8 +44,8 @@ def forms(examples: Examples) -> str:
         raise Failed(f"{error} (size {LARGE}, seed 0)") from None
     sizes = sorted({example.size for example in examples.all})
     return (
-        f"inputs, hints and outputs are of their types on {len(examples.all)} inputs of size {sizes[0]} to {sizes[-1]}, "
-        f"and one of {LARGE}"
+        f"inputs, hints and outputs are of their types on {len(examples.all)} inputs of size {sizes[0]} to {sizes[-1]} "
+        f"and on one of size {LARGE}"
     )
 
 
