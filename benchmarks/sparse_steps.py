@@ -66,7 +66,9 @@ def main():
 
     from nar import datasets
     from nar.evaluation.evaluate import entry
+    from nar.system import allocator
 
+    allocator.keep_freed_memory()  # as the command line does
     torch.set_num_threads(1)
     versions = measuring.made_by()
     for name in options.algo:
