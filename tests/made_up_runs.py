@@ -73,6 +73,26 @@ def run(
     }  # fmt: skip
 
 
+def one_run(seed=42):
+    """A run of two sizes, the larger one without a valid share."""
+    small = evaluation("bellman_ford", 16, 0.9985, exact=0.97, valid=1.0, samples=128)
+    large = evaluation("bellman_ford", 64, 0.9744, exact=0.3125, seconds=1.94)
+    for entry, errors in ((small, [0.01, 0.02]), (large, [0.04, 0.5])):
+        hint = {"metric": "mse", "value": 0.0123, "per_step": errors, "live": [32, 31]}
+        entry["hints"] = {"pi_h": {**entry["hints"]["pi_h"], "value": 0.875}, "d": hint}
+    return run("bellman_ford", "triplet_gmpnn", seed, evaluations=[small, large])
+
+
+def generalist():
+    """Two algorithms, trained on and scored at different sizes."""
+    of_run = {
+        "validation": {"bellman_ford": 0.9902, "bfs": 1.0}, "train_sizes": {"bellman_ford": [4, 16], "bfs": [4, 8]},
+        "validation_size": {"bellman_ford": 16, "bfs": 8},
+    }  # fmt: skip
+    entries = [evaluation("bellman_ford", 16, 0.9985), evaluation("bfs", 64, 0.9744)]
+    return run(("bellman_ford", "bfs"), "triplet_gmpnn", evaluations=entries, of_run=of_run)
+
+
 def three_seeds():
     """Two networks; seeds in no order, and one network without seed 1."""
     mpnn = [run("bfs", "mpnn", seed, scores) for seed, scores in ((2, (0.9, 0.4)), (0, (0.9, 0.6)), (1, (0.6, 0.5)))]

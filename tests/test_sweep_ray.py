@@ -4,7 +4,7 @@ import sys
 import types
 
 import pytest
-from test_sweep import ACCIDENTS, SWEEP, assert_same_results, changed, states
+from tiny_sweeps import ACCIDENTS, SWEEP, assert_same_results, changed, states
 
 from nar.cli import main as cli
 from nar.cli import sweep

@@ -1,79 +1,26 @@
-"""Training runs in miniature: what they write, that they learn, stop, resume bit for bit, refuse what does not fit."""
+"""Training runs in miniature: what they write, that they learn, what they depend on, which checkpoint is the best."""
 
-import dataclasses
 import json
 import math
-import os
-import re
-import shutil
-import signal
-import subprocess
-import sys
-import time
 import types
-import typing
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tiny_runs import assert_equal, metrics, results, settings
 
 import nar
 from nar import datasets
-from nar.config import FREE, OF_MOMENTS, Config
+from nar.config import Config
 from nar.evaluation import evaluate as evaluation
 from nar.experiments.experiment import train
 from nar.model import checkpoint
 from nar.model.reasoner import Reasoner
-from nar.system.shapes import misfit, types_of
 from nar.training import learner, run
-from nar.training import loop as training
 from nar.training.optimizer.adam import Adam
 from nar.training.tasks import training_batch, validation_set
 
-TINY = {
-    "algo": "bfs", "processor": "mpnn", "hidden": 8, "steps": 6, "batch_size": 3, "train_sizes": (4, 5), "val_size": 5,
-    "val_samples": 6, "val_every": 3, "checkpoint_every": 2, "eval_sizes": (5,), "eval_samples": 3, "device": "cpu",
-    "threads": 1,
-}  # fmt: skip
-
-
-@pytest.fixture
-def tiny(tmp_path):
-    """Settings of a tiny run in a directory of this test."""
-    return lambda out="run", **changes: Config(**(TINY | {"out": tmp_path / out} | changes))
-
-
-def metrics(config):
-    return [json.loads(line) for line in (config.run_dir / "metrics.jsonl").read_text().splitlines()]
-
-
-def results(config):
-    return json.loads((config.run_dir / "results.json").read_text())
-
-
-def assert_equal(one, other, where="checkpoint"):
-    """Exactly equal: tensors bit for bit."""
-    assert type(one) is type(other), where
-    if isinstance(one, torch.Tensor):
-        assert one.dtype == other.dtype and one.equal(other), where
-    elif isinstance(one, dict):
-        assert one.keys() == other.keys(), where
-        for key in one:
-            assert_equal(one[key], other[key], f"{where}/{key}")
-    elif isinstance(one, (list, tuple)):
-        assert len(one) == len(other), where
-        for k, pair in enumerate(zip(one, other, strict=True)):
-            assert_equal(*pair, f"{where}/{k}")
-    else:
-        assert one == other or (one != one and other != other), f"{where}: {one} {other}"
-
-
-def assert_same_run(one, other, *, files=("last.pt", "best.pt")):
-    for name in files:
-        a, b = checkpoint.load(one.run_dir / name), checkpoint.load(other.run_dir / name)
-        for part in a.keys() - {"config", "seconds"}:
-            assert_equal(a[part], b[part], f"{name}/{part}")
+tiny = pytest.fixture(settings)
 
 
 # What a run leaves behind
@@ -201,170 +148,23 @@ def test_what_acts_in_training_only_does_act_there(options, tiny, no_report):
     assert not a["processor.edge.weight"].equal(b["processor.edge.weight"])
 
 
-# Resuming
-
-VARIANTS = [
-    {},
-    {"processor": "triplet_gmpnn", "teacher_forcing": 0.5},
-    {"algo": "insertion_sort"},
-    {"dropout": 0.3},
-    {"supervision": "moments", "hint_feedback": "hard", "own_moments": 0.3, "event_balance": 0.5, "weight_decay": 0.1},
-]
+# Gradients and losses
 
 
-@pytest.mark.parametrize("options", VARIANTS, ids=str)
-def test_resuming_continues_bit_for_bit(options, tiny, no_report):
-    straight, parts = tiny("straight", steps=10, **options), tiny("parts", steps=5, **options)
-    train(straight)
-    train(parts)
-    torch.manual_seed(77)  # another process would start with other numbers
-    parts = dataclasses.replace(parts, steps=10, resume=True)
-    train(parts)
-    assert_same_run(straight, parts)
-    wanted = [row["step"] for row in metrics(straight)]
-    assert [row["step"] for row in metrics(parts) if row["step"] != 5] == wanted
-    strip = ("run", "config", "provenance", "command")
-    one, two = ({k: v for k, v in results(c).items() if k not in strip} for c in (straight, parts))
-    for entry in one["evaluations"] + two["evaluations"]:
-        entry.pop("seconds")
-        entry.pop("peak_memory_mb", None)
-    assert one == two
+def test_gradients_are_clipped(tiny, no_report, monkeypatch):
+    norms = []
+    real = Adam.step
 
+    def look(self):
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norms.append(torch.cat([g.flatten() for g in gradients]).norm().item())
+        return real(self)
 
-def test_a_crash_costs_the_steps_since_the_last_checkpoint_only(tiny, no_report, monkeypatch):
-    straight, broken = tiny("straight", steps=10, checkpoint_every=4), tiny("broken", steps=10, checkpoint_every=4)
-    train(straight)
-    real = training.training_batch
-
-    def crash(algorithm, config, step, **options):
-        if step == 7:
-            raise RuntimeError("power cut")
-        return real(algorithm, config, step, **options)
-
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="power cut"):
-        patch.setattr(training, "training_batch", crash)
-        train(broken)
-    assert checkpoint.load(broken.run_dir / "last.pt")["step"] == 4
-    assert [row["step"] for row in metrics(broken)] == [3, 6]
-    with open(broken.run_dir / "metrics.jsonl", "a") as file:
-        file.write('{"step": 9, "lo')  # a line cut off
-    train(dataclasses.replace(broken, resume=True))
-    assert_same_run(straight, broken)
-    assert [row["step"] for row in metrics(broken)] == [3, 6, 9, 10]
-
-
-def test_resuming_a_run_that_was_never_started_starts_it(tiny, no_report):
-    config, plain = tiny(resume=True), tiny("plain")
-    train(config)
-    train(plain)
-    assert_same_run(config, plain)
-
-
-# Stopping
-
-
-def stop_at(step, monkeypatch, *numbers):
-    real = training.training_batch
-
-    def send(algorithm, config, now, **options):
-        if now == step:
-            for number in numbers:
-                signal.raise_signal(number)
-        return real(algorithm, config, now, **options)
-
-    monkeypatch.setattr(training, "training_batch", send)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_run_in_good_order(number, tiny, no_report, monkeypatch, capsys):
-    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    config = tiny(steps=100)
-    with monkeypatch.context() as patch:
-        stop_at(4, patch, number)
-        train(config)
-    run = results(config)["run"]
-    assert (run["steps"], run["steps_planned"], run["interrupted"]) == (
-        5,
-        100,
-        True,
-    )  # the step it came in was finished
-    assert run["best_step"] == 3 and len(results(config)["evaluations"]) == 1
-    assert "stopping after this step" in capsys.readouterr().err
-    assert checkpoint.load(config.run_dir / "last.pt")["step"] == 5
-    assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
-    # and it can be taken up again, to the same end as if it had never stopped
-    config = dataclasses.replace(config, steps=8, resume=True)
-    straight = tiny("straight", steps=8)
-    train(config)
-    train(straight)
-    assert_same_run(config, straight)
-    assert results(config)["run"]["interrupted"] is False
-    # rows of metrics are means since the last validation, of which some steps were taken before the signal
-    assert [row["loss"] for row in metrics(config)] == [row["loss"] for row in metrics(straight)]
-
-
-def test_one_cycle_is_taken_up_where_it_was_and_has_its_number_of_steps(tiny, no_report, monkeypatch):
-    straight, config = (tiny(name, steps=8, learning_rate_schedule="one_cycle") for name in ("straight", "run"))
-    train(straight)
-    with monkeypatch.context() as patch:
-        stop_at(4, patch, signal.SIGINT)
-        train(config)
-    assert results(config)["run"]["steps"] == 5
-    with pytest.raises(ValueError, match="steps 8, not 9"):
-        train(dataclasses.replace(config, steps=9, resume=True))
-    train(dataclasses.replace(config, resume=True))
-    assert_same_run(config, straight)
-
-
-def test_a_run_stopped_before_its_first_validation_is_evaluated(tiny, no_report, monkeypatch):
-    config = tiny(val_every=50, steps=100)
-    stop_at(1, monkeypatch, signal.SIGINT)
-    train(config)
-    found = results(config)
-    assert found["run"]["interrupted"] and found["run"]["best_step"] == 2 and found["run"]["best_validation"] is None
-    assert len(found["evaluations"]) == 1
-    last, best = (checkpoint.load(config.run_dir / name) for name in ("last.pt", "best.pt"))
-    assert_equal(last["model"], best["model"])
-
-
-def test_a_second_signal_stops_at_once(tiny, no_report, monkeypatch):
-    config = tiny(steps=100)
-    stop_at(4, monkeypatch, signal.SIGINT, signal.SIGINT)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            train(config)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert checkpoint.load(config.run_dir / "last.pt")["step"] == 4
-
-
-def test_ctrl_c_on_the_command_line(tmp_path):
-    """The real thing: a process, the signal, exit code 0, a report of what was reached."""
-    out = tmp_path / "run"
-    flags = "--algo bfs --processor mpnn --hidden 8 --batch-size 2 --train-sizes 4 --val-size 4 --val-samples 2"
-    flags += " --val-every 2 --checkpoint-every 1000 --eval-sizes 4 --eval-samples 2 --device cpu --threads 1"
-    flags += f" --out {out} --steps 1000000"
-    program = "import sys; from nar.cli.main import main; sys.exit(main())"
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, "train", *flags.split()],
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    try:
-        until = time.monotonic() + 60
-        log = out / "metrics.jsonl"
-        while time.monotonic() < until and process.poll() is None and not (log.is_file() and log.stat().st_size):
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        printed, complaints = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 0, complaints
-    assert "Traceback" not in complaints and "report.html" in printed
-    found = json.loads((out / "results.json").read_text())
-    assert found["run"]["interrupted"] and 0 < found["run"]["steps"] < 1000000 and len(found["evaluations"]) == 1
-    assert checkpoint.load(out / "last.pt")["step"] == found["run"]["steps"]
-    assert (out / "report.md").is_file()
+    monkeypatch.setattr(Adam, "step", look)
+    train(tiny("clipped", grad_clip=0.01, steps=2, eval_sizes=()))
+    assert norms == pytest.approx([0.01, 0.01], rel=1e-3)
+    train(tiny("free", grad_clip=0.0, steps=2, eval_sizes=()))
+    assert norms[2] > 0.1
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tiny, no_report, monkeypatch):
@@ -428,115 +228,7 @@ def test_the_best_checkpoint_is_by_score_then_loss(tiny, no_report, monkeypatch)
     assert_equal(dict(checkpoint.load(config.run_dir / "last.pt")["model"]), seen[4])
 
 
-# Refusals
-
-
-def test_a_finished_run_is_not_overwritten(tiny, no_report):
-    config = tiny()
-    train(config)
-    before = {p.name: p.read_bytes() for p in config.run_dir.iterdir()}
-    with pytest.raises(ValueError, match=r"holds this run at step 6 of 6; add --resume"):
-        train(config)
-    with pytest.raises(ValueError, match="hidden 8, not 16"):
-        train(dataclasses.replace(config, hidden=16))
-    with pytest.raises(ValueError, match=r"learning_rate 0\.001, not 0\.01; .*--out"):
-        train(dataclasses.replace(config, learning_rate=0.01, resume=True))
-    assert {p.name: p.read_bytes() for p in config.run_dir.iterdir()} == before
-
-
-def another(name, value):
-    """A value of a setting's type that is not this one."""
-    kind = types_of(Config)[name]
-    choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
-    usual = (*choices, True, False, 0.25, 7, "another", Path("elsewhere"), ("m:T",), (7,))
-    return next(one for one in usual if one != value and misfit(one, kind) is None)
-
-
-def test_settings_that_may_change_and_those_that_may_not(tiny):
-    needed = {name: {"supervision": "moments", "hint_feedback": "hard"} for name in OF_MOMENTS}
-    needed |= {"supervision": {"hint_feedback": "hard"}, "trails": {"relations": "beside"}}
-    needed |= {"auxiliary_weight": {"auxiliary": ("rank",)}}
-    needed |= {"freeze": {"init_processor": Path("x")}}
-    for field in dataclasses.fields(Config):
-        if field.name in ("out", "device"):
-            continue
-        config = tiny(**needed.get(field.name, {}))
-        if field.name == "seeds":
-            config = dataclasses.replace(config, seed=Config.seed)
-        changed = dataclasses.replace(config, **{field.name: another(field.name, getattr(config, field.name))})
-        assert bool(config.differences(changed)) == (field.name not in FREE), field.name
-
-
-def test_directories_that_are_no_runs(tiny, no_report):
-    config = tiny()
-    config.run_dir.mkdir()
-    (config.run_dir / "thesis.tex").write_text("important")
-    with pytest.raises(ValueError, match="not empty and not a run directory"):
-        train(config)
-    assert [p.name for p in config.run_dir.iterdir()] == ["thesis.tex"]
-    for text in ("{", "[]", '{"hidden": "x"}', '{"hiden": 3}'):
-        (config.run_dir / "config.json").write_text(text)
-        with pytest.raises(ValueError):
-            train(config)
-        assert (config.run_dir / "config.json").read_text() == text
-
-
-def test_checkpoints_of_another_run(tiny, no_report):
-    config, other = tiny(resume=True), tiny("other", hidden=16)
-    train(config)
-    train(other)
-    for name, source in (("last.pt", other.run_dir / "last.pt"), ("last.pt", config.run_dir / "best.pt")):
-        shutil.copy(source, config.run_dir / name)
-        with pytest.raises(ValueError, match=r"last\.pt"):
-            train(dataclasses.replace(config, steps=8))
-
-
-def test_settings_must_fit_algorithm_and_processor(tiny):
-    for changes, message in (
-        ({"heads": 2}, "'mpnn' has no heads; leave --heads away"),
-        ({"processor": "gat", "heads": 3}, "8 cannot be split over 3 heads"),
-        ({"processor": "gat", "triplet_features": 4}, "leave --triplet-features away"),
-        ({"processor": "mpn"}, "did you mean"),
-        ({"algo": "dijkstr"}, "did you mean 'dijkstra'"),
-        ({"train_sizes": (4, 0)}, "--train-sizes 0: bfs needs"),
-        ({"eval_sizes": (0,)}, "--eval-sizes 0"),
-        ({"device": "tpu"}, "unknown device 'tpu'"),
-    ):
-        config = tiny(**changes)
-        with pytest.raises(ValueError, match=re.escape(message)):
-            train(config)
-        assert not config.run_dir.exists()  # nothing was begun
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"batch_size": 0}, {"learning_rate": float("nan")}, {"learning_rate": 0.0}, {"grad_clip": -1.0},
-        {"teacher_forcing": 1.5}, {"teacher_forcing": float("nan")}, {"train_sizes": ()}, {"seed": -1}, {"seed": 2**32},
-        {"val_every": 0}, {"steps": -1}, {"dropout": 1.0},
-    ],
-    ids=str,
-)  # fmt: skip
-def test_settings_have_limits(changes, tiny):
-    flag = next(iter(changes)).replace("_", "-")
-    with pytest.raises(ValueError, match=f"--{flag} must be"):
-        tiny(**changes)
-
-
-def test_gradients_are_clipped(tiny, no_report, monkeypatch):
-    norms = []
-    real = Adam.step
-
-    def look(self):
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        norms.append(torch.cat([g.flatten() for g in gradients]).norm().item())
-        return real(self)
-
-    monkeypatch.setattr(Adam, "step", look)
-    train(tiny("clipped", grad_clip=0.01, steps=2, eval_sizes=()))
-    assert norms == pytest.approx([0.01, 0.01], rel=1e-3)
-    train(tiny("free", grad_clip=0.0, steps=2, eval_sizes=()))
-    assert norms[2] > 0.1
+# Devices
 
 
 @pytest.mark.cuda
