@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "benchmarks"))  # the benchmarks are scripts beside each other, not a package
 
 import sparse  # noqa: E402
+import sparse_steps  # noqa: E402
 
 
 def row(nodes, layout="sparse", processor="pgn", scale=1.0):
@@ -40,9 +41,14 @@ def test_the_docs_show_what_was_measured():
 
 def test_the_docs_say_what_was_measured_of_learned_steps():
     rows = json.loads((ROOT / "benchmarks" / "sparse_steps.json").read_text())["rows"]
-    assert {row["algo"] for row in rows} == {"bfs", "dijkstra"}
-    assert {(row["nodes"], row["samples"]) for row in rows} == {(16, 32), (160, 8)} and len(rows) == 12
-    assert {row["exact"] for row in rows} == {1.0}
+    asked = {
+        (name, family, nodes, samples)
+        for name in sparse_steps.ALGORITHMS
+        for nodes, samples in sparse_steps.SIZES.items()
+        for family in sparse_steps.families(name, nodes)
+    }
+    assert {(row["algo"], row["family"], row["nodes"], row["samples"]) for row in rows} == asked
+    assert len(rows) == len(asked) == 32 and {row["exact"] for row in rows} == {1.0}
 
 
 def test_tasks_are_told_apart():
