@@ -20,6 +20,8 @@ FREE = frozenset(
     "checkpoint_every tracker recipe".split()
 )
 
+# A number beyond these is a slip of the keyboard, and would be worked on for days or end in a crash elsewhere.
+MOST = {"val_samples": 10**6, "eval_samples": 10**6, "threads": 4096, "workers": 4096}
 OF_MOMENTS = ("moments", "last_moments", "own_moments", "event_balance")  # settings of --supervision moments alone
 
 
@@ -223,6 +225,8 @@ class Config:
             self._check(name, getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
         for name in "workers seed steps grad_clip val_samples eval_samples threads comparison_units patience".split():
             self._check(name, getattr(self, name) is None or getattr(self, name) >= 0, "0 or more")
+        for name, most in MOST.items():
+            self._check(name, (getattr(self, name) or 0) <= most, f"at most {most:,}")
         self._check("seed", self.seed < 2**32, "below 2^32")
         distinct = len(set(self.seeds)) == len(self.seeds) and all(0 <= s < 2**32 for s in self.seeds)
         self._check("seeds", distinct, "different numbers from 0 to 2^32 - 1")

@@ -82,6 +82,7 @@ class MessagePassing(Processor):
         super().__init__(features)
         self.layer = _made(layer, 2 * features, features)
         self.flow = getattr(self.layer, "flow", "source_to_target")
+        _check_forward(self.layer)
         takes_edges = "edge_attr" in inspect.signature(self.layer.forward).parameters
         # attention layers that were made without edges take None for them and nothing else
         takes_edges &= getattr(self.layer, "edge_dim", features) is not None
@@ -125,6 +126,18 @@ class MessagePassing(Processor):
             )
         updated = updated.unflatten(0, z_BNZ.shape[:2])
         return self.norm(torch.relu(updated if self.skip is None else updated + self.skip(z_BNZ)))
+
+
+def _check_forward(layer: nn.Module) -> None:
+    """ValueError where the layer asks for more than nodes, edges and features of these."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    takes = [p for p in inspect.signature(layer.forward).parameters.values() if p.kind in kinds]
+    needed = [p.name for p in takes if p.default is p.empty]
+    if len(needed) > 2 + ("edge_attr" in needed):
+        raise ValueError(
+            f"the forward of layer {type(layer).__name__} takes {', '.join(needed)}; what there is are features of "
+            "nodes, edge_index and edge_attr: choose another layer"
+        )
 
 
 def edge_list(hood: Neighbourhood, like_BNF: Tensor, self_loops: bool = True) -> tuple[list[Tensor], Any]:

@@ -376,3 +376,9 @@ def test_things_given_by_place():
     batch = PygBatch.from_data_list([Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2)] * 2)
     with pytest.raises(ValueError, match="graph is a batch: give it to run_many"):
         untrained("bfs").run(batch, source=0)
+
+
+@pytest.mark.parametrize("source", [np.int64(1), np.array(1), np.array([1]), torch.tensor(1), torch.tensor([1])])
+def test_a_source_may_be_an_array_of_one_number(source):
+    A = np.ones((3, 3)) - np.eye(3)
+    assert untrained("bfs").run(A, source=source).trace.compact["s"] == 1

@@ -155,10 +155,9 @@ def test_the_last_checkpoint(runs):
         cli.main(["evaluate", str(run), "--sizes", "16", "--samples", "8", "--which", which])
         found = evaluations(run)[-1]
         assert found["evaluated"]["checkpoint"] == which
-        assert (
-            found["hints"]["d"]["value"]
-            == evaluate(checkpoint.read(run, which).build(), algorithm, traces).to_dict()["hints"]["d"]["value"]
-        )
+        scores = evaluate(checkpoint.read(run, which).build(), algorithm, traces).to_dict()
+        # products need not round alike twice: libraries' kernels depend on where a tensor lies in memory
+        assert found["hints"]["d"]["value"] == pytest.approx(scores["hints"]["d"]["value"], rel=1e-6)
     assert keys(evaluations(run))[2:] == [("bellman_ford", 16, {})]
 
 
@@ -318,6 +317,10 @@ def test_a_termination_that_does_not_fit_a_run_is_left_out_and_said(made, tmp_pa
         (["plain", "--weights", "tie"], "unknown weights 'tie'; did you mean 'ties'"),
         (["plain", "--densities", "2"], "density must be a number from 0 to 1, got 2.0"),
         (["plain", "--samples", "-3"], "--samples must be 0 or more, got -3"),
+        (["plain", "--samples", "100000000000"], "--samples must be at most 1,000,000"),
+        (["plain", "./plain"], "plain is given twice to nar evaluate"),
+        (["weighted", "--families", "ba", "barabasi_albert"], "--families names barabasi_albert twice"),
+        (["weighted", "--scales", "1", "1.0"], "--scales names 1.0 twice"),
         (["plain", "--algorithms", "dfs"], "unknown algorithm 'dfs'; did you mean 'bfs'?"),
         (["plain", "--terminations", "fixed_pont"], "unknown termination 'fixed_pont'; did you mean 'fixed_point'"),
         (["plain", "--terminations", "learned"], "termination learned does not fit plain: it has no halting head"),

@@ -9,6 +9,8 @@ from typing import Literal
 
 import pytest
 
+from nar.analysis.faithfulness import report as faithfulness_report
+from nar.cli import main as cli
 from nar.config import Config
 from nar.experiments.experiment import train, train_seeds
 from nar.system import files
@@ -59,6 +61,15 @@ def test_of_several_seeds_one_that_is_taken_is_enough(tmp_path, tiny, no_report)
     with files.locked(tmp_path / "run" / "seed2"), pytest.raises(ValueError, match="seed2 is in use"):
         train_seeds(both)
     assert not (tmp_path / "run").exists()  # what was made for the lock is gone with it
+
+
+def test_faithfulness_names_a_running_training_before_it_computes(held, monkeypatch, capsys):
+    folder, process = held
+    (folder / "best.pt").touch()
+    monkeypatch.setattr(faithfulness_report, "compare", lambda *_, **__: pytest.fail("computed"))
+    with pytest.raises(SystemExit):
+        cli.main(["faithfulness", str(folder)])
+    assert f"in use by another process (number {process.pid} on" in capsys.readouterr().err
 
 
 def test_evaluations_leave_a_running_training_alone(held):

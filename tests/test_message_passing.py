@@ -219,6 +219,7 @@ def test_what_cannot_be_a_layer():
             "torch_geometric.nn:ChebConv",
             "ChebConv takes in_channels, out_channels, K, not in_channels",
         ),
+        ("torch_geometric.nn:PointTransformerConv", "takes x, pos, edge_index; what there is are features of nodes"),
         ("torch_geometric.nn:EdgeConv", "EdgeConv takes nn"),
         (3, "layer is 3"),
     ):

@@ -95,3 +95,14 @@ def test_what_holds_no_numbers_has_no_scale():
     matcher = untrained("naive_string_matcher", "deepsets").run(T=[0, 1, 1], P=[1], normalise=True)
     assert matcher.scale is None and "trained on" not in str(matcher)
     assert untrained("minimum").run([0.0, 0.0], normalise=True).scale is None
+
+
+def test_numbers_beyond_those_that_a_network_computes_with():
+    solver = untrained("dijkstra")
+    A = 0.5 * (np.ones((4, 4)) - np.eye(4))
+    with pytest.raises(ValueError, match=r"numbers up to 5e\+37 are beyond .*divide them, or run with normalise=True"):
+        solver.run(1e38 * A, source=0)
+    assert solver.run(2.0**120 * A, source=0, normalise=True).outputs == solver.run(A, source=0, normalise=True).outputs
+    for far in (1e300, 1e-320):
+        with pytest.raises(ValueError, match=r"cannot be normalised: numbers up to .* are too far from those"):
+            solver.run(far * A, source=0, normalise=True)

@@ -62,6 +62,7 @@ def test_flags_come_before_the_file_and_the_file_before_the_recipe(tmp_path):
         ("hidden = [3, 4]", "mine.toml: error: --hidden takes a whole number; got '3' '4'"),
         ("layer_norm = 3", "mine.toml: error: "),
         ("hidden = 0", "mine.toml: error: --hidden must be at least 1; got 0"),
+        ("optimizer = 3", "mine.toml: optimizer must be text in quotes, got 3"),
         ('recipe = "stpe"', "mine.toml: error: unknown recipe 'stpe'"),
     ],
 )

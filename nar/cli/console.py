@@ -14,7 +14,7 @@ import shutil
 import sys
 import traceback
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from nar.lookup import suggest
@@ -52,7 +52,7 @@ def parse(
     if twice := next((name for name in names if names.count(name) > 1), None):
         advice = f"; give several values after one {twice}" if twice in several else ""
         fail(f"{twice} is given twice, and only the last would count{advice}", prog)
-    if empty := next((name for name, values in flags if "" in values), None):
+    if empty := next((name for name, values in flags if any(not value.strip() for value in values)), None):
         fail(f"{empty} is given an empty value", prog)
     for name, values in flags:
         if name in several and (twice := next((v for v in values if values.count(v) > 1), None)):
@@ -76,11 +76,19 @@ def parse_named(
     `takes` says what the names are, with an example, to whoever leaves them away.
     """
     names = split(argv)[0][: None if several else 1]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    places = [os.path.realpath(name) if os.path.exists(name) else name for name in names]
+    if twice := next((name for name, place in zip(names, places, strict=True) if places.count(place) > 1), None):
         raise ValueError(f"{twice} is given twice to {prog}")
     if not names and not {"-h", "--help"} & set(argv):
         raise ValueError(f"{prog} takes {takes}")
     return names, parse(kind, argv[len(names) :], prog, description)
+
+
+def differ(name: str, values: Sequence[Any], meaning: Callable[[Any], Any] = lambda value: value) -> None:
+    """ValueError where two values of a flag mean the same."""
+    meant = [meaning(value) for value in values]
+    if twice := next((value for value in meant if meant.count(value) > 1), None):
+        raise ValueError(f"{name} names {twice} twice")
 
 
 def flag(name: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from nar import datasets
 from nar.cli import console
+from nar.config import MOST
 from nar.evaluation import axes, protocol
 from nar.lookup import suggest
 from nar.model import checkpoint, export_reader
@@ -23,14 +24,13 @@ from nar.reports.number_format import text_table
 from nar.results import schema
 from nar.system import files
 from nar.traces.algorithm import Algorithm
+from nar.traces.inputs import families
 
 LEGEND = (
     "score: the node score of CLRS; exact: graphs with every output as in the trace; valid: with a right answer of any "
     "kind; left the trace: graphs in which a hint goes wrong, and the median step at which it does; steps: mean/most; "
     "seconds: of all rollouts; MB: largest memory of the process (on a GPU: allocated there)"
 )
-
-PATIENCE = 2.0  # seconds, in which another evaluation has written its entry
 
 
 @dataclasses.dataclass
@@ -67,6 +67,10 @@ class Evaluate:
     def __post_init__(self) -> None:
         if self.samples < 0:
             raise ValueError(f"--samples must be 0 or more, got {self.samples}")
+        if self.samples > (most := MOST["eval_samples"]):
+            raise ValueError(f"--samples must be at most {most:,}, got {self.samples:,}")
+        for name in ("families", "scales"):
+            console.differ(f"--{name}", getattr(self, name), families.full_name)
         for name in self.terminations:
             if name not in TERMINATIONS:
                 raise ValueError(suggest("termination", name, TERMINATIONS))
@@ -129,7 +133,7 @@ def plan(runs: Sequence[Path], settings: Evaluate) -> tuple[list[Job], list[str]
             )
             raise ValueError(f"{run} is not a run directory: {advice}")
         if not export_reader.is_export(run):
-            with files.locked(run, PATIENCE):  # where a training is at work, that is said before anything is computed
+            with files.locked(run, files.PATIENCE):  # a training at work is named before anything is computed
                 pass
         found = stored(run)
         there = [schema.key(e) for e in found["evaluations"]]
@@ -202,7 +206,7 @@ def stored(run: Path) -> dict[str, Any]:
 def write(run: Path, entry: Mapping[str, Any]) -> None:
     """Put an entry into the run's results.json, in the place of one of the same kind; read anew, so that two
     evaluations of one run can go on side by side."""
-    with files.locked(run, PATIENCE):
+    with files.locked(run, files.PATIENCE):
         found = schema.read(run)
         evaluations = schema.placed(found["evaluations"], dict(entry))
         files.write_json(run / "results.json", {**found, "evaluations": evaluations})

@@ -42,6 +42,10 @@ def main(argv: list[str]) -> None:
     from nar.analysis.faithfulness import report as faithfulness_report
     from nar.system import files
 
+    for run in runs:
+        if (run / "best.pt").is_file():
+            with files.locked(run, files.PATIENCE):  # a training at work is named before anything is computed
+                pass
     found = faithfulness_report.compare(runs, size=settings.size, small=settings.small, samples=settings.samples)
     print(faithfulness_report.text(found))
     if settings.out:
@@ -61,7 +65,7 @@ def leave(found: Mapping[str, Any], runs: Sequence[Path], command: str) -> None:
 
     measured = run_directory.made_by(command, "best", torch.device("cpu"))  # where reasoners are loaded to
     for run in runs:
-        with files.locked(run, wait=2.0):
+        with files.locked(run, files.PATIENCE):
             files.write_json(run / faithfulness_file.NAME, faithfulness_file.content(found, run, measured))
     for run in runs:
         if (run / "results.json").is_file():  # else it has not ended, and writes its report when it does

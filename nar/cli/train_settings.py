@@ -74,6 +74,8 @@ def as_flags(
     for name, value in table.items():
         if name not in kinds:
             raise ValueError(f"{path}: {suggest('setting', name, kinds)}")
+        if kinds[name] is str and not isinstance(value, str):
+            raise ValueError(f"{path}: {name} must be text in quotes, got {value!r}")
         if flag(name) not in given and f"--no-{flag(name)[2:]}" not in given:
             yield as_flag(kinds[name], name, [text(each) for each in (value if isinstance(value, list) else [value])])
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from nar import datasets, processors
 from nar.config import FREE, Config
-from nar.system import files
+from nar.system import files, limits
 from nar.text_format import short
 
 # Settings in which two runs may differ and still have the same directory. Other test graphs do not need other training:
@@ -107,6 +107,11 @@ def product(
         start = bases.get(varied.get("recipe", ""), base)
         settings = {"processor": processor or start.processor, "seed": seed, "resume": True, "out": None, **varied}
         config = dataclasses.replace(start, algo=tuple(algorithm.split("+")), **settings)
+        if (needed := 4 * config.hidden**2) > (free := limits.free_memory()):  # one map of the network, at least
+            raise ValueError(
+                f"--hidden {config.hidden:,}: the parameters alone would need over {needed / 2**30:,.0f} GB of memory, "
+                f"and {free / 2**30:,.1f} GB are free: choose less"
+            )
         found.append(SweepJob(dataclasses.replace(config, out=folder / directory_name(config, varied)), varied))
     return found
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from nar.inference import containers
@@ -142,7 +143,7 @@ def _described(algorithm: Algorithm, names: Sequence[str]) -> str:
 
 
 def _index(source: Any, nodes: Sequence[Hashable]) -> int:
-    if isinstance(source, torch.Tensor) and source.numel() == 1:
+    if isinstance(source, torch.Tensor | np.ndarray) and source.reshape(-1).shape == (1,):
         source = source.item()
     try:
         return {node: index for index, node in enumerate(nodes)}[source]

@@ -53,4 +53,5 @@ def make(
     if normalise and case.scale is not None:
         case.seen, factor, case.units = scale.normalised(algorithm, trace, case.scale)
         case.scale = dataclasses.replace(case.scale, factor=factor)
+    scale.check(case.seen)
     return case

@@ -21,6 +21,7 @@ from nar.traces.trace import Trace
 
 DRAWN = 16  # inputs as in training, the largest number of which counts
 FAR = (1 / 8, 3)  # shares of training's scale below and above which an input is told to be far from it
+MOST = 1e30  # sums of millions of numbers up to this are numbers in single precision, too
 POWERS = 4  # a number may grow like the unit to the power 0, 1, ...: ranks, sums, areas, volumes
 
 
@@ -76,7 +77,11 @@ def normalised(algorithm: Algorithm, trace: Trace, scale: Scale) -> tuple[Trace,
 
     ValueError where the algorithm's answers are other ones then.
     """
-    factor = 2.0 ** math.floor(math.log2(scale.trained / scale.given))
+    exponent = math.floor(math.log2(scale.trained) - math.log2(scale.given))
+    if POWERS * abs(exponent) > 1000:  # beyond what a float holds
+        given = f"numbers up to {scale.given:g}"
+        raise ValueError(f"{algorithm.name} cannot be normalised: {given} are too far from those of training")
+    factor = 2.0**exponent
     compact = {n: value * factor if n in _numbers(trace) else value for n, value in trace.compact.items()}
     inputs = dataclasses.replace(trace, compact=compact)
     try:
@@ -97,6 +102,15 @@ def normalised(algorithm: Algorithm, trace: Trace, scale: Scale) -> tuple[Trace,
     if other:
         raise ValueError(f"{algorithm.name} cannot be normalised: the unit of its numbers changes {listed(other)}")
     return found, factor, units
+
+
+def check(trace: Trace) -> None:
+    """ValueError where a network of single precision cannot compute with the numbers of a trace."""
+    if (given := largest(trace)) > MOST:
+        raise ValueError(
+            f"numbers up to {given:g} are beyond those that a network computes with ({MOST:g}): divide them, or run "
+            "with normalise=True"
+        )
 
 
 def in_units(values: Mapping, units: Mapping[str, float]) -> dict:

@@ -24,6 +24,7 @@ except ImportError:  # Windows: folders are not locked there
     fcntl = None
 
 LOCK = ".lock"
+PATIENCE = 2.0  # seconds, in which another process has written its entry
 _TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 
 

@@ -17,6 +17,7 @@ from nar.model.batch import Batch, collate, draw
 from nar.model.coders.sparse import batch as sparse
 from nar.model.coders.sparse.batch import SparseBatch
 from nar.traces.algorithm import Algorithm
+from nar.traces.inputs.families import full_name
 from nar.traces.sparse import sampling
 from nar.traces.sparse.trace import SparseTrace
 from nar.training import distributed, moments
@@ -41,13 +42,17 @@ class Task:
 def tasks(config: Config) -> list[Task]:
     """The tasks of a run; ValueError for an unknown algorithm or family, or a size that is too small for one."""
     found = []
+    named = [full_name(name) for name in config.train_families]
+    if twice := next((name for name in named if named.count(name) > 1), None):
+        raise ValueError(f"--train-families names {twice} twice")
     for name in config.algo:
         algorithm = datasets.get(name)
         training_params(algorithm, config, 0)
         settings = _with_sizes(config, algorithm)
         train = settings.train_sizes or ()
         algorithm.check_room(max(train, default=1), config.batch_size)
-        algorithm.check_room(max([*(settings.eval_sizes or ()), settings.val_size or 0, *train], default=1))
+        algorithm.check_room(settings.val_size or 1, config.val_samples or 1)
+        algorithm.check_room(max(settings.eval_sizes or (), default=1))  # drawn a few at a time
         found.append(Task(algorithm, settings.train_sizes or (), settings.val_size or 0, settings.eval_sizes or ()))
     return found
 
