@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import shlex
 import statistics
 import time
@@ -30,6 +31,7 @@ from nar.results.schema import read
 
 TABLE = ROOT / "results" / "salsa.csv"
 PAGE = TABLE.with_suffix(".md")
+STEPS = ROOT / "benchmarks" / "sparse_steps.json"
 RUNS = ROOT / "runs" / "salsa"
 COLUMNS = (
     "algorithm", "processor", "seed", "family", "size", "samples", "score", "exact", "valid", "cpu_seconds", "commit",
@@ -139,8 +141,9 @@ def record(fresh: list[dict[str, str]]) -> None:
     temporary.replace(TABLE)
 
 
-def page(table: list[dict[str, str]]) -> str:
-    """results/salsa.md: means and standard deviations over seeds, by family and size, beside what is published."""
+def page(table: list[dict[str, str]], steps: list[dict]) -> str:
+    """results/salsa.md: means and standard deviations over seeds, by family and size, beside what is published; and
+    what benchmarks/sparse_steps.py found of single `steps`."""
     seeds = len({row["seed"] for row in table})
     lines = [
         "# SALSA-CLRS",
@@ -148,7 +151,9 @@ def page(table: list[dict[str, str]]) -> str:
         "Share of right nodes / of graphs with every node right, in percent: mean ± standard deviation over",
         f"{seeds} seeds. Trained on graphs of 4 to 16 nodes. Made by `python benchmarks/salsa.py`, which says what is",
         "and what is not as in the publication; rows with commits are in [salsa.csv](salsa.csv). SALSA-CLRS's own",
-        "baselines are of Minder et al. 2023 (arXiv:2309.12253), as reprinted in arXiv:2402.11628.",
+        "baselines are of Minder et al. 2023 (arXiv:2309.12253), as reprinted in arXiv:2402.11628. `recipe step`: one",
+        "seed of `relational` after 500 steps by nar's own recipe, on as many graphs as stand in brackets",
+        "([sparse_steps.json](../benchmarks/sparse_steps.json), which goes to 10,000 nodes).",
     ]
     for family, title in FAMILIES.items():
         lines += ["", f"## {title}", "", f"| algorithm | network | {' | '.join(f'n = {n:,}' for n in SIZES)} |"]
@@ -161,6 +166,10 @@ def page(table: list[dict[str, str]]) -> str:
                 if family == OWN and (printed := PUBLISHED.get((algorithm, processor))):
                     known = (" / ".join(map(str, printed[n])) if n in printed else "" for n in SIZES)
                     lines.append(f"| {algorithm} | {processor}, published | {' | '.join(known)} |")
+            own = {row["nodes"]: row for row in steps if (row["algo"], row["family"]) == (algorithm, family)}
+            if own:
+                found = (step_text(own[n]) if n in own else "" for n in SIZES)
+                lines.append(f"| {algorithm} | recipe step | {' | '.join(found)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -177,6 +186,11 @@ def cell_text(own: list[dict[str, str]], size: int) -> str:
     return " / ".join(parts)
 
 
+def step_text(row: dict) -> str:
+    """The same of a reasoner that learned single steps, with the number of graphs."""
+    return f"{100 * row['score']:.1f} / {100 * row['exact']:.1f} ({row['samples']})"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=20.0, help="stop after so many minutes")
@@ -186,7 +200,7 @@ def main() -> None:
     parser.add_argument("--seed", nargs="+", type=int, default=SEEDS, choices=SEEDS)
     options = parser.parse_args()
     if options.table:
-        PAGE.write_text(page(rows()))
+        PAGE.write_text(page(rows(), json.loads(STEPS.read_text())["rows"]))
         return
     deadline = time.monotonic() + 60 * options.minutes
     recorded = {cell_of(row) for row in rows()}

@@ -1,5 +1,6 @@
 """The benchmark after SALSA-CLRS: its cells, how rows are averaged, and the page, which is that of its file."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -23,9 +24,11 @@ def test_scores_are_means_and_deviations_over_seeds():
     own = [row(0, 0.9, 0.5), row(1, 0.8, 0.25)]
     assert salsa.cell_text(own, 16) == "85.0 ± 7.1 / 37.5 ± 17.7" and salsa.cell_text(own, 80) == "missing"
     assert salsa.cell_text(own[:1], 16) == "90.0 / 50.0"
-    page = salsa.page(own)
+    step = {"algo": "bfs", "family": salsa.OWN, "nodes": 80, "samples": 8, "score": 1.0, "exact": 0.875}
+    page = salsa.page(own, [step])
     assert "| bfs | pgn | 85.0 ± 7.1 / 37.5 ± 17.7 | missing | missing | missing | missing |" in page
     assert "| bfs | pgn, published | 100.0 / 100.0 |  |  |  | 98.5 / 0.0 |" in page
+    assert "| bfs | recipe step |  | 100.0 / 87.5 (8) |  |  |  |" in page
 
 
 def test_cells_can_be_made():
@@ -53,4 +56,5 @@ def test_a_cell_takes_the_place_of_its_older_rows(tmp_path, monkeypatch):
 def test_the_page_is_that_of_the_file():
     if not salsa.TABLE.is_file():
         pytest.skip("nothing is recorded")
-    assert salsa.PAGE.read_text() == salsa.page(salsa.rows()), "python benchmarks/salsa.py --table"
+    steps = json.loads(salsa.STEPS.read_text())["rows"]
+    assert salsa.PAGE.read_text() == salsa.page(salsa.rows(), steps), "python benchmarks/salsa.py --table"
