@@ -143,10 +143,11 @@ def _described(algorithm: Algorithm, names: Sequence[str]) -> str:
 
 
 def _index(source: Any, nodes: Sequence[Hashable]) -> int:
-    if isinstance(source, torch.Tensor | np.ndarray) and source.reshape(-1).shape == (1,):
-        source = source.item()
+    node: Any = source
+    if isinstance(node, torch.Tensor | np.ndarray) and node.reshape(-1).shape == (1,):
+        node = node.item()
     try:
-        return {node: index for index, node in enumerate(nodes)}[source]
+        return {node: index for index, node in enumerate(nodes)}[node]
     except (KeyError, TypeError):  # TypeError: not hashable
         raise ValueError(
             f"source must be one of the graph's {len(nodes)} nodes {quoted(list(nodes))}, got {quoted(source)}"

@@ -147,8 +147,6 @@ class Dense(Neighbourhood):
     def pool(self, senders_BNF, receivers_BNF, edge, graph_BF, message, how="max"):
         given = (senders_BNF, self.edge_features.channels)
         on_gpu = how in ("max", "sum") and dispatch.usable(*given)
-        if receivers_BNF is None and type(message) in (MessageMLP, RectifiedLinear):  # their kernels add a part
-            receivers_BNF = torch.zeros_like(senders_BNF)
         if type(message) is MessageMLP and (on_gpu or (how == "max" and ranges.usable(*given))):
             weight_FK, bias_F = self.edge_features.compose([edge])
             pool = functools.partial(dispatch.message_pool, how=str(how)) if on_gpu else fused.message_pool
@@ -156,7 +154,7 @@ class Dense(Neighbourhood):
                 self.edge_features.channels,
                 weight_FK.t(),
                 senders_BNF + (graph_BF + bias_F).unsqueeze(1),
-                receivers_BNF,
+                torch.zeros_like(senders_BNF) if receivers_BNF is None else receivers_BNF,
                 (message.first.weight, message.first.bias),
                 (message.second.weight, message.second.bias),
                 self.adjacency_BNN,
@@ -167,7 +165,7 @@ class Dense(Neighbourhood):
                 self.edge_features.channels,
                 weight_FK.t(),
                 senders_BNF + (graph_BF + bias_F).unsqueeze(1),
-                receivers_BNF,
+                torch.zeros_like(senders_BNF) if receivers_BNF is None else receivers_BNF,
                 (message.weight, message.bias),
                 self.adjacency_BNN,
             )

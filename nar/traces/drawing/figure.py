@@ -176,9 +176,9 @@ def compose(
             box = (left / page_width, bottom / page_height, width / page_width, height / page_height)
             axes = page.add_axes(box, xlim=(0, width), ylim=(0, height))
             axes.set_axis_off()
-            title = len(kind.heading(Moment(moment.title, {}), width))  # lines of it
+            bold = len(kind.heading(Moment(moment.title, {}), width))  # lines of the title
             for line, text in enumerate(kind.heading(moment, width) if slot == 0 else ()):
-                weight = "bold" if line < title else "normal"
+                weight = "bold" if line < bold else "normal"
                 axes.text(0.03, height - 0.04 - 0.15 * line, text, va="top", fontsize=8.5, fontweight=weight)
             kind.draw(axes, moment, kind.slots[slot], width, height)
     return page
