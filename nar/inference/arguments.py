@@ -143,9 +143,8 @@ def _described(algorithm: Algorithm, names: Sequence[str]) -> str:
 
 
 def _index(source: Any, nodes: Sequence[Hashable]) -> int:
-    node: Any = source
-    if isinstance(node, torch.Tensor | np.ndarray) and node.reshape(-1).shape == (1,):
-        node = node.item()
+    alone = isinstance(source, torch.Tensor | np.ndarray) and source.reshape(-1).shape == (1,)
+    node: Any = source.item() if alone else source  # an array of one number is that number
     try:
         return {node: index for index, node in enumerate(nodes)}[node]
     except (KeyError, TypeError):  # TypeError: not hashable
