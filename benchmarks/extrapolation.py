@@ -83,6 +83,7 @@ def summary(groups: dict[tuple[str, str], list[dict[str, Any]]]) -> str:
         "# Recorded results",
         "",
         "All runs of the CLRS-30 table: [clrs30.csv](clrs30.csv), and its report, [report/](report/README.md).",
+        "SALSA-CLRS's table, on sparse graphs of up to 1,600 nodes: [salsa.md](salsa.md).",
         "The runs below are kept whole.",
         "",
         "Node score in percent: **mean** ± standard deviation over seeds (every seed in brackets), trained on at most",
