@@ -121,7 +121,8 @@ def test_what_is_predicted_is_what_the_rollout_decodes():
         assert found.steps == batch.steps == max(1, trace.length - 1)
         for hint, values in found.hints.items():
             expected = [feed_back(spec, {hint: step[hint]}, how="hard")[hint][0] for step in rollout.hints]
-            assert np.array_equal(values, torch.stack(expected).numpy())
+            # products need not round alike twice: libraries' kernels depend on where a tensor lies in memory
+            np.testing.assert_allclose(values, torch.stack(expected).numpy(), rtol=1e-4, atol=1e-6)
             assert np.array_equal(found.true_hints[hint], batch.hints[hint][1:, 0].numpy())
         for output, values in found.compact.items():
             if spec[output].type is not Type.PERMUTATION_POINTER:
