@@ -206,11 +206,29 @@ def test_kinds_of_new_specs():
     texts = panels_of(drawing.figure(trace))
     assert texts[2][0] == "step 2 of 2" and texts[2][-4:] == ["4", "5", "6", "7"]
 
+    weighted = POS | {"W": ("input", "edge", "scalar"), "t": ("hint", "graph", "scalar")} | done
+    trace = by_hand(weighted, 2, {"pos": [0, 0.5], "W": np.eye(2)}, {"t": [0.25, 3]}, {"r": 0})
+    assert type(drawing.kind_of(trace)).__name__ == "BoxPanels"
+    assert "not drawn: W (see the text)." in drawing.kind_of(trace).notes
+
     other = POS | {"t": ("hint", "graph", "scalar")} | done
     trace = by_hand(other, 2, {"pos": [0, 0.5]}, {"t": [0.25, 3]}, {"r": 0})
     assert type(drawing.kind_of(trace)).__name__ == "BoxPanels"
     headings = [texts[0] for texts in panels_of(drawing.figure(trace))]
     assert headings == ["inputs", "step 1 of 2   t 0.25", "step 2 of 2   t 3", "outputs   r 0"]
+
+
+@pytest.mark.parametrize("classes, colored", [(9, True), (10, False)])
+def test_more_classes_than_colours_are_written(classes, colored):
+    spec = POS | {"adj": ("input", "edge", "mask"), "c": ("hint", "node", "categorical", classes)}
+    spec |= {"r": ("output", "graph", "mask")}
+    edges = np.ones((2, 2)) - np.eye(2)
+    trace = by_hand(spec, 2, {"pos": [0, 0.5], "adj": edges}, {"c": [[-1, 8], [3, 8]]}, {"r": 1})
+    kind = drawing.kind_of(trace)
+    assert ("c" in kind.classes, "c" in kind.scalars) == (colored, not colored)
+    assert ("nothing is asked" in kind.legend()[0]) == colored
+    last = panels_of(drawing.figure(trace))[2]
+    assert ("3" in last and "8" in last) != colored
 
 
 def test_boxes_stand_in_the_order_of_the_list():

@@ -12,6 +12,7 @@ from inputs import REFERENCE, disturbed, sampled, size
 
 import nar.datasets
 from nar.traces.record import compiled, record
+from nar.traces.spec import Spec
 from nar.traces.trace import Trace
 
 GOLDEN = pathlib.Path(__file__).with_name("golden")
@@ -311,3 +312,20 @@ def unusual(value, rng):
         if rng.uniform() < 0.4:
             value = disturbed(value, operation, rng)
     return value
+
+
+@pytest.mark.parametrize(
+    "probe, said",
+    [
+        (
+            ("output", "node", "categorical"),
+            r'probe color: a categorical needs its number of classes, as in \("output", ',
+        ),
+        (("output", "node", "mask", 3), "probe color: only a categorical has classes; got 3 of a mask"),
+        (("output", "graph", "mask_one"), "probe color: a mask_one marks one node among all"),
+        (("output", "nod", "mask"), "probe color: 'nod' is not a valid Location"),
+    ],
+)
+def test_a_spec_names_the_probe_that_cannot_be(probe, said):
+    with pytest.raises(ValueError, match=said):
+        Spec({"pos": ("input", "node", "scalar"), "color": probe})

@@ -121,7 +121,8 @@ def kind_of(trace: Trace) -> Panels:
         return TablePanels(trace) if table else GraphPanels(trace)
     if {"x", "y"} <= {name for name, p in spec.inputs.items() if p.location is Location.NODE}:
         return GraphPanels(trace)
-    table = edge_hints or any(p.location is Location.EDGE and p.stage is not Stage.HINT for p in spec.values())
+    on_edges = {p.stage for p in spec.values() if p.location is Location.EDGE}
+    table = edge_hints or Stage.OUTPUT in on_edges or on_edges == {Stage.INPUT, Stage.HINT}  # inputs alone fill none
     return TablePanels(trace) if table else BoxPanels(trace)
 
 
