@@ -32,6 +32,7 @@ import subprocess
 import sys
 import time
 
+import result_files
 from clrs30_cells import CANONICAL, RECIPES, Cell, Task, graphs, queue, sizes_of, tasks
 
 from nar import datasets
@@ -123,12 +124,7 @@ def record(results: dict, cpu_seconds: float | None, command: str | None = None)
     kept = [row for row in rows() if cell_of(row) != cell]
     order = {cell: place for place, cell in enumerate(queue())}
     table = sorted(kept + fresh, key=lambda row: (order.get(cell_of(row), len(order)), cell_of(row), int(row["size"])))
-    temporary = TABLE.with_suffix(".tmp")
-    with open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
-    temporary.replace(TABLE)
+    result_files.write_csv(TABLE, COLUMNS, table)
     return fresh
 
 

@@ -7,6 +7,7 @@ has none of these settings, or one made by other versions or on another CPU: `--
 
 from __future__ import annotations
 
+import csv
 import json
 import pathlib
 
@@ -22,6 +23,16 @@ def save(path, result):
     """Replace the file in one move."""
     temporary = pathlib.Path(f"{path}.tmp")
     temporary.write_text(json.dumps(rounded(result), indent=1) + "\n")
+    temporary.replace(path)
+
+
+def write_csv(path, columns, rows):
+    """Replace a table in one move."""
+    temporary = path.with_suffix(".tmp")
+    with open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
     temporary.replace(path)
 
 

@@ -25,6 +25,7 @@ import shlex
 import statistics
 import time
 
+import result_files
 from clrs30 import ROOT, call, spent_so_far
 
 from nar.results.schema import read
@@ -133,12 +134,7 @@ def record(fresh: list[dict[str, str]]) -> None:
     place = {cell: k for k, cell in enumerate(cells())}
     table = [row for row in rows() if cell_of(row) not in new] + fresh
     table.sort(key=lambda row: (place[cell_of(row)], list(FAMILIES).index(row["family"]), int(row["size"])))
-    temporary = TABLE.with_suffix(".tmp")
-    with open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
-    temporary.replace(TABLE)
+    result_files.write_csv(TABLE, COLUMNS, table)
 
 
 def page(table: list[dict[str, str]], steps: list[dict]) -> str:

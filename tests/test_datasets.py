@@ -243,7 +243,7 @@ def test_an_algorithm_of_your_own(tmp_path, monkeypatch):
         (("np.arange(5) % 4", "2", "A[:5] > 0"), None),
         (("np.arange(5)", "2", "A[:5] > 0"), "own_ranges:algorithm: kind is 4 at moment 0; a categorical of 4 classes"),
         (("np.arange(5) % 4", "5", "A[:5] > 0"), "at is 5 at moment 0; a mask_one of 5 nodes holds 0 to 4"),
-        (("np.arange(5) % 4", "2", "np.arange(5) - 2"), "found is -2; a mask of 5 nodes holds -1 to 1"),
+        (("np.arange(5) % 4", "2", "-2 * (np.arange(5) > 3)"), "found is -2; a mask of 5 nodes holds -1 to 1"),
     ],
 )
 def test_values_that_the_spec_does_not_have_are_named(wrong, said, tmp_path, monkeypatch):

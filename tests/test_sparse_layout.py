@@ -112,6 +112,16 @@ def test_messages_made_in_chunks_are_the_same(how, receives, monkeypatch):
             torch.testing.assert_close(hood.pool(x, receivers, layer, g, torch.tanh, how), together.detach())
 
 
+def test_an_aggregator_is_given_no_more_than_a_stretch(monkeypatch):
+    (x, e, g, hidden), adjacency = leaves()
+    edges, place = edges_of(adjacency, SIZES)
+    hood, read = Sparse(built(e[place].detach()), edges), []
+    monkeypatch.setattr(layout, "CHUNK_BYTES", 6 * F * 8)  # six messages
+    with torch.no_grad():
+        hood.pool(x, hidden, nn.Linear(F, F).double(), g, torch.tanh, lambda m, mask: read.append(m.shape) or m.sum(1))
+    assert all(shape[1] * shape[2] <= 6 or shape[2] == 1 for shape in read) and len(read) > len(edges.groups)
+
+
 def test_order_of_edges_and_their_twins():
     """0 - 1, 1 - 2 in a graph of three nodes; then a node on its own."""
     path = torch.tensor([[0, 1, 0, 1, 2, 1, 2], [0, 0, 1, 1, 1, 2, 2]])

@@ -84,8 +84,8 @@ def parse_named(
     return names, parse(kind, argv[len(names) :], prog, description)
 
 
-def differ(name: str, values: Sequence[Any], meaning: Callable[[Any], Any] = lambda value: value) -> None:
-    """ValueError where two values of a flag mean the same."""
+def differ(name: str, values: Sequence[Any], meaning: Callable[[Any], Any]) -> None:
+    """ValueError where two values of a flag mean the same, by `meaning`."""
     meant = [meaning(value) for value in values]
     if twice := next((value for value in meant if meant.count(value) > 1), None):
         raise ValueError(f"{name} names {twice} twice")
