@@ -118,8 +118,8 @@ def _by_degree(
     """
     reduced, rows = [], []
     for rows_G, places_GS, here_GS in edges.groups:
-        pieces = 1 if most is None else -(-places_GS.numel() // most)
-        for row, places, here in zip(*(part.chunk(pieces) for part in (rows_G, places_GS, here_GS)), strict=True):
+        some = len(rows_G) if most is None else max(1, most // places_GS.shape[1])
+        for row, places, here in zip(*(part.split(some) for part in (rows_G, places_GS, here_GS)), strict=True):
             reduced.append(how(messages(places.t()).unsqueeze(0), here.t().unsqueeze(0)).squeeze(0))
             rows.append(row)
     reduced_GF = torch.cat(reduced)
