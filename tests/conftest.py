@@ -1,5 +1,6 @@
 """What every test starts from: one thread, the same seeds, PyTorch's own precision."""
 
+import atexit
 import gc
 import importlib.util
 import os
@@ -9,6 +10,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # and where a test has seve
 
 import numpy as np
 import pytest
+
+gc.disable()  # until all is collected: imports and rewritten assertions make millions of objects and next to no garbage
 
 # Processors that differ from another one in the table by an option: what their options do is tested by itself.
 VARIANTS = set(
@@ -47,10 +50,12 @@ def pytest_collection_finish():
     """What was imported and collected stays: the garbage collector need not walk through all of it again and again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish():
     gc.unfreeze()  # some libraries complain about what is left at the end
+    atexit.unregister(gc.freeze)  # which tests of the command line have asked for
 
 
 @pytest.fixture(autouse=True)

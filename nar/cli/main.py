@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nar.cli import console
 from nar.lookup import suggest
-from nar.system import allocator
+from nar.system import allocator, collector
 from nar.version import __version__
 
 # what can be typed after `nar`, each the function `main` of nar/cli/NAME.py, and what it does
@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     console.usable_surroundings()
     allocator.keep_freed_memory()
+    collector.no_search_at_the_end()
     sys.path.insert(0, "")  # my_module:MyProcessor is looked for in the current folder first
     with console.errors():
         return _main(argv)
@@ -45,4 +46,6 @@ def _main(argv: list[str]) -> int:
         return 0
     if command not in COMMANDS:
         console.fail(suggest("command", command, COMMANDS, "nar --help"))
-    return importlib.import_module(f"nar.cli.{command}").main(rest) or 0
+    with collector.paused():
+        module = importlib.import_module(f"nar.cli.{command}")
+    return module.main(rest) or 0

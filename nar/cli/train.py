@@ -4,12 +4,14 @@ import shlex
 import sys
 
 from nar.cli import train_settings
+from nar.system import collector
 
 
 def main(argv: list[str]) -> None:
     """Trains, evaluates, reports; everything goes into the run directory."""
     config = train_settings.read(argv, "nar train", "Train a reasoner, evaluate it at several sizes, write its report.")
-    from nar.experiments.experiment import train_seeds
+    with collector.paused():
+        from nar.experiments.experiment import train_seeds
 
     door = ["python", "train.py"] if sys.argv[0].endswith("train.py") else ["nar", "train"]
     train_seeds(config, command=shlex.join([*door, *argv]))

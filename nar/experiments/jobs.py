@@ -23,7 +23,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Literal
 
 from nar.experiments.sweep import Outcome, SweepJob, execute
-from nar.system import allocator, limits
+from nar.system import allocator, collector, limits
 from nar.training.interrupt import interruptible
 
 RETRIES = 2  # of a run whose worker died
@@ -161,6 +161,7 @@ def _obey(line: Connection) -> None:
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl-C reaches the sweep alone, which passes it on
     allocator.keep_freed_memory()
+    collector.no_search_at_the_end()
 
     def listen() -> None:
         with contextlib.suppress(EOFError, OSError):

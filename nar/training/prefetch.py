@@ -19,6 +19,7 @@ from typing import Any, Self
 import torch
 
 from nar.model.batch import Batch
+from nar.system import collector
 
 AHEAD = 2  # batches that wait on the device, and that each worker process may be ahead
 ATTEMPTS = 3  # workers that may die one after the other before anything more is drawn
@@ -122,7 +123,7 @@ def _loader(draw: Callable[[int], Any], numbers: range, workers: int) -> Any:
         num_workers=min(workers, len(numbers)),
         prefetch_factor=AHEAD,
         multiprocessing_context="spawn",  # a fork would copy threads' locks and a CUDA context
-        worker_init_fn=_leave_ctrl_c_to_the_parent,
+        worker_init_fn=_set_up,
         generator=torch.Generator(),  # else it draws from the one that the training seeds
     )
 
@@ -150,5 +151,7 @@ def _is_of_main(draw: Callable[[int], Any]) -> bool:
     return False
 
 
-def _leave_ctrl_c_to_the_parent(_: int) -> None:
+def _set_up(_: int) -> None:
+    """A process that draws: it leaves Ctrl-C to the one that trains, which waits until it has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    collector.no_search_at_the_end()

@@ -6,6 +6,7 @@ Python processes of their own, not copies: a script that trains needs no `__main
 """
 
 import contextlib
+import gc
 import os
 import pickle
 import shutil
@@ -29,7 +30,7 @@ from nar.training.distributed import PATIENCE, Disconnected, Ranks, abandoned
 AT_MOST = 4  # processes, where their number is not given: the first steps of a share cost the same, however small it is
 WORTH = 300  # steps of a run from which on followers, which need seconds to start, are worth the wait
 _START = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "import gc, pickle, sys; gc.disable(); sys.path[:] = pickle.load(sys.stdin.buffer); "
     "from nar.training.shared_batch import serve; serve()"
 )
 
@@ -115,6 +116,7 @@ def serve() -> None:
     torch.set_default_dtype(dtype)
     try:
         follow, task = pickle.load(sys.stdin.buffer)
+        gc.enable()  # with all imported
         threading.Thread(target=_leave_with_the_leader, args=[ranks.folder], daemon=True).start()
         follow(task, ranks)
     except Disconnected:  # the leader, or another follower, of which the leader says more
