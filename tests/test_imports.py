@@ -1,6 +1,7 @@
 """The layers of nar, kept true: imports point to earlier layers, nothing goes in a circle, light imports stay light."""
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,7 @@ def modules():
 MODULES = modules()
 
 
+@functools.cache
 def imports(path, top_level_only=False):
     """The modules that a file imports; from package import name counts as package.name where that is a module."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -75,7 +77,10 @@ def imports(path, top_level_only=False):
     return found
 
 
-GRAPH = {name: imports(path) & MODULES.keys() for name, path in MODULES.items() if name != "nar"}
+@functools.cache
+def graph():
+    """What every module imports of the others: read when it is first asked for, not by all who collect the tests."""
+    return {name: imports(path) & MODULES.keys() for name, path in MODULES.items() if name != "nar"}
 
 
 def layer(module):
@@ -104,7 +109,7 @@ def test_a_layer_imports_from_earlier_layers_only(name):
     assert any(module == f"nar.{name}" or module.startswith(f"nar.{name}.") for module in MODULES)
     wrong = [
         f"{module} imports {target}"
-        for module, targets in GRAPH.items()
+        for module, targets in graph().items()
         if layer(module) == LAYER[name]
         for target in targets
         if target == "nar" or layer(target) > LAYER[name]
@@ -113,7 +118,7 @@ def test_a_layer_imports_from_earlier_layers_only(name):
 
 
 def test_the_engine_reaches_algorithms_and_networks_through_their_tables():
-    for module, targets in GRAPH.items():
+    for module, targets in graph().items():
         for target in targets:
             inside = target.startswith(("nar.datasets.", "nar.processors.")) and target not in TABLES
             assert not inside or module.split(".")[1] == target.split(".")[1], f"{module} imports {target}"
@@ -126,13 +131,13 @@ def test_no_import_goes_in_a_circle():
         assert name not in path, f"import cycle: {' -> '.join([*path[path.index(name) :], name])}"
         if name not in done:
             path.append(name)
-            for target in GRAPH[name]:
+            for target in graph()[name]:
                 visit(target)
             done.add(path.pop())
 
-    for name in GRAPH:
+    for name in graph():
         visit(name)
-    assert done == set(GRAPH)
+    assert done == set(graph())
 
 
 @pytest.mark.parametrize("light", LIGHT)
@@ -141,11 +146,11 @@ def test_what_reads_files_and_makes_traces_loads_no_pytorch(light):
         if name not in found:
             # pyg is PyTorch Geometric's: a module of its own, which nothing else loads
             found[name] = imports(MODULES[name], top_level_only=True)
-            for target in found[name] & GRAPH.keys():
+            for target in found[name] & graph().keys():
                 visit(target, found)
         return found
 
-    for module in GRAPH:
+    for module in graph():
         if (module == light or module.startswith(f"{light}.")) and module != "nar.traces.formats.pyg":
             for name, targets in visit(module, {}).items():
                 heavy = {target.split(".")[0] for target in targets} & HEAVY

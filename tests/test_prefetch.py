@@ -12,6 +12,7 @@ import time
 import prefetch_tasks
 import pytest
 import torch
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from nar import datasets
 from nar.config import Config
@@ -21,6 +22,12 @@ from nar.training.prefetch import Prefetcher, drawn, map_batches
 from nar.training.tasks import training_batch
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def noticed_soon(monkeypatch):
+    """PyTorch looks every five seconds whether the processes that it waits for are alive: here more often."""
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))
 
 
 def taken(make, count, workers):
@@ -119,14 +126,14 @@ def test_what_a_worker_raises_is_raised_here_with_its_place():
             prefetcher.next()
 
 
-def test_a_worker_that_is_killed_is_reported_and_its_work_done_again(tmp_path, capfd):
+def test_a_worker_that_is_killed_is_reported_and_its_work_done_again(tmp_path, capfd, noticed_soon):
     make = functools.partial(prefetch_tasks.dies_once_at_two, tmp_path)
     assert taken(make, 7, 2) == list(range(7))
     assert (tmp_path / "died").exists()
     assert "a process that draws batches died" in capfd.readouterr().err
 
 
-def test_work_that_kills_every_worker_is_given_up():
+def test_work_that_kills_every_worker_is_given_up(noticed_soon):
     with Prefetcher(prefetch_tasks.dies_at_two, range(7), CPU, 1) as prefetcher:
         assert [prefetcher.next(), prefetcher.next()] == [0, 1]
         with pytest.raises(ChildProcessError, match=r"step 2 .*3 times; --resume"):
