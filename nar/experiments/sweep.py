@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from nar import datasets, processors
+from nar import datasets
 from nar.config import FREE, Config
 from nar.system import files, limits
 from nar.text_format import short
@@ -88,6 +88,8 @@ def product(
     `vary`: settings and their values. `of_recipe`: base settings of varied recipes, which are more than their names.
     ValueError for a name that does not exist, for one that is given twice, and for settings that do not fit together.
     """
+    from nar import processors  # with PyTorch, which a worker loads when it has a run
+
     for what, given in (("--algos", algorithms), ("--processors", names), ("seeds", seeds), *vary):
         if not given:
             raise ValueError(f"{what}: nothing to sweep over; give one value or more")

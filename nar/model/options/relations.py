@@ -84,8 +84,23 @@ class Relations:
                 values[name] = kinds.depth(operand(probe)) if derived == ["depth"] else value(name)
             return values[name]
 
+        compared = self._of_marks(stage, operand)
         for relation in self.of[stage]:
-            yield relation.location, torch.stack(relation.channels(*map(operand, relation.operands)), -1)
+            if relation.operands in compared:
+                yield relation.location, compared[relation.operands]
+            else:
+                yield relation.location, torch.stack(relation.channels(*map(operand, relation.operands)), -1)
+
+    def _of_marks(self, stage: Stage, operand: Callable[[str], Tensor]) -> dict[tuple[str, ...], Tensor]:
+        """The channels of every x_m < x_n, >: there is one for any two marks, hundreds of some algorithms, so that each
+        number is looked up once and all are compared together."""
+        wanted = [relation.operands for relation in self.of[stage] if relation.channels is kinds.marked_compared]
+        if not wanted:
+            return {}
+        ends = dict.fromkeys((x, mark) for x, *marks in wanted for mark in marks)
+        numbers = {(x, mark): kinds.at(operand(x), operand(mark)) for x, mark in ends}
+        one, other = (torch.stack([numbers[names[0], names[k]] for names in wanted], -1) for k in (1, 2))
+        return dict(zip(wanted, torch.stack(kinds.compared(one, other), -1).unbind(-2), strict=True))
 
 
 def marks_one(probe: Probe) -> bool:
