@@ -185,6 +185,7 @@ def test_long_files_say_why(folder):
             {"torch", "jax", "tensorflow", "clrs"},
         ),
         ("import nar.processors", {"jax", "tensorflow", "clrs"}),
+        ("import nar.experiments.jobs", {"torch", "numba", "matplotlib"}),  # what a worker of a sweep starts with
     ],
 )
 def test_what_an_import_leaves_unloaded(statement, absent):

@@ -70,10 +70,30 @@ def rows(out):
     return [json.loads(line) for line in (out / "metrics.jsonl").open()]
 
 
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """The folder of a run of two processes, and of how many graphs the first one took its steps."""
+    out, sizes, step = tmp_path_factory.mktemp("together") / "two", [], learner.SingleLearner.step
+
+    def watched(self, batches, *arguments, **options):
+        sizes.append(len(batches[0]))
+        return step(self, batches, *arguments, **options)
+
+    before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared_batch, "WORTH", 1)
+        patch.setattr(learner.SingleLearner, "step", watched)
+        patch.setattr("nar.reports.report.write_report", lambda run_dir: run_dir / "report.html")
+        patch.setattr("nar.inference.example.write", lambda *_: None)
+        run(out)
+    torch.set_num_threads(before)
+    return out, sizes
+
+
 @pytest.mark.parametrize("world", [2, 3])
 def test_sums_are_the_same_bits_everywhere(world):
     rounds = [(1, torch.float32), (5, torch.float64), (2**20 + 1, torch.float32), (3, torch.int64), (0, torch.float32)]
-    with shared_batch.spawned(world, shared_batch_tasks.add, rounds) as ranks:
+    with shared_batch.spawned(world, shared_batch_tasks.add, [*rounds, (6, torch.float64)]) as ranks:
         for size, dtype in rounds:
             found = ranks.sum(shared_batch_tasks.numbers(0, size, dtype))
             expected = sum(shared_batch_tasks.numbers(rank, size, dtype) for rank in range(world))
@@ -81,12 +101,8 @@ def test_sums_are_the_same_bits_everywhere(world):
                 assert torch.equal(found, expected)
             torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
             assert all(torch.equal(theirs, found) for theirs in ranks.gathered(found))
-
-
-def test_sums_have_the_shape_of_what_is_summed():
-    with shared_batch.spawned(2, shared_batch_tasks.add, [(6, torch.float64)]) as ranks:
         found = ranks.sum(shared_batch_tasks.numbers(0, 6, torch.float64).view(3, 2).t())  # not contiguous
-    assert found.shape == (2, 3)
+        assert found.shape == (2, 3)
 
 
 def test_what_processes_give_is_gathered_in_their_order():
@@ -132,13 +148,12 @@ def test_a_run_is_that_of_one_process(tmp_path, worth_it, capsys, changed):
     assert found["provenance"]["threads"] == 2
 
 
-def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, worth_it):
-    run(tmp_path / "whole")
+def test_a_resumed_run_is_the_same_to_the_bit(tmp_path, worth_it, together):
     run(tmp_path / "parts", steps=4)
     run(tmp_path / "parts", resume=True)
-    whole, parts = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "parts"))
+    whole, parts = (torch.load(out / "last.pt", weights_only=True) for out in (together[0], tmp_path / "parts"))
     assert all(torch.equal(value, parts["model"][name]) for name, value in whole["model"].items())
-    assert [row["loss"] for row in rows(tmp_path / "whole")] == [row["loss"] for row in rows(tmp_path / "parts")]
+    assert [row["loss"] for row in rows(together[0])] == [row["loss"] for row in rows(tmp_path / "parts")]
 
 
 def test_seeds_one_after_the_other(tmp_path, worth_it):
@@ -200,12 +215,19 @@ def test_a_death_while_others_are_busy_is_noticed(tmp_path):
             ranks.sum(torch.ones(1))
 
 
-def test_a_scheduler_that_signals_every_process_leaves_the_end_to_the_first(tmp_path):
-    with shared_batch.spawned(2, shared_batch_tasks.write_number, tmp_path / "number") as ranks:
+def test_a_scheduler_that_signals_every_process_leaves_the_end_to_the_first_and_nobody_stays_behind(tmp_path):
+    with (
+        pytest.raises(KeyError),
+        shared_batch.spawned(2, shared_batch_tasks.write_number, tmp_path / "number") as ranks,
+    ):
+        follower = int((tmp_path / "number").read_text())
         for number in (signal.SIGTERM, signal.SIGINT):
-            os.kill(int((tmp_path / "number").read_text()), number)
+            os.kill(follower, number)
         time.sleep(0.5)
         ranks.sum(torch.ones(1))
+        raise KeyError("the run ends early")
+    with pytest.raises(ProcessLookupError):
+        os.kill(follower, 0)
 
 
 def test_a_death_is_noticed_though_its_child_holds_the_connection(tmp_path):
@@ -239,8 +261,11 @@ def test_who_does_not_come_is_done_without(tmp_path, worth_it, monkeypatch, capf
     assert "not in 2: OSError: no more processes" in capfd.readouterr().err
 
 
-def test_all_begin_with_the_parameters_of_the_first(tmp_path, worth_it, monkeypatch):
-    """A processor that draws them from a generator that no seed of nar's reaches."""
+def test_own_code_is_found_by_the_others_and_all_begin_with_the_parameters_of_the_first(
+    tmp_path, worth_it, monkeypatch, capsys
+):
+    """A processor of the current folder, which the first process has on its path, and which draws its parameters from a
+    generator that no seed of nar's reaches."""
     (tmp_path / "drawn_processor.py").write_text(
         "import os\n\nfrom nar.processors.mpnn import MPNN\n\n\nclass Drawn(MPNN):\n"
         "    def __init__(self, features):\n        super().__init__(features)\n"
@@ -249,6 +274,7 @@ def test_all_begin_with_the_parameters_of_the_first(tmp_path, worth_it, monkeypa
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     run(tmp_path / "two", processor="drawn_processor:Drawn")
+    assert "2 processes share every batch" in capsys.readouterr().err
     run(tmp_path / "one", processor="drawn_processor:Drawn", threads=1)
     for ours, theirs in zip(rows(tmp_path / "two"), rows(tmp_path / "one"), strict=True):
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
@@ -290,14 +316,6 @@ def test_ctrl_c_ends_the_run_in_good_order_whenever_it_comes(tmp_path, number, s
     assert json.loads((tmp_path / "run" / "results.json").read_text())["run"]["interrupted"]
 
 
-def test_nobody_stays_behind(tmp_path):
-    with pytest.raises(KeyError), shared_batch.spawned(2, shared_batch_tasks.write_number, tmp_path / "number"):
-        raise KeyError("the run ends early")
-    number = int((tmp_path / "number").read_text())
-    with pytest.raises(ProcessLookupError):
-        os.kill(number, 0)
-
-
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see whether a process is alive")
 def test_followers_leave_when_the_leader_is_killed(tmp_path):
     code = (
@@ -324,24 +342,5 @@ def test_a_loss_that_is_no_number_is_reported_once(tmp_path, worth_it, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_own_code_is_found_by_the_others(tmp_path, worth_it, monkeypatch):
-    """A processor of the current folder, which the first process has on its path."""
-    (tmp_path / "own_processor.py").write_text(
-        "from nar.processors.mpnn import MPNN\n\n\nclass Mine(MPNN):\n    pass\n", encoding="utf-8"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    run(tmp_path / "mine", processor="own_processor:Mine")
-    assert len(rows(tmp_path / "mine")) == 3
-
-
-def test_a_step_of_the_first_process_is_a_share_of_the_batch(tmp_path, worth_it, monkeypatch):
-    sizes = []
-    step = learner.SingleLearner.step
-
-    def watched(self, batches, *arguments, **options):
-        sizes.append(len(batches[0]))
-        return step(self, batches, *arguments, **options)
-
-    monkeypatch.setattr(learner.SingleLearner, "step", watched)
-    run(tmp_path / "run")
-    assert len(sizes) == 6 and all(0 < size < 7 for size in sizes)
+def test_a_step_of_the_first_process_is_a_share_of_the_batch(together):
+    assert len(together[1]) == 6 and all(0 < size < 7 for size in together[1])
