@@ -186,6 +186,22 @@ def test_what_another_process_fails_with_is_raised_here(capfd):
             ranks.sum(torch.ones(1))
 
 
+def test_a_meeting_that_failed_does_not_count(tmp_path, monkeypatch):
+    """PyTorch had given it a number, and who then came to meet waited under another one, forever."""
+
+    def fail(*_, **__):
+        raise RuntimeError("connection reset")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="connection reset"):
+        patch.setattr(torch.distributed.distributed_c10d, "_new_process_group_helper", fail)
+        distributed.Ranks(0, 1, tmp_path).meet()
+    distributed.Ranks(0, 1, tmp_path).meet()
+    try:
+        assert torch.distributed.group.WORLD.group_name == "0"
+    finally:
+        torch.distributed.destroy_process_group()
+
+
 def test_a_death_is_noticed():
     with pytest.raises(ChildProcessError, match=r"exit code 3.*--resume goes on"):
         with shared_batch.spawned(2, shared_batch_tasks.die, None) as ranks:
