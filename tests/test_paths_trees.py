@@ -1,12 +1,11 @@
 """Shortest paths, spanning trees, and the first of sorting and searching: right answers, validity, preconditions."""
 
-import networkx as nx
 import numpy as np
 import pytest
 from inputs import examples, outputs
 
 import nar.datasets
-from nar.traces.inputs import graphs, shortest_paths
+from nar.traces.inputs import shortest_paths
 
 PATHS = ("bellman_ford", "bfs", "dag_shortest_paths", "dijkstra")
 ROOTED = (*PATHS, "mst_prim")
@@ -259,47 +258,3 @@ def test_graph_preconditions(name, A, message):
 def test_the_source_must_exist(name, s):
     with pytest.raises(ValueError, match=r"^s must be (an integer|the index of one of the 2 nodes, 0 to 1)"):
         nar.datasets.get(name).run(A=np.zeros((2, 2)), s=s)
-
-
-def test_weights_of_undirected_graphs_cannot_be_negative():
-    with pytest.raises(ValueError, match="low must be at least 0 for an undirected graph"):
-        nar.datasets.get("bellman_ford").sample(np.random.RandomState(0), 4, low=-1.0)
-    A = nar.datasets.get("dag_shortest_paths").sample(np.random.RandomState(0), 9, low=-1.0)["A"]
-    assert (A < 0).any() and (A > 0).any()
-
-
-# --- graphs ----------------------------------------------------------------------------------------------------------
-
-
-def test_networkx_graphs_become_matrices():
-    graph = nx.DiGraph()
-    graph.add_edge("b", "a", weight=2.5)
-    graph.add_edge("a", "c")
-    A, nodes = graphs.from_networkx(graph)
-    assert nodes == ["b", "a", "c"]
-    assert A.tolist() == [[0, 2.5, 0], [0, 0, 1], [0, 0, 0]]
-    assert graphs.from_networkx(graph, weight=None)[0].tolist() == [[0, 1, 0], [0, 0, 1], [0, 0, 0]]
-    undirected, _ = graphs.from_networkx(nx.path_graph(3))
-    assert undirected.tolist() == [[0, 1, 0], [1, 0, 1], [0, 1, 0]]
-
-
-@pytest.mark.parametrize("weight", [0, np.nan, np.inf, "3", None])
-def test_networkx_weights_that_no_matrix_can_hold(weight):
-    graph = nx.Graph()
-    graph.add_edge(0, 1, weight=weight)
-    with pytest.raises(ValueError, match=r"weight of edge \(0, 1\) must be a finite number other than 0"):
-        graphs.from_networkx(graph)
-
-
-def test_networkx_graphs_that_no_matrix_can_hold():
-    with pytest.raises(ValueError, match="graph must have at least one node"):
-        graphs.from_networkx(nx.Graph())
-    with pytest.raises(ValueError, match="graph must not be a multigraph"):
-        graphs.from_networkx(nx.MultiGraph([(0, 1), (0, 1)]))
-
-
-@pytest.mark.parametrize("values", [(0.5,), (0.1, 0.9), graphs.TRAIN_P])
-def test_choose_draws_what_choice_draws(values):
-    ours, theirs = np.random.RandomState(7), np.random.RandomState(7)
-    assert [graphs.choose(ours, values) for _ in range(50)] == [theirs.choice(values) for _ in range(50)]
-    assert ours.randint(2**31) == theirs.randint(2**31)
