@@ -40,6 +40,11 @@ def outputs(trace):
     return {name: trace.compact[name] for name in trace.spec.outputs}
 
 
+def hints(trace, name):
+    """One probe in compact form, every moment of it, as an array."""
+    return np.asarray(trace.compact[name])
+
+
 def run(name, *values):
     """The trace of an algorithm on arguments in their order."""
     algorithm = nar.datasets.get(name)
