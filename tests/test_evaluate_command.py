@@ -1,75 +1,23 @@
-"""`nar evaluate`: what is evaluated, what it leaves in results.json, and what it says where it cannot."""
+"""`nar evaluate`: what it leaves in results.json and prints, and what it says where it cannot."""
 
 import json
 import shutil
 
 import pytest
 import torch
+from runs_to_evaluate import evaluated_runs
 
 from nar import datasets
 from nar.cli import evaluate as evaluate_command
 from nar.cli import main as cli
-from nar.cli.evaluate import Evaluate, plan
-from nar.config import Config
 from nar.evaluation.evaluate import entry, evaluate, test_set
-from nar.model import batch as batches
 from nar.model import checkpoint
-from nar.model.objectives.losses import total_loss
-from nar.model.reasoner import Reasoner
 from nar.results import schema
 from nar.system import files
 
 test_set.__test__ = False  # not a test
 
-SIZES = (8, 6)  # evaluated after the training
-
-
-def make_run(run, *algorithms):
-    """A run directory as training leaves it, of a network that has learned for a few steps."""
-    config = Config(algo=algorithms, processor="mpnn", hidden=8, batch_size=4, train_sizes=(4, 5), steps=4, out=run)
-    reasoner = Reasoner.from_config(config)
-    optimizer = torch.optim.Adam(reasoner.parameters(), lr=0.01)
-    chosen = [datasets.get(name) for name in algorithms]
-    for step in range(4):
-        for algorithm in chosen:
-            batch = batches.draw(algorithm, 5, 4, seed=(step,), random_pos=True, **algorithm.train_params)
-            optimizer.zero_grad()
-            total_loss(batch, reasoner(batch)).backward()
-            optimizer.step()
-        if step == 1:
-            checkpoint_of(run / "best.pt", reasoner, config)
-    checkpoint_of(run / "last.pt", reasoner, config)
-    best = checkpoint.read(run).build()
-    content = {
-        "schema": 2,
-        "run": {
-            "algorithms": list(algorithms), "processor": "mpnn", "seed": 42, "parameters": reasoner.parameter_count(),
-            "processes": 1, "steps": 4, "steps_planned": 4, "interrupted": False, "best_step": 2,
-            "best_validation": 0.5, "validation": dict.fromkeys(algorithms, 0.5), "train_seconds": 1.0,
-            "train_sizes": {name: [4, 5] for name in algorithms}, "validation_size": dict.fromkeys(algorithms, 5),
-        },
-        "config": config.to_dict(),
-        "command": "python train.py",
-        "provenance": {"nar": "0", "commit": None, "torch": "2", "device": "cpu", "threads": 1, "date": "2026-01-01"},
-        "evaluations": [entry(best, algorithm, size, samples=2) for algorithm in chosen for size in SIZES],
-    }  # fmt: skip
-    files.write_json(run / "results.json", content)
-
-
-def checkpoint_of(path, reasoner, config):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.save(path, {"model": reasoner.state_dict(), "config": config.to_dict()})
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Runs that tests copy: one algorithm with weights, one without, and a generalist."""
-    folder = tmp_path_factory.mktemp("made")
-    for name, algorithms in (
-        ("weighted", ["bellman_ford"]), ("plain", ["bfs"]), ("several", ["bellman_ford", "insertion_sort"])
-    ):  # fmt: skip
-        make_run(folder / name, *algorithms)
-    return folder
+made = pytest.fixture(scope="module")(evaluated_runs)
 
 
 @pytest.fixture
@@ -168,6 +116,27 @@ def test_without_axes_the_own_distribution_is_evaluated_again(runs):
     assert [e["samples"] for e in evaluations(run)] == [2, 5]
 
 
+def test_a_generalist(runs, capsys):
+    run = runs / "several"
+    cli.main(["evaluate", str(run), "--sizes", "6", "--weights", "ties", "--scales", "2", "--samples", "2"])
+    assert keys(evaluations(run))[4:] == [
+        ("bellman_ford", 6, {"weights": "ties"}), ("bellman_ford", 6, {"scale": 2.0}),
+        ("insertion_sort", 6, {"scale": 2.0}),
+    ]  # fmt: skip
+    out = capsys.readouterr()
+    assert "left out: weights does not fit insertion_sort" in out.err and "algorithm" in out.out.splitlines()[0]
+
+
+def test_with_and_without_the_oracle(runs, capsys):
+    run = runs / "plain"
+    cli.main(["evaluate", str(run), "--sizes", "6", "--families", "grid", "--terminations", "oracle", "fixed_point"])
+    new = [(e["size"], e["setting"], e["termination"]) for e in evaluations(run)[2:]]
+    grid = {"family": "grid"}
+    assert new == [(6, {}, "fixed_point"), (6, grid, "oracle"), (6, grid, "fixed_point")]
+    head = capsys.readouterr().out.splitlines()[0].split()
+    assert "end" in head and "taken" in head
+
+
 def test_runs_of_the_first_schema(runs):
     run = runs / "plain"
     content = json.loads((run / "results.json").read_text())
@@ -227,81 +196,6 @@ def test_the_report_of_an_evaluated_run(made, tmp_path):
     assert "bfs" in (run / "report.md").read_text()
 
 
-# --- what is evaluated -----------------------------------------------------------------------------------------------
-
-
-def planned(runs, **settings):
-    jobs, notes = plan(runs, Evaluate(**settings))
-    assert {job.termination for job in jobs} == {"oracle"}
-    return [(job.run.name, job.algorithm.name, job.size, job.setting) for job in jobs], notes
-
-
-def test_axis_by_axis_and_crossed(made):
-    run, asked = made / "weighted", {"sizes": (8,), "families": ("grid",), "scales": (0.5, 2.0), "weights": ("ties",)}
-    alone, _ = planned([run], **asked)
-    assert [setting for *_, setting in alone] == [
-        {"family": "grid"},
-        {"weights": "ties"},
-        {"scale": 0.5},
-        {"scale": 2.0},
-    ]
-    crossed, _ = planned([run], cross=True, **asked)
-    both = {"family": "grid", "weights": "ties"}
-    assert [setting for *_, setting in crossed] == [both | {"scale": 0.5}, both | {"scale": 2.0}]
-
-
-def test_sizes(made):
-    assert planned([made / "plain"])[0] == [("plain", "bfs", 64, {})]
-    found, _ = planned([made / "plain", made / "weighted", made / "plain"], sizes=(6, 9), densities=(0.5,))
-    assert found == [
-        ("plain", "bfs", 6, {"density": 0.5}), ("plain", "bfs", 9, {}), ("plain", "bfs", 9, {"density": 0.5}),
-        ("weighted", "bellman_ford", 6, {"density": 0.5}), ("weighted", "bellman_ford", 9, {}),
-        ("weighted", "bellman_ford", 9, {"density": 0.5}),
-    ]  # fmt: skip
-
-
-def test_what_does_not_fit_one_algorithm_is_left_out_and_said(made):
-    found, notes = planned([made / "several"], sizes=(8,), families=("grid",), scales=(2.0,))
-    assert found == [
-        ("several", "bellman_ford", 8, {"family": "grid"}), ("several", "bellman_ford", 8, {"scale": 2.0}),
-        ("several", "insertion_sort", 8, {"scale": 2.0}),
-    ]  # fmt: skip
-    assert len(notes) == 1 and notes[0].startswith("left out: family does not fit insertion_sort")
-    found, notes = planned([made / "several"], sizes=(8,), scales=(2.0,), algorithms=("insertion_sort",))
-    assert found == [("several", "insertion_sort", 8, {"scale": 2.0})] and notes == []
-
-
-def test_a_generalist(runs, capsys):
-    run = runs / "several"
-    cli.main(["evaluate", str(run), "--sizes", "6", "--weights", "ties", "--scales", "2", "--samples", "2"])
-    assert keys(evaluations(run))[4:] == [
-        ("bellman_ford", 6, {"weights": "ties"}), ("bellman_ford", 6, {"scale": 2.0}),
-        ("insertion_sort", 6, {"scale": 2.0}),
-    ]  # fmt: skip
-    out = capsys.readouterr()
-    assert "left out: weights does not fit insertion_sort" in out.err and "algorithm" in out.out.splitlines()[0]
-
-
-def test_with_and_without_the_oracle(runs, capsys):
-    run = runs / "plain"
-    cli.main(["evaluate", str(run), "--sizes", "6", "--families", "grid", "--terminations", "oracle", "fixed_point"])
-    new = [(e["size"], e["setting"], e["termination"]) for e in evaluations(run)[2:]]
-    grid = {"family": "grid"}
-    assert new == [(6, {}, "fixed_point"), (6, grid, "oracle"), (6, grid, "fixed_point")]
-    head = capsys.readouterr().out.splitlines()[0].split()
-    assert "end" in head and "taken" in head
-
-
-def test_a_termination_that_does_not_fit_a_run_is_left_out_and_said(made, tmp_path):
-    shutil.copytree(made / "plain", tmp_path / "halting")
-    content = schema.read(tmp_path / "halting")
-    content["config"]["halting"] = "supervised"
-    files.write_json(tmp_path / "halting" / "results.json", content)
-    jobs, notes = plan([made / "plain", tmp_path / "halting"], Evaluate(sizes=(6,), terminations=("learned",)))
-    assert [(job.run.name, job.termination) for job in jobs] == [("halting", "learned")]
-    assert len(notes) == 1 and "learned does not fit" in notes[0] and "--halting supervised" in notes[0]
-
-
 # --- what cannot be --------------------------------------------------------------------------------------------------
 
 
@@ -340,17 +234,6 @@ def test_mistakes_are_one_line(made, monkeypatch, capsys, arguments, message):
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line
     assert {name: evaluations(made / name) for name in before} == before
-
-
-def test_sizes_that_an_algorithm_does_not_have(made, tmp_path):
-    for name, size, message in (("kmp_matcher", 2, "at least 3"), ("segments_intersect", 16, "always has 4 nodes")):
-        shutil.copytree(made / "plain", tmp_path / name)
-        content = schema.read(tmp_path / name)
-        content["run"]["algorithms"] = [name]
-        files.write_json(tmp_path / name / "results.json", content)
-        with pytest.raises(ValueError, match=f"--sizes {size}: {name} .*{message}"):
-            plan([tmp_path / name], Evaluate(sizes=(size,)))
-        assert len(plan([tmp_path / name], Evaluate())[0]) == 1  # its own size
 
 
 def test_how_many_left_the_trace():
