@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 import torch
+from aggregators import literal, shaken
 from naive import F64, PlainDense, built, random_batch, rollout
-from test_aggregators import literal, shaken
 
 from nar import processors
 from nar.model.reasoner import Reasoner
