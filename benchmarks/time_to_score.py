@@ -133,22 +133,28 @@ def mark_of(algorithm):
     return published.ibarz2022(algorithm, "triplet_gmpnn")[0].mean / 100
 
 
+def middle(rows):
+    """The median over seeds, and whether it is one that did not arrive, which counts as longer than all that did."""
+    less, seconds = statistics.median_low((not row["reached"], row["cpu_seconds"]) for row in rows)
+    return seconds, less
+
+
 def words(rows):
-    """The median over seeds in words; a training that did not arrive counts as longer than all that did."""
+    """The median over seeds in words, and every seed's."""
     if not rows:
         return "missing"
-    middle = statistics.median_low(sorted((not row["reached"], row["cpu_seconds"]) for row in rows))
-    seconds = f"{'> ' * middle[0]}{middle[1]:,.0f} s"
+    seconds, less = middle(rows)
     each = ", ".join(f"{'> ' * (not row['reached'])}{row['cpu_seconds']:,.0f}" for row in rows)
-    return seconds + (f" ({each})" if len(rows) > 1 else " (1 seed)")
+    return f"{'> ' * less}{seconds:,.0f} s" + (f" ({each})" if len(rows) > 1 else " (1 seed)")
 
 
 def ratio_to_step(of_side, of_step):
-    """How many times as long as `step`, of medians; "" where either is not there or did not arrive."""
-    if not of_side or not of_step or not all(row["reached"] for row in [*of_side, *of_step]):
+    """How many times as long as `step`, of medians; more than that where a side did not arrive, – where `step` did not,
+    or either is not there."""
+    if not of_side or not of_step or middle(of_step)[1]:
         return "–"
-    medians = [statistics.median(row["cpu_seconds"] for row in rows) for rows in (of_side, of_step)]
-    return f"{medians[0] / medians[1]:,.0f}x"
+    (seconds, less), (step, _) = middle(of_side), middle(of_step)
+    return f"{'> ' * less}{seconds / step:,.0f}x"
 
 
 def made(result):
