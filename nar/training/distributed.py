@@ -23,6 +23,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import distributed_c10d
 
 from nar.model.batch import Batch
 
@@ -64,6 +65,8 @@ class Ranks:
         if not self.first:
             (self.folder / f"{self.rank}.ready").touch()
         place = {"init_method": f"file://{self.folder / 'store'}", "rank": self.rank, "world_size": self.world}
+        # PyTorch numbers its groups, also those that came to nothing, and waits forever for who has another number
+        distributed_c10d._world.group_count = 0
         with _loopback():
             self._watched(lambda: dist.init_process_group("gloo", timeout=FOREVER, **place))
 
