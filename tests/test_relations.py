@@ -59,6 +59,23 @@ def same(ours, theirs, change=lambda where, channel: channel):
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
+def test_channels_computed_together_are_those_of_every_relation_alone(name):
+    spec, nodes, values = moment_of(datasets.get(name))
+    ours, made = channels(spec, nodes, values)
+
+    def operand(name):
+        *derived, probe = name.split()
+        value = dense(spec[probe], values[probe], nodes, F64)
+        return kinds.depth(value) if derived else value
+
+    for stage in INPUT_HINT:
+        for relation, (_, channel) in zip(made.of[stage], ours[stage], strict=True):
+            if relation.operands != (UNCHANGED,):
+                alone = torch.stack(relation.channels(*map(operand, relation.operands)), -1)
+                assert torch.equal(channel, alone), relation.says
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
 def test_channels_are_those_that_are_announced(name):
     """As many as `says` has texts, all different; 0 or 1; where they are said to be; each at its stage."""
     spec, nodes, values = moment_of(datasets.get(name))
