@@ -10,6 +10,7 @@ from naive import F64
 from nar import datasets
 from nar.model.batch import draw, training_spec
 from nar.model.coders.encoder import Encoder, dense
+from nar.model.options import relation_kinds as kinds
 from nar.model.options.relations import UNCHANGED, Relations, relations
 from nar.traces.spec import POINTERS, Location, Spec, Stage, Type
 
