@@ -1,6 +1,7 @@
 """Order relations of numbers: what must not change them (names of nodes, scales, the batch), and in the encoder."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -184,3 +185,39 @@ def test_a_step_without_change_is_said():
     _, nodes, values = moment_of(datasets.get("bfs"))
     values[UNCHANGED] = torch.tensor([0.0, 1.0, 0.0], dtype=F64)
     assert made.encode(Stage.HINT, values, nodes, adjacency=False)[0][Location.GRAPH][:, -1].tolist() == [0, 1, 0]
+
+
+def test_numbers_of_edges_without_weights_are_indicators():
+    """A of a graph without weights says where edges are; dm-clrs lists it as a number like every other."""
+    found = {name for name in ALGORITHMS if training_spec(datasets.get(name)).indicators}
+    assert found == set(
+        "bfs dfs topological_sort articulation_points bridges strongly_connected_components".split()
+    ) | {"eccentricity"}
+    assert training_spec(datasets.get("dfs")).indicators == {"A"}
+    assert pickle.loads(pickle.dumps(training_spec(datasets.get("dfs")))).indicators == {"A"}
+    assert training_spec(datasets.get("dfs"), "sparse").indicators == {"A"}
+
+
+@pytest.mark.parametrize("name", ["dfs", "bridges"])
+def test_numbers_that_grow_with_the_graph_do_not_overtake_indicators(name):
+    """Times are below 1, which an edge has in A, in graphs of up to 49 nodes, and above it in larger ones."""
+    spec, nodes, values = moment_of(datasets.get(name), moment=9)
+    values[UNCHANGED] = torch.zeros(3, dtype=F64)
+    hints = [n for n, probe in spec.items() if probe.stage is Stage.HINT and probe.type is Type.SCALAR]
+    later = values | {n: values[n] * 1000 for n in hints}
+    assert max(values[n].max() for n in hints) < 1 < max(later[n].max() for n in hints)
+
+    def compared_with_edges(spec, values):
+        made = Encoder(spec, 4, relations="instead").double()
+        of_hints = zip(
+            made.relations.of[Stage.HINT],
+            made.relations.channels(Stage.HINT, lambda n: made.operand(n, values, nodes)),
+            strict=True,
+        )
+        return [channel for relation, (_, channel) in of_hints if "A" in relation.operands]
+
+    ours, larger = (compared_with_edges(training_spec(datasets.get(name)), v) for v in (values, later))
+    as_numbers, larger_ones = (compared_with_edges(Spec(dict(spec)), v) for v in (values, later))
+    for one, other, number in zip(ours, larger, as_numbers, strict=True):
+        assert torch.equal(one, other) and torch.equal(one, number)  # in small graphs it makes no difference
+    assert any(not torch.equal(one, other) for one, other in zip(as_numbers, larger_ones, strict=True))

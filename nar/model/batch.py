@@ -24,7 +24,7 @@ from torch import Tensor
 
 from nar.model.schedule import Schedule, SortedLengths
 from nar.traces.run_length import RunLengthArray
-from nar.traces.spec import Probe, Spec, Stage, Type
+from nar.traces.spec import Location, Probe, Spec, Stage, Type
 from nar.traces.trace import is_run_length
 
 PRED_AS_INPUT = ("pred_h", "pred")  # the hint that becomes an input, and the input's name
@@ -146,7 +146,9 @@ def training_spec(algorithm: Any, layout: str = "dense") -> Spec:
             probes[f"{name}_mask"] = dataclasses.replace(probe, type=Type.MASK_ONE)
         else:
             probes[name] = probe
-    return Spec(probes)
+    of_edges = (Stage.INPUT, Location.EDGE, Type.SCALAR)
+    indicators = [name for name, p in probes.items() if (p.stage, p.location, p.type) == of_edges]
+    return Spec(probes, indicators if algorithm.unweighted else ())
 
 
 def cyclic_predecessors(pointers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -104,6 +104,11 @@ class Algorithm:
     def __repr__(self) -> str:
         return f"Algorithm({self.name})"
 
+    @property
+    def unweighted(self) -> bool:
+        """Does its sampler draw graphs without weights (nar/traces/inputs/graphs.py)?"""
+        return "family" in self.params and "law" not in self.params
+
     def __reduce__(self):
         return _get, (self.name,)  # pickles by name: an algorithm is its file
 

@@ -24,7 +24,7 @@ probe.
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -109,10 +109,11 @@ class Spec(Mapping[str, Probe]):
     """The probes of an algorithm by name, in the order in which dm-clrs lists them; immutable and hashable.
 
     Example: `Spec({"key": ("input", "node", "scalar"), "min": ("output", "node", "mask_one")})`; a categorical has the
-    number of its classes behind it, `("hint", "node", "categorical", 3)`.
+    number of its classes behind it, `("hint", "node", "categorical", 3)`. `indicators`: numbers that are no quantities,
+    but only say where something is, as A does of a graph without weights; specs that differ in nothing else are equal.
     """
 
-    def __init__(self, probes: Mapping[str, Probe | Sequence]) -> None:
+    def __init__(self, probes: Mapping[str, Probe | Sequence], indicators: Iterable[str] = ()) -> None:
         found = {}
         for name, probe in probes.items():
             try:
@@ -120,6 +121,7 @@ class Spec(Mapping[str, Probe]):
             except (ValueError, TypeError) as error:
                 raise ValueError(f"probe {name}: {error}") from error
         self._probes = MappingProxyType(found)
+        self.indicators = frozenset(indicators)
 
     def __getitem__(self, name: str) -> Probe:
         return self._probes[name]
@@ -137,7 +139,7 @@ class Spec(Mapping[str, Probe]):
         return isinstance(other, Spec) and list(self._probes.items()) == list(other._probes.items())
 
     def __reduce__(self):
-        return Spec, (dict(self._probes),)
+        return Spec, (dict(self._probes), self.indicators)
 
     def __repr__(self) -> str:
         rows = ", ".join(f"{name}: {p.stage} {p.location} {p.type}" for name, p in self.items())

@@ -24,6 +24,7 @@ from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.coders.forms import channels, dense, place
 from nar.model.coders.sparse.relations import EdgeRelations
 from nar.model.options.edge_pointers import LookUp, is_edge_pointer
+from nar.model.options.relation_kinds import BEYOND
 from nar.model.options.relations import UNCHANGED, Relations
 from nar.nn.affine import AffineFeatures, ComposedWeights
 from nar.nn.layers import linear
@@ -62,7 +63,7 @@ class Encoder(nn.Module):
             raise ValueError(f"unknown relations {relations!r}; choose one of {', '.join(RELATIONS)}")
         if init not in ("xavier_on_scalars", "default"):
             raise ValueError(f"unknown encoder initialisation {init!r}; choose xavier_on_scalars or default")
-        self.features = features
+        self.features, self.indicators = features, spec.indicators
         stages = (Stage.INPUT, Stage.HINT) if encode_hints else (Stage.INPUT,)
         self.probes = {name: p for name, p in spec.items() if p.stage in stages}
         self.maps = nn.ModuleDict()
@@ -124,7 +125,7 @@ class Encoder(nn.Module):
             if adjacency:
                 links = _links(probe, found[0])
                 linked = links if linked is None else linked if links is None else linked | links
-        for location, found in self.relations.channels(stage, lambda name: self.dense(name, values, nodes)):
+        for location, found in self.relations.channels(stage, lambda name: self.operand(name, values, nodes)):
             parts[location].append(found)
         return {key: torch.cat(value, dim=-1) if value else None for key, value in parts.items()}, linked
 
@@ -133,6 +134,14 @@ class Encoder(nn.Module):
         if name not in self.probes:  # what is known of the steps before
             return values[name]
         return dense(self.probes[name], values[name], nodes, next(self.parameters()).dtype)
+
+    def operand(self, name: str, values: Mapping[str, Tensor], nodes: int) -> Tensor:
+        """The form of one of the values that relations compare."""
+        return self.quantity(name, self.dense(name, values, nodes))
+
+    def quantity(self, name: str, value: Tensor) -> Tensor:
+        """What an indicator counts as where numbers are compared; others are as they are."""
+        return value * BEYOND if name in self.indicators else value
 
     def trails(self, before_LMN: Tensor, hints: Mapping[str, Tensor]) -> Tensor:
         """Where the marks of Relations.trails have been [L, M, N] when the step after the one with these hints begins.

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+BEYOND = 2.0**40  # what an indicator of edges counts as: more than any number, so that no size of graph overtakes it
 ROUNDING = 1e-6  # relative to the numbers that are compared: about eight steps of float32
 
 

@@ -28,6 +28,9 @@ and, where `trails` are asked for, memory of where marks have been, which some a
 
     nodes    i was m before (m of hints)
 
+Of a graph without weights, w only says where an edge is (Spec.indicators): where there is one, it counts as more than
+any number of a node or of the graph, since a time that passes 1 in larger graphs is not longer than an edge.
+
 The depth of a node is its number of hops along P to a node that points to itself. Numbers that are as near as roundings
 of sums can bring them count as equal.
 

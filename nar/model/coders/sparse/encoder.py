@@ -103,7 +103,11 @@ class SparseStepEncoder(StepEncoder):
                 value = segments.of_twins(value, self.edges)
             parts[place(probe)].append(value if probe.type is Type.CATEGORICAL else value.unsqueeze(-1))
         if isinstance(self.encoder.relations, EdgeRelations):
-            for location, found in self.encoder.relations.along(stage, lambda n: self._form(n, values), self.edges):
+
+            def operand(name: str) -> Tensor:
+                return self.encoder.quantity(name, self._form(name, values))
+
+            for location, found in self.encoder.relations.along(stage, operand, self.edges):
                 parts[location].append(found)
         return {key: torch.cat(found, dim=-1) if found else None for key, found in parts.items()}
 
