@@ -40,7 +40,7 @@ TINY = {
     "device": "cpu",
 }
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-# of `nar show`, as tests/test_show.py knows them
+# of `nar show`, as tests/test_show_command.py knows them
 SHOW = {"--n", "--p", "--low", "--law", "--family", "--param", "--no-figure", "--gif"}
 ELSEWHERE = {
     "--help",
