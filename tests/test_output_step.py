@@ -1,46 +1,26 @@
-"""Outputs by a step of their own, moments for it, and what a step knows of the one before; the recipe as a whole."""
+"""Outputs by a step of their own: its schedule, what they are read off, and that hints stay those without it."""
 
 import dataclasses
-import functools
 import math
 
 import numpy as np
 import pytest
 import torch
+from step_recipe import reasoner
 
 import nar
 from nar import datasets, recipes
 from nar.config import Config
-from nar.evaluation.evaluate import decided_outputs, evaluate
-from nar.experiments.experiment import train, train_seeds
+from nar.evaluation.evaluate import decided_outputs
 from nar.model.batch import collate, draw
-from nar.model.objectives.losses import losses
 from nar.model.options.choice import Choice
-from nar.model.options.constants import find_constants
 from nar.model.options.relations import marks_of_hints
 from nar.model.postprocess import feed_back
 from nar.model.reasoner import Reasoner
 from nar.model.rollout_loop import same_hints
 from nar.model.schedule import OutputStep, SortedLengths
-from nar.training import moments
-from nar.training.distributed import Ranks
 from nar.training.learner import SingleLearner
 from nar.training.tasks import training_batch
-
-TINY = {"hidden": 8, "batch_size": 4, "train_sizes": (4, 5), "val_size": 5, "val_samples": 4, "device": "cpu"}
-
-
-def config(name="bellman_ford", **settings):
-    return recipes.config("step", algo=name, **TINY | settings)
-
-
-def reasoner(name="bellman_ford", **settings):
-    """Untrained, in float64, with parameters of some size, so that hints change and differ."""
-    made = Reasoner.from_config(config(name, **settings)).double().eval()
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.mul_(1.5)
-    return made
 
 
 def batch_of(name="bellman_ford", nodes=6, samples=6, seed=5):
@@ -189,179 +169,3 @@ def test_a_solver_answers_as_the_rollout_does(name):
 
     sure = [p for of in found.confidence.values() for p in numbers(of)]
     assert sure and all(0 < p <= 1 for p in sure)
-
-
-# Moments
-
-
-@functools.cache
-def whole_traces(name="bfs"):
-    return draw(datasets.get(name), 6, 5, seed=(0,), random_pos=False, **datasets.get(name).train_params)
-
-
-def test_rows_of_moments():
-    """Every moment is there, hints with their next ones, and the last with nothing but the outputs."""
-    batch = whole_traces()
-    found = moments.chosen(batch, config("bfs", moments=99), 0)
-    assert len(found) == sum(batch.lengths)
-    assert sorted(found.lengths, reverse=True) == found.lengths
-    assert found.lengths.count(1) == len(batch) and found.lengths.count(2) == sum(batch.lengths) - len(batch)
-    assert found.ends.tolist() == [length == 1 for length in found.lengths]
-    for row, place in enumerate(found.order):
-        b = batch.order.index(place)
-        last = batch.lengths[b] - 1
-        if found.ends[row]:
-            assert all(torch.equal(v[0, row], batch.hints[n][last, b]) for n, v in found.hints.items())
-    without = moments.chosen(batch, config("bfs", moments=99, output_step=False), 0)
-    assert len(without) == sum(max(1, length - 1) for length in batch.lengths) and set(without.lengths) <= {1, 2}
-
-
-def test_outputs_are_never_learned_off_hints_of_the_reasoners_own():
-    found = moments.chosen(whole_traces(), config("bfs", moments=99, own_moments=1.0), 0)
-    assert {length for length, end in zip(found.lengths, found.ends.tolist(), strict=True) if end} == {1}
-    assert 3 in found.lengths
-    rows = [row for row, length in enumerate(found.lengths) if length == 1]
-    assert rows and not any(found.ends[row] for row in range(len(found)) if row not in rows)
-
-
-@pytest.mark.parametrize("name", ["bellman_ford", "bfs", "quicksort"])
-def test_losses_of_moments_are_those_of_the_rollout(name):
-    """With true hints at every step, all moments together cost what the rollout does, outputs included."""
-    algorithm, settings = datasets.get(name), config(name, moments=10**6)
-    made = reasoner(name).train()
-    batch = draw(algorithm, 5, 3, seed=(1,), random_pos=False, **algorithm.train_params)
-    batch = batch.map(lambda v: v.double() if v.is_floating_point() else v)
-    parts = moments.chosen(batch, settings, 0)
-    with torch.no_grad():
-        rolled, single = made(batch, teacher_forcing=1.0, gumbel=False), made(parts, gumbel=False)
-        assert [len(next(iter(h.values()))) for h in single.hints] == [sum(length - 1 for length in batch.lengths)]
-        ours, theirs = losses(parts, single), losses(batch, rolled)
-    assert ours.keys() == theirs.keys()
-    for part in ours:
-        torch.testing.assert_close(ours[part], theirs[part], rtol=1e-9, atol=1e-9, msg=part)
-
-
-def test_only_last_moments_have_losses_of_outputs():
-    made, parts = reasoner("bfs"), moments.chosen(whole_traces(), config("bfs", moments=99), 0)
-    with torch.no_grad():
-        rollout = made(parts)
-        found = losses(parts, rollout)["pi"]
-        each = rollout.outputs["pi"].losses(parts.outputs["pi"])
-    torch.testing.assert_close(found, each[parts.ends].mean())
-
-
-# What a step knows of the one before
-
-
-def test_who_is_unchanged_in_parts_of_traces():
-    """Jarvis' march writes moments down twice."""
-    batch = whole_traces("jarvis_march")
-    found = moments.chosen(batch, config("jarvis_march", moments=99), 0)
-    hints = {n: torch.as_tensor(np.asarray(v)) for n, v in batch.hints.items()}
-    expected, seen = {}, 0
-    for b, length in enumerate(batch.lengths):
-        for t in range(length):
-            same = t > 0 and all(torch.equal(v[t, b], v[t - 1, b]) for v in hints.values())
-            expected.setdefault(batch.order[b], []).append(same)
-    for place, flags in expected.items():
-        rows = [row for row, of in enumerate(found.order) if of == place]
-        assert sorted(found.unchanged[rows].tolist()) == sorted(flags)
-        seen += sum(flags)
-    assert seen > 0
-
-
-def test_a_rollout_finds_the_same():
-    """With true hints fed back, the rollout says so where moments do."""
-    batch, seen = whole_traces("jarvis_march"), 0
-    for t in range(1, batch.lengths[0]):
-        kept = batch.schedule.num_with_hint(t - 1)
-        before, after = ({n: v[m, : len(batch)] for n, v in batch.hints.items()} for m in (t - 1, t))
-        found = same_hints(before, {n: v[:kept] for n, v in after.items()})
-        parts = moments.unchanged(batch, torch.arange(kept), torch.full((kept,), t))
-        assert torch.equal(found, parts), t
-        seen += int(found.sum())
-    assert seen > 0
-
-
-def test_hints_in_another_form_are_not_the_same():
-    index, rows = torch.tensor([[0, 1], [1, 1]]), torch.eye(2)[torch.tensor([[0, 1], [1, 1]])]
-    assert same_hints({"p": index}, {"p": rows}).tolist() == [False, False]
-    assert same_hints({"p": index}, {"p": index[:1]}).tolist() == [True]
-    before, after = ({"p": index, "g": torch.tensor([1.0, g])} for g in (2.0, 3.0))
-    assert same_hints(before, after).tolist() == [True, False]
-    assert same_hints({"p": rows}, {"p": rows.flip(0)}).tolist() == [False, False]
-
-
-# The recipe
-
-
-def run(tmp_path, name="bfs", **settings):
-    given = {"steps": 4, "val_every": 2, "checkpoint_every": 2, "eval_sizes": (5,), "eval_samples": 2, "threads": 1}
-    return config(name, out=tmp_path, **given | settings)
-
-
-def parameters(folder):
-    return nar.load(folder).reasoner.state_dict()
-
-
-def test_resumed_runs_are_as_if_never_stopped(tmp_path):
-    train(run(tmp_path / "b", "dfs", steps=2, learning_rate_schedule="constant"))
-    whole = run(tmp_path / "c", "dfs", learning_rate_schedule="constant")
-    train(whole)
-    train(run(tmp_path / "b", "dfs", learning_rate_schedule="constant", resume=True))
-    one, other = ((torch.load(tmp_path / x / "last.pt", weights_only=False))["model"] for x in "bc")
-    assert one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
-    assert any("constants" in n and v.any() for n, v in one.items())
-    # and its constants go with it into the reasoner that is loaded
-    assert parameters(tmp_path / "c")["decoders.dfs.choices.time.constants"].tolist()[:1] == pytest.approx([0.01])
-
-
-def test_seeds_together_are_seeds_alone(tmp_path):
-    train_seeds(run(tmp_path / "both", "bellman_ford", seeds=(1, 2), stack="always", threads=1))
-    for seed in (1, 2):
-        train(run(tmp_path / f"{seed}", "bellman_ford", seed=seed))
-        one, other = (
-            torch.load(folder / "last.pt", weights_only=False)["model"]
-            for folder in (tmp_path / "both" / f"seed{seed}", tmp_path / f"{seed}")
-        )
-        for name, value in one.items():
-            torch.testing.assert_close(value, other[name], rtol=1e-3, atol=1e-4, msg=name)
-
-
-def test_a_shared_batch_has_the_gradient_of_the_whole():
-    settings = config("bellman_ford", batch_size=5)
-    algorithm = datasets.get("bellman_ford")
-    made = reasoner().train()
-    batch = training_batch(algorithm, settings, 1).map(lambda v: v.double() if v.is_floating_point() else v)
-
-    def gradient(*batches):
-        made.zero_grad()
-        torch.stack([sum(losses(part, made(part)).values()) for part in batches]).sum().backward()
-        return {n: p.grad.clone() for n, p in made.named_parameters() if p.grad is not None}
-
-    shares = [Ranks(rank, 2).share(batch) for rank in range(2)]
-    assert sum(map(len, shares)) == len(batch) and all(share.unchanged is not None for share in shares)
-    whole, parts = gradient(batch), gradient(*shares)
-    assert whole.keys() == parts.keys()
-    for name, value in whole.items():
-        torch.testing.assert_close(parts[name], value, rtol=1e-8, atol=1e-10, msg=name)
-
-
-@pytest.mark.parametrize("name", datasets.names())
-def test_every_algorithm_takes_steps_and_is_evaluated(name):
-    algorithm = datasets.get(name)
-    sizes = {"segments_intersect": (4, 4)}.get(name, (20, 24) if "matcher" in name else (4, 6))
-    settings = recipes.config("step", algo=name, hidden=16, batch_size=4, steps=3, train_sizes=sizes[:1])
-    made = Reasoner.from_config(settings)
-    batches = [training_batch(algorithm, settings, step) for step in range(3)]
-    find_constants(made.coders(name)[1].choices, batches)
-    learner = SingleLearner(made.train(), settings)
-    before = {n: p.detach().clone() for n, p in made.named_parameters()}
-    found = [learner.step([batch], step).item() for step, batch in enumerate(batches)]
-    assert all(math.isfinite(loss) and loss > 0 for loss in found)
-    moved = [n for n, p in made.named_parameters() if not torch.equal(p, before[n])]
-    assert len(moved) > 0.8 * len(before), sorted(before.keys() - moved)
-    for nodes in sizes:
-        batch = draw(algorithm, nodes, 2, seed=(9,), random_pos=False, **algorithm.train_params)
-        scored = evaluate(made, algorithm, batches=[batch], loss=True, validity=False)
-        assert 0 <= scored.score <= 1 and math.isfinite(scored.loss)
