@@ -1,4 +1,4 @@
-"""Traces in .npz files: they come back bit for bit; files that are not what they should be are refused in one line."""
+"""Traces in .npz files: they come back bit for bit, in small files that NumPy reads, or nothing is written."""
 
 import json
 import os
@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from archived_traces import assert_same, foreign, traces_of
 from inputs import sampled
 
 import nar.datasets
@@ -17,25 +18,6 @@ from nar.traces.spec import Spec
 from nar.traces.trace import Trace
 
 NAMES = nar.datasets.names()
-
-
-def traces_of(name, sizes=(1, 2, 5, 8, 5)):
-    return [sampled(name, n, seed, train=seed % 2 == 1)[2] for seed, n in enumerate(sizes)]
-
-
-def assert_same(one, other):
-    """Every bit: values, signs of zeros, types, shapes, and runs as runs."""
-    assert (one.algorithm, one.spec, one.nodes, one.length) == (other.algorithm, other.spec, other.nodes, other.length)
-    assert list(one.compact) == list(other.compact) == list(one.spec)
-    for name, values in one.compact.items():
-        again = other.compact[name]
-        assert isinstance(again, RunLengthArray) == isinstance(values, RunLengthArray), name
-        if isinstance(values, RunLengthArray):
-            assert np.array_equal(values.index, again.index)
-            values, again = values.values, again.values
-        values = np.asarray(values)
-        assert (values.dtype, values.shape) == (again.dtype, again.shape), name
-        assert values.tobytes() == again.tobytes(), name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -64,39 +46,6 @@ def test_the_same_traces_give_the_same_bytes(name, tmp_path):
     assert (tmp_path / "c.npz").read_bytes() == (tmp_path / "a.npz").read_bytes()
     npz.save(traces_of(name, (1, 2, 5, 8)), tmp_path / "d.npz")
     assert (tmp_path / "d.npz").read_bytes() != (tmp_path / "a.npz").read_bytes()
-
-
-SPEC = Spec(
-    {
-        "x": ("input", "node", "scalar"),
-        "colour": ("input", "graph", "categorical", 3),
-        "row": ("input", "edge", "mask_one"),
-        "W": ("hint", "edge", "scalar"),
-        "kind": ("hint", "edge", "categorical", 4),
-        "row_h": ("hint", "edge", "mask_one"),
-        "m": ("hint", "node", "mask"),
-        "order": ("output", "node", "permutation_pointer"),
-        "flag": ("output", "graph", "mask"),
-    }
-)
-
-
-def foreign():
-    """A trace of an algorithm that is not in the table; minus zero, a huge number, ignored entries, an odd index."""
-    compact = {
-        "x": np.array([-0.0, 1e300]),
-        "colour": np.array(-1, np.int8),
-        "row": np.array([1, 0], np.int16),
-        "W": RunLengthArray(
-            np.array([[[0.0, 1.0], [2.0, 3.0]], [[0.1, -0.0], [0.0, 0.0]]]), np.array([1, 0, 1], np.int32)
-        ),
-        "kind": RunLengthArray.of(np.full((3, 2, 2), -1, np.int8)),
-        "row_h": np.array([[0, 1], [1, 1], [0, 0]], np.int16),
-        "m": np.array([[0, 1], [1, -1], [1, 1]], np.int8),
-        "order": np.array([1, 0], np.int16),
-        "flag": np.array(1, np.int8),
-    }
-    return Trace("not_in_the_table", SPEC, 2, 3, compact)
 
 
 def test_algorithms_that_the_table_does_not_know(tmp_path):
@@ -195,119 +144,6 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         npz.save(traces_of("minimum"), path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["a.npz"]
-
-
-def refusal(path):
-    with pytest.raises(ValueError) as error:
-        npz.load(path)
-    assert "\n" not in str(error.value)
-    assert str(error.value).startswith(str(path))
-    return str(error.value).removeprefix(str(path))
-
-
-def test_files_of_another_kind(tmp_path):
-    path = tmp_path / "a.npz"
-    path.write_bytes(b"a,b\n1,2\n")
-    assert refusal(path) == " is not an archive of traces: it is no .npz file"
-    np.savez(path, a=np.arange(3))
-    assert refusal(path) == " is not an archive of traces: it is an .npz file of something else"
-    np.savez(path, about=np.array('{"generator": "dm-clrs"}'))
-    assert refusal(path) == " is not an archive of traces: it is an .npz file of something else"
-    np.savez(path, about=np.array("x"))
-    assert refusal(path) == " is not an archive of traces: it is an .npz file of something else"
-    np.savez(path, about=np.array([{"format": "nar traces"}], dtype=object))  # a pickle
-    assert "Object arrays cannot be loaded when allow_pickle=False" in refusal(path)
-    with pytest.raises(FileNotFoundError):
-        npz.load(tmp_path / "missing.npz")
-
-
-def rewritten(path, **changed):
-    """The same file with other arrays under these names; None leaves one out."""
-    with np.load(path) as file:
-        arrays = {name: file[name] for name in file.files}
-    for name, value in changed.items():
-        arrays[name.replace("__", "/")] = value
-    np.savez_compressed(path, **{name: value for name, value in arrays.items() if value is not None})
-
-
-def test_newer_files(tmp_path):
-    path = tmp_path / "a.npz"
-    rewritten_about = {"format": "nar traces", "version": 2, "things": "unheard of"}
-    np.savez(path, about=np.array(json.dumps(rewritten_about)))
-    assert refusal(path) == " is of version 2, newer than this nar, which reads version 1; update nar"
-    with pytest.raises(ValueError, match="newer"):
-        npz.describe(path)
-
-
-def test_truncated_files(tmp_path):
-    path = tmp_path / "a.npz"
-    npz.save(foreign(), path)
-    content = path.read_bytes()
-    for size in [0, 1, 3, *range(4, len(content), 97), len(content) - 22, len(content) - 1]:
-        path.write_bytes(content[:size])
-        assert "truncated" in refusal(path) or size == len(content) - 1
-    path.write_bytes(content)
-    npz.load(path)
-
-
-def test_a_damaged_byte_is_found_or_changes_nothing(tmp_path):
-    path = tmp_path / "a.npz"
-    npz.save(foreign(), path)
-    content = path.read_bytes()
-    found = 0
-    for at in range(0, len(content), 3):
-        path.write_bytes(content[:at] + bytes([content[at] ^ (1 << at % 8)]) + content[at + 1 :])
-        try:
-            (again,) = npz.load(path)
-        except ValueError as error:
-            found += 1
-            assert "\n" not in str(error)
-        else:
-            assert_same(foreign(), again)  # a bit that nobody reads: a time stamp, say
-    assert found > len(content) // 6
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"output__pi": None}, "damaged: .*output/pi.npy"),
-        ({"output__pi": np.array([0, 1])}, r"damaged: got an array of shape \(2,\), required 8 numbers"),
-        ({"output__pi": np.zeros(9)}, r"damaged: got an array of shape \(9,\), required 8 numbers"),
-        ({"output__pi": np.array([[0, 1, 2, 3] * 2])}, r"damaged: got an array of shape \(1, 8\)"),
-        ({"output__pi": np.array([0, 1, 2, 4] * 2)}, "damaged: got numbers from 0 to 4, required 0 to 3"),
-        ({"output__pi": np.array(["0"] * 8)}, "damaged: output/pi holds <U1, required numbers"),
-        ({"hint__msk": np.zeros(3)}, "damaged: got an array"),
-        ({"nodes": np.array([4, -4])}, "damaged: nodes or lengths are not those of traces"),
-        ({"nodes": np.array([4])}, "damaged: nodes or lengths"),
-        ({"lengths": np.array([2**31, 2**31])}, "damaged: got an array"),
-        ({"about": np.array('{"format": "nar traces", "version": 1}')}, "damaged: 'spec'"),
-        ({"about": np.array('{"format": "nar traces", "version": 1, "spec": {"a": ["b"]}}')}, "damaged: "),
-    ],
-)
-def test_arrays_that_do_not_fit(changed, message, tmp_path):
-    algorithm = nar.datasets.get("bellman_ford")
-    rng = np.random.RandomState(0)
-    npz.save([algorithm.run(**algorithm.sample(rng, 4)) for _ in range(2)], tmp_path / "a.npz")
-    rewritten(tmp_path / "a.npz", **changed)
-    with pytest.raises(ValueError, match=message) as error:
-        npz.load(tmp_path / "a.npz")
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"hint__W__steps": np.array([1, 1, 0])}, "hint/W names values that are not there"),
-        ({"hint__W__steps": np.array([-1, 1, 0])}, "hint/W names values that are not there"),
-        ({"hint__W__counts": np.array([-2])}, "damaged"),
-        ({"hint__W__counts": np.array([1, 1])}, "damaged"),
-    ],
-)
-def test_runs_that_do_not_fit(changed, message, tmp_path):
-    npz.save(foreign(), tmp_path / "a.npz")
-    rewritten(tmp_path / "a.npz", **changed)
-    with pytest.raises(ValueError, match=message):
-        npz.load(tmp_path / "a.npz")
 
 
 def test_entries_carry_no_time_and_no_system(tmp_path):

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 import torch
+from archived_traces import assert_same, foreign, traces_of
 from inputs import sampled
-from test_archive import assert_same, foreign, traces_of
 from torch_geometric.data import Batch
 from torch_geometric.loader import DataLoader
 

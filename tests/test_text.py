@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 import pytest
+from archived_traces import assert_same, foreign
 from inputs import REFERENCE, sampled
-from test_archive import assert_same, foreign
 
 import nar.datasets
 from nar.traces.formats import clrs_text, clrs_text_grammar
