@@ -1,4 +1,4 @@
-"""What followers do in tests/test_shared_batch.py; they import it by name."""
+"""What followers do in tests/test_shared_batch.py and test_shared_batch_trouble.py; they import it by name."""
 
 import os
 import subprocess
