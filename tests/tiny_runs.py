@@ -12,6 +12,7 @@ TINY = {
     "val_samples": 6, "val_every": 3, "checkpoint_every": 2, "eval_sizes": (5,), "eval_samples": 3, "device": "cpu",
     "threads": 1,
 }  # fmt: skip
+SMALL = {"processor": "mpnn", "hidden": 8, "batch_size": 2, "device": "cpu", "threads": 1}  # whatever is learned
 
 
 def settings(tmp_path):
