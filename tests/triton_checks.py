@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from triton_cases import DEVICE, F32, messages, plain_max_plus, plain_messages, plain_scores, pointers, randn, same
 
 from nar import datasets
 from nar.kernels.triton import dispatch, launch, max_plus
@@ -21,9 +22,7 @@ from nar.nn.affine import AffineFeatures
 from nar.nn.layers import MessageMLP
 from nar.nn.neighbourhood import Dense, Neighbourhood
 
-DEVICE = "cpu" if launch.interpreted() else "cuda"
 ONLY_CUDA = pytest.mark.skipif(DEVICE == "cpu", reason="the interpreter computes everything in full precision")
-F32 = torch.float32
 
 
 @pytest.fixture(autouse=True)
@@ -31,59 +30,6 @@ def several_blocks(monkeypatch):
     """Enough processors that senders are split among blocks, few enough that blocks walk over several tiles."""
     if DEVICE == "cpu":
         monkeypatch.setattr(launch, "multiprocessors", lambda device: 2)
-
-
-def randn(*shape, dtype=F32):
-    return torch.randn(*shape, dtype=dtype, device=DEVICE).requires_grad_()
-
-
-def same(ours, plain, leaves, tolerance=1e-4):
-    """Values and the gradients of a non-linear function of them."""
-    results = []
-    for function in (ours, plain):
-        value = function()
-        results.append((value, *torch.autograd.grad(value.sin().sum(), leaves)))
-    for one, other in zip(*results, strict=True):
-        size = other.abs().max().item() if other.numel() else 0.0
-        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance * (1 + size))
-
-
-def plain_messages(channels, edge, senders, receivers, first, second, mask, how="max"):
-    parts = channels @ edge + senders.unsqueeze(2) + receivers.unsqueeze(1)
-    hidden = torch.relu(torch.relu(parts) @ first[0].t() + first[1])
-    return reductions.REDUCTIONS[how](hidden @ second[0].t() + second[1], 1, mask)
-
-
-def plain_scores(channels, edge, states, own, other, weigh):
-    reverse = channels @ edge + (0 if states is None else states)  # [b, j, i]
-    return torch.maximum(own.unsqueeze(2), other.unsqueeze(1) + reverse.transpose(1, 2)) @ weigh
-
-
-def plain_max_plus(left, right):
-    return (left.unsqueeze(3) + right.unsqueeze(2)).amax(1)
-
-
-def messages(graphs, nodes, features, width, masked=False, dtype=F32):
-    """Arguments of message_pool, and those of them that have gradients."""
-    pairs, states, layer = (graphs, nodes, nodes, width), (graphs, nodes, features), [(features, features), (features,)]
-    leaves = [randn(*shape, dtype=dtype) for shape in (pairs, (width, features), states, states, *layer, *layer)]
-    with torch.no_grad():
-        leaves[4] *= features**-0.5
-        leaves[6] *= features**-0.5
-    mask = None
-    if masked:
-        mask = torch.rand(graphs, nodes, nodes, device=DEVICE) < 0.4
-        mask |= torch.eye(nodes, dtype=torch.bool, device=DEVICE)  # not symmetric
-    return (*leaves[:4], (leaves[4], leaves[5]), (leaves[6], leaves[7]), mask), leaves
-
-
-def pointers(graphs, nodes, features, width, stateful, dtype=F32):
-    shapes = [(graphs, nodes, nodes, width), (width, features), (graphs, nodes, nodes, features)]
-    shapes += [(graphs, nodes, features), (graphs, nodes, features), (features,)]
-    arguments = [randn(*shape, dtype=dtype) for shape in shapes]
-    if not stateful:
-        arguments[2] = None
-    return arguments, [a for a in arguments if a is not None]
 
 
 SIZES = [(1, 1, 8, 1), (3, 3, 16, 2), (3, 5, 8, 0), (1, 17, 8, 4), (2, 4, 33, 3)]  # graphs, nodes, features, channels
