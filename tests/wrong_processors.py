@@ -1,4 +1,7 @@
-"""A processor that is right, and one broken in every way that is checked: for tests/test_check.py."""
+"""A processor that is right, and one broken in every way that is checked: for tests/test_check.py.
+
+Long because it is a list: a class of a few lines for every way, those that fail the same check together.
+"""
 
 import torch
 from torch import nn
