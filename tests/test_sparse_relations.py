@@ -68,6 +68,23 @@ def test_every_relation_is_the_one_of_pairs(name):
     assert seen > 10
 
 
+@pytest.mark.parametrize(("name", "largest"), [("bfs", kinds.BEYOND), ("dijkstra", 1.0)])
+def test_edges_without_weights_count_as_more_than_any_number(name, largest, monkeypatch):
+    _, sparse = drawn(name)
+    reasoner, compared = reasoner_of(name), {}
+    coder, decoder = reasoner.coders(name)
+
+    def recorded(stage, value, edges):
+        compared["A"] = value("A")
+        return original(stage, value, edges)
+
+    original = coder.relations.along
+    monkeypatch.setattr(coder.relations, "along", recorded)
+    steps = SparseStepEncoder(coder, reasoner.processor, sparse, reads=decoder.reads())
+    steps.step({n: v[1] for n, v in sparse.hints.items()}, len(sparse))
+    assert largest / 2 < compared["A"].max() <= largest
+
+
 def test_the_least_and_the_largest_of_a_mask():
     x = torch.tensor([[3.0, 1.0, 2.0, 0.0], [1.0, 1.0, 5.0, 5.0]])
     mask = torch.tensor([[1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
