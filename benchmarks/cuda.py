@@ -1,5 +1,7 @@
 """The fused CUDA kernels against what the device can do at all, against plain PyTorch, and against torch.compile of it.
 
+Long because every kernel stands here with its inputs, its plain twin and the bytes and FLOP that it cannot avoid.
+
     python benchmarks/cuda.py                       # everything; continues where it was stopped
     python benchmarks/cuda.py --what max_plus --nodes 64 --again
 

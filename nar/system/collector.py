@@ -1,9 +1,9 @@
 """Python's garbage collector in processes that belong to nar: what was imported is not searched for garbage.
 
 PyTorch, numba and nar are objects without number that stay as long as the process does. To search them for garbage
-again and again while they are imported, and once more when the process ends, takes a third of the time that a process
-needs to start and end; what it still has then goes back to the system in any case. As with the allocator, the command
-line and the processes it starts do it, and no function of the library.
+again and again while they are imported, and once more when the process ends, takes a good part of the time that a
+process needs to start and end; what it still has then goes back to the system in any case. As with the allocator, the
+command line and the processes it starts do it, and no function of the library.
 """
 
 import atexit

@@ -23,7 +23,6 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed import distributed_c10d
 
 from nar.model.batch import Batch
 
@@ -66,7 +65,7 @@ class Ranks:
             (self.folder / f"{self.rank}.ready").touch()
         place = {"init_method": f"file://{self.folder / 'store'}", "rank": self.rank, "world_size": self.world}
         # PyTorch numbers its groups, also those that came to nothing, and waits forever for who has another number
-        distributed_c10d._world.group_count = 0
+        dist.distributed_c10d._world.group_count = 0  # looked up here: some builds of PyTorch have no such module
         with _loopback():
             self._watched(lambda: dist.init_process_group("gloo", timeout=FOREVER, **place))
 

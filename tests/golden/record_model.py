@@ -1,5 +1,7 @@
 """Record what dm-clrs's own model computes, as the reference against which nar's engine is tested.
 
+Long because it runs where nar is not installed: one file, which imports nothing of it.
+
 Run with a Python that has dm-clrs 2.0.3 (not nar's own environment), from anywhere; takes about ten minutes:
 
     python tests/golden/record_model.py            # everything
