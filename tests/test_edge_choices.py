@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot
 
 from nar import datasets
 from nar.model.batch import draw
-from nar.model.coders.encoder import StepEncoder
+from nar.model.coders.step_encoder import StepEncoder
 from nar.model.options import planes, relation_kinds, ways
 from nar.model.options.choice import Choice
 from nar.model.options.edge_choices import PointerChoice
@@ -41,7 +41,8 @@ def decoder_inputs(model, batch, moment):
     encoder, decoder = model.coders(batch.algorithm)
     count = sum(length > moment for length in batch.lengths)
     steps = StepEncoder(encoder, model.processor, batch, reads=decoder.reads())
-    step, inputs = steps.step({name: value[moment, :count] for name, value in batch.hints.items()}, count)
+    hints = {name: value[moment, :count] for name, value in batch.hints.items()}
+    step, inputs = steps.step(hints, steps.memory(), count)
     state = model.processor.initial_state(count, batch.nodes, steps.reference)
     after = model.processor(step, state)
     return inputs.with_readout(model.processor.readout(step, state, after)), count

@@ -8,9 +8,9 @@ import torch
 from step_recipe import config, reasoner
 
 from nar import datasets
-from nar.model.batch import draw
+from nar.model.batch import Batch, draw
+from nar.model.coders.step_encoder import same_hints
 from nar.model.objectives.losses import losses
-from nar.model.rollout_loop import same_hints
 from nar.training import moments
 
 # Moments
@@ -98,7 +98,7 @@ def test_a_rollout_finds_the_same():
     for t in range(1, batch.lengths[0]):
         kept = batch.schedule.num_with_hint(t - 1)
         before, after = ({n: v[m, : len(batch)] for n, v in batch.hints.items()} for m in (t - 1, t))
-        found = same_hints(before, {n: v[:kept] for n, v in after.items()})
+        found = same_hints(batch.spec, before, {n: v[:kept] for n, v in after.items()}, batch.all_of)
         parts = moments.unchanged(batch, torch.arange(kept), torch.full((kept,), t))
         assert torch.equal(found, parts), t
         seen += int(found.sum())
@@ -107,8 +107,13 @@ def test_a_rollout_finds_the_same():
 
 def test_hints_in_another_form_are_not_the_same():
     index, rows = torch.tensor([[0, 1], [1, 1]]), torch.eye(2)[torch.tensor([[0, 1], [1, 1]])]
-    assert same_hints({"p": index}, {"p": rows}).tolist() == [False, False]
-    assert same_hints({"p": index}, {"p": index[:1]}).tolist() == [True]
+    spec = dict.fromkeys("pg")
+
+    def same(before, after):
+        return same_hints(spec, before, after, Batch.all_of)
+
+    assert same({"p": index}, {"p": rows}) is None
+    assert same({"p": index}, {"p": index[:1]}).tolist() == [True]
     before, after = ({"p": index, "g": torch.tensor([1.0, g])} for g in (2.0, 3.0))
-    assert same_hints(before, after).tolist() == [True, False]
-    assert same_hints({"p": rows}, {"p": rows.flip(0)}).tolist() == [False, False]
+    assert same(before, after).tolist() == [True, False]
+    assert same({"p": rows}, {"p": rows.flip(0)}).tolist() == [False, False]

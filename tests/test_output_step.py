@@ -13,11 +13,11 @@ from nar import datasets, recipes
 from nar.config import Config
 from nar.evaluation.evaluate import decided_outputs
 from nar.model.batch import collate, draw
+from nar.model.coders.step_encoder import StepEncoder, same_hints
 from nar.model.options.choice import Choice
-from nar.model.options.relations import marks_of_hints
+from nar.model.options.relations import marks_of_hints, trail_of
 from nar.model.postprocess import feed_back
 from nar.model.reasoner import Reasoner
-from nar.model.rollout_loop import same_hints
 from nar.model.schedule import OutputStep, SortedLengths
 from nar.training.learner import SingleLearner
 from nar.training.tasks import training_batch
@@ -74,12 +74,15 @@ def test_outputs_are_read_off_the_last_hints(name):
                     before = {n: v[0] for n, v in one.hints.items()}
             unchanged = torch.zeros(1, dtype=torch.bool)
             if before is not None:
-                unchanged = same_hints(before, {n: v[0] for n, v in now.items()})
+                unchanged = same_hints(one.spec, before, {n: v[0] for n, v in now.items()}, one.all_of)
             fed = [{n: v[0] for n, v in one.hints.items()}]
             fed += [{n: v[b : b + 1] for n, v in hints.items()} for hints in decided[: max(0, length - 2)]]
-            encoder, trails = made.coders(name)[0], torch.zeros(1, len(marks_of_hints(one.spec)), one.nodes)
-            for hints in fed[: length - 1] if encoder.relations.trails else []:  # of all moments before the last
-                trails = encoder.trails(trails, hints)
+            steps, marks = StepEncoder(made.coders(name)[0], made.processor, one), marks_of_hints(one.spec)
+            memory = steps.memory()
+            for hints in fed[: length - 1]:  # of all moments before the last
+                memory = steps.remember(memory, hints, hints, 1)
+            trails = [memory[trail_of(mark)] for mark in marks]
+            trails = torch.stack(trails, 1) if marks else torch.zeros(1, 0, one.nodes)
             last = dataclasses.replace(
                 one, hints=now, schedule=SortedLengths([1]), ends=torch.tensor([True]), unchanged=unchanged,
                 trails=trails,

@@ -10,7 +10,8 @@ from naive import F64
 import nar.datasets
 from nar import recipes
 from nar.model.batch import collate as collate_dense
-from nar.model.coders import encoder
+from nar.model.coders.decoder_inputs import DecoderInputs
+from nar.model.coders.forms import dense as dense_form
 from nar.model.coders.sparse import relations as along
 from nar.model.coders.sparse.batch import collate
 from nar.model.coders.sparse.encoder import SparseStepEncoder, form
@@ -50,7 +51,7 @@ def test_every_relation_is_the_one_of_pairs(name):
 
         def pairs(n, of_pairs=of_pairs, flag=flag):
             derived, _, probe = n.rpartition(" ")
-            value = flag if n == UNCHANGED else encoder.dense(spec[probe], of_pairs[probe], dense.nodes, F64)
+            value = flag if n == UNCHANGED else dense_form(spec[probe], of_pairs[probe], dense.nodes, F64)
             return kinds.depth(value) if derived else value
 
         def one(n, on_edges=on_edges, flag=flag):
@@ -81,7 +82,7 @@ def test_edges_without_weights_count_as_more_than_any_number(name, largest, monk
     original = coder.relations.along
     monkeypatch.setattr(coder.relations, "along", recorded)
     steps = SparseStepEncoder(coder, reasoner.processor, sparse, reads=decoder.reads())
-    steps.step({n: v[1] for n, v in sparse.hints.items()}, len(sparse))
+    steps.step({n: v[1] for n, v in sparse.hints.items()}, steps.memory(), len(sparse))
     assert largest / 2 < compared["A"].max() <= largest
 
 
@@ -111,7 +112,7 @@ def test_choices_are_those_of_the_dense_layout_among_neighbours(name):
     coder, decoder = reasoner.coders(name)
     hints = {n: sparse.hints[n][1] for n in sparse.hints}
     steps = SparseStepEncoder(coder, reasoner.processor, sparse, reads=decoder.reads())
-    step, inputs = steps.step(hints, len(sparse))
+    step, inputs = steps.step(hints, steps.memory(), len(sparse))
     state = reasoner.processor.initial_state(len(sparse), sparse.nodes, steps.reference)
     after = reasoner.processor(step, state)
     inputs = inputs.with_readout(reasoner.processor.readout(step, state, after))
@@ -121,10 +122,10 @@ def test_choices_are_those_of_the_dense_layout_among_neighbours(name):
     there[graph, first, second] = True
     pairs = decoder.pair_view(inputs)
     full = pairs.new_zeros(*there.shape, pairs.shape[-1]).index_put((graph, first, second), pairs)
-    of_pairs = encoder.DecoderInputs(inputs.nodes, inputs.edges, None, inputs.graph, pairs=full)
+    of_pairs = DecoderInputs(inputs.nodes, inputs.edges, None, inputs.graph, pairs=full)
     spec = {n: p for n, p in dense.spec.items() if p.stage is not Stage.OUTPUT}
     values = dict(dense.inputs) | {n: v[1] for n, v in dense.hints.items()}
-    of_pairs.values = {n: encoder.dense(spec[n], values[n], dense.nodes, F64) for n in decoder.reads()}
+    of_pairs.values = {n: dense_form(spec[n], values[n], dense.nodes, F64) for n in decoder.reads()}
     parts = {"choices": decoder.choices, "selections": decoder.selections}
     for n, module in [*parts["choices"].items(), *parts["selections"].items()]:
         if n not in found or dense.spec[n].location is not Location.NODE or dense.spec[n].type == "mask_one":

@@ -1,6 +1,7 @@
 """Where marks have been, as relations see it; and graphs of other families in training."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import torch
 from nar import datasets, recipes
 from nar.config import Config
 from nar.model.batch import draw
-from nar.model.options.relations import Relations, marks_of_hints
+from nar.model.coders.step_encoder import StepEncoder
+from nar.model.options.relations import Relations, marks_of_hints, trail_of
 from nar.model.reasoner import Reasoner
 from nar.traces.spec import Location, Stage
 from nar.training import moments
@@ -41,11 +43,14 @@ def test_trails_are_where_marks_were_before(name):
 
 def test_a_rollout_follows_the_same_trails():
     batch = traces("quicksort")
-    encoder = Reasoner.from_config(recipes.config("step", algo=("quicksort",))).coders("quicksort")[0]
-    found = torch.zeros(len(batch), len(encoder.relations.trails), batch.nodes)
-    for t in range(min(batch.lengths)):
+    made = Reasoner.from_config(recipes.config("step", algo=("quicksort",)))
+    steps = StepEncoder(made.coders("quicksort")[0], made.processor, batch)
+    moments_of_hints = [{name: value[t] for name, value in batch.hints.items()} for t in range(min(batch.lengths))]
+    memory = steps.memory()
+    for t, (before, hints) in enumerate(itertools.pairwise(moments_of_hints)):
+        found = torch.stack([memory[trail_of(mark)] for mark in marks_of_hints(batch.spec)], 1)
         assert torch.equal(found.bool(), counted(batch, t)), t
-        found = encoder.trails(found, {name: value[t] for name, value in batch.hints.items()})
+        memory = steps.remember(memory, before, hints, len(batch))
 
 
 def test_a_step_sees_where_marks_were():

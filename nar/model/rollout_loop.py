@@ -28,15 +28,15 @@ from torch.utils.checkpoint import checkpoint
 
 from nar.lookup import suggest
 from nar.model.batch import Batch
-from nar.model.coders.decoder_inputs import DecoderInputs, LastInputs
-from nar.model.coders.encoder import StepEncoder
+from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.coders.sparse.batch import SparseBatch
 from nar.model.coders.sparse.encoder import SparseStepEncoder
+from nar.model.coders.step_encoder import Memory, StepEncoder
 from nar.model.network import Network
 from nar.model.objectives.auxiliary import TaskHinting
 from nar.model.options.reconstruction import Reconstructing
 from nar.model.postprocess import Noise, feed_back
-from nar.model.rollout import Rollout, RolloutExtension, RolloutOptions
+from nar.model.rollout import Hints, Outputs, Rollout, RolloutExtension, RolloutOptions
 from nar.model.schedule import OpenEnd, Schedule
 from nar.model.termination import ROOM, FixedPoint, HaltingRecord, check_termination
 from nar.nn.processor import Notes, Step, rows
@@ -70,17 +70,21 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
         return decoder.decode(Stage.OUTPUT, inputs, noise)
 
     schedule, halting = _schedule(network, batch, options, output)
-    extensions: list[RolloutExtension] = [halting] if halting is not None else []
+    extensions: list[RolloutExtension] = [Outputs(schedule, output)]
+    if network.hint_mode != "none":
+        extensions.append(Hints(batch.spec, schedule, options))
+    if halting is not None:
+        extensions.append(halting)
     if network.reconstruction is not None:
         extensions.append(Reconstructing(network.reconstruction, batch, steps, noise, options.generator))
     if network.auxiliary is not None and training:
         extensions.append(TaskHinting(network.auxiliary, batch))
 
     def advance(
-        s: int, state: Any, hints: Mapping[str, Tensor], kept: int, unchanged: Tensor | None, trails: Tensor | None
+        s: int, state: Any, hints: Mapping[str, Tensor], memory: Memory, kept: int
     ) -> tuple[Any, DecoderInputs, dict[str, Tensor], Notes]:
         """The state after step s, what decoders are given, the predicted hints, and what the processor noted."""
-        step, inputs = steps.step(hints, kept, unchanged, trails)
+        step, inputs = steps.step(hints, memory, kept)
         for extension in extensions:
             step, inputs = extension.before_step(s, step, inputs, state, hints)
         after = _process(network, step, state, options.bf16)
@@ -90,11 +94,8 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
     state = initial = network.processor.initial_state(len(batch), batch.nodes, steps.reference)
     hints = {name: value[0] for name, value in batch.hints.items()}
     predicted: dict[str, Tensor] = {}
-    unchanged, trails = batch.unchanged, None
-    if marks := encoder.relations.trails:
-        none = steps.reference.new_zeros(len(batch), len(marks), batch.nodes)
-        trails = none if batch.trails is None else batch.trails.to(none.dtype)
-    notes, last_inputs, rollout = Notes(), LastInputs(schedule), Rollout({}, [], [] if options.keep_states else None)
+    memory, notes = steps.memory(), Notes()
+    rollout = Rollout(states=[] if options.keep_states else None)
     for s in range(schedule.steps):
         kept = schedule.num_kept(s) if s > 0 else len(batch)
         if s > 0:
@@ -106,30 +107,16 @@ def roll_out(network: Network, batch: Batch, options: RolloutOptions) -> Rollout
                 if forcing > 0:
                     draw = torch.rand(kept, generator=options.generator).to(steps.reference.device) < forcing
                     hints = {name: steps.mixed(draw, name, s, value) for name, value in hints.items()}
-                unchanged = same_hints(before, hints, batch) if encoder.relations.counts else None
-                trails = None if trails is None else encoder.trails(trails, before)[:kept]
-        if recompute:
-            state, inputs, predicted, noted = checkpoint(
-                advance, s, state, hints, kept, unchanged, trails, use_reentrant=False
-            )  # type: ignore[misc]
-        else:
-            state, inputs, predicted, noted = advance(s, state, hints, kept, unchanged, trails)
+                memory = steps.remember(memory, before, hints, kept)
+        now = s, state, hints, memory, kept
+        state, inputs, predicted, noted = checkpoint(advance, *now, use_reentrant=False) if recompute else advance(*now)
         notes.add(noted)
-        last_inputs.add(inputs, s)
-        if network.hint_mode != "none" and (s == 0 or schedule.num_with_hint(s)):  # a step for outputs has none
-            known = rows(predicted, slice(0, schedule.num_with_hint(s)))
-            known = feed_back(batch.spec, known, how="hard") if options.decide_hints else known
-            if options.watch is None:
-                rollout.hints.append(known)
-            else:
-                options.watch(s, known)
         if rollout.states is not None:
             rollout.states.append(state)
         for extension in extensions:
-            extension.after_step(inputs)
+            extension.after_step(s, inputs, predicted)
         if schedule.finished(predicted):
             break
-    rollout.outputs = output(last_inputs.joined())
     rollout.penalties = {name: torch.stack(values).mean() for name, values in notes.penalties.items()}
     rollout.measures, rollout.taken = notes.measures, schedule.steps_taken
     for extension in extensions:
@@ -175,16 +162,3 @@ def _process(network: Network, step: Step, state: Any, bf16: bool) -> Any:
         hidden = dropout(hidden, network.dropout)
         state = (hidden, *rest) if isinstance(state, tuple) else hidden
     return state
-
-
-def same_hints(before: Mapping[str, Tensor], after: Mapping[str, Tensor], batch: Batch | None = None) -> Tensor:
-    """Which graphs [L] of `after` have all hints as before; of hints in another form than before, none."""
-    sparse = batch if isinstance(batch, SparseBatch) else None
-    found = []
-    for name, new in after.items():
-        old = before[name] if sparse else before[name][: len(new)]
-        if old.shape != new.shape:
-            return torch.zeros(len(sparse or new), dtype=torch.bool, device=new.device)
-        same = old == new
-        found.append(sparse.all_of(sparse.spec[name], same) if sparse else same.reshape(len(new), -1).all(1))
-    return torch.stack(found).all(0)

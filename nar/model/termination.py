@@ -63,7 +63,7 @@ class HaltingRecord(RolloutExtension):
         self.logits: list[Tensor] = []
         self.outputs: list[dict[str, Tensor]] = []
 
-    def after_step(self, inputs: DecoderInputs) -> None:
+    def after_step(self, s: int, inputs: DecoderInputs, predicted: dict[str, Any]) -> None:
         self.logits.append(self.head(inputs.largest(), inputs.graph))
         if self.decode is not None:
             self.outputs.append(self.decode(inputs))

@@ -1,7 +1,5 @@
 """What decoders are given: the encoded inputs and hints of a step, and what the processor shows of its state after it.
 
-Outputs are decoded once per sample, after its last step: until then the rollout keeps every finished sample's inputs.
-
 Shapes: B graphs, N nodes, F features, R width of d.
 """
 
@@ -18,7 +16,6 @@ from torch.nn.functional import linear
 from nar.kernels.cpu import fused, ranges, rectified
 from nar.kernels.triton import dispatch
 from nar.model.options.ways import Least, Way, least
-from nar.model.schedule import Schedule
 from nar.nn import layers
 from nar.nn.affine import AffineFeatures, joint_linear, materialize
 from nar.nn.edge_states import EdgeStates
@@ -143,32 +140,6 @@ class DecoderInputs:
         names = ("nodes", "edges", "edge_states", "graph", "adjacency")
         parts = {name: part(*(getattr(inputs, name) for inputs in every)) for name in names}
         return DecoderInputs(**parts, values={name: part(*(i.values[name] for i in every)) for name in self.values})
-
-
-class LastInputs:
-    """What the decoders are given of every sample after its own last step."""
-
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
-        self._found: list[DecoderInputs] = []
-
-    def add(self, inputs: DecoderInputs, step: int) -> None:
-        """After every step. Of samples that leave, the finished ones are put away, else those that run replaced."""
-        schedule = self.schedule
-        if schedule.samples_leave:
-            stop = schedule.num_running(step)
-            start = schedule.num_running(step + 1) if step + 1 < schedule.steps else 0
-            if start < stop:
-                self._found.append(inputs.rows(slice(start, stop)))
-        elif not self._found:  # everyone takes the first step
-            self._found = [inputs]
-        else:
-            self._found = [inputs.where(schedule.running(step, inputs.graph.device), self._found[0])]
-
-    def joined(self) -> DecoderInputs:
-        """All samples as one batch, in its own order."""
-        *rest, first = self._found
-        return first.map(lambda *parts: torch.cat(parts), *rest[::-1]) if rest else first
 
 
 class PairView(nn.Module):

@@ -8,28 +8,22 @@ else goes where it lives (Ibarz et al. 2022; dm-clrs 2.0.3). Contributions are s
 and likewise for edges, where the raw channels are few (at most six in CLRS-30) and features are never built
 (nar/nn/affine.py).
 
-`Encoder` has the maps, `StepEncoder` makes of inputs and current hints what processor and decoders are given at a step.
-
 Shapes: B graphs, N nodes, F features, C classes, K edge channels.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from nar.model.batch import Batch
-from nar.model.coders.decoder_inputs import DecoderInputs
 from nar.model.coders.forms import channels, dense, place
 from nar.model.coders.sparse.relations import EdgeRelations
 from nar.model.options.edge_pointers import LookUp, is_edge_pointer
 from nar.model.options.relation_kinds import BEYOND
-from nar.model.options.relations import UNCHANGED, Relations
-from nar.nn.affine import AffineFeatures, ComposedWeights
+from nar.model.options.relations import Relations
+from nar.nn.affine import AffineFeatures
 from nar.nn.layers import linear
-from nar.nn.neighbourhood import Dense
-from nar.nn.processor import Processor, Step, rows
 from nar.traces.spec import POINTERS, Location, Probe, Spec, Stage, Type
 
 RELATIONS = ("none", "beside", "instead")
@@ -143,15 +137,6 @@ class Encoder(nn.Module):
         """What an indicator counts as where numbers are compared; others are as they are."""
         return value * BEYOND if name in self.indicators else value
 
-    def trails(self, before_LMN: Tensor, hints: Mapping[str, Tensor]) -> Tensor:
-        """Where the marks of Relations.trails have been [L, M, N] when the step after the one with these hints begins.
-
-        `before_LMN`: the same when that one began.
-        """
-        nodes, dtype = before_LMN.shape[-1], before_LMN.dtype
-        now = [dense(self.probes[name], hints[name], nodes, dtype) for name in self.relations.trails]
-        return torch.maximum(before_LMN, torch.stack(now, 1))
-
     def with_look_ups(self, weight_KF: Tensor, bias_F: Tensor) -> tuple[Tensor, Tensor]:
         """The map of the channels of `look_up`, from that of the edges' own; the same without edge pointer repair."""
         if not self.look_ups:
@@ -171,102 +156,6 @@ class Encoder(nn.Module):
             pointer_BNNN = dense(self.probes[name], values[name], x_BNF.shape[1], x_BNF.dtype)
             found.append(module(pointer_BNNN, nodes.channels, x_BNF, edges))
         return AffineFeatures(torch.cat(found, dim=-1), *after, edges.weights)
-
-
-class StepEncoder:
-    """The encoder of one algorithm over one rollout of a batch.
-
-    Inputs do not change over a rollout: they are turned into channels once, and so are the weights of the encoders.
-    """
-
-    def __init__(
-        self,
-        encoder: Encoder,
-        processor: Processor,
-        batch: Batch,
-        *,
-        reads: Sequence[str] = (),
-        progress: float = 1.0,
-        keep: bool = True,
-    ) -> None:
-        """`reads`: hints that the decoders read; `keep`: composed weights are kept for the whole rollout."""
-        self.encoder, self.batch, self.nodes = encoder, batch, batch.nodes
-        self.reads, self.progress = reads, progress
-        self.follow, self.mask = processor.uses_adjacency, processor.masks_decoders
-        self.reference = next(encoder.parameters())
-        self.weights = ComposedWeights(keep=keep)
-        self.maps = {location: encoder.weights(location) for location in Location}
-        self.look_up_map = encoder.with_look_ups(*self.maps[Location.EDGE])
-        self.inputs, self.links = encoder.encode(
-            Stage.INPUT, batch.inputs, batch.nodes, adjacency=self.follow or self.mask
-        )
-        self.self_loops = torch.eye(batch.nodes, dtype=torch.bool, device=self.reference.device)
-
-    def step(
-        self, hints: Mapping[str, Tensor], kept: int, unchanged: Tensor | None = None, trails: Tensor | None = None
-    ) -> tuple[Step, DecoderInputs]:
-        """Inputs and current hints of the first `kept` samples: for the processor, and for the decoders.
-
-        `unchanged` [kept]: whose hints are those of the step before; None: nobody's, or it is not asked for. `trails`:
-        see Encoder.trails; None: this is the first step.
-        """
-        some, masked = slice(0, kept), self.follow or self.mask
-        inputs, values = rows(self.inputs, some), {**rows(self.batch.inputs, some), **hints}
-        values |= self.history(kept, unchanged, trails)
-        fed, links = self.encoder.encode(Stage.HINT, values, self.nodes, adjacency=masked)
-        features, edges, graph = self.features(inputs, fed, values, kept)
-        nodes, adjacency = features.dense(), None
-        if masked:
-            adjacency = self.self_loops.expand(kept, -1, -1)
-            for found in (rows(self.links, some), links):
-                adjacency = adjacency if found is None else adjacency | found
-        few = features if features.channels.shape[-1] < features.width else None
-        read = {name: self.encoder.dense(name, values, self.nodes) for name in self.reads}
-        hood = Dense(edges, self.nodes, adjacency if self.follow else None)
-        step = Step(nodes, graph, hood, progress=self.progress, features=few, weights=self.weights)
-        return step, DecoderInputs(few or nodes, edges, None, graph, adjacency if self.mask else None, read)
-
-    def history(
-        self, graphs: int, unchanged: Tensor | None = None, trails_LMN: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """What relations take of the steps before, by the name of its operand; see `step`."""
-        empty, marks = self.reference.new_zeros, self.encoder.relations.trails
-        trails_LMN = empty(graphs, len(marks), self.nodes) if trails_LMN is None else trails_LMN
-        return {
-            UNCHANGED: empty(graphs) if unchanged is None else unchanged.to(self.reference.dtype),
-            **{f"trail {name}": trails_LMN[:, place] for place, name in enumerate(marks)},
-        }
-
-    def mixed(self, draw_B: Tensor, name: str, s: int, predicted: Tensor) -> Tensor:
-        """The true hint of moment s for graphs that were drawn, the predicted one for the others, in float form."""
-        probe, dtype = self.batch.spec[name], self.reference.dtype
-        truth = dense(probe, self.batch.hints[name][s, : len(draw_B)], self.nodes, dtype)
-        chosen = draw_B.view(-1, *[1] * (truth.dim() - 1))
-        return torch.where(chosen, truth, dense(probe, predicted, self.nodes, dtype))
-
-    def encode(self, values: Mapping[str, Tensor], graphs: int) -> tuple[AffineFeatures, AffineFeatures, Tensor]:
-        """Features of other values of inputs and hints together, of so many graphs, none of which repeats a moment."""
-        values = {**self.history(graphs), **values}
-        inputs, fed = (
-            self.encoder.encode(stage, values, self.nodes, adjacency=False)[0] for stage in (Stage.INPUT, Stage.HINT)
-        )
-        return self.features(inputs, fed, values, graphs)
-
-    def features(
-        self, inputs: RawChannels, hints: RawChannels, values: Mapping[str, Tensor], graphs: int
-    ) -> tuple[AffineFeatures, AffineFeatures, Tensor]:
-        """Features of nodes, edges and graph from raw channels; `values`: what edge pointers are looked up in."""
-
-        def joined(location: Location, *shape: int) -> AffineFeatures:
-            parts = [part for part in (inputs[location], hints[location]) if part is not None]
-            channels = torch.cat(parts, -1) if parts else self.reference.new_zeros(graphs, *shape, 0)
-            return AffineFeatures(channels, *self.maps[location], self.weights)
-
-        nodes = joined(Location.NODE, self.nodes)
-        edges = joined(Location.EDGE, self.nodes, self.nodes)
-        if self.encoder.look_ups:
-            edges = self.encoder.look_up(values, nodes, edges, self.look_up_map)
-        return nodes, edges, joined(Location.GRAPH).dense()
 
 
 def _links(probe: Probe, channels_BNN1: Tensor) -> Tensor | None:

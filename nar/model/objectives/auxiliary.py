@@ -15,7 +15,7 @@ Shapes: B graphs, N nodes.
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -155,7 +155,7 @@ class TaskHinting(RolloutExtension):
         self.heads, self.batch = heads, batch
         self.found: dict[str, Tensor] | None = None
 
-    def after_step(self, inputs: DecoderInputs) -> None:
+    def after_step(self, s: int, inputs: DecoderInputs, predicted: dict[str, Any]) -> None:
         if self.found is None:
             self.found = self.heads.losses(self.batch, inputs)
 

@@ -44,7 +44,8 @@ from torch.nn.functional import softplus
 from nar.model.batch import Batch
 from nar.model.coders.decoder import STANDARD, Decoder, DecoderOptions
 from nar.model.coders.decoder_inputs import DecoderInputs
-from nar.model.coders.encoder import StepEncoder, dense
+from nar.model.coders.forms import dense
+from nar.model.coders.step_encoder import StepEncoder
 from nar.model.postprocess import Noise
 from nar.model.rollout import Rollout, RolloutExtension
 from nar.nn.affine import NOT_KEPT, AffineFeatures, ComposedWeights, joint_linear, materialize

@@ -116,9 +116,14 @@ def marks_of_hints(spec: Mapping[str, Probe]) -> list[str]:
     return [name for name, probe in spec.items() if probe.stage is Stage.HINT and marks_one(probe)]
 
 
+def trail_of(mark: str) -> str:
+    """The operand that says where it has been."""
+    return f"trail {mark}"
+
+
 def trail(mark: str) -> Relation:
-    """Where a mark has been before the current moment, as Encoder.trails keeps it."""
-    return Relation((f"trail {mark}",), Location.NODE, (f"i was {mark} before",), kinds.as_it_is)
+    """Where a mark has been before the current moment, as StepEncoder.remember keeps it."""
+    return Relation((trail_of(mark),), Location.NODE, (f"i was {mark} before",), kinds.as_it_is)
 
 
 def relations(spec: Mapping[str, Probe]) -> Iterator[Relation]:

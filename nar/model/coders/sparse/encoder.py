@@ -6,18 +6,23 @@ said by the graph alone: hints add no edges.
 Shapes: B graphs, N nodes, E edges, K edge channels.
 """
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from nar.model.coders.decoder import Decoder
-from nar.model.coders.encoder import Encoder, RawChannels, StepEncoder, dense, place
+from nar.model.coders.encoder import Encoder, RawChannels
+from nar.model.coders.forms import dense, place
 from nar.model.coders.sparse import choices
 from nar.model.coders.sparse.batch import SparseBatch
 from nar.model.coders.sparse.decoder_inputs import SparseDecoderInputs
 from nar.model.coders.sparse.relations import EdgeRelations
-from nar.nn.affine import AffineFeatures, ComposedWeights
+from nar.model.coders.step_encoder import StepEncoder
+from nar.nn.affine import AffineFeatures
+from nar.nn.neighbourhood import Neighbourhood
 from nar.nn.processor import Processor, Step
 from nar.nn.sparse import segments
 from nar.nn.sparse.edge_list import EdgeList
@@ -43,73 +48,48 @@ def form(probe: Probe, value: Tensor, edges: EdgeList, dtype: torch.dtype) -> Te
 class SparseStepEncoder(StepEncoder):
     """The same questions as StepEncoder is asked, over one rollout of a SparseBatch."""
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        processor: Processor,
-        batch: SparseBatch,
-        *,
-        reads: Sequence[str] = (),
-        progress: float = 1.0,
-        keep: bool = True,
-    ) -> None:
-        self.asker = type(processor).__name__
-        self.encoder, self.batch, self.edges, self.progress = encoder, batch, batch.edges, progress
-        self.reads, self.nodes = reads, batch.nodes
-        self.reference = next(encoder.parameters())
-        self.weights = ComposedWeights(keep=keep)
-        self.maps = {location: encoder.weights(location) for location in Location}
-        self.inputs = self._channels(Stage.INPUT, batch.inputs)
+    batch: SparseBatch
 
-    def step(
-        self, hints: Mapping[str, Tensor], kept: int, unchanged: Tensor | None = None, trails: Tensor | None = None
-    ) -> tuple[Step, SparseDecoderInputs]:
-        """Inputs and current hints, for the processor and for the decoders; every graph is kept."""
-        graphs, nodes = len(self.batch), self.edges.nodes
-        values = {**self.batch.inputs, **hints, **self.history(graphs, unchanged, trails)}
-        fed = self._channels(Stage.HINT, values)
-        shapes = {Location.NODE: (graphs, nodes), Location.EDGE: (len(self.edges),), Location.GRAPH: (graphs,)}
-        made = {}
-        for location, shape in shapes.items():
-            parts = [part for part in (self.inputs[location], fed[location]) if part is not None]
-            channels = torch.cat(parts, -1) if parts else self.reference.new_zeros(*shape, 0)
-            made[location] = AffineFeatures(channels, *self.maps[location], self.weights)
-        features, edges, graph = made[Location.NODE], made[Location.EDGE], made[Location.GRAPH].dense()
-        few = features if features.channels.shape[-1] < features.width else None
-        hood = Sparse(edges, self.edges, self.asker)
-        step = Step(features.dense(), graph, hood, progress=self.progress, features=few, weights=self.weights)
-        read = {name: self._form(name, values) for name in self.reads}
-        return step, SparseDecoderInputs(few or step.nodes, edges, None, graph, None, read, edge_list=self.edges)
+    def __init__(self, encoder: Encoder, processor: Processor, batch: SparseBatch, **options: Any) -> None:
+        self.asker, self.edges = type(processor).__name__, batch.edges
+        self.decoder_inputs = functools.partial(SparseDecoderInputs, edge_list=batch.edges)
+        super().__init__(encoder, processor, batch, **options)
 
-    def _form(self, name: str, values: Mapping[str, Tensor]) -> Tensor:
-        if name not in self.encoder.probes:  # what is known of the steps before
+    def first(self, values: Any, graphs: int) -> Any:
+        return values  # every graph is kept
+
+    def form(self, name: str, values: Mapping[str, Tensor]) -> Tensor:
+        if name not in self.encoder.probes:  # what is remembered of the steps before
             return values[name]
         return form(self.encoder.probes[name], values[name], self.edges, self.reference.dtype)
 
-    def mixed(self, draw_B: Tensor, name: str, s: int, predicted: Tensor) -> Tensor:
-        """The true hint of moment s for graphs that were drawn, the predicted one for the others, in float form."""
-        probe, truth = self.batch.spec[name], self.batch.hints[name][s]
-        truth, predicted = (form(probe, value, self.edges, self.reference.dtype) for value in (truth, predicted))
-        draw = draw_B.index_select(0, self.edges.graph) if on_edges(probe) else draw_B
-        return torch.where(draw.view(-1, *[1] * (truth.dim() - 1)), truth, predicted)
+    def entries(self, draw_B: Tensor, name: str, like: Tensor) -> Tensor:
+        draw = draw_B.index_select(0, self.edges.graph) if on_edges(self.encoder.probes[name]) else draw_B
+        return super().entries(draw, name, like)
 
-    def _channels(self, stage: Stage, values: Mapping[str, Tensor]) -> RawChannels:
+    def shapes(self, graphs: int) -> dict[Location, tuple[int, ...]]:
+        return super().shapes(graphs) | {Location.EDGE: (len(self.edges),)}
+
+    def channels(self, stage: Stage, values: Mapping[str, Tensor]) -> tuple[RawChannels, None]:
         parts: dict[Location, list[Tensor]] = {location: [] for location in Location}
         for name, probe in self.encoder.stage(stage).items():
             if name not in self.encoder.maps:
                 continue
-            value = self._form(name, values)
+            value = self.form(name, values)
             if probe.location is Location.NODE and probe.type in POINTERS:
                 value = segments.of_twins(value, self.edges)
             parts[place(probe)].append(value if probe.type is Type.CATEGORICAL else value.unsqueeze(-1))
         if isinstance(self.encoder.relations, EdgeRelations):
 
             def operand(name: str) -> Tensor:
-                return self.encoder.quantity(name, self._form(name, values))
+                return self.encoder.quantity(name, self.form(name, values))
 
             for location, found in self.encoder.relations.along(stage, operand, self.edges):
                 parts[location].append(found)
-        return {key: torch.cat(found, dim=-1) if found else None for key, found in parts.items()}
+        return {key: torch.cat(found, dim=-1) if found else None for key, found in parts.items()}, None
+
+    def hood(self, edges: AffineFeatures, links: Tensor | None, kept: int) -> tuple[Neighbourhood, None]:
+        return Sparse(edges, self.edges, self.asker), None
 
 
 def check(algorithm: str, encoder: Encoder, decoder: Decoder, processor: Processor) -> None:
