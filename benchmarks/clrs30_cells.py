@@ -1,8 +1,9 @@
 """What the table of CLRS-30 is made of (benchmarks/clrs30.py): its cells, their flags, their sizes, and their order.
 
 A cell is (algorithm, processor, recipe, seed). A recipe here is a set of flags of `nar train`: the published protocol,
-the recipe `step`, and `step` with one ingredient left out or replaced. (Soft hints stand beside rollouts alone: moments
-are learned from decided hints.) What tells most and costs least comes first.
+the recipe `step`, and `step` with one ingredient left out or replaced. (A state that is kept and soft hints stand beside
+`step-rollout` alone: moments are learned without the one and from decided hints.) What tells most and costs least comes
+first.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ RECIPES = {
     "step-no-selection": ["--recipe", "step", "--no-selection"],
     "step-no-output-step": ["--recipe", "step", "--no-output-step"],
     "step-one-round": ["--recipe", "step", "--option", "rounds=1"],
-    "step-rollout": ["--recipe", "step", "--supervision", "rollout"],
-    "step-rollout-soft": ["--recipe", "step", "--supervision", "rollout", "--hint-feedback", "soft"],
+    "step-rollout": "--recipe step --supervision rollout --history False".split(),
+    "step-rollout-history": "--recipe step --supervision rollout --history True".split(),
+    "step-rollout-soft": "--recipe step --supervision rollout --history False --hint-feedback soft".split(),
 }
 ABLATIONS = [name for name in RECIPES if name.startswith("step-")]
 # steps of a trace at n = 64, 128, 256, 512 (strings: 80, 160, ...), means of two graphs
