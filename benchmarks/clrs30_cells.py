@@ -1,9 +1,9 @@
 """What the table of CLRS-30 is made of (benchmarks/clrs30.py): its cells, their flags, their sizes, and their order.
 
 A cell is (algorithm, processor, recipe, seed). A recipe here is a set of flags of `nar train`: the published protocol,
-the recipe `step`, and `step` with one ingredient left out or replaced. (A state that is kept and soft hints stand beside
-`step-rollout` alone: moments are learned without the one and from decided hints.) What tells most and costs least comes
-first.
+the recipe `step`, and `step` with one ingredient left out or replaced. (A state that is kept and soft hints stand
+beside `step-rollout` alone: moments are learned without the one and from decided hints.) What tells most and costs
+least comes first.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ RECIPES = {
     "protocol": ["--recipe", "protocol"],
     "step": ["--recipe", "step"],
     "step-plain": (
-        "--recipe step --no-trails --train-families --train-weights --event-balance 0 --change-balance 0".split()
+        "--recipe step --no-trails --no-like-with-like --train-families --train-weights --event-balance 0 "
+        "--change-balance 0".split()
     ),
-    "step-no-relations": ["--recipe", "step", "--relations", "none", "--no-trails"],
+    "step-no-relations": "--recipe step --relations none --no-trails --no-like-with-like".split(),
     "step-relations-beside": ["--recipe", "step", "--relations", "beside"],
     "step-no-candidates": ["--recipe", "step", "--no-candidates"],
     "step-no-selection": ["--recipe", "step", "--no-selection"],

@@ -116,6 +116,8 @@ class Config:
     """Encode exact order relations of numbers (x_i < x_j, ...; nar list ALGORITHM) beside them, or instead of them."""
     trails: bool = False
     """With relations: encode also where every mark of a node has been in the steps before."""
+    like_with_like: bool = False
+    """With relations: compare positions with positions alone, and edges without weights with nothing."""
     output_step: bool = False
     """Read the outputs by one more step, off the last hints, instead of predicting them together with these."""
     candidates: bool = False
@@ -250,7 +252,8 @@ class Config:
             self._check("history", kept, f"left away with --hint-mode {self.hint_mode}: nothing would be passed on")
         self._check_supervision()
         used = self.relations != "none" or self.recipe != "protocol"  # a recipe may set it for whoever has relations
-        self._check("trails", used or not self.trails, "left away with --relations none")
+        for name in ("trails", "like_with_like"):
+            self._check(name, used or not getattr(self, name), "left away with --relations none")
         for name in ("train_sizes", "eval_sizes"):
             self._check(name, len(set(getattr(self, name) or ())) == len(getattr(self, name) or ()), "different sizes")
         self._check("train_sizes", self.train_sizes != (), "one size or more")

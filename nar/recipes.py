@@ -37,6 +37,7 @@ RECIPES = {
             "supervision": "moments",
             "relations": "instead",
             "trails": True,
+            "like_with_like": True,
             "train_families": ("erdos_renyi", "sparse_erdos_renyi", "grid", "barabasi_albert"),
             "train_weights": ("ties",),
             "candidates": True,

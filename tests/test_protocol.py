@@ -39,7 +39,8 @@ DEFAULTS = {
     "hidden": 128, "layer_norm": True, "triplet_features": 8, "heads": 1, "option": (),
     "message_passing_steps": 1, "layout": "dense",
     "dropout": 0.0, "encoder_init": "xavier_on_scalars", "pointer_head": "max", "log_n_scale": False,
-    "comparison_units": 0, "edge_pointer_repair": False, "relations": "none", "trails": False, "output_step": False,
+    "comparison_units": 0, "edge_pointer_repair": False, "relations": "none", "trails": False, "like_with_like": False,
+    "output_step": False,
     "candidates": False, "selection": False,
     # hints and what is trained besides
     "hint_mode": "encoded_decoded", "hint_feedback": "soft", "teacher_forcing": 0.0, "halting": "none",

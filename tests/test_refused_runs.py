@@ -69,7 +69,8 @@ def another(name, value):
 
 def test_settings_that_may_change_and_those_that_may_not(tiny):
     needed = {name: {"supervision": "moments", "hint_feedback": "hard"} for name in OF_MOMENTS}
-    needed |= {"supervision": {"hint_feedback": "hard"}, "trails": {"relations": "beside"}}
+    needed |= {"supervision": {"hint_feedback": "hard"}}
+    needed |= {name: {"relations": "beside"} for name in ("trails", "like_with_like")}
     needed |= {"auxiliary_weight": {"auxiliary": ("rank",)}}
     needed |= {"freeze": {"init_processor": Path("x")}}
     for field in dataclasses.fields(Config):

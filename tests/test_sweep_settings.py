@@ -72,7 +72,7 @@ def test_a_directory_belongs_to_the_settings_that_change_what_is_learned(field):
     else:
         value = (not default) if isinstance(default, bool) else (default or 0) + 1
     before = Config(hint_feedback="hard") if field == "supervision" else Config()
-    if field == "trails":
+    if field in ("trails", "like_with_like"):
         before = Config(relations="beside")
     if field == "freeze":
         before = Config(init_processor=Path("x"))

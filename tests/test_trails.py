@@ -68,7 +68,7 @@ def test_a_step_sees_where_marks_were():
 
 def test_one_channel_of_nodes_for_every_mark_that_moves():
     spec = datasets.get("dijkstra").spec
-    plain, more = (Relations(spec, (Stage.INPUT, Stage.HINT), trails) for trails in (False, True))
+    plain, more = (Relations(spec, (Stage.INPUT, Stage.HINT), trails=trails) for trails in (False, True))
     key = Stage.HINT, Location.NODE
     assert marks_of_hints(spec) == ["u"] and more.trails == ["u"] and plain.trails == []
     assert more.counts.get(key, 0) == plain.counts.get(key, 0) + 1

@@ -81,6 +81,7 @@ class Network(nn.Module):
                 init=encoder_init,
                 relations=relations,
                 trails=trails,
+                like_with_like=decoder.like_with_like,
                 edge_pointer_repair=decoder.edge_pointer_repair,
                 layout=layout,
             )

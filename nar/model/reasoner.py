@@ -42,13 +42,13 @@ class Reasoner(Network):
     supervised or ponder: a head that says when a graph is done, see nar/model/objectives/losses.py.
     `history`: the processor's state passes from step to step; without, each step begins with the initial one and knows
     of those before what their hints say. `relations`: order relations of numbers are encoded beside them or instead of
-    them, with `trails` also where marks of nodes have been in the steps before. `output_step`: outputs are read off the
-    last hints by one more step. `layout`: dense, or sparse, of a reasoner that runs along the edges of graphs
-    (docs/sparse.md). `auxiliary`: heads of the processor learn simpler tasks of the inputs besides, see
-    nar/model/objectives/auxiliary.py. `reconstruction`: with a second processor, see
-    nar/model/options/reconstruction.py. ValueError where one of these would have no effect on any of the algorithms;
-    those that a recipe sets for all (edge_pointer_repair, relations, candidates, selection) do then nothing. `build`
-    and `from_settings` take all of these by name.
+    them, with `trails` also where marks of nodes have been in the steps before, with `like_with_like` of
+    numbers that measure the same. `output_step`: outputs are read off the last hints by one more step. `layout`: dense,
+    or sparse, of a reasoner that runs along the edges of graphs (docs/sparse.md). `auxiliary`: heads of the processor
+    learn simpler tasks of the inputs besides, see nar/model/objectives/auxiliary.py. `reconstruction`: with a second
+    processor, see nar/model/options/reconstruction.py. ValueError where one of these would have no effect on any of the
+    algorithms; those that a recipe sets for all (edge_pointer_repair, relations, candidates, selection) do then
+    nothing. `build` and `from_settings` take all of these by name.
     """
 
     made_by: dict[str, Any] | None = None  # the settings of Config that make this network, where it was made by names

@@ -149,6 +149,11 @@ class Spec(Mapping[str, Probe]):
         """Every probe's four attributes, as `Spec` takes them back."""
         return {name: [p.stage, p.location, p.type, p.classes] for name, p in self.items()}
 
+    @property
+    def quantities(self) -> dict[str, Probe]:
+        """The probes without indicators."""
+        return {name: p for name, p in self.items() if name not in self.indicators}
+
     def stage(self, stage: str) -> dict[str, Probe]:
         """The probes of one stage, by name."""
         return {name: p for name, p in self.items() if p.stage == stage}

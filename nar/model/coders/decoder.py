@@ -19,8 +19,9 @@ Options: `pointer_head="additive"` (Vinyals et al. 2015) scores pointers by w ta
 are left alone), `comparison_units` adds to node pointers and to edges a comparison of learned operands of d_i and d_j,
 to what else lives on nodes one of two operands of d_i. In nar/model/options: `edge_pointer_repair` (edge_pointers.py);
 `candidates` makes hints that are numbers a choice among exact ones (candidates.py), `selection` makes pointers and
-mask_ones one that exact numbers settle (selection.py, edge_choices.py; then edge pointers need no repair). Probes that
-are none of what an option is for are left alone.
+mask_ones one that exact numbers settle (selection.py, edge_choices.py; then edge pointers need no repair), with
+`like_with_like` without indicators (Spec.indicators) among the numbers. Probes that are none of what an option is for
+are left alone.
 
 A permutation's logits become the logarithm of a doubly stochastic matrix (Sinkhorn, 10 iterations at temperature 0.1,
 diagonal excluded; Mena et al. 2018), with Gumbel noise while training.
@@ -64,6 +65,7 @@ class DecoderOptions:
     edge_pointer_repair: bool = False
     candidates: bool = False
     selection: bool = False
+    like_with_like: bool = False
 
     def __post_init__(self) -> None:
         if self.pointer_head not in POINTER_HEADS:
@@ -109,12 +111,13 @@ class Decoder(nn.Module):
         stages = (Stage.OUTPUT, Stage.HINT) if decode_hints else (Stage.OUTPUT,)
         self.probes = {name: p for name, p in spec.items() if p.stage in stages}
         self.maps = nn.ModuleDict()
+        compared = spec.quantities if options.like_with_like else spec
         choosing = [n for n, p in self.probes.items() if options.candidates and hints_are_fed and is_number(p)]
-        self.choices = nn.ModuleDict({n: candidates(n, spec, node_width, features) for n in choosing})
+        self.choices = nn.ModuleDict({n: candidates(n, compared, node_width, features) for n in choosing})
         selected = [n for n, p in self.probes.items() if options.selection and selects(p)]
-        self.selections = nn.ModuleDict({n: Selection(spec[n], spec, features, hints_are_fed) for n in selected})
+        self.selections = nn.ModuleDict({n: Selection(spec[n], compared, features, hints_are_fed) for n in selected})
         at_edges = [n for n, p in self.probes.items() if options.selection and hints_are_fed and is_edge_pointer(p)]
-        self.edge_choices = nn.ModuleDict({n: EdgeChoice(n, spec, node_width, features) for n in at_edges})
+        self.edge_choices = nn.ModuleDict({n: EdgeChoice(n, compared, node_width, features) for n in at_edges})
         self.pair_view = PairView(node_width, edge_width, features) if options.candidates or options.selection else None
         for name, probe in self.probes.items():
             width = probe.classes or 1

@@ -35,8 +35,9 @@ class Encoder(nn.Module):
 
     `init`: `xavier_on_scalars` (the protocol's) draws the maps of scalar hints with deviation 1/sqrt(features) instead
     of 1/sqrt(fan_in) = 1; `default` treats all alike. `relations`: order relations of scalars are encoded beside them
-    or instead of them, `trails`: with where marks have been (nar/model/options/relations.py; of the `layout` sparse,
-    those along edges). `edge_pointer_repair`: pairs look up what their edge pointers point to
+    or instead of them, `trails`: with where marks have been, `like_with_like`: positions are compared among themselves
+    and indicators (Spec.indicators) encoded as they are (nar/model/options/relations.py; of the `layout` sparse, those
+    along edges). `edge_pointer_repair`: pairs look up what their edge pointers point to
     (nar/model/options/edge_pointers.py).
     """
 
@@ -49,6 +50,7 @@ class Encoder(nn.Module):
         init: str = "xavier_on_scalars",
         relations: str = "none",
         trails: bool = False,
+        like_with_like: bool = False,
         edge_pointer_repair: bool = False,
         layout: str = "dense",
     ) -> None:
@@ -60,16 +62,18 @@ class Encoder(nn.Module):
         self.features, self.indicators = features, spec.indicators
         stages = (Stage.INPUT, Stage.HINT) if encode_hints else (Stage.INPUT,)
         self.probes = {name: p for name, p in spec.items() if p.stage in stages}
+        compared = {name: p for name, p in self.probes.items() if not like_with_like or name not in spec.indicators}
         self.maps = nn.ModuleDict()
         for name, probe in self.probes.items():
-            if relations == "instead" and probe.type is Type.SCALAR:
+            if relations == "instead" and probe.type is Type.SCALAR and name in compared:
                 continue
             scalar_hint = probe.stage is Stage.HINT and probe.type is Type.SCALAR
             std = features**-0.5 if init == "xavier_on_scalars" and scalar_hint else None
             count = 2 if probe.location is Location.EDGE and probe.type in POINTERS else 1
             self.maps[name] = nn.ModuleList(linear(probe.classes or 1, features, std=std) for _ in range(count))
         kind = EdgeRelations if layout == "sparse" else Relations
-        self.relations = kind(self.probes, stages if relations != "none" else (), trails)
+        wanted = stages if relations != "none" else ()
+        self.relations = kind(compared, wanted, trails=trails, like_with_like=like_with_like)
         self.relation_maps = nn.ModuleDict()
         for (stage, location), count in self.relations.counts.items():
             self.relation_maps[f"{stage}_{location}"] = linear(count, features)

@@ -15,6 +15,7 @@ from nar.traces.spec import Spec
 WIDTH = 80
 MORE = 6  # of the relations of one kind
 PLACES = {"node": "of every node i", "edge": "of every pair (i, j)", "graph": "of the graph"}
+LIKE_STEP = DecoderOptions(candidates=True, selection=True, like_with_like=True)
 INDEX = {"node": "_j", "edge": "_ij", "graph": ""}
 
 
@@ -30,7 +31,7 @@ def described(name: str) -> str:
     lines += ["", "order relations (--relations beside or instead):", *_relations(spec)]
     if marks := marks_of_hints(spec):
         lines += ["", "where a mark has been (--trails):", *_wrapped(", ".join(marks), "  ")]
-    decoder = Decoder(spec, 1, node_width=1, edge_width=1, options=DecoderOptions(candidates=True, selection=True))
+    decoder = Decoder(spec, 1, node_width=1, edge_width=1, options=LIKE_STEP)
     if decoder.choices:
         lines += ["", "what the next value of a number can be (--candidates), besides a computed one:"]
         lines += _candidates(spec, decoder)
@@ -49,7 +50,9 @@ def described(name: str) -> str:
 
 def _relations(spec: Spec) -> Iterator[str]:
     """By place and by kind: the first one in full, and what the others are of."""
-    found = _grouped(relations({n: p for n, p in spec.items() if p.stage != "output"}), lambda one: one.location)
+    every = list(relations({n: p for n, p in spec.items() if p.stage != "output"}))
+    alike = list(relations({n: p for n, p in spec.quantities.items() if p.stage != "output"}, like_with_like=True))
+    found = _grouped(alike, lambda one: one.location)
     for place, of_place in found.items():
         yield f"  {PLACES[place]}: {sum(len(one.says) for one in of_place)}"
         for first, *rest in _grouped(of_place, lambda one: one.channels).values():
@@ -58,6 +61,8 @@ def _relations(spec: Spec) -> Iterator[str]:
             if others:
                 more = [f"{len(others) - MORE} more"] if len(others) > MORE else []
                 yield from _wrapped(f"for {mine} also: {', '.join(others[:MORE] + more)}", "      ")
+    if others := sum(len(one.says) for one in every) - sum(len(one.says) for one in alike):
+        yield f"  without --like-with-like (a part of the recipe step), {others} more"
 
 
 def _grouped(every: Iterable[Relation], of: Callable[[Relation], Any]) -> dict[Any, list[Relation]]:

@@ -28,8 +28,12 @@ and, where `trails` are asked for, memory of where marks have been, which some a
 
     nodes    i was m before (m of hints)
 
-Of a graph without weights, w only says where an edge is (Spec.indicators): where there is one, it counts as more than
-any number of a node or of the graph, since a time that passes 1 in larger graphs is not longer than an edge.
+With `like_with_like`, positions are compared with positions, and with numbers of the graph (which may be places: how
+many nodes are before the one that is sought), but with no other number of a node or edge. That a time is above a
+position means one thing among 16 nodes and another among 64, since the one counts steps and the other runs from 0 to 1;
+a network that learns from it does not hold on larger graphs. Nor is w compared of a graph without weights, where it
+only says that there is an edge (Spec.indicators). Without `like_with_like`, such a w counts as more than any number of
+a node or of the graph, since a time that passes 1 in larger graphs is not longer than an edge.
 
 The depth of a node is its number of hops along P to a node that points to itself. Numbers that are as near as roundings
 of sums can bring them count as equal.
@@ -37,6 +41,7 @@ of sums can bring them count as equal.
 Shapes: B graphs, N nodes; channels last.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -63,19 +68,25 @@ class Relation(NamedTuple):
 class Relations:
     """All relations among the probes of the given stages, by the stage at which their last operand is known."""
 
-    def __init__(self, spec: Mapping[str, Probe], stages: Sequence[Stage], trails: bool = False) -> None:
+    def __init__(
+        self, spec: Mapping[str, Probe], stages: Sequence[Stage], *, trails: bool = False, like_with_like: bool = False
+    ) -> None:
         self.of: dict[Stage, list[Relation]] = {Stage.INPUT: [], Stage.HINT: []}
         known = {name: probe for name, probe in spec.items() if probe.stage in stages}
         self.trails = marks_of_hints(known) if trails else []  # in the order of `trail`
-        for relation in (*relations(known), *map(trail, self.trails)):
+        for relation in (*relations(known, like_with_like), *map(trail, self.trails)):
             probes = [spec.get(name.split()[-1]) for name in relation.operands]
             fixed = all(probe is not None and probe.stage is Stage.INPUT for probe in probes)
             self.of[Stage.INPUT if fixed else Stage.HINT].append(relation)
-        self.counts: dict[tuple[Stage, Location], int] = {}
-        for stage, found in self.of.items():
-            for relation in found:
-                key = stage, relation.location
-                self.counts[key] = self.counts.get(key, 0) + len(relation.says)
+
+    @functools.cached_property
+    def counts(self) -> dict[tuple[Stage, Location], int]:
+        """How many channels there are."""
+        found: dict[tuple[Stage, Location], int] = {}
+        for stage, relation in ((stage, one) for stage, relations in self.of.items() for one in relations):
+            key = stage, relation.location
+            found[key] = found.get(key, 0) + len(relation.says)
+        return found
 
     def channels(self, stage: Stage, value: Callable[[str], Tensor]) -> Iterator[tuple[Location, Tensor]]:
         """Those of a stage, in order, from the float form of probes by name."""
@@ -126,8 +137,8 @@ def trail(mark: str) -> Relation:
     return Relation((trail_of(mark),), Location.NODE, (f"i was {mark} before",), kinds.as_it_is)
 
 
-def relations(spec: Mapping[str, Probe]) -> Iterator[Relation]:
-    """All relations among these probes."""
+def relations(spec: Mapping[str, Probe], like_with_like: bool = False) -> Iterator[Relation]:
+    """All relations among these probes; `like_with_like`: none of a position and another number of a node or edge."""
 
     def found(location: Location, *types: Type, stage: Stage | None = None) -> list[str]:
         wanted = [Stage.INPUT, Stage.HINT] if stage is None else [stage]
@@ -138,7 +149,8 @@ def relations(spec: Mapping[str, Probe]) -> Iterator[Relation]:
     pointers = found(Location.NODE, Type.POINTER, Type.PERMUTATION_POINTER)
     lists = found(Location.NODE, Type.POINTER, stage=Stage.INPUT)
     depths = [f"depth {p}" for p in pointers]
-    yield from _of_pairs(xs, ws, depths)
+    quantities = [x for x in xs if x != POSITIONS or not like_with_like]
+    yield from _of_pairs(xs, ws, depths, quantities)
     for w, m in itertools.product(ws, marks):
         says = (f"{w}_im + {w}_mj < {w}_ij, m = {m}", f"{w}_im + {w}_mj > {w}_ij, m = {m}")
         yield Relation((w, m), Location.EDGE, says, kinds.by_way_against_edge)
@@ -166,23 +178,26 @@ def relations(spec: Mapping[str, Probe]) -> Iterator[Relation]:
             says = (f"{e} of ({p}_i, j)", f"{e} of (i, {p}_j)")
             yield Relation((e, p), Location.EDGE, says, kinds.shifted)
     yield from _of_nodes(spec, xs, gs, marks, pointers, lists)
+    yield from _of_planes([x for x in quantities if spec[x].stage is Stage.INPUT], marks, pointers)
     yield from _of_graphs(xs + depths, gs, marks)
     if any(probe.stage is Stage.HINT for probe in spec.values()):
         yield Relation((UNCHANGED,), Location.GRAPH, ("no hint changed in the last step",), kinds.as_it_is)
 
 
-def _of_pairs(xs: Sequence[str], ws: Sequence[str], depths: Sequence[str]) -> Iterator[Relation]:
+def _of_pairs(
+    xs: Sequence[str], ws: Sequence[str], depths: Sequence[str], quantities: Sequence[str]
+) -> Iterator[Relation]:
     """What is said of pairs by the numbers of nodes and edges alone."""
     for x, y in itertools.combinations_with_replacement(xs, 2):
         if x == y:
             says = [f"{x}_i < {x}_j", f"{x}_i > {x}_j", f"{x}_j is next above {x}_i", f"{x}_i is next above {x}_j"]
             yield Relation((x,), Location.EDGE, tuple(says), kinds.ordered)
-        else:
+        elif x in quantities and y in quantities:
             says = [f"{x}_i < {y}_j", f"{x}_i > {y}_j", f"{y}_i < {x}_j", f"{y}_i > {x}_j"]
             yield Relation((x, y), Location.EDGE, tuple(says), kinds.ordered_across)
     for d in depths:
         yield Relation((d,), Location.EDGE, (f"{d}: i < j", f"{d}: i > j"), kinds.less_or_more)
-    for x, w in itertools.product(xs, ws):
+    for x, w in itertools.product(quantities, ws):
         ends = (("i", "j"), ("j", "i"))
         says = [f"{x}_{i} + {w}_{i}{j} {how} {x}_{j}" for i, j in ends for how in "<>"]
         says += [f"{w}_{i}{j} {how} {x}_{j}" for i, j in ends for how in "<>"]
@@ -217,8 +232,11 @@ def _of_nodes(
         for m, n in itertools.combinations(marks, 2):
             says = [f"i is midway of {a} and {b} along {p}" for a in (m, f"after {m}") for b in (n, f"after {n}")]
             yield Relation((f"depth {p}", p, m, n), Location.NODE, tuple(says), kinds.midway)
-    plane = [x for x in xs if spec[x].stage is Stage.INPUT]
-    for x, y in itertools.combinations(plane, 2):
+
+
+def _of_planes(coordinates: Sequence[str], marks: Sequence[str], pointers: Sequence[str]) -> Iterator[Relation]:
+    """Of any two inputs as coordinates."""
+    for x, y in itertools.combinations(coordinates, 2):
         for m, n in itertools.combinations(marks, 2):
             says = tuple(f"({x}, {y})_i is {side} of the line from {m} to {n}" for side in ("right", "left"))
             yield Relation((x, y, m, n), Location.NODE, says, kinds.side)

@@ -27,16 +27,11 @@ from nar.traces.spec import Location, Probe, Stage, Type
 class EdgeRelations(Relations):
     """All relations along edges among the probes of the given stages."""
 
-    def __init__(self, spec: Mapping[str, Probe], stages: Sequence[Stage], trails: bool = False) -> None:
-        super().__init__(spec, stages, trails)
+    def __init__(self, spec: Mapping[str, Probe], stages: Sequence[Stage], **options: bool) -> None:
+        super().__init__(spec, stages, **options)
         there = {name: probe for name, probe in spec.items() if probe.stage in stages}
         self.of = {stage: [r for r in found if r.channels in KINDS] for stage, found in self.of.items()}
         self.of[Stage.HINT] += extremes(there)
-        self.counts = {}
-        for stage, found in self.of.items():
-            for relation in found:
-                key = stage, relation.location
-                self.counts[key] = self.counts.get(key, 0) + len(relation.says)
 
     def along(self, stage: Stage, value: Callable[[str], Tensor], edges: EdgeList) -> Iterator[tuple[Location, Tensor]]:
         """`channels`, from the float forms of probes by name in the sparse layout."""
