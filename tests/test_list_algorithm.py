@@ -18,7 +18,8 @@ def test_what_is_said_of_dijkstra(capsys):
     assert text.startswith("dijkstra (graphs)\nnar.datasets.dijkstra\n\nprobes:\n")
     assert re.search(r"^  hint +node +u +mask_one$", text, flags=re.M)
     assert "    pos_i < or > pos_j; pos_j is next above pos_i; pos_i is next above" in text
-    assert "      for (pos, A) also: (d, A)\n" in text
+    assert "    d_i + A_ij < or > d_j; d_j + A_ji < or > d_i;" in text
+    assert "  without --like-with-like (the recipe step has it), 12 more\n" in text
     assert "    d_i < or > 0\n" in text
     assert "  d_j\n    pos_j; d_j; d_j + a constant\n" in text
     assert "    of any node i: pos_i; d_i; A_ij; pos_i + A_ij; d_i + A_ij\n" in text
@@ -36,7 +37,7 @@ def test_every_algorithm_can_be_looked_up(name):
     spec = training_spec(datasets.get(name))
     assert all(re.search(rf"^  {p.stage} +{p.location} +{key} +{p.type}", text, flags=re.M) for key, p in spec.items())
     assert max(map(len, text.splitlines())) <= in_words.WIDTH and len(text.splitlines()) < 240
-    counts = Relations(spec, (Stage.INPUT, Stage.HINT)).counts
+    counts = Relations(spec.quantities, (Stage.INPUT, Stage.HINT), like_with_like=True).counts
     for place, words in in_words.PLACES.items():
         total = sum(count for (_, where), count in counts.items() if where == place)
         assert (f"  {words}: {total}\n" in text) if total else f"  {words}:" not in text

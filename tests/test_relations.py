@@ -13,6 +13,7 @@ from nar.model.batch import draw, training_spec
 from nar.model.coders.encoder import Encoder, dense
 from nar.model.options import relation_kinds as kinds
 from nar.model.options.relations import UNCHANGED, Relations, relations
+from nar.model.reasoner import Reasoner
 from nar.traces.spec import POINTERS, Location, Spec, Stage, Type
 
 INPUT_HINT = (Stage.INPUT, Stage.HINT)
@@ -185,6 +186,49 @@ def test_a_step_without_change_is_said():
     _, nodes, values = moment_of(datasets.get("bfs"))
     values[UNCHANGED] = torch.tensor([0.0, 1.0, 0.0], dtype=F64)
     assert made.encode(Stage.HINT, values, nodes, adjacency=False)[0][Location.GRAPH][:, -1].tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("name", ["dijkstra", "dfs", "quickselect", "graham_scan"])
+def test_like_is_compared_with_like(name):
+    """What is left are the others in their order: a position stands beside positions and numbers of the graph alone."""
+    spec = {n: p for n, p in training_spec(datasets.get(name)).items() if p.stage is not Stage.OUTPUT}
+    numbers = {n for n, p in spec.items() if p.type is Type.SCALAR and p.location is not Location.GRAPH}
+
+    def unlike(relation):
+        compared = {operand for operand in relation.operands if operand in numbers}
+        return "pos" in compared and len(compared) > 1 and relation.channels is not kinds.edge_against_marked
+
+    every, alike = list(relations(spec)), list(relations(spec, like_with_like=True))
+    assert alike == [relation for relation in every if not unlike(relation)] and len(alike) < len(every)
+    assert any(relation.operands[0] == "pos" for relation in alike)
+
+
+def test_what_is_no_quantity_is_encoded_but_not_compared():
+    """Edges without weights, times anything, change nothing but the edges' own channel."""
+    algorithm = datasets.get("dfs")
+    spec, nodes, values = moment_of(algorithm)
+    values[UNCHANGED] = torch.zeros(3, dtype=F64)
+    scaled = values | {"A": values["A"] * 1e-14}  # not even beyond every number any more
+    for like_with_like, others_differ in ((False, True), (True, False)):
+        torch.manual_seed(0)
+        made = Encoder(spec, 4, relations="instead", like_with_like=like_with_like).double()
+        ours, theirs = (
+            {stage: made.encode(stage, v, nodes, adjacency=False)[0] for stage in INPUT_HINT} for v in (values, scaled)
+        )
+        assert ("A" in made.maps) == like_with_like
+        differing = {
+            (stage, where, channel)
+            for stage in INPUT_HINT
+            for where, one in ours[stage].items()
+            for channel in range(0 if one is None else one.shape[-1])
+            if not torch.equal(one[..., channel], theirs[stage][where][..., channel])
+        }
+        assert bool(differing - {(Stage.INPUT, Location.EDGE, 0)}) == others_differ
+        assert (differing == {(Stage.INPUT, Location.EDGE, 0)}) == like_with_like
+    made = Reasoner.build("dfs", "relational", hidden=8, candidates=True, selection=True, like_with_like=True)
+    assert "A" not in made.coders("dfs")[1].reads()
+    plain = Reasoner.build("dfs", "relational", hidden=8, candidates=True, selection=True)
+    assert "A" in plain.coders("dfs")[1].reads()
 
 
 def test_numbers_of_edges_without_weights_are_indicators():

@@ -62,7 +62,7 @@ def _relations(spec: Spec) -> Iterator[str]:
                 more = [f"{len(others) - MORE} more"] if len(others) > MORE else []
                 yield from _wrapped(f"for {mine} also: {', '.join(others[:MORE] + more)}", "      ")
     if others := sum(len(one.says) for one in every) - sum(len(one.says) for one in alike):
-        yield f"  without --like-with-like (a part of the recipe step), {others} more"
+        yield f"  without --like-with-like (the recipe step has it), {others} more"
 
 
 def _grouped(every: Iterable[Relation], of: Callable[[Relation], Any]) -> dict[Any, list[Relation]]:
