@@ -7,6 +7,11 @@ from graph_samplers import CONNECTED, SIZES, drawn, graph, rng
 
 from nar.traces.inputs import families, graphs
 
+
+def matrix(pairs, n):
+    return nx.to_numpy_array(nx.Graph(pairs.T.tolist()), nodelist=range(n), dtype=int)
+
+
 # --- families --------------------------------------------------------------------------------------------------------
 
 
@@ -66,7 +71,7 @@ def test_trees_are_uniform():
     count = {}
     source, draws = rng(1), 4000
     for _ in range(draws):
-        A = families.tree(source, 4)  # as numbered by the code itself
+        A = matrix(families.tree(source, 4), 4)  # as numbered by the code itself
         assert nx.is_tree(nx.from_numpy_array(A))
         count[A.tobytes()] = count.get(A.tobytes(), 0) + 1
     assert len(count) == 16
@@ -89,7 +94,7 @@ def test_preference_is_in_proportion_to_degree():
     middle first in one half, and of the others then in two thirds: 5/6."""
     source, draws = rng(2), 4000
     for m, p in ((1, 1 / 2), (2, 5 / 6)):
-        middle = sum(families.barabasi_albert(source, 4, m=m).sum(0).max() == 3 for _ in range(draws))
+        middle = sum(matrix(families.barabasi_albert(source, 4, m=m), 4).sum(0).max() == 3 for _ in range(draws))
         assert abs(middle / draws - p) < 5 * np.sqrt(p * (1 - p) / draws)
 
 
@@ -101,7 +106,8 @@ def test_watts_strogatz():
     assert all(G.size() == 24 for G in rewired)
     assert nx.is_isomorphic(graph("watts_strogatz", 4, k=8), nx.complete_graph(4))
     u = np.arange(2000)
-    kept = families.watts_strogatz(rng(1), 2000, k=2, p=0.3, connected=False)[u, (u + 1) % 2000].mean()
+    A = matrix(families.watts_strogatz(rng(1), 2000, k=2, p=0.3, connected=False), 2000)
+    kept = A[u, (u + 1) % 2000].mean()
     assert abs(kept - 0.7) < 5 * np.sqrt(0.21 / 2000)
     sizes = {graph("watts_strogatz", 16, seed).size() for seed in range(40)}
     assert sizes == {32, 48, 64}  # k of 4, 6 and 8
@@ -111,7 +117,7 @@ def test_random_geometric():
     assert graph("random_geometric", 8, radius=0).size() == 0
     assert graph("random_geometric", 8, radius=1e200).size() == 28
     source, draws = rng(3), 3000
-    share = sum(families.random_geometric(source, 2, radius=0.5)[0, 1] for _ in range(draws)) / draws
+    share = sum(families.random_geometric(source, 2, radius=0.5).shape[1] for _ in range(draws)) / draws
     r = 0.5  # two random points of the unit square are at most r apart with this probability
     want = np.pi * r**2 - 8 / 3 * r**3 + r**4 / 2
     assert abs(share - want) < 5 * np.sqrt(want * (1 - want) / draws)
@@ -125,7 +131,7 @@ def test_delaunay_equals_scipy():
         for triangle in spatial.Delaunay(points).simplices:
             want[np.ix_(triangle, triangle)] = 1
         np.fill_diagonal(want, 0)
-        np.testing.assert_array_equal(families.delaunay(rng(n), n), want)
+        np.testing.assert_array_equal(matrix(families.delaunay(rng(n), n), n), want)
         assert nx.check_planarity(graph("delaunay", n))[0]
 
 
@@ -134,7 +140,7 @@ def test_communities():
     assert sorted(len(c) for c in nx.connected_components(G)) == [3, 3, 4] and G.size() == 3 + 3 + 6
     assert graph("community", 3, k=7, p_in=1, p_out=0).size() == 0
     assert nx.is_isomorphic(graph("community", 6, k=2, p_in=0, p_out=1), nx.complete_bipartite_graph(3, 3))
-    A = families.community(rng(1), 400, k=4)
+    A = matrix(families.community(rng(1), 400, k=4), 400)
     same = np.arange(400)[:, None] // 100 == np.arange(400) // 100
     assert abs(A[same].mean() - 0.7 * 99 / 100) < 0.01 and abs(A[~same].mean() - 0.05) < 0.005
 
@@ -192,9 +198,15 @@ def test_options_may_come_from_json():
 
 
 def test_connected():
-    assert families.is_connected(np.zeros((1, 1)))
-    assert not families.is_connected(np.zeros((2, 2)))
-    assert families.is_connected(np.array([[0, -2.0], [0, 0]]))
+    none = np.zeros((2, 0), int)
+    assert families.is_connected(1, none) and not families.is_connected(2, none)
+    for seed in range(40):
+        pairs = rng(seed).randint(9, size=(2, 8 + seed % 8))
+        graph = nx.Graph(pairs.T.tolist())
+        graph.add_nodes_from(range(9))
+        assert families.is_connected(9, pairs) == nx.is_connected(graph)
+    chain = np.stack([np.arange(999), np.arange(1, 1000)])
+    assert families.is_connected(1000, rng().permutation(1000)[chain]) and not families.is_connected(1001, chain)
 
 
 # --- directions ------------------------------------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """Families of undirected graphs, by name: the same algorithm on other topologies than random edges.
 
-A family is a function `(rng, n, **options)` that returns a symmetric [n, n] matrix of 0 and 1 without self-loops, for
-any n of at least 1; where n is too small for what is asked, it comes as near as it can. To add one, write the function
-and put it among FAMILIES. `draw` renames the nodes at random, so that functions may number them as suits them and no
-algorithm can tell the family, or a node's place in it, from the order of the nodes.
+A family is a function `(rng, n, **options)` that returns its edges [2, M], every pair of nodes once and none with
+itself, for any n of at least 1; where n is too small for what is asked, it comes as near as it can. To add one, write
+the function and put it among FAMILIES. `draw` renames the nodes at random, so that functions may number them as suits
+them and no algorithm can tell the family, or a node's place in it, from the order of the nodes.
 
 The reference's own random graphs, family "erdos_renyi", are in graphs.py. numpy only, and matplotlib for Delaunay.
 """
@@ -32,18 +32,27 @@ TRIES = 1000  # draws of a graph that must be connected
 
 def draw(rng: np.random.RandomState, n: int, family: str, options: Mapping[str, Any] | None = None) -> np.ndarray:
     """A graph of the family, [n, n] of 0 and 1, its nodes in random order. All randomness is drawn from `rng`."""
-    function = TABLE[check(full_name(family))]
+    first, second = edges(TABLE[check(full_name(family))], rng, n, options)
+    A = np.zeros((n, n), np.int64)
+    A[first, second] = A[second, first] = 1
+    order = rng.permutation(n)
+    return A[np.ix_(order, order)]
+
+
+def edges(
+    family: Callable[..., np.ndarray], rng: np.random.RandomState, n: int, options: Mapping[str, Any] | None
+) -> np.ndarray:
+    """The edges [2, M] that a family draws; ValueError for options that it does not have."""
     options = {} if options is None else options
-    known = list(inspect.signature(function).parameters)[2:]
+    known = list(inspect.signature(family).parameters)[2:]
     if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
         raise ValueError(f"options must be a dict of the family's options by name, got {options!r}")
     for name in options:
         if name not in known:
-            message = suggest(f"option of {family}", name, known) if known else f"{family} has none, got {name!r}"
+            kind = family.__name__
+            message = suggest(f"option of {kind}", name, known) if known else f"{kind} has none, got {name!r}"
             raise ValueError(f"options: {message}")
-    A = function(rng, n, **options)
-    order = rng.permutation(n)
-    return A[np.ix_(order, order)]
+    return family(rng, n, **options)
 
 
 def full_name(family: Any) -> Any:
@@ -64,7 +73,7 @@ def sparse_erdos_renyi(rng, n, c=(1.0, 3.0), connected=True):
     With `connected`, drawn again with the same c until it is. SALSA-CLRS (Minder et al. 2023, arXiv:2309.12253).
     """
     p = min(1.0, from_range(rng, "c", c, 0.0) * math.log(n) / n)
-    return _until(flag("connected", connected), lambda: _pairs(rng, n, p), "c")
+    return until_connected(connected, n, lambda: random_pairs(rng, n, p), "c")
 
 
 def barabasi_albert(rng, n, m=2):
@@ -73,8 +82,7 @@ def barabasi_albert(rng, n, m=2):
     Starts as a star of m + 1 nodes. A.-L. Barabasi, R. Albert. Emergence of scaling in random networks. Science 1999.
     """
     m = min(from_choices(rng, "m", m, 1), n - 1)
-    A = np.zeros((n, n), dtype=np.int64)
-    A[0, 1 : m + 1] = A[1 : m + 1, 0] = 1
+    found = [(0, v) for v in range(1, m + 1)]
     ends = [0] * m + list(range(1, m + 1))  # every node as often as its degree
     for v in range(m + 1, n):
         others: list[int] = []
@@ -82,9 +90,9 @@ def barabasi_albert(rng, n, m=2):
             u = ends[rng.randint(len(ends))]
             if u not in others:
                 others.append(u)
-        A[v, others] = A[others, v] = 1
+        found += [(u, v) for u in others]
         ends += others + [v] * m
-    return A
+    return _transposed(found)
 
 
 def watts_strogatz(rng, n, k=(4, 6, 8), p=(0.05, 0.2), connected=True):
@@ -111,9 +119,9 @@ def watts_strogatz(rng, n, k=(4, 6, 8), p=(0.05, 0.2), connected=True):
                     w = free[rng.randint(len(free))]
                     A[u, v] = A[v, u] = 0
                     A[u, w] = A[w, u] = 1
-        return A
+        return _where(A)
 
-    return _until(flag("connected", connected), ring, "k")
+    return until_connected(connected, n, ring, "k")
 
 
 def random_geometric(rng, n, radius=None):
@@ -126,9 +134,7 @@ def random_geometric(rng, n, radius=None):
         radius = math.sqrt(2 * math.log(n) / (math.pi * n))
     radius = min(number("radius", radius, 0.0), 2.0)  # beyond the square's diagonal, nothing changes
     x = rng.uniform(size=(n, 2))
-    A = (((x[:, None] - x) ** 2).sum(-1) <= radius**2).astype(np.int64)
-    np.fill_diagonal(A, 0)
-    return A
+    return _where(((x[:, None] - x) ** 2).sum(-1) <= radius**2)
 
 
 def delaunay(rng, n):
@@ -138,7 +144,7 @@ def delaunay(rng, n):
         return complete(rng, n)
     from matplotlib.tri import Triangulation  # brings Qhull along
 
-    return _edges(n, Triangulation(x[:, 0], x[:, 1]).edges)
+    return Triangulation(x[:, 0], x[:, 1]).edges.T.astype(np.int64)
 
 
 def grid(rng, n, rows=None):
@@ -149,37 +155,33 @@ def grid(rng, n, rows=None):
     rows = math.isqrt(n) if rows is None else min(integer("rows", rows, 1), n)
     columns = -(-n // rows)
     v = np.arange(n)
-    right = v[(v % columns < columns - 1) & (v + 1 < n)]
-    down = v[v + columns < n]
-    return _edges(n, np.concatenate([np.stack([right, right + 1], 1), np.stack([down, down + columns], 1)]))
+    right, down = v[(v % columns < columns - 1) & (v + 1 < n)], v[v + columns < n]
+    return np.concatenate([[right, right + 1], [down, down + columns]], axis=1)
 
 
 def tree(rng, n):
     """A tree, each of the n^(n-2) equally likely, from its code: H. Pruefer, Archiv der Math. u. Physik 27, 1918."""
     code = rng.randint(n, size=max(0, n - 2))
     degree = np.bincount(code, minlength=n) + 1
-    edges = []
+    found = []
     for v in code:
         leaf = int(np.argmax(degree == 1))
-        edges.append((leaf, v))
+        found.append((leaf, v))
         degree[leaf] -= 1
         degree[v] -= 1
     if n > 1:
-        edges.append(tuple(np.flatnonzero(degree == 1)))
-    return _edges(n, np.array(edges, dtype=np.int64).reshape(-1, 2))
+        found.append(tuple(np.flatnonzero(degree == 1)))
+    return _transposed(found)
 
 
 def path(rng, n):
     """n nodes in a row."""
-    return np.eye(n, k=1, dtype=np.int64) + np.eye(n, k=-1, dtype=np.int64)
+    return np.stack([np.arange(n - 1), np.arange(1, n)])
 
 
 def cycle(rng, n):
     """n nodes in a ring; an edge for two nodes, nothing for one."""
-    A = path(rng, n)
-    if n > 2:
-        A[0, -1] = A[-1, 0] = 1
-    return A
+    return np.concatenate([path(rng, n), np.array([[n - 1], [0]])[:, : int(n > 2)]], axis=1)
 
 
 def community(rng, n, k=4, p_in=0.7, p_out=0.05):
@@ -188,12 +190,12 @@ def community(rng, n, k=4, p_in=0.7, p_out=0.05):
     k = min(integer("k", k, 1), n)
     p_in, p_out = number("p_in", p_in, 0.0, 1.0), number("p_out", p_out, 0.0, 1.0)
     group = np.arange(n) * k // n
-    return _pairs(rng, n, np.where(group[:, None] == group, p_in, p_out))
+    return random_pairs(rng, n, np.where(group[:, None] == group, p_in, p_out))
 
 
 def complete(rng, n):
     """Every pair."""
-    return np.ones((n, n), dtype=np.int64) - np.eye(n, dtype=np.int64)
+    return np.stack(np.triu_indices(n, 1))
 
 
 FAMILIES = (
@@ -203,31 +205,37 @@ FAMILIES = (
 TABLE: dict[str, Callable[..., np.ndarray]] = {family.__name__: family for family in FAMILIES}
 
 
-def is_connected(A: np.ndarray) -> bool:
-    """Can every node be reached from the first, along edges u -> v where A[u, v] is not 0?"""
-    reached = np.zeros(len(A), dtype=bool)
-    frontier = np.array([0])
-    while len(frontier):
-        reached[frontier] = True
-        frontier = np.flatnonzero((A[frontier] != 0).any(0) & ~reached)
-    return bool(reached.all())
-
-
-def _pairs(rng: np.random.RandomState, n: int, p: float | np.ndarray) -> np.ndarray:
+def random_pairs(rng: np.random.RandomState, n: int, p: float | np.ndarray) -> np.ndarray:
     """Every pair of nodes on its own, with probability p."""
-    A = np.triu(rng.uniform(size=(n, n)) < p, k=1).astype(np.int64)
-    return A + A.T
+    return _where(rng.uniform(size=(n, n)) < p)
 
 
-def _edges(n: int, edges: np.ndarray) -> np.ndarray:
-    A = np.zeros((n, n), dtype=np.int64)
-    A[edges[:, 0], edges[:, 1]] = A[edges[:, 1], edges[:, 0]] = 1
-    return A
-
-
-def _until(connected: bool, graph: Callable[[], np.ndarray], option: str) -> np.ndarray:
+def until_connected(connected: bool, n: int, draw: Callable[[], np.ndarray], option: str) -> np.ndarray:
+    """Edges as they are drawn: the first ones that join all nodes, if it is asked for. `option`: what to change."""
+    flag("connected", connected)
     for _ in range(TRIES):
-        A = graph()
-        if not connected or is_connected(A):
-            return A
+        found = draw()
+        if not connected or is_connected(n, found):
+            return found
     raise ValueError(f"{option} must be larger: none of {TRIES} graphs was connected (or give connected=False)")
+
+
+def is_connected(n: int, pairs: np.ndarray) -> bool:
+    """Do these edges [2, M] join all nodes? Each takes over the least name around it until all in a part share one."""
+    (u, v), name = pairs, np.arange(n)
+    while True:
+        before = name.copy()
+        np.minimum.at(name, u, before[v])
+        np.minimum.at(name, v, before[u])
+        name = name[name]  # and that of the node of this name, which has come from farther away
+        if np.array_equal(name, before):
+            return not name.any()
+
+
+def _where(A: np.ndarray) -> np.ndarray:
+    """The pairs that are marked above the diagonal."""
+    return np.stack(np.nonzero(np.triu(A, k=1)))
+
+
+def _transposed(pairs: list[tuple]) -> np.ndarray:
+    return np.array(pairs, np.int64).reshape(-1, 2).T
