@@ -14,7 +14,7 @@ from nar.traces.inputs import families, graphs, shortest_paths, weights
 
 def test_laws_of_weights():
     n = 300
-    drawn = {law: weights.draw(rng(1), n, symmetric=False, law=law) for law in ("uniform", *weights.LAWS)}
+    drawn = {law: weights.draw(rng(1), (n, n), symmetric=False, law=law) for law in ("uniform", *weights.LAWS)}
     assert all((W > 0).all() for W in drawn.values())
     assert abs(drawn["uniform"].mean() - 1 / 2) < 0.01 and drawn["uniform"].max() < 1
     assert abs(drawn["exponential"].mean() - 1) < 0.02 and abs(drawn["exponential"].std() - 1) < 0.02
@@ -26,13 +26,13 @@ def test_laws_of_weights():
 
 @pytest.mark.parametrize("law", ("uniform", *weights.LAWS))
 def test_symmetric_weights_and_scale(law):
-    W = weights.draw(rng(2), 8, symmetric=True, law=law)
+    W = weights.draw(rng(2), (8, 8), symmetric=True, law=law)
     np.testing.assert_array_equal(W, W.T)
     assert (W > 0).all()
     for scale in (1e-3, 1, 1e3):
-        np.testing.assert_array_equal(weights.draw(rng(2), 8, symmetric=True, law=law, scale=scale), W * scale)
+        np.testing.assert_array_equal(weights.draw(rng(2), (8, 8), symmetric=True, law=law, scale=scale), W * scale)
     if law not in ("uniform", "equal"):  # the two directions of an edge share one draw, each pair its own
-        assert len(np.unique(weights.draw(rng(2), 8, symmetric=False, law=law))) >= len(np.unique(W))
+        assert len(np.unique(weights.draw(rng(2), (8, 8), symmetric=False, law=law))) >= len(np.unique(W))
         assert len(np.unique(W)) > 4
 
 

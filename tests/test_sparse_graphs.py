@@ -61,14 +61,14 @@ def test_families_that_cannot_be_drawn(family, options, message):
 
 def test_weights_along_edges_follow_the_laws_of_matrices():
     for law in ("uniform", *weights.LAWS):
-        pairs = weights.draw(rng(), 200, symmetric=True, law=law, scale=2.0)[np.triu_indices(200, 1)]
-        edges = weights.along(rng(1), len(pairs), law=law, scale=2.0)
+        pairs = weights.draw(rng(), (200, 200), symmetric=True, law=law, scale=2.0)[np.triu_indices(200, 1)]
+        edges = weights.draw(rng(1), pairs.shape, symmetric=True, law=law, scale=2.0)
         assert edges.mean() == pytest.approx(pairs.mean(), rel=0.03)
         assert np.log(edges).std() == pytest.approx(np.log(pairs).std(), rel=0.03)
     with pytest.raises(ValueError, match="law of weights"):
-        weights.along(rng(), 3, law="unifrom")
+        weights.draw(rng(), (3,), symmetric=True, law="unifrom")
     with pytest.raises(ValueError, match="low must be at least 0"):
-        weights.along(rng(), 3, low=-1.0)
+        weights.draw(rng(), (3,), symmetric=True, low=-1.0)
 
 
 @pytest.mark.parametrize("name", NAMES)

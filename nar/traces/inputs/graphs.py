@@ -143,7 +143,8 @@ def sampler(
         scale=1.0,
     ):  # fmt: skip
         A = graph(rng, n, p, family, options)
-        return finish(rng, A * weights.draw(rng, n, symmetric=not directed, law=law, low=low, high=high, scale=scale))
+        W = weights.draw(rng, A.shape, symmetric=not directed, law=law, low=low, high=high, scale=scale)
+        return finish(rng, A * W)
 
     return sample_weighted if weighted else sample
 

@@ -23,25 +23,21 @@ LAWS: dict[str, Callable[[np.random.RandomState, tuple[int, ...]], np.ndarray]] 
 }
 
 
-def along(
+def draw(
     rng: np.random.RandomState,
-    edges: int,
+    shape: tuple[int, ...],
     *,
+    symmetric: bool,
     law: str = "uniform",
     low: float = LOW,
     high: float = HIGH,
     scale: float = 1.0,
 ) -> np.ndarray:
-    """The same for so many undirected edges [E] alone, whose two directions share one weight."""
-    _check(law, low, high, scale, symmetric=True)
-    if law == "uniform":
-        W = np.sqrt(rng.uniform(low, high, edges) * rng.uniform(low, high, edges) + 1e-3)
-    else:
-        W = np.maximum(LAWS[law](rng, (edges,)), 2.0**-53)
-    return W if scale == 1 else W * scale
+    """Weights [n, n] for all edges that there might be, or [E] for so many undirected edges alone.
 
-
-def _check(law: str, low: float, high: float, scale: float, *, symmetric: bool) -> None:
+    `scale` multiplies them; low, high limit the uniform law. Symmetric uniform weights are the reference's: geometric
+    means of two draws, kept away from 0. For the other laws the two directions of an edge share one draw.
+    """
     if law != "uniform" and (not isinstance(law, str) or law not in LAWS):
         raise ValueError(f"law: {suggest('law of weights', str(law), ['uniform', *LAWS])}")
     check_range(low, high)
@@ -50,30 +46,14 @@ def _check(law: str, low: float, high: float, scale: float, *, symmetric: bool) 
         raise ValueError(f"low must be at least 0 for an undirected graph (weights are geometric means), got {low!r}")
     if law != "uniform" and (low, high) != (LOW, HIGH):
         raise ValueError(f"low and high limit the uniform law alone, got low={low!r}, high={high!r}, law={law!r}")
-
-
-def draw(
-    rng: np.random.RandomState,
-    n: int,
-    *,
-    symmetric: bool,
-    law: str = "uniform",
-    low: float = LOW,
-    high: float = HIGH,
-    scale: float = 1.0,
-) -> np.ndarray:
-    """Weights [n, n] for all edges that there might be. `scale` multiplies them; low, high limit the uniform law.
-
-    Symmetric uniform weights are the reference's: geometric means of two draws, kept away from 0. For the other laws
-    the two directions of an edge share one draw.
-    """
-    _check(law, low, high, scale, symmetric=symmetric)
+    matrix = len(shape) == 2
     if law == "uniform":
-        W = rng.uniform(low=low, high=high, size=(n, n))
+        W = rng.uniform(low, high, shape)
         if symmetric:
-            W = np.sqrt(W * W.T + 1e-3)  # the constant keeps edges: a weight of 0 would mean none
+            back = W.T if matrix else rng.uniform(low, high, shape)
+            W = np.sqrt(W * back + 1e-3)  # the constant keeps edges: a weight of 0 would mean none
     else:
-        W = np.maximum(LAWS[law](rng, (n, n)), 2.0**-53)
-        if symmetric:
+        W = np.maximum(LAWS[law](rng, shape), 2.0**-53)
+        if symmetric and matrix:
             W = np.triu(W) + np.triu(W, k=1).T
     return W if scale == 1 else W * scale

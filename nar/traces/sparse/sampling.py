@@ -30,7 +30,7 @@ def sample(algorithm: Algorithm, rng: np.random.RandomState, n: int, **params: A
     if unknown := sorted(params.keys() - ({"law", "low", "high", "scale"} if weighted else set())):
         raise ValueError(f"{algorithm.name} takes no parameter {unknown[0]!r} in the sparse layout")
     if weighted:
-        numbers = weights.along(rng, pairs.shape[1], **params)
+        numbers = weights.draw(rng, pairs.shape[1:], symmetric=True, **params)
     if algorithm.acyclic:  # every edge leads from the earlier to the later node of a random order
         rank = rng.permutation(n)
         pairs = np.where(rank[pairs[0]] < rank[pairs[1]], pairs, pairs[::-1])
