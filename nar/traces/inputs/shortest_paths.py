@@ -34,15 +34,21 @@ def path_weights(A: np.ndarray, pi: np.ndarray, roots: np.ndarray) -> np.ndarray
     """Weight of the path that the pointers describe from root to node; infinite where they do not describe one.
 
     `pi[..., v]` points to the node before v on the way from `roots[...]`. A node without a path points to itself.
+    """
+    return summed(A[pi, np.arange(len(A))], pi, roots)
+
+
+def summed(last: np.ndarray, pi: np.ndarray, roots: np.ndarray) -> np.ndarray:
+    """The same from the weight `last[..., v]` of the edge from pi[..., v] to v, 0 where there is none.
+
     Pointers are doubled: log2(n) rounds for paths of any length.
     """
-    n = len(A)
-    v = np.broadcast_to(np.arange(n), pi.shape)
+    v = np.arange(pi.shape[-1])
     at_root = v == roots[..., None]
     ancestor = np.where(at_root, v, pi)
-    weight = np.where(at_root, 0.0, np.where((A[pi, v] != 0) & (pi != v), A[pi, v], np.inf))
+    weight = np.where(at_root, 0.0, np.where((last != 0) & (pi != v), last, np.inf))
     with np.errstate(over="ignore", invalid="ignore"):  # pointers that run in circles
-        for _ in range(int(n).bit_length()):
+        for _ in range(len(v).bit_length()):
             weight = weight + np.take_along_axis(weight, ancestor, -1)
             ancestor = np.take_along_axis(ancestor, ancestor, -1)
     return np.where(ancestor == roots[..., None], weight, np.inf)

@@ -5,27 +5,18 @@ Shapes: N nodes, E edges.
 
 import numpy as np
 
+from nar.traces.inputs import shortest_paths
 from nar.traces.sparse.graph import SparseGraph
 from nar.traces.sparse.trace import SparseTrace
-
-UNREACHED = np.inf
 
 
 def path_weights(graph: SparseGraph, weights: np.ndarray, pi: np.ndarray, s: int) -> np.ndarray:
     """Weight [N] of the path that the pointers describe from s to every node; infinite where they describe none.
 
-    `weights` [E], 0 where there is no edge. Pointers are doubled, as in nar/traces/inputs/shortest_paths.py.
+    `weights` [E], 0 where there is no edge.
     """
-    nodes = np.arange(len(graph))
-    place = edge_of(graph, pi, nodes)
-    step = np.where(place >= 0, weights[place], 0.0)
-    at_root = nodes == s
-    ancestor = np.where(at_root, nodes, pi)
-    found = np.where(at_root, 0.0, np.where((step != 0) & (pi != nodes), step, UNREACHED))
-    with np.errstate(over="ignore", invalid="ignore"):  # pointers that run in circles
-        for _ in range(len(graph).bit_length()):
-            found, ancestor = found + found[ancestor], ancestor[ancestor]
-    return np.where(ancestor == s, found, UNREACHED)
+    place = edge_of(graph, pi, np.arange(len(graph)))
+    return shortest_paths.summed(np.where(place >= 0, weights[place], 0.0), pi, np.array(s))
 
 
 def edge_of(graph: SparseGraph, senders: np.ndarray, receivers: np.ndarray) -> np.ndarray:
