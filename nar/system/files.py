@@ -7,7 +7,6 @@ the temporary files that are found by whoever holds it are of processes that wer
 
 import contextlib
 import json
-import math
 import os
 import re
 import socket
@@ -63,15 +62,8 @@ def json_text(value: Any, indent: int | None = None) -> str:
     try:
         return json.dumps(value, indent=indent, allow_nan=False)
     except ValueError:
-        return json.dumps(_finite(value), indent=indent, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
+        finite = json.loads(json.dumps(value), parse_constant=lambda word: None)
+        return json.dumps(finite, indent=indent)
 
 
 def read_json(path: Path, what: str, kind: Any, advice: str) -> Any:

@@ -4,6 +4,7 @@ Such limits are those of the process's control groups, of version 1 or 2, and of
 its own group as the topmost one.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -18,20 +19,17 @@ def free_memory() -> int:
         free = int(facts["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):  # not Linux
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if hasattr(os, "sysconf") else 4 * 2**30
-    names = (("memory.max", "memory.current", "inactive_file"),)
-    names += (("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),)
     for group in _groups("memory"):
-        for most, used, cached in names:
-            try:
+        for most, used, cached in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            with contextlib.suppress(OSError, ValueError):  # of the other version, or "max": without a limit
                 left = int(_read(group / most)) - int(_read(group / used))
-            except (OSError, ValueError):  # of the other version, or "max": without a limit
-                continue
-            try:  # files that the system keeps in memory as long as nobody needs it
-                stat = dict(line.split() for line in _read(group / "memory.stat").splitlines())
-                left += int(stat.get(cached, 0))
-            except (OSError, ValueError):
-                pass
-            free = min(free, max(left, 0))
+                with contextlib.suppress(OSError, ValueError):  # files kept in memory as long as nobody needs it
+                    stat = dict(line.split() for line in _read(group / "memory.stat").splitlines())
+                    left += int(stat.get(cached, 0))
+                free = min(free, max(left, 0))
     return free
 
 
@@ -40,12 +38,10 @@ def cores() -> int:
     found = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     for group in _groups("cpu"):
         for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
-            try:
+            with contextlib.suppress(OSError, ValueError):
                 quota, period = (int(word) for name in names for word in _read(group / name).split())
-            except (OSError, ValueError):
-                continue
-            if quota > 0 and period > 0:  # -1: without a limit
-                found = min(found, quota / period)
+                if quota > 0 and period > 0:  # -1: without a limit
+                    found = min(found, quota / period)
     return max(1, int(found))
 
 
