@@ -68,7 +68,6 @@ def main(argv: list[str]) -> None:
 
     import numpy as np
 
-    from nar.traces.drawing import figure as drawing
     from nar.traces.drawing import text as show
 
     try:
@@ -78,6 +77,8 @@ def main(argv: list[str]) -> None:
     trace = algorithm.run(**inputs)
     print(show.text(trace, settings.steps or None), flush=True)
     stem = f"{name}-n{settings.n}-seed{settings.seed}".replace(":", ".")
+    if settings.figure or settings.gif:
+        from nar.traces.drawing import figure as drawing
     if settings.figure:
         path = settings.out or f"{stem}.png"
         drawing.save(drawing.figure(trace), path)

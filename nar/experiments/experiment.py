@@ -17,7 +17,6 @@ from nar import device
 from nar.config import Config
 from nar.evaluation.evaluate import entries
 from nar.evaluation.protocol import affordable
-from nar.inference import example
 from nar.recipes import run_name
 from nar.reports import report
 from nar.results import study
@@ -119,6 +118,8 @@ def _evaluate(
 
 def _report(run: TrainingRun, results: dict[str, Any]) -> None:
     """An example and the report in the run directory, and the scores as a table on the screen."""
+    from nar.inference import example  # loads matplotlib
+
     first = run.tasks[0]
     example.write(run.reasoner, first.algorithm, run.directory, max(first.train_sizes))
     path = report.write_report(run.directory)

@@ -2,13 +2,12 @@
 nar/traces/drawing/figure.py.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from nar.text_format import counted, unquoted
 from nar.traces.drawing import figure as drawing
@@ -16,9 +15,6 @@ from nar.traces.drawing.panels import Moment, Panels
 from nar.traces.drawing.text import hints_at
 from nar.traces.spec import IGNORED, Spec, Stage, Type
 from nar.traces.trace import Trace
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 NEAR = 0.05  # numbers may be off by this share of their range before they are marked
 SHORT = 3  # letters of a name that fit into a node

@@ -4,15 +4,14 @@ and step by step, for the page, as RUN/example_steps.json: what marks mean ("key
 The graph is the same for every run of an algorithm and size, so that the pictures of two processors can be compared.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from nar.inference.prediction import Prediction
 from nar.inference.solver import Solver
@@ -23,9 +22,6 @@ from nar.traces.algorithm import Algorithm
 from nar.traces.drawing import figure
 from nar.traces.drawing.text import number
 from nar.traces.spec import Type
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SEED = 4  # of the input, which belongs to none of the test sets
 LARGEST = 16  # nodes that can still be read

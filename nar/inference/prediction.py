@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from nar import datasets
-from nar.inference import comparison, notebook
+from nar.inference import notebook
 from nar.inference import scale as scales
 from nar.lookup import suggest
 from nar.model.objectives.metrics import Tally, correct
@@ -117,6 +117,7 @@ class Prediction:
         Up to `moments` steps are all drawn; of more: the first, the first with an error, and the last. `path` ends in
         .png, .svg or .pdf.
         """
+        from nar.inference import comparison
         from nar.traces.drawing import figure as drawing
 
         figure = comparison.figure(
@@ -129,10 +130,14 @@ class Prediction:
     def frames(self, most: int = 14) -> tuple[Figure, dict[str, Figure]]:
         """What `draw` draws, for looking at step by step: a key to the marks, and a figure of the inputs, of up to
         `most` steps, and of the outputs, by their titles."""
+        from nar.inference import comparison
+
         return comparison.frames(self.true_trace, self.trace, self.nodes, most=most, above=self.summary())
 
     def summary(self) -> list[str]:
         """How much is right, and where the model first leaves the algorithm's trace, in sentences."""
+        from nar.inference import comparison
+
         lines = [f"The model's outputs: {self.in_words()}; {'' if self.valid else 'not '}a right answer."]
         if not self.hints:
             return [*lines, "This model predicts no hints."]

@@ -1,19 +1,17 @@
 """Arrays and strings as rows of boxes, the panels of a trace's picture (figure.py)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.path import Path
 
 from nar.traces.drawing.panels import ARROWS, BLACK, CHANGED, FAINT, Moment, Panels, joined, styles, write
 from nar.traces.drawing.text import label, list_hint
 from nar.traces.linked_list import linked_list
 from nar.traces.spec import Location
 from nar.traces.trace import Trace
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 class BoxPanels(Panels):
@@ -81,8 +79,6 @@ class BoxPanels(Panels):
         return min(0.6, 0.12 + 0.1 * abs(span)) if span else 0.0
 
     def draw(self, axes: Axes, moment: Moment, slot: str, width: float, height: float) -> None:
-        from matplotlib.path import Path
-
         head, arcs, boxes, _ = self._parts(moment, width)
         top = height - head - arcs
         bottom = top - boxes
@@ -105,8 +101,6 @@ class BoxPanels(Panels):
                 write(axes, at[v], y - 0.045 - 0.135 * k, text, 7 if upright else 7.5, va="top", color=color, **style)
 
     def _boxes(self, axes: Axes, moment: Moment, at: np.ndarray, top: float, bottom: float) -> None:
-        from matplotlib.patches import Rectangle
-
         rings, tall = self.ring_names(moment), top - bottom
         moved = self._moved(moment)
         for v, x in enumerate(at):

@@ -11,8 +11,6 @@ What is drawn follows from the spec alone, so that a new algorithm has its pictu
 matplotlib's Figure is used without pyplot: no window, no global state.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import os
@@ -20,9 +18,14 @@ import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import matplotlib.style
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
 
 from nar.system import files
 from nar.traces.drawing.box_panels import BoxPanels
@@ -32,9 +35,6 @@ from nar.traces.drawing.table_panels import TablePanels
 from nar.traces.drawing.text import hints_at
 from nar.traces.spec import POINTERS, Location, Stage, Type
 from nar.traces.trace import Trace
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 FORMATS = {".png": "Software", ".svg": "Date", ".pdf": "CreationDate"}  # endings, and what is not written: it varies
 _STYLE: Any = {
@@ -70,9 +70,6 @@ def animate(trace: Trace, path: str | os.PathLike, frames: int = _ANIMATED, seco
     """
     if frames < 3:
         raise ValueError(f"frames must be at least 3 (inputs, a step, outputs), got {frames}")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image
-
     images = []
     with style():
         kind = kind_of(trace)
@@ -136,9 +133,6 @@ def compose(
 ) -> Figure:
     """All panels on one page, by rows; title, legend, `above` and notes above (`header`). Without panels, only that.
     `one_size`: panels are as high as these need. Lengths are inches, and so are the panels' units."""
-    from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
-
     width, heights = kind.size(one_size or shown)
     slots = len(kind.slots)
     across = min(max(1, len(shown)), max(1, kind.across // slots))
@@ -206,9 +200,7 @@ def encoded(page: Figure, ending: str) -> bytes:
 
 def style() -> Any:
     """matplotlib's settings for these pictures, in a `with`: whatever the caller has set stays out of them."""
-    from matplotlib import style
-
-    return style.context(["default", _STYLE])
+    return matplotlib.style.context(["default", _STYLE])
 
 
 def compact_svg(text: str) -> str:

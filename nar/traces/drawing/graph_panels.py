@@ -1,20 +1,18 @@
 """Graphs, and points in the plane, as panels of a trace's picture (figure.py)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.lines import Line2D
+from matplotlib.patches import Wedge
 
 from nar.traces.drawing.layout import nodes_in_a_box
 from nar.traces.drawing.panels import BLACK, CHANGED, EDGES, GREY, YELLOW, Moment, Panels, base, joined, styles, write
 from nar.traces.drawing.text import every_value, number
 from nar.traces.spec import POINTERS, Location, Type
 from nar.traces.trace import Trace
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 MOST_WEIGHTS = 40  # of edges, that can still be read
 WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.8}  # behind text that edges may cross
@@ -106,8 +104,6 @@ class GraphPanels(Panels):
                 write(axes, x, y, text, size, va=va, color=color, bbox=WHITE, fontweight=weight, zorder=7)
 
     def _edges(self, axes: Axes, edges: np.ndarray, color: str, lw: float, zorder: float = 1) -> None:
-        from matplotlib.collections import LineCollection
-
         both = edges & edges.T
         pairs = np.argwhere(np.triu(both, 1))
         axes.add_collection(LineCollection(list(self.at[pairs]), colors=color, linewidths=lw, zorder=zorder))
@@ -149,8 +145,6 @@ class GraphPanels(Panels):
                 axes.fill(*points[np.argsort(angle)].T, facecolor="none", edgecolor=GREY, lw=1.6, zorder=1)
 
     def _nodes(self, axes: Axes, moment: Moment) -> None:
-        from matplotlib.patches import Wedge
-
         rings = self.ring_names(moment)
         new = self.outlined(moment)
         fills = [self.fills(moment, v) for v in range(self.nodes)]
@@ -168,8 +162,6 @@ class GraphPanels(Panels):
             self._labels(axes, moment, v, rings.get(v, []))
 
     def legend(self) -> tuple[dict[str, Any], list[str]]:
-        from matplotlib.lines import Line2D
-
         handles = self.common_legend("points to (no arrow: to itself)")
         if self.rings:
             handles["name: the ringed node"] = Line2D([], [], ls="", marker="o", mfc="none", mec=BLACK, mew=2, ms=7)

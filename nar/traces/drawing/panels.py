@@ -5,21 +5,21 @@ moment on axes whose unit is the inch, and explains its marks. Colours are Okabe
 readers tell apart; what they mean is also written or has a shape.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
+from matplotlib.patches import FancyArrowPatch, Patch
+from matplotlib.patheffects import withStroke
 
 from nar.traces.drawing.text import label
 from nar.traces.spec import IGNORED, POINTERS, Location, Type
 from nar.traces.trace import Trace
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
@@ -113,8 +113,6 @@ class Panels:
 
     def draw_arrows(self, axes: Axes, moment: Moment, route: Callable[[str, int, int], dict[str, Any]]) -> None:
         """The pointers of the moment; `route` gives FancyArrowPatch's ends and way for a name and its two nodes."""
-        from matplotlib.patches import FancyArrowPatch
-
         for name in moment.given(self.arrows):
             color, dashes = self.arrows[name]
             for v, (u, new) in enumerate(zip(moment.now[name].tolist(), moment.changed(name), strict=True)):
@@ -169,9 +167,6 @@ class Panels:
         return found
 
     def common_legend(self, arrow: str) -> dict[str, Any]:
-        from matplotlib.lines import Line2D
-        from matplotlib.patches import Patch
-
         handles: dict[str, Any] = {}
         for name, (color, dashes) in self.arrows.items():
             key = f"{base(name)}: {arrow}"
@@ -211,9 +206,6 @@ def write(axes: Axes, x: float, y: float, text: str, size: float, fills: Sequenc
 
     It is white on dark ones, and has a rim where some are dark and some are not.
     """
-    from matplotlib.colors import to_rgb
-    from matplotlib.patheffects import withStroke
-
     dark = [np.dot(to_rgb(color), (0.299, 0.587, 0.114)) < 0.45 for color in fills]  # luminance
     if dark:
         ink, rim = ("white", BLACK) if all(dark) else (BLACK, "white")

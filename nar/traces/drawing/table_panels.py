@@ -1,19 +1,18 @@
 """Tables as panels of a trace's picture (figure.py): dynamic programming, relations between all nodes."""
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
+import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Patch, Rectangle
 
 from nar.traces.drawing.graph_panels import GraphPanels
 from nar.traces.drawing.panels import BLACK, CHANGED, FAINT, GREY, PALE, SKY, Moment, Panels, base, write
 from nar.traces.drawing.text import label, number
 from nar.traces.spec import POINTERS, Location, Type
 from nar.traces.trace import Trace
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 class TablePanels(Panels):
@@ -72,8 +71,6 @@ class TablePanels(Panels):
                 self._matrix(axes, name, moment, shown)
 
     def _matrix(self, axes: Axes, name: str, moment: Moment, mask: np.ndarray | None) -> None:
-        from matplotlib.patches import Rectangle
-
         left, top, cell = self.left, self.top, self.cell
         values, changed, n = moment.now[name], moment.changed(name), self.nodes
         if mask is not None and moment.before is not None and self.mask in moment.now:
@@ -112,9 +109,6 @@ class TablePanels(Panels):
 
     def _colors(self, name: str, values: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Colour of every cell and of the type in it."""
-        import matplotlib
-        from matplotlib.colors import to_rgb
-
         probe, n = self.spec[name], self.nodes
         if probe.type is Type.SCALAR:
             low, high = self.ranges.get(name, (float(values.min()), float(values.max())))
@@ -142,8 +136,6 @@ class TablePanels(Panels):
                 write(axes, x, y, text, max(4.0, self.font), color=BLACK if k else FAINT)
 
     def legend(self) -> tuple[dict[str, Any], list[str]]:
-        from matplotlib.patches import Patch
-
         colors: dict[str, str] = {}
         for name, (low, high) in self.ranges.items():
             if self.spec[name].stage == "hint":
