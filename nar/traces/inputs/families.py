@@ -5,7 +5,8 @@ itself, for any n of at least 1; where n is too small for what is asked, it come
 the function and put it among FAMILIES. `draw` renames the nodes at random, so that functions may number them as suits
 them and no algorithm can tell the family, or a node's place in it, from the order of the nodes.
 
-The reference's own random graphs, family "erdos_renyi", are in graphs.py. numpy only, and matplotlib for Delaunay.
+The reference's own random graphs, family "erdos_renyi", are in graphs.py. numpy only, but networkx for trees and
+matplotlib for Delaunay.
 """
 
 import inspect
@@ -92,7 +93,7 @@ def barabasi_albert(rng, n, m=2):
                 others.append(u)
         found += [(u, v) for u in others]
         ends += others + [v] * m
-    return _transposed(found)
+    return np.array(found, np.int64).reshape(-1, 2).T
 
 
 def watts_strogatz(rng, n, k=(4, 6, 8), p=(0.05, 0.2), connected=True):
@@ -161,17 +162,11 @@ def grid(rng, n, rows=None):
 
 def tree(rng, n):
     """A tree, each of the n^(n-2) equally likely, from its code: H. Pruefer, Archiv der Math. u. Physik 27, 1918."""
-    code = rng.randint(n, size=max(0, n - 2))
-    degree = np.bincount(code, minlength=n) + 1
-    found = []
-    for v in code:
-        leaf = int(np.argmax(degree == 1))
-        found.append((leaf, v))
-        degree[leaf] -= 1
-        degree[v] -= 1
-    if n > 1:
-        found.append(tuple(np.flatnonzero(degree == 1)))
-    return _transposed(found)
+    if n < 3:
+        return path(rng, n)
+    import networkx as nx
+
+    return np.array(nx.from_prufer_sequence(rng.randint(n, size=n - 2).tolist()).edges).T
 
 
 def path(rng, n):
@@ -235,7 +230,3 @@ def is_connected(n: int, pairs: np.ndarray) -> bool:
 def _where(A: np.ndarray) -> np.ndarray:
     """The pairs that are marked above the diagonal."""
     return np.stack(np.nonzero(np.triu(A, k=1)))
-
-
-def _transposed(pairs: list[tuple]) -> np.ndarray:
-    return np.array(pairs, np.int64).reshape(-1, 2).T
