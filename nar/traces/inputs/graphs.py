@@ -192,32 +192,24 @@ def check_graph(A: Any, name: str = "A", *, nonnegative: str | None = None, symm
     `nonnegative` and `symmetric`, where required, are the reason to give in the message.
     """
     if isinstance(A, SparseGraph):
-        return _checked_edges(A, name, nonnegative, symmetric)
-    if not isinstance(A, np.ndarray) and hasattr(A, "is_multigraph"):
-        raise ValueError(f"{name} must be a matrix, got a networkx graph: {name}, nodes = graphs.from_networkx(graph)")
-    A = numbers(A, name)
-    n = len(A) if A.ndim else 0
-    if n == 0 or A.shape != (n, n):
-        raise ValueError(f"{name} must be a square matrix with at least one node, got shape {A.shape}")
-    low, high = float(np.minimum.reduce(A, axis=None)), float(np.maximum.reduce(A, axis=None))
+        n, values, advice = len(A), A.weights, "give every edge both ways, with one weight"
+    else:
+        if not isinstance(A, np.ndarray) and hasattr(A, "is_multigraph"):
+            call = f"{name}, nodes = graphs.from_networkx(graph)"
+            raise ValueError(f"{name} must be a matrix, got a networkx graph: {call}")
+        values = A = numbers(A, name)
+        n, advice = len(A) if A.ndim else 0, "symmetrise it, for example by np.maximum(A, A.T)"
+        if n == 0 or A.shape != (n, n):
+            raise ValueError(f"{name} must be a square matrix with at least one node, got shape {A.shape}")
+    low, high = float(np.minimum.reduce(values, axis=None)), float(np.maximum.reduce(values, axis=None))
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"{name} must be finite, got NaN or infinity (write 0 where there is no edge)")
     if not math.isfinite(max(-low, high) * n):
         raise ValueError(f"{name} must have weights whose sums fit float64, got one of size {max(-low, high)}")
     if nonnegative and low < 0:
         raise ValueError(f"{name} must not be negative: {nonnegative}; got {low}")
-    if symmetric and not np.array_equal(A, A.T):
-        raise ValueError(f"{name} must be symmetric: {symmetric}; symmetrise it, for example by np.maximum(A, A.T)")
-    return A
-
-
-def _checked_edges(A: SparseGraph, name: str, nonnegative: str | None, symmetric: str | None) -> SparseGraph:
-    if not math.isfinite(float(np.abs(A.weights).max()) * len(A)):
-        raise ValueError(f"{name} must have weights whose sums fit float64, got one of size {np.abs(A.weights).max()}")
-    if nonnegative and (A.weights < 0).any():
-        raise ValueError(f"{name} must not be negative: {nonnegative}; got {A.weights.min()}")
-    if symmetric and not np.array_equal(A.weights, A.leaving):
-        raise ValueError(f"{name} must be symmetric: {symmetric}; give every edge both ways, with one weight")
+    if symmetric and not np.array_equal(values, A.leaving if isinstance(A, SparseGraph) else A.T):
+        raise ValueError(f"{name} must be symmetric: {symmetric}; {advice}")
     return A
 
 
