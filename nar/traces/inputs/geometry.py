@@ -140,14 +140,10 @@ def is_certain(xs, ys, i, j, k):
         return False
     if abs(a * b - c * d) > ROUNDING * (abs(a * b) + abs(c * d)):
         return True
-    return (
-        _is_exact_difference(xs[j], xs[i])
-        and _is_exact_difference(ys[k], ys[i])
-        and _is_exact_difference(ys[j], ys[i])
-        and _is_exact_difference(xs[k], xs[i])
-        and _is_exact_product(a, b)
-        and _is_exact_product(c, d)
-    )
+    for p, q in ((xs[j], xs[i]), (ys[k], ys[i]), (ys[j], ys[i]), (xs[k], xs[i])):
+        if not _is_exact_difference(p, q):
+            return False
+    return _is_exact_product(a, b) and _is_exact_product(c, d)
 
 
 @numba.njit
