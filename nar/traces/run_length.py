@@ -5,9 +5,7 @@ transpose for hundreds of moments. A trace has an index [T]; a batch one of [T, 
 numpy and torch arrays alike; nothing here may import torch.
 """
 
-from __future__ import annotations
-
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -24,7 +22,7 @@ class RunLengthArray:
         self.values, self.index = values, index
 
     @classmethod
-    def of(cls, array: np.ndarray) -> RunLengthArray:
+    def of(cls, array: np.ndarray) -> Self:
         """The same numbers [T, ...], consecutive equal ones once."""
         changed = np.ones(len(array), bool)
         changed[1:] = (array[1:] != array[:-1]).any(tuple(range(1, array.ndim)))
@@ -43,9 +41,9 @@ class RunLengthArray:
     def __len__(self) -> int:
         return len(self.index)
 
-    def to(self, device: Any, *, non_blocking: bool = False) -> RunLengthArray:
+    def to(self, device: Any, *, non_blocking: bool = False) -> Self:
         """The same on another device (of torch tensors)."""
-        return RunLengthArray(
+        return type(self)(
             self.values.to(device, non_blocking=non_blocking), self.index.to(device, non_blocking=non_blocking)
         )
 

@@ -1,12 +1,10 @@
 """Traces: what one run of an algorithm wrote down, in compact form (spec.py), and the one-hot form of dm-clrs."""
 
-from __future__ import annotations
-
 import dataclasses
 import html
 import importlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -70,7 +68,7 @@ class Trace:
     @classmethod
     def from_dense(
         cls, algorithm: str, spec: Spec, inputs: Mapping[str, Any], hints: Mapping[str, Any], outputs: Mapping[str, Any]
-    ) -> Trace:
+    ) -> Self:
         """The trace with these dense forms; ValueError where they are not dm-clrs-shaped probes of `spec`."""
         given = {Stage.INPUT: inputs, Stage.HINT: hints, Stage.OUTPUT: outputs}
         for stage, arrays in given.items():

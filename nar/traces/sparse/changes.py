@@ -13,8 +13,6 @@ order. It calls `change(hint, place, value)` for every number that changes, and 
 Shapes: T moments, C changes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

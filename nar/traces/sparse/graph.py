@@ -7,10 +7,8 @@ them the graph has: 0 means, as in a matrix of weights, that there is no edge.
 Shapes: N nodes, E edges.
 """
 
-from __future__ import annotations
-
 import dataclasses
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -25,7 +23,7 @@ class SparseGraph:
     twins: np.ndarray  # [E], int64: the place of the reverse edge
 
     @classmethod
-    def of(cls, nodes: int, pairs: Any, weights: Any = None, name: str = "graph") -> SparseGraph:
+    def of(cls, nodes: int, pairs: Any, weights: Any = None, name: str = "graph") -> Self:
         """From edges [2, M] of sender and receiver, each once; weights of 1 where none are given.
 
         ValueError where an edge names no node, stands there twice, or its weight is 0 or not finite.
@@ -68,7 +66,7 @@ class SparseGraph:
         return cls(starts, senders.astype(np.int32), found, np.argsort(senders, kind="stable"))
 
     @classmethod
-    def of_matrix(cls, A: Any) -> SparseGraph:
+    def of_matrix(cls, A: Any) -> Self:
         """From a matrix of weights, numpy's or one of scipy's sparse ones."""
         if hasattr(A, "tocoo"):
             A = A.tocoo()
@@ -101,7 +99,7 @@ class SparseGraph:
         """[E], int8: the probe `adj`, the graph's own edges and every self-loop."""
         return ((self.weights != 0) | (self.senders == self.receivers)).astype(np.int8)
 
-    def with_weights(self, weights: np.ndarray) -> SparseGraph:
+    def with_weights(self, weights: np.ndarray) -> Self:
         """The same edges with other weights [E]."""
         return dataclasses.replace(self, weights=weights)
 

@@ -1,7 +1,5 @@
 """One run of an algorithm on a sparse graph: the counterpart of nar.Trace."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 
