@@ -13,6 +13,7 @@ order. It calls `change(hint, place, value)` for every number that changes, and 
 Shapes: T moments, C changes.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,15 +21,14 @@ import numba
 import numpy as np
 
 
+@dataclasses.dataclass(eq=False, slots=True, repr=False)
 class Changes:
     """An array [T, size], of which it holds the first value and every change."""
 
-    __slots__ = ("ends", "first", "index", "values")
-
-    def __init__(self, first: np.ndarray, index: np.ndarray, values: np.ndarray, ends: np.ndarray) -> None:
-        """`first` [size]: before the first moment; `index`, `values` [C]: what changes; `ends` [T]: up to which change
-        every moment has come."""
-        self.first, self.index, self.values, self.ends = first, index, values, ends
+    first: np.ndarray  # [size]: before the first moment
+    index: np.ndarray  # [C]: what changes
+    values: np.ndarray  # [C]: and to what
+    ends: np.ndarray  # [T]: up to which change every moment has come
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -45,10 +45,6 @@ class Changes:
             before = now[places]
             found[t] = (cursor.at(t + 1)[places] != before).any()
         return found
-
-    @property
-    def nbytes(self) -> int:
-        return self.first.nbytes + self.index.nbytes + self.values.nbytes + self.ends.nbytes
 
 
 class Cursor:

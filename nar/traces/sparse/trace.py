@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from nar.traces.sparse.changes import Changes
 from nar.traces.sparse.graph import SparseGraph
 from nar.traces.spec import POINTERS, Location, Probe, Spec, Type
 from nar.traces.trace import compact_dtype
@@ -29,22 +28,8 @@ class SparseTrace:
     def nodes(self) -> int:
         return len(self.graph)
 
-    @property
-    def nbytes(self) -> int:
-        return sum(array.nbytes for array in self.compact.values())
-
     def __repr__(self) -> str:
         return f"SparseTrace({self.algorithm}, nodes={self.nodes}, length={self.length})"
-
-    def dense(self, name: str) -> np.ndarray:
-        """A probe as nar.Trace has it, in compact form: of small graphs."""
-        probe, values = self.spec[name], np.asarray(self.compact[name])
-        leading = values.shape[:1] if isinstance(self.compact[name], Changes) else ()
-        if probe.location is Location.EDGE:
-            full = np.zeros((*leading, self.nodes, self.nodes), values.dtype)
-            full[..., self.graph.senders, self.graph.receivers] = values
-            return full
-        return values.reshape((*leading, *probe.shape(self.nodes)))
 
 
 def check_spec(algorithm: str, spec: Spec) -> None:
