@@ -156,7 +156,7 @@ class Algorithm:
                     f"{self.name} takes more steps than its bound({nodes}) = {most} allows: let bound promise more, or "
                     "mend steps, which may not end"
                 ) from None
-            if not recorder.overflow:
+            if recorder.length <= rows:
                 break
             row = sum(np.dtype(dtype).itemsize * math.prod(shape) for shape, dtype, seldom in hints if not seldom)
             if (size := recorder.length * row) > LARGEST:
@@ -169,10 +169,9 @@ class Algorithm:
         answers = answers if isinstance(answers, tuple) else (answers,)
         for name, answer, (_, dtype) in zip(self._outputs, answers, outputs, strict=True):
             compact[name] = np.array(answer, dtype=dtype)
-        length = recorder.length
         if self.checks_ranges:
             check_ranges(self.name, self.spec, nodes, compact)
-        return Trace(self.name, self.spec, nodes, length, {name: compact[name] for name in self._names})
+        return Trace(self.name, self.spec, nodes, recorder.length, {name: compact[name] for name in self._names})
 
     def run_on_edges(self, **inputs: Any) -> SparseTrace:
         """`run` with a SparseGraph as A: the same steps, in time and memory that grow with edges and changes."""

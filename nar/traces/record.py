@@ -31,11 +31,10 @@ class TraceRecorder:
 
     `trace` is what a compiled algorithm is handed: [moments so far, most that there may be], and for every hint either
     rows [R, ...] or, for hints kept as a RunLengthArray, (values [R, ...], index [R], how many values so far). Moments
-    beyond the R rows are counted but not kept: `overflow` then says so, and the run is made again with room for all.
+    beyond the R rows are counted but not kept: `length` then says so, and the run is made again with room for all.
     """
 
     def __init__(self, layout: Sequence[tuple[tuple[int, ...], type, bool]], rows: int, most: int) -> None:
-        self.rows = rows
         # Memory that is never written to is never really taken: rows may be many.
         buffers = tuple(
             (np.empty((rows, *shape), dtype), np.empty(rows, np.int32), np.zeros(1, np.int64))
@@ -48,10 +47,6 @@ class TraceRecorder:
     @property
     def length(self) -> int:
         return int(self.trace[0][0])
-
-    @property
-    def overflow(self) -> bool:
-        return self.length > self.rows
 
     def hints(self) -> list[np.ndarray | RunLengthArray]:
         """What was written down, by hint; without the empty rows."""
