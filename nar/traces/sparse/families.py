@@ -38,9 +38,8 @@ def watts_strogatz(rng, n, k=(4, 6, 8), p=(0.05, 0.2), connected=True):
     def ring():
         u, j = np.repeat(np.arange(n), half), np.tile(np.arange(1, half + 1), n)
         v = (u + j) % n
-        ties = list(
-            dict.fromkeys((min(a, b), max(a, b)) for a, b in zip(u.tolist(), v.tolist(), strict=True) if a != b)
-        )
+        both = np.sort([u, v], axis=0)[:, u != v]  # not the node itself, half around a small ring
+        ties = list(dict.fromkeys(zip(*both.tolist(), strict=True)))
         there = set(ties)
         neighbours = np.bincount(np.array(ties, np.int64).reshape(-1), minlength=n)
         for i in np.flatnonzero(rng.uniform(size=len(ties)) < p).tolist():
