@@ -3,11 +3,15 @@
 import math
 
 import pytest
+import step_recipe
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nar import datasets
+from nar.model.batch import draw, training_spec
 from nar.model.objectives.losses import entry_losses, probe_sums
+from nar.model.options.candidates import NodeCandidates, connecting, near
 from nar.model.options.choice import NEAR, RATE, Choice
 from nar.model.postprocess import discretised, hard, soft
 from nar.traces.spec import Probe
@@ -236,3 +240,54 @@ def test_losses_of_probes_take_choices_as_they_take_logits():
     assert count == 10 and total == pytest.approx(losses[[0, 2]].sum().item())
     nothing = probe_sums(NUMBER, random_choice(3, 4, 5, values=True)[:0], torch.zeros(0, 5))
     assert [part.item() for part in nothing] == [0, 0]
+
+
+def test_of_several_that_are_right_one_that_is_near_is_learned():
+    """Its eligibility alone rises, though another is more eligible; where none is near, all are learned as without."""
+
+    def pull(*near):
+        eligible = torch.tensor([[1.0, 2.0, -1.0, 0.0]], dtype=F64, requires_grad=True)
+        values = torch.tensor([[5.0, 5.0, 4.0, 0.0]], dtype=F64)
+        made = Choice(eligible, values.unsqueeze(-1), EVEN, values, near=torch.tensor([near]) if near else None)
+        made.losses(torch.tensor([5.0], dtype=F64)).sum().backward()
+        return -eligible.grad[0]
+
+    first = pull(True, False, True, True)
+    assert first[0] > 0 and first[1] == 0 and first[2] < 0 and first[3] < 0
+    assert pull()[1] > pull()[0] > 0
+    assert torch.equal(pull(), pull(False, False, True, True)) and torch.equal(pull(), pull(True, True, True, True))
+
+
+def test_who_is_near():
+    """[j, i]: along masks and pointers in either direction, every marked node, and everyone to itself."""
+    mask = torch.tensor([[[0.0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]])
+    pointer = torch.eye(4)[[2, 1, 2, 3]][None]
+    mark = torch.tensor([[0.0, 0, 0, 1]])
+    assert near([mask], 4)[0].tolist() == [
+        [True, True, False, False],
+        [True, True, False, False],
+        [False, False, True, False],
+        [False, False, False, True],
+    ]
+    assert near([pointer], 4)[0].nonzero().tolist() == [[0, 0], [0, 2], [1, 1], [2, 0], [2, 2], [3, 3]]
+    assert near([mark], 4)[0].nonzero().tolist() == [[0, 0], [0, 3], [1, 1], [1, 3], [2, 2], [2, 3], [3, 3]]
+    assert near([mask, mark], 4)[0].sum() == 9 and near([], 3).squeeze(0).equal(torch.eye(3, dtype=torch.bool))
+    spec = training_spec(datasets.get("dfs"))
+    assert connecting(spec) == ["adj", "pi_h", "s_prev", "s", "u", "v", "s_last"]
+
+
+@pytest.mark.parametrize("name", ["articulation_points", "dijkstra"])
+def test_candidates_say_who_is_near_in_training_alone(name):
+    reasoner = step_recipe.reasoner(name)
+    batch = draw(datasets.get(name), 6, 3, seed=(1,), random_pos=False)
+    encoder, decoder = reasoner.coders(name)
+    modules = {hint: one for hint, one in decoder.choices.items() if isinstance(one, NodeCandidates)}
+    values = {**batch.inputs, **{hint: value[0] for hint, value in batch.hints.items()}}
+    expected = near([encoder.dense(n, values, 6) for n in connecting(batch.spec)], 6).unsqueeze(-1)
+    assert modules
+    for hint, module in modules.items():
+        assert reasoner.eval()(batch).hints[0][hint].near is None
+        found = reasoner.train()(batch).hints[0][hint].near
+        width = len(module.xs) + len(module.ws) * (1 + len(module.xs))
+        pairs = found[:, :, : 6 * width].unflatten(2, (6, width))
+        assert torch.equal(pairs, expected.expand_as(pairs)) and found[:, :, 6 * width :].all()

@@ -18,13 +18,18 @@ where p and q are any two quantities of nodes (ways.py); and always a number tha
 no candidate explains. A candidate's logit is learned from the nodes and edges that it is of; how a choice is made of
 them, and settled by the numbers, says choice.py.
 
+Many nodes may have the number that is right, most of them by chance: what a node of a search tree has from its child,
+that child has from another, and it is somebody's time. Only the cause holds on larger graphs. So training asks for a
+node i that an edge, a pointer or a mark connects with j, where the number of one of these is right.
+
 Shapes: B graphs, N nodes, R width of the nodes' view, F features, C candidates.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -85,6 +90,7 @@ class NodeCandidates(Candidates):
     def __init__(self, name: str, spec: Mapping[str, Probe], node_width: int, features: int) -> None:
         super().__init__(name, spec, node_width, features)
         self.marks = [n for n, p in spec.items() if p.stage is not Stage.OUTPUT and marks_one(p)]
+        self.links = connecting(spec)
         self.planes = list(itertools.combinations(ways.quantities(spec), 2))
         self.marks = self.marks if self.planes else []
         own = len(self.xs) + len(self.gs) + CONSTANTS * (1 + len(self.gs)) + len(self.planes) * len(self.marks)
@@ -94,7 +100,7 @@ class NodeCandidates(Candidates):
         self.ends = linear(features, 2 * len(self.planes)) if self.planes else None
 
     def reads(self) -> list[str]:
-        return [*super().reads(), *self.marks]
+        return [*super().reads(), *self.marks, *(self.links if self.training else ())]
 
     def forward(self, inputs: DecoderInputs) -> Choice:
         d_BNR, values = materialize(inputs.nodes), inputs.values
@@ -115,7 +121,12 @@ class NodeCandidates(Candidates):
             for (p, q), of_end in zip(self.planes, of_ends, strict=True):
                 crosses_BJIK = planes.crosses(values[p], values[q])
                 groups.append((of_end[..., :1] + of_end[..., 1].unsqueeze(2), crosses_BJIK))
-        return self.choice(*groups, (logits, torch.cat([torch.stack(own, -1), computed], -1)))
+        made = self.choice(*groups, (logits, torch.cat([torch.stack(own, -1), computed], -1)))
+        if not self.training:
+            return made
+        of_pairs_BJC = near([values[n] for n in self.links], nodes).unsqueeze(-1).expand_as(groups[0][1]).flatten(2)
+        rest = made.eligible.shape[-1] - of_pairs_BJC.shape[-1]
+        return dataclasses.replace(made, near=torch.nn.functional.pad(of_pairs_BJC, (0, rest), value=True))
 
 
 class GraphCandidates(Candidates):
@@ -190,6 +201,23 @@ class EdgeCandidates(Candidates):
         logits, computed = self.pairs(inputs.pairs).split([len(numbers) + 1, 1], -1)
         number_BNNC = torch.cat([torch.stack(numbers, -1), computed], -1)
         return self.choice((logits, number_BNNC))
+
+
+def connecting(spec: Mapping[str, Probe]) -> list[str]:
+    """The probes that connect nodes with each other: masks of edges, pointers of nodes, and marks."""
+    kinds = (Location.EDGE, Type.MASK), (Location.NODE, Type.POINTER)
+    given = {n: p for n, p in spec.items() if p.stage is not Stage.OUTPUT}
+    return [n for n, p in given.items() if marks_one(p) or (p.location, p.type) in kinds]
+
+
+def near(links: Sequence[Tensor], nodes: int) -> Tensor:
+    """Which nodes i [B or 1, N, N i] a node j is connected with, from the float form of `links`: with itself and every
+    marked node, along masks and pointers in either direction."""
+    found = torch.eye(nodes, dtype=torch.bool)[None]
+    for link in links:
+        here = (link > 0.5).unsqueeze(1) if link.dim() == 2 else (link + link.transpose(1, 2)) > 0.5
+        found = found.to(link.device) | here
+    return found
 
 
 def before_plus(w_BNN: Tensor, pointer_BNN: Tensor, x_BN: Tensor, y_BN: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ A decision counts as eligible who has at least an eighth of the largest u. Train
 by a wide gap around 0; what lies just above it, at sizes that were never trained at, is nothing that was learned.
 
 Rules have learned probabilities p_r. The loss asks for what the choice needs and no more. With t the candidate that is
-right (several may be: the most eligible one),
+right (several may be: the most eligible one, of those that are `near` if any is),
 
     softplus(-log sum exp u_t)  +  softplus(log sum over the others of exp(u_j) sum_r p_r [r does not prefer t to j])
 
@@ -25,12 +25,15 @@ Shapes: C candidates, K numbers of each, R = 2 K + 1 rules.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, softplus
+
+from nar.kernels.cpu import choices, ranges
 
 NEAR = 2e-6  # a number within NEAR (1 + |y|) of the true y is right
 RATE = 30.0  # how much faster rules are learned than weights are
@@ -45,6 +48,7 @@ class Choice:
     rules: Tensor  # [R], log p_r / RATE but for a constant: none, the least of every number, the largest of every one
     values: Tensor | None = None  # [..., C]
     places: Tensor | None = None  # [..., C]
+    near: Tensor | None = None  # bool [..., C], in training: of several right candidates, one of these is learned
 
     def __len__(self) -> int:
         return len(self.eligible)
@@ -80,8 +84,14 @@ class Choice:
 
     def index(self) -> Tensor:
         """The candidate that is chosen [...]."""
+        return self._index
+
+    @functools.cached_property
+    def _index(self) -> Tensor:
         u, numbers = self.eligible.detach(), self.numbers.detach()
         rule = self.rules.argmax()
+        if ranges.usable(u, numbers) and (self.places is None or self.places.dtype == u.dtype):
+            return choices.index(u, numbers, self.places, rule)
         rank = _signed(numbers, rule)
         among = u > u.amax(-1, keepdim=True).clamp(min=0) / 8
         best = among & (rank >= rank.masked_fill(~among, -torch.inf).amax(-1, keepdim=True))
@@ -137,7 +147,11 @@ class Choice:
         return torch.cat([exact, ~covered.unsqueeze(-1)], -1), covered
 
     def _losses(self, right: Tensor) -> Tensor:
-        of_right = self.eligible.masked_fill(~right, -torch.inf)
+        learned = right
+        if self.near is not None:
+            learned = right & self.near
+            learned = torch.where(learned.any(-1, keepdim=True), learned, right)
+        of_right = self.eligible.masked_fill(~learned, -torch.inf)
         best = of_right.detach().argmax(-1, keepdim=True)
         p = torch.softmax(RATE * self.rules, 0)
         wins = torch.log(self._share(best, p).clamp(min=1e-9))
