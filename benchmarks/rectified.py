@@ -1,9 +1,11 @@
-"""What the fused rectified sums of pairs (nar/kernels/cpu/rectified.py) save a reasoner of the recipe `step` on a CPU.
+"""What compiled operations save a reasoner of the recipe `step` on a CPU: the fused rectified sums of pairs
+(nar/kernels/cpu/rectified.py), and finding who is chosen (nar/kernels/cpu/choices.py, once for whoever asks).
 
     python benchmarks/rectified.py --algo dijkstra heapsort
 
 The same network takes training steps, and evaluates a batch of the canonical test set as `nar evaluate` cuts it, with
-the fused operations and with the separate ones that other devices run, in turns in one process, on one thread. Written
+and without one of the two, in turns in one process, on one thread; without, by the separate operations that other
+devices run, and whoever asks who is chosen has it found again. Written
 to rectified.json: the medians of the CPU seconds of both, and the median of the ratios of neighbouring turns.
 """
 
@@ -26,6 +28,7 @@ from nar import datasets, recipes
 from nar.evaluation.evaluate import predict, test_set
 from nar.model.batch import collate
 from nar.model.coders.decoder_inputs import DecoderInputs
+from nar.model.options import choice
 from nar.nn import neighbourhood
 from nar.training.distributed import SINGLE
 from nar.training.learner import SingleLearner
@@ -33,7 +36,7 @@ from nar.training.run import TrainingRun
 from nar.training.tasks import training_batch
 
 OUTPUT = pathlib.Path(__file__).with_suffix(".json")
-IDENTITY = ("algo", "what")
+IDENTITY = ("algo", "what", "without")
 TURNS, UPDATES, GRAPHS, SIZE = 5, 8, 8, 64
 
 
@@ -49,6 +52,20 @@ def separate():
         mock.patch.object(DecoderInputs, "rectified_pairs", plain),
     ):
         yield
+
+
+@contextlib.contextmanager
+def by_passes():
+    """Who is chosen, found by PyTorch's operations at every question."""
+
+    def index(one):
+        return choice._index(one.eligible.detach(), one.numbers.detach(), one.places, one.rules.argmax())
+
+    with mock.patch.object(choice.Choice, "index", index):
+        yield
+
+
+WITHOUT = {"sums of pairs": separate, "choices": by_passes}
 
 
 def work(name):
@@ -74,15 +91,15 @@ def seconds(function):
     return time.process_time() - before
 
 
-def measure(function):
+def measure(function, without):
     """Medians of the fused and the separate way, and of their ratio."""
-    with separate():
+    with without():
         function()
     function()  # compiled, caches warm
     fused, plain = [], []
     for _ in range(TURNS):
         fused.append(seconds(function))
-        with separate():
+        with without():
             plain.append(seconds(function))
     ratios = [one / other for one, other in zip(plain, fused, strict=True)]
     return {"fused": statistics.median(fused), "separate": statistics.median(plain),
@@ -98,9 +115,10 @@ def main():
     result = result_files.load(arguments.output)
     for name in arguments.algo:
         datasets.get(name)
-        for what, function in work(name):
-            row = {"algo": name, "what": what, **measure(function), "cpu": cpu(), "torch": torch.__version__}
-            print(f"{name}, {what}: {row['ratio']:.2f} times faster")
+        for (what, function), (kind, without) in itertools.product(work(name), WITHOUT.items()):
+            measured = measure(function, without)
+            row = {"algo": name, "what": what, "without": kind, **measured, "cpu": cpu(), "torch": torch.__version__}
+            print(f"{name}, {what}: {row['ratio']:.2f} times faster than without compiled {kind}")
             result["rows"] = result_files.put(result["rows"], row, IDENTITY)
             result_files.save(arguments.output, result)
 

@@ -15,6 +15,8 @@ from nar.kernels.cpu import ranges
 from nar.kernels.vmap_rules import Operation, one_by_one
 from nar.traces.record import compiled
 
+SHARE = 8  # a candidate is eligible that has more than this part of the largest u
+
 
 @compiled(nogil=True)
 def _chosen(first, last, eligible, numbers, places, rule, index):
@@ -30,7 +32,7 @@ def _chosen(first, last, eligible, numbers, places, rule, index):
         index[r] = top
         if rule == 0 or not u[top] > 0:  # nothing settles it, or nobody is eligible
             continue
-        least, best = u[top] / 8, top
+        least, best = u[top] / SHARE, top
         value = numbers[r, top, column]
         for c in range(u.shape[0]):
             if u[c] > least:

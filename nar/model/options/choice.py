@@ -88,17 +88,9 @@ class Choice:
 
     @functools.cached_property
     def _index(self) -> Tensor:
-        u, numbers = self.eligible.detach(), self.numbers.detach()
-        rule = self.rules.argmax()
-        if ranges.usable(u, numbers) and (self.places is None or self.places.dtype == u.dtype):
-            return choices.index(u, numbers, self.places, rule)
-        rank = _signed(numbers, rule)
-        among = u > u.amax(-1, keepdim=True).clamp(min=0) / 8
-        best = among & (rank >= rank.masked_fill(~among, -torch.inf).amax(-1, keepdim=True))
-        anyone = among.any(-1, keepdim=True)
-        if self.places is not None:
-            u = torch.where(anyone & (rule > 0), -self.places, u)
-        return u.masked_fill(anyone & ~best, -torch.inf).argmax(-1)
+        u, numbers, places, rule = self.eligible.detach(), self.numbers.detach(), self.places, self.rules.argmax()
+        fits = ranges.usable(u, numbers) and (places is None or places.dtype == u.dtype)
+        return (choices.index if fits else _index)(u, numbers, places, rule)
 
     def beats(self, index: Tensor) -> Tensor:
         """By which rules [..., C, R] every candidate is preferred to, or as good as, the one of this index [..., 1]."""
@@ -163,6 +155,17 @@ class Choice:
         less, more = self._compared(index)
         _, least, largest = p.split([1, less.shape[-1], less.shape[-1]])
         return p[0] + less.to(p.dtype) @ least + more.to(p.dtype) @ largest
+
+
+def _index(u: Tensor, numbers: Tensor, places: Tensor | None, rule: Tensor) -> Tensor:
+    """The plain twin of choices.index."""
+    rank = _signed(numbers, rule)
+    among = u > u.amax(-1, keepdim=True).clamp(min=0) / choices.SHARE
+    best = among & (rank >= rank.masked_fill(~among, -torch.inf).amax(-1, keepdim=True))
+    anyone = among.any(-1, keepdim=True)
+    if places is not None:
+        u = torch.where(anyone & (rule > 0), -places, u)
+    return u.masked_fill(anyone & ~best, -torch.inf).argmax(-1)
 
 
 def _signed(numbers: Tensor, rule: Tensor) -> Tensor:
