@@ -93,7 +93,7 @@ def test_ablations_and_networks_have_rows_of_their_own():
     rows += [row("dfs", "pgn", score=0.6), row("bellman_ford", "pgn", "protocol", score=0.7)]
     found, place = tables.Table.of(rows), cells.SIX.index("dfs")
     text = tables.ablation(found)
-    assert line(text, "`--relations none --no-trails`")[place] == "20.00 (1 of 3 seeds)"
+    assert line(text, "`--relations none --no-trails --no-like-with-like`")[place] == "20.00 (1 of 3 seeds)"
     assert line(text, "as it is")[place] == "90.00 (1 of 3 seeds)"
     assert text.count("\n") == 2 + 1 + len(cells.ABLATIONS)
     lines = [one for one in tables.named_by_step(found).splitlines() if one.startswith("| `pgn`")]
