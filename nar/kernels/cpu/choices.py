@@ -6,6 +6,9 @@ and where no number settles the choice once.
 Shapes: R rows, C candidates, K numbers of each; P rows of places, each of which serves R / P rows.
 """
 
+# pyright: reportCallIssue=false
+# (kernels take lists of arrays, unpacked before further arguments, which the type checker cannot count)
+
 from typing import Any
 
 import torch
