@@ -15,7 +15,7 @@ from nar.model.objectives.losses import losses
 from nar.model.options.constants import find_constants
 from nar.model.reasoner import Reasoner
 from nar.training.distributed import Ranks
-from nar.training.learner import SingleLearner
+from nar.training.learner import SingleLearner, StackedLearner
 from nar.training.tasks import training_batch
 
 
@@ -41,15 +41,21 @@ def test_resumed_runs_are_as_if_never_stopped(tmp_path):
 
 
 def test_seeds_together_are_seeds_alone(tmp_path):
+    """In float64: in single precision, roundings may decide which of two candidates is learned."""
+    configs = [run(tmp_path / f"{seed}", "bellman_ford", seed=seed) for seed in (1, 2)]
+    stacked, alone = ([Reasoner.from_config(one).train().double() for one in configs] for _ in range(2))
+    together, learners = StackedLearner(stacked, configs), list(map(SingleLearner, alone, configs))
+    for step in range(4):
+        batches = [training_batch(datasets.get("bellman_ford"), one, step) for one in configs]
+        batches = [batch.map(lambda v: v.double() if v.is_floating_point() else v) for batch in batches]
+        losses = together.step(batches, step, progress=step / 4)
+        each = [one.step([batch], step, progress=step / 4) for one, batch in zip(learners, batches, strict=True)]
+        torch.testing.assert_close(losses, torch.cat(each))
+    for one, other in zip(stacked, alone, strict=True):
+        for name, value in one.named_parameters():
+            torch.testing.assert_close(value.detach(), other.get_parameter(name).detach(), msg=name)
     train_seeds(run(tmp_path / "both", "bellman_ford", seeds=(1, 2), stack="always", threads=1))
-    for seed in (1, 2):
-        train(run(tmp_path / f"{seed}", "bellman_ford", seed=seed))
-        one, other = (
-            torch.load(folder / "last.pt", weights_only=False)["model"]
-            for folder in (tmp_path / "both" / f"seed{seed}", tmp_path / f"{seed}")
-        )
-        for name, value in one.items():
-            torch.testing.assert_close(value, other[name], rtol=1e-3, atol=1e-4, msg=name)
+    assert all((tmp_path / "both" / f"seed{seed}" / "results.json").is_file() for seed in (1, 2))
 
 
 def test_a_shared_batch_has_the_gradient_of_the_whole():
