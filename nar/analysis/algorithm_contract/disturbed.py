@@ -1,15 +1,31 @@
 """Arguments of `run` disturbed in every way that comes to mind, for any algorithm."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 SPECIAL = (0.0, -0.0, 1.0, -1.0, 2.0, 0.5, 1e-320, 1e16, -1e16, 1e300, -1e300, np.inf, -np.inf, np.nan)
 ODD_SCALARS = (-1, 0, 1, 2, 10**9, 0.5, np.nan, np.inf, True, None, "0", [0], np.int64(1), np.float64(0.25))
-OPERATIONS = (
-    "special", "special", "copy", "copy", "round", "round", "scale", "negate", "reverse", "sort", "zero", "equal",
-    "mirror", "triangle", "shorten", "lengthen", "flatten", "integers", "list", "scalar",
-)  # fmt: skip
+CHANGES: dict[str, Callable[[np.ndarray, np.random.RandomState], Any]] = {  # of whole arrays
+    "round": lambda v, rng: np.round(
+        np.nan_to_num(v * 1.0, posinf=9, neginf=-9, nan=5).clip(-1e12, 1e12) * rng.randint(1, 4)
+    ),
+    "scale": lambda v, rng: np.where(np.isfinite(v), v, 0).clip(-1e290, 1e290) * 10.0 ** rng.randint(-6, 7),
+    "negate": lambda v, _: -v,
+    "reverse": lambda v, _: v[::-1],
+    "sort": lambda v, _: np.sort(v, axis=-1),
+    "zero": lambda v, rng: np.where(rng.uniform(size=v.shape) < 0.5, v, 0),
+    "equal": lambda v, _: np.full_like(v, v.flat[0]) if v.size else v,
+    "mirror": lambda v, _: np.maximum(v, v.T) if _is_square(v) else v,
+    "triangle": lambda v, _: np.triu(v, 1) if _is_square(v) else v,
+    "shorten": lambda v, _: v[:-1],
+    "lengthen": lambda v, _: np.concatenate([v, v[-1:]]),
+    "flatten": lambda v, _: v.reshape(-1),
+    "integers": lambda v, _: v.astype(np.int64) if np.isfinite(v).all() and (np.abs(v) < 1e9).all() else v,
+    "list": lambda v, _: v.tolist(),
+}
+OPERATIONS = ("special", "special", "copy", "copy", "round", *CHANGES, "scalar")
 
 
 def arguments(given: dict[str, Any], rng: np.random.RandomState) -> dict[str, Any]:
@@ -27,38 +43,13 @@ def disturbed(value: Any, operation: str, rng: np.random.RandomState) -> Any:
         return ODD_SCALARS[rng.randint(len(ODD_SCALARS))] if operation == "scalar" else value
     value = value.copy()
     at = tuple(rng.randint(side) for side in value.shape) if value.size else None
-    square = value.ndim == 2 and value.shape[0] == value.shape[1]
     if operation == "special" and at is not None:
         value = value.astype(np.float64)
         value[at] = SPECIAL[rng.randint(len(SPECIAL))]
     elif operation == "copy" and at is not None:
         value[at] = value.flat[rng.randint(value.size)]
-    elif operation == "round":
-        value = np.round(np.nan_to_num(value * 1.0, posinf=9, neginf=-9, nan=5).clip(-1e12, 1e12) * rng.randint(1, 4))
-    elif operation == "scale":
-        value = np.where(np.isfinite(value), value, 0).clip(-1e290, 1e290) * 10.0 ** rng.randint(-6, 7)
-    elif operation == "negate":
-        value = -value
-    elif operation == "reverse":
-        value = value[::-1]
-    elif operation == "sort":
-        value = np.sort(value, axis=-1)
-    elif operation == "zero":
-        value = np.where(rng.uniform(size=value.shape) < 0.5, value, 0)
-    elif operation == "equal":
-        value = np.full_like(value, value.flat[0]) if value.size else value
-    elif operation == "mirror" and square:
-        value = np.maximum(value, value.T)
-    elif operation == "triangle" and square:
-        value = np.triu(value, 1)
-    elif operation == "shorten":
-        value = value[:-1]
-    elif operation == "lengthen" and value.size:
-        value = np.concatenate([value, value[-1:]])
-    elif operation == "flatten":
-        value = value.reshape(-1)
-    elif operation == "integers" and np.isfinite(value).all() and (np.abs(value) < 1e9).all():
-        value = value.astype(np.int64)
-    elif operation == "list":
-        return value.tolist()
-    return value
+    return CHANGES[operation](value, rng) if operation in CHANGES else value
+
+
+def _is_square(value: np.ndarray) -> bool:
+    return value.ndim == 2 and value.shape[0] == value.shape[1]
