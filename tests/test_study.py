@@ -194,15 +194,18 @@ def test_what_was_measured_of_a_run_comes_with_it(tmp_path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("{", "is not what nar faithfulness leaves"),
+        ("{", "is truncated or damaged: it is no JSON"),
         ("[]", "is not what nar faithfulness leaves"),
-        ('{"schema": 1}', "is not what nar faithfulness leaves (KeyError"),
+        ('{"schema": 1}', "is not what nar faithfulness leaves: size is missing"),
         ('{"schema": 2}', "has schema 2, this version of nar reads 1"),
-        (measured(["bfs"], rows=[{"algorithm": "bfs"}]), "is not what nar faithfulness leaves (KeyError('kind')"),
-        (measured(["bfs"], rows=[measured_row("bfs", "trained", 0.5) | {"probes": 3}]), "probes is 3"),
-        (measured(["bfs"], rows=[measured_row("bfs", "trained", 0.5) | {"outputs": {"pi": 1}}]), "TypeError"),
-        (measured(["bfs"], size="large"), "size is 'large'"),
-        (measured(["bfs"], measured=[]), "measured is []"),
+        (measured(["bfs"], rows=[{"algorithm": "bfs"}]), "is not what nar faithfulness leaves: rows[0].kind is"),
+        (measured(["bfs"], rows=[measured_row("bfs", "trained", 0.5) | {"probes": 3}]), "rows[0].probes must be"),
+        (
+            measured(["bfs"], rows=[measured_row("bfs", "trained", 0.5) | {"outputs": {"pi": 1}}]),
+            "rows[0].outputs.pi must",
+        ),
+        (measured(["bfs"], size="large"), "size must be a whole number, got 'large'"),
+        (measured(["bfs"], measured=[]), "measured must be names with values, got []"),
         (measured(["bfs"], best_step=50), "is of step 50, the run's weights are of step 9350"),  # resumed since then
     ],
 )

@@ -14,14 +14,26 @@ Nothing here may import torch: reports read it anywhere.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from nar.results.schema import scores_as_numbers
 from nar.system import files
+from nar.system.shapes import misfit
 
 NAME = "faithfulness.json"
 SCHEMA = 1
-KINDS = ("trained", "untrained", "compiled", "shuffled")
+Kind = Literal["trained", "untrained", "compiled", "shuffled"]
+KINDS = get_args(Kind)
+_SCORED = {"metric": str}
+_ROW = {
+    "algorithm": str, "kind": Kind, "score": float | None,
+    "outputs": dict[str, _SCORED], "probes": dict[str, _SCORED] | None,
+    "external": dict | None, "interventions": dict | None, "sources": dict | None,
+}  # fmt: skip
+_KIND = {  # whatever reports take for granted; what they look for and do not find is shown as not there
+    "size": int, "small": int, "samples": int, "best_step": int, "measured": dict,
+    "rows": list[_ROW], "baselines": list[_ROW],
+}  # fmt: skip
 
 
 def content(report: Mapping[str, Any], run: str | Path, measured: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,35 +58,12 @@ def read(run_dir: str | Path, best_step: int | None = None) -> dict[str, Any] | 
     path = Path(run_dir) / NAME
     if not path.is_file():
         return None
-    again = f"measure again: nar faithfulness {run_dir}"
-    try:
-        found = scores_as_numbers(files.read_json(path, "what nar faithfulness leaves", dict, again))
-        schema = found["schema"]
-        if schema == SCHEMA:
-            _check(found)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not what nar faithfulness leaves ({error!r}); {again}") from error
-    if schema != SCHEMA:
-        raise ValueError(f"{path} has schema {schema}, this version of nar reads {SCHEMA}; {again}")
+    again, what = f"measure again: nar faithfulness {run_dir}", "what nar faithfulness leaves"
+    found = files.read_json(path, what, {"schema": int}, again)
+    if found["schema"] != SCHEMA:
+        raise ValueError(f"{path} has schema {found['schema']}, this version of nar reads {SCHEMA}; {again}")
+    if wrong := misfit(found, _KIND):
+        raise ValueError(f"{path} is not {what}: {wrong}; {again}")
     if found["best_step"] != best_step:
         raise ValueError(f"{path} is of step {found['best_step']}, the run's weights are of step {best_step}; {again}")
-    return found
-
-
-def _check(found: Mapping[str, Any]) -> None:
-    """Whatever reports take for granted; what they look for and do not find is shown as not there."""
-
-    def expect(values: Mapping[str, Any], kind: Any, *names: str) -> None:
-        for name in names:
-            if not isinstance(values[name], kind):
-                raise ValueError(f"{name} is {values[name]!r}")
-
-    expect(found, int, "size", "small", "samples", "best_step")
-    expect(found, dict, "measured")
-    for row in [*found["rows"], *found["baselines"]]:
-        expect(row, str, "algorithm")
-        KINDS.index(row["kind"])
-        float(row["score"])
-        expect(row, dict | None, "outputs", "external", "interventions", "sources", "probes")
-        for entry in [*row["outputs"].values(), *(row["probes"] or {}).values()]:
-            expect(entry, str, "metric")
+    return scores_as_numbers(found)
