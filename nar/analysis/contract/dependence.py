@@ -7,9 +7,10 @@ import dataclasses
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nar import datasets
-from nar.analysis.contract.fixture import B, Fixture, N, inputs, max_difference, permute_pairs, require_equal, run_steps
+from nar.analysis.contract.fixture import B, Fixture, Inputs, N, inputs, max_difference, require_equal, run_steps
 from nar.analysis.contract.outcome import EXACT, Failed, Skipped, declares
 from nar.model.batch import collate, training_spec
 from nar.model.reasoner import Reasoner
@@ -22,11 +23,16 @@ NOTICED = 1e-6  # a dependence is one from here on
 @torch.no_grad()
 def permutation(fixture: Fixture) -> str:
     """Renaming the nodes renames the result, or does not, as declared."""
-    processor, order = fixture.build(), torch.tensor([2, 4, 0, 3, 5, 1])
-    per_step = [inputs(1), inputs(2)]
+    processor, per_step = fixture.build(), [inputs(1), inputs(2)]
+    order = torch.tensor([2, 4, 0, 3, 5, 1])  # node order[i] is renamed to i
+
+    def pairs(t: Tensor) -> Tensor:
+        return t[:, order][:, :, order]
+
     first = run_steps(processor, per_step).visible()
-    renamed = run_steps(processor, [x.permute(order) for x in per_step]).visible()
-    expected = [t[:, order] if i < 2 else permute_pairs(t, order) for i, t in enumerate(first)]
+    other = [Inputs(x.nodes[:, order], pairs(x.channels), x.graph, pairs(x.adjacency)) for x in per_step]
+    renamed = run_steps(processor, other).visible()
+    expected = [t[:, order] if i < 2 else pairs(t) for i, t in enumerate(first)]
     difference = max_difference(renamed, expected)
     holds = difference < EXACT
     if holds != processor.permutation_equivariant:

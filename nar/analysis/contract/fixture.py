@@ -16,7 +16,7 @@ from torch import Tensor
 from nar.analysis.contract.outcome import EXACT, Failed
 from nar.nn import neighbourhood
 from nar.nn.affine import AffineFeatures, materialize
-from nar.nn.neighbourhood import Dense, Neighbourhood, SelfLoops
+from nar.nn.neighbourhood import Dense, Neighbourhood
 from nar.nn.processor import Processor, Readout, Step
 
 FEATURES = 16  # divisible by what heads there may be
@@ -45,20 +45,9 @@ class Inputs:
         """Some of the graphs."""
         return Inputs(self.nodes[which], self.channels[which], self.graph[which], self.adjacency[which])
 
-    def permute(self, order: Tensor) -> Inputs:
-        """The same graphs with node order[i] renamed to i."""
-        return Inputs(
-            self.nodes[:, order], permute_pairs(self.channels, order), self.graph, permute_pairs(self.adjacency, order)
-        )
-
     def map(self, change: Callable[[Tensor], Tensor]) -> Inputs:
         """With a change made to all that is not the adjacency."""
         return Inputs(change(self.nodes), change(self.channels), change(self.graph), self.adjacency)
-
-
-def permute_pairs(t: Tensor, order: Tensor) -> Tensor:
-    """Rows and columns [B, N, N, ...] in another order."""
-    return t[:, order][:, :, order]
 
 
 def inputs(
@@ -78,10 +67,10 @@ class Fixture:
 
     make: Callable[[int], Processor]
 
-    def build(self, dtype: torch.dtype = torch.float64, features: int = FEATURES) -> Processor:
+    def build(self, dtype: torch.dtype = torch.float64) -> Processor:
         """One with parameters as after some training (vectors are drawn as well), in evaluation mode."""
         torch.manual_seed(3)
-        processor = self.make(features).to(dtype)
+        processor = self.make(FEATURES).to(dtype)
         with torch.no_grad():
             for parameter in processor.parameters():
                 if parameter.dim() == 1:
@@ -163,11 +152,6 @@ class UnfusedDense(Dense):
 
     def complete(self) -> Dense:
         return type(self)(self.edge_features, self.nodes)
-
-    def alone(self) -> SelfLoops:
-        loops = super().alone()
-        loops.complete = self.complete  # back to this layout
-        return loops
 
 
 class ChunkedDense(UnfusedDense):
