@@ -1,7 +1,7 @@
 """What `nar faithfulness` measured of the runs of a study, over the seeds of each network, and its baselines.
 
     for one in nar.reports.faithfulness_means.of_study(study):
-        print(one.algorithm, one.name, one.interval("external", "area"))
+        print(one.algorithm, one.name, one.interval("external.area"))
 
 Only what was measured on the same graphs is averaged: of one size, small size and number of samples. The baselines
 stand in the file of every run (nar/results/faithfulness_file.py); one that several runs share counts once.
@@ -13,23 +13,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from nar.results.faithfulness_file import KINDS
-from nar.results.statistics import Interval, interval
-from nar.results.study import Study, numbers_at
+from nar.results.study import Repeated, Study
 
 MEASURES = {  # as readers see them: where they are in a row
-    "score": ("score",),
-    "hints": ("external", "area"),
-    "acting": ("external", "acting"),
-    "ignored": ("interventions", "ignored"),
-    "followed": ("interventions", "followed"),
-    "sources": ("sources", "mass"),
+    "score": "score",
+    "hints": "external.area",
+    "acting": "external.acting",
+    "ignored": "interventions.ignored",
+    "followed": "interventions.followed",
+    "sources": "sources.mass",
 }
-CHANCE = ("sources", "chance")
+CHANCE = "sources.chance"
 
 
 @dataclasses.dataclass
-class Measured:
-    """One network over its seeds, the same untrained, or a reference, on one algorithm."""
+class Measured(Repeated):
+    """One network over its seeds, the same untrained, or a reference, on one algorithm.
+
+    `entries`: rows of faithfulness.json, one per seed; of baselines, which have none, different ones.
+    """
 
     algorithm: str
     label: str  # of the network; "" of references
@@ -37,7 +39,6 @@ class Measured:
     size: int
     small: int
     samples: int
-    rows: list[Mapping[str, Any]]  # one per seed; of baselines, different ones
 
     @property
     def name(self) -> str:
@@ -45,18 +46,9 @@ class Measured:
         names = {"compiled": "compiled reference", "shuffled": "compiled reference, shuffled"}
         return names.get(self.kind) or (self.label if self.kind == "trained" else f"{self.label}, untrained")
 
-    def values(self, *path: str) -> list[float]:
-        """A number of every row that has it."""
-        return list(numbers_at(dict(enumerate(self.rows)), *path).values())
-
-    def interval(self, *path: str) -> Interval | None:
-        """Mean and interval; None where no row has this number."""
-        values = self.values(*path)
-        return interval(values) if values else None
-
     def probes(self) -> dict[str, str]:
         """The hints that probes were fitted to, with the metric of each."""
-        return {name: entry["metric"] for row in self.rows for name, entry in (row["probes"] or {}).items()}
+        return {name: entry["metric"] for row in self.entries for name, entry in (row["probes"] or {}).items()}
 
 
 def of_study(study: Study, algorithm: str | None = None) -> list[Measured]:
@@ -72,7 +64,7 @@ def of_study(study: Study, algorithm: str | None = None) -> list[Measured]:
             which = run.seed if kind == "trained" else json.dumps(row, sort_keys=True)
             found.setdefault((*key, KINDS.index(kind)), {}).setdefault(which, row)
     return [
-        Measured(name, label, KINDS[kind], size, small, samples, list(rows.values()))
+        Measured(list(rows), list(rows.values()), name, label, KINDS[kind], size, small, samples)
         for (name, size, small, samples, _, label, kind), rows in sorted(found.items(), key=lambda item: item[0])
         if algorithm in (None, name)
     ]

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from nar.results.statistics import Interval
-from nar.results.study import SeedGroup
+from nar.results.study import Repeated
 
 NOTHING = "–"  # where there is no number
 
@@ -40,7 +40,7 @@ def with_interval(found: Interval | None, share: bool = True, sign: str = "", br
     return mean if brief or found.low is None else f"{mean} [{write(found.low)}, {write(found.high)}]"
 
 
-def score_text(group: SeedGroup | None, name: str = "score", brief: bool = False) -> str:
+def score_text(group: Repeated | None, name: str = "score", brief: bool = False) -> str:
     """mean [low, high] of a value over seeds, in percent where it is a share; else it is said that it is an error.
 
     `brief`: the mean alone.
@@ -51,7 +51,7 @@ def score_text(group: SeedGroup | None, name: str = "score", brief: bool = False
     return with_interval(found, share, brief=brief) + ("" if share else " (error)")
 
 
-def seeds_text(group: SeedGroup, name: str = "score") -> str:
+def seeds_text(group: Repeated, name: str = "score") -> str:
     """Every seed's value, in the order of the seeds."""
     write = percent if group.is_share(name) else number
     return ", ".join(map(write, group.values(name))) or NOTHING

@@ -59,25 +59,25 @@ class StoredRun:
 
 
 @dataclasses.dataclass
-class SeedGroup:
-    """What the runs of one label scored in one evaluation, seed by seed; `seeds`, `runs`, `entries` in one order."""
+class Repeated:
+    """What was found of one thing with several seeds; `seeds` and `entries` in one order."""
 
-    algorithm: str
-    label: str
-    size: int
-    setting: dict[str, Any]  # {} = the algorithm's own distribution
-    termination: str
-    seeds: list[int]
-    entries: list[dict[str, Any]]
-    runs: list[StoredRun]
+    seeds: list[Any]
+    entries: list[Mapping[str, Any]]
 
-    def by_seed(self, name: str) -> dict[int, float]:
+    def by_seed(self, name: str) -> dict[Any, float]:
         """A number of the entries by seed, of those seeds that have it and where it is finite.
 
         `name` is a field ("score", "exact", "valid", "seconds", ...) or a path into the entry ("outputs.pi.value",
         "hints.d.value", "steps_taken.mean").
         """
-        return numbers_at(dict(zip(self.seeds, self.entries, strict=True)), *name.split("."))
+        found = {}
+        for seed, value in zip(self.seeds, self.entries, strict=True):
+            for part in name.split("."):
+                value = value.get(part) if isinstance(value, Mapping) else None
+            if isinstance(value, int | float) and math.isfinite(value):
+                found[seed] = float(value)
+        return found
 
     def values(self, name: str) -> list[float]:
         """The same without the seeds, in the order of `seeds`."""
@@ -91,6 +91,18 @@ class SeedGroup:
     def is_share(self, name: str = "score") -> bool:
         """Whether this number is a share of 1; scores that contain an error are not."""
         return name != "score" or all(map(schema.is_share, self.entries))
+
+
+@dataclasses.dataclass
+class SeedGroup(Repeated):
+    """What the runs of one label scored in one evaluation, seed by seed; `seeds`, `entries`, `runs` in one order."""
+
+    runs: list[StoredRun]
+    algorithm: str
+    label: str
+    size: int
+    setting: dict[str, Any]  # {} = the algorithm's own distribution
+    termination: str
 
     @property
     def samples(self) -> int:
@@ -134,18 +146,6 @@ class Study:
             for group in self.groups
             if all(value is None or value == getattr(group, name) for name, value in wanted.items())
         ]
-
-
-def numbers_at(rows: Mapping[Any, Mapping[str, Any]], *path: str) -> dict[Any, float]:
-    """The number at a path of names in each of these rows, of those that have one and where it is finite."""
-    found = {}
-    for key, row in rows.items():
-        value: Any = row
-        for name in path:
-            value = value.get(name) if isinstance(value, Mapping) else None
-        if isinstance(value, int | float) and math.isfinite(value):
-            found[key] = float(value)
-    return found
 
 
 def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
@@ -245,7 +245,7 @@ def _seed_groups(runs: Sequence[StoredRun]) -> tuple[list[SeedGroup], list[str]]
             )
         seeds = sorted(by_data[chosen])
         own, entries = map(list, zip(*(by_data[chosen][seed] for seed in seeds), strict=True))
-        groups.append(SeedGroup(algorithm, label, size, json.loads(setting), termination, seeds, entries, own))
+        groups.append(SeedGroup(seeds, entries, own, algorithm, label, size, json.loads(setting), termination))
     return groups, left_out
 
 

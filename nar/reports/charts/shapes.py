@@ -7,7 +7,7 @@ or a dash pattern of its own, so that nothing rests on colour alone.
 import dataclasses
 import math
 
-CHANCE = "2 2"  # dashes of the level that chance reaches
+CHANCE_DASHES = "2 2"  # dashes of the level that chance reaches
 DOTTED = "1.5 3"
 _DASHES = (None, "7 3", "2 2.5", "9 3 2 3")
 
@@ -72,7 +72,7 @@ def swatch(style: Style, kind: str = "line") -> list[Shape]:
     return [*line, Shape(marker(style.marker, 14, 7, 3.4), classes)]
 
 
-CHANCE_SWATCH = [Shape("M14 0V14", "plain line", CHANCE)]
+CHANCE_SWATCH = [Shape("M14 0V14", "plain line", CHANCE_DASHES)]
 MARK_SWATCH = [Shape("M14 1.5l5.5 5.5l-5.5 5.5l-5.5 -5.5z", "plain mark")]
 SHADE_SWATCH = [Shape("M0 1H28V13H0z", "shade")]
 RULE_SWATCH = [Shape("M14 0V14", "rule")]

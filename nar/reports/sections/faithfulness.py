@@ -7,15 +7,13 @@ algorithm; the hollow one on the same lane is the same network untrained, or the
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
-from nar.reports import faithfulness_means
 from nar.reports.blocks import Details, Figure, Paragraph, Preformatted, Section, Span, Table, Text
 from nar.reports.charts.axis import Axis, percent_axis, row_axis
 from nar.reports.charts.chart import Chart, Panel, lane
-from nar.reports.charts.shapes import CHANCE, CHANCE_SWATCH, Style, swatch
+from nar.reports.charts.shapes import CHANCE_DASHES, CHANCE_SWATCH, Style, swatch
 from nar.reports.context import ReportContext, portions
-from nar.reports.faithfulness_means import MEASURES, Measured
-from nar.reports.number_format import NOTHING, number, percent, with_interval
-from nar.results.schema import is_share
+from nar.reports.faithfulness_means import CHANCE, MEASURES, Measured, of_study
+from nar.reports.number_format import NOTHING, number, score_text
 from nar.results.study import grouped
 from nar.text_format import listed
 
@@ -36,7 +34,7 @@ _WHAT = {  # each measure is
 
 def section(context: ReportContext) -> Section | None:
     """Two panels for every algorithm: what networks do, and what their hidden states tell."""
-    found = faithfulness_means.of_study(context.study)
+    found = of_study(context.study)
     if not found:
         return None
     by_graphs = grouped(found, lambda one: (one.algorithm, one.size, one.small, one.samples))
@@ -46,11 +44,11 @@ def section(context: ReportContext) -> Section | None:
     legend += [("compiled reference", swatch(_REFERENCE, "dot"))] * compiled
     untrained = "the same untrained, or with shuffled weights" if compiled else "the same untrained"
     legend += [(untrained, swatch(_HOLLOW, "hollow"))]
-    legend += [("chance", CHANCE_SWATCH)] * any(one.values(*faithfulness_means.CHANCE) for one in found)
+    legend += [("chance", CHANCE_SWATCH)] * any(one.values(CHANCE) for one in found)
     points: list[Text] = [
         (Span(name, "strong"), f": {what}.")
         for name, what in _WHAT.items()
-        if any(one.values(*MEASURES[name]) for one in found)
+        if any(one.values(MEASURES[name]) for one in found)
     ]
     if any(one.probes() for one in found):
         text = (
@@ -64,17 +62,14 @@ def section(context: ReportContext) -> Section | None:
     )
 
 
-def _heading(members: Sequence[Measured]) -> str:
-    one = members[0]
-    edges = any(member.values(*MEASURES["ignored"]) for member in members)
-    return f"{one.algorithm}, n = {one.size}" + (f"; edges changed at n = {one.small}" if edges else "")
-
-
 def _panels(context: ReportContext, members: Sequence[Measured]) -> Iterator[Panel]:
     """Of so many labels as fit a panel, with the references in each."""
     labels = [label for label in context.labels if any(one.label == label for one in members)]
     hints = {name: metric for one in members for name, metric in one.probes().items()}
-    probes = {_row_name(name, metric): ("probes", name, "value") for name, metric in hints.items()}
+    probes = {_row_name(name, metric): f"probes.{name}.value" for name, metric in hints.items()}
+    heading = f"{members[0].algorithm}, n = {members[0].size}"
+    if any(one.values(MEASURES["ignored"]) for one in members):
+        heading += f"; edges changed at n = {members[0].small}"
     parts = {"share (%)": ("what it does", MEASURES)}
     parts["score of a linear probe (%)"] = "what its hidden states tell", probes
     for axis, (what, paths) in parts.items():
@@ -83,7 +78,7 @@ def _panels(context: ReportContext, members: Sequence[Measured]) -> Iterator[Pan
             rows = {name: path for name, path in paths.items() if any(_drawn(one, path) for one in shown)}
             if rows:
                 x = dataclasses.replace(percent_axis(axis, []), low=-3.0, high=102.0)  # with room at both ends
-                yield _panel(context, shown, rows, x, title, _heading(members))
+                yield _panel(context, shown, rows, x, title, heading)
 
 
 def _row_name(hint: str, metric: str) -> str:
@@ -92,39 +87,33 @@ def _row_name(hint: str, metric: str) -> str:
     return (hint if len(hint) <= room else hint[: room - 1] + "…") + short
 
 
-def _drawn(one: Measured, path: Sequence[str]) -> bool:
+def _drawn(one: Measured, path: str) -> bool:
     """Whether there is a number of this row that is a share of 1."""
-    return bool(one.values(*path)) and (tuple(path) != MEASURES["score"] or is_share(one.rows[0]))
+    return bool(one.values(path)) and one.is_share(path)
 
 
 def _panel(
-    context: ReportContext, members: Sequence[Measured], rows: Mapping[str, Sequence[str]], x: Axis, title: str, of: str
+    context: ReportContext, members: Sequence[Measured], rows: Mapping[str, str], x: Axis, title: str, of: str
 ) -> Panel:
     """One row per measure, and in it one lane per network, the reference's last."""
     lanes = list(dict.fromkeys(one.label for one in members))
     chart = Chart.of_rows(x, row_axis(list(rows)), len(lanes))
-    if "sources" in rows:
-        _chance(chart, members, list(rows).index("sources"))
+    chance = next((found for one in members if (found := one.interval(CHANCE)) is not None), None)
+    if "sources" in rows and chance is not None:  # the graphs are the same for all, and so is chance
+        at, row = 100 * chance.mean, list(rows).index("sources")
+        chart.line([(at, row - 0.45), (at, row + 0.45)], Style("plain", 0, CHANCE_DASHES))
+        chart.sentences.append(f"Chance of sources: {number(at)}.")
     # the hollow ones first, so that filled ones lie on top
     for one in sorted(members, key=lambda one: one.kind in ("trained", "compiled")):
         style = context.styles[one.label] if one.label else _REFERENCE
         shift, told = lane(lanes.index(one.label), len(lanes)), []
         for k, (name, path) in enumerate(rows.items()):
             if _drawn(one, path):
-                hollow, values = one.kind in ("untrained", "shuffled"), dict(enumerate(one.values(*path)))
+                hollow, values = one.kind in ("untrained", "shuffled"), one.by_seed(path)
                 mean = chart.mean(k, values, style, f"{one.name}, {name}", shift, rings=False, hollow=hollow)
                 told.append(f"{name} {number(mean)}")
         chart.sentences.append(f"{one.name}: {', '.join(told)}." if told else f"{one.name}: nothing measured.")
     return chart.panel(title, of)
-
-
-def _chance(chart: Chart, members: Sequence[Measured], row: int) -> None:
-    """The graphs are the same for all, and so is chance."""
-    found = next((mean for one in members if (mean := one.interval(*faithfulness_means.CHANCE)) is not None), None)
-    if found is not None:
-        at = 100 * found.mean
-        chart.line([(at, row - 0.45), (at, row + 0.45)], Style("plain", 0, CHANCE))
-        chart.sentences.append(f"Chance of sources: {number(at)}.")
 
 
 def _caption(compiled: bool) -> str:
@@ -149,23 +138,22 @@ def _caption(compiled: bool) -> str:
 def _numbers(found: Sequence[Measured]) -> list[Table]:
     """All measures, and all probes."""
     columns = {
-        "exact (%)": ("exact",), "valid (%)": ("valid",), "hints (%)": MEASURES["hints"],
+        "score (%)": "score", "exact (%)": "exact", "valid (%)": "valid", "hints (%)": MEASURES["hints"],
         "acting (%)": MEASURES["acting"], "ignored (%)": MEASURES["ignored"],
-        "ignored at every step (%)": ("interventions", "ignored_throughout"), "followed (%)": MEASURES["followed"],
+        "ignored at every step (%)": "interventions.ignored_throughout", "followed (%)": MEASURES["followed"],
         "sources (%)": MEASURES["sources"],
     }  # fmt: skip
-    rows = []
-    for one in found:
-        share, chance = is_share(one.rows[0]), one.interval(*faithfulness_means.CHANCE)
-        rows.append((
-            one.algorithm, one.name, str(len(one.rows)) if one.label else NOTHING, str(one.size), str(one.small),
-            str(one.samples), with_interval(one.interval("score"), share) + ("" if share else " (error)"),
-            *(with_interval(one.interval(*path)) for path in columns.values()),
-            percent(chance.mean if chance else None),
-        ))  # fmt: skip
-    header = ("algorithm", "network", "seeds", "n", "n of changed edges", "graphs", "score (%)", *columns, "chance (%)")
+    rows = [
+        (
+            one.algorithm, one.name, str(len(one.entries)) if one.label else NOTHING, str(one.size), str(one.small),
+            str(one.samples), *(score_text(one, path) for path in columns.values()),
+            score_text(one, CHANCE, brief=True),
+        )
+        for one in found
+    ]  # fmt: skip
+    header = ("algorithm", "network", "seeds", "n", "n of changed edges", "graphs", *columns, "chance (%)")
     probes = [
-        (one.algorithm, one.name, str(one.size), hint, metric, with_interval(one.interval("probes", hint, "value")))
+        (one.algorithm, one.name, str(one.size), hint, metric, score_text(one, f"probes.{hint}.value"))
         for one in found
         for hint, metric in one.probes().items()
     ]
