@@ -25,8 +25,8 @@ def section(context: ReportContext) -> Section | None:
     if not recorded:
         return None
     names = [(a, label, name) for a, label in context.pairs() for name in _hint_names(context.plain(a, label))]
-    detailed = len(names) <= _MOST_PANELS
-    panels = _each_hint(context, names, recorded) if detailed else _all_hints(context, recorded)
+    detailed, styles = len(names) <= _MOST_PANELS, SizeStyles(recorded)
+    panels = _each_hint(context, names, styles) if detailed else _all_hints(context, recorded)
     errors = any(_metric([group], name) in ERROR_METRICS for group in recorded for name in _hint_names([group]))
     several, many = any(len(group.seeds) > 1 for group in recorded), not detailed
     sentences = (
@@ -37,28 +37,20 @@ def section(context: ReportContext) -> Section | None:
         "With so many runs, the mean over all hints that have a percentage, at one size of each algorithm." * many,
         "The numbers below are means over steps, weighted by the graphs still running.",
     )
-    legend = (SizeStyles(recorded).legend() if detailed else context.legend()) + dotted_legend(panels)
+    legend = (styles.legend() if detailed else context.legend()) + dotted_legend(panels)
     figure = Figure("hints", panels, " ".join(filter(None, sentences)), legend, [_hint_table(context)])
     return Section("hints", "Along the rollout", [figure])
 
 
-def _each_hint(
-    context: ReportContext, names: Sequence[tuple[str, str, str]], recorded: Sequence[SeedGroup]
-) -> list[Panel]:
+def _each_hint(context: ReportContext, names: Sequence[tuple[str, str, str]], styles: SizeStyles) -> list[Panel]:
     """A panel for each hint of each algorithm and label, a line for each size."""
-    styles, panels = SizeStyles(recorded), []
-    bounds = [
-        low
-        for group in recorded
-        for name in _hint_names([group])
-        if _metric([group], name) not in ERROR_METRICS
-        for _, low, _ in _along(group, name)[0]
-    ]
+    drawn, bounds = [], []
     for algorithm, label, name in names:
         groups = [group for group in context.plain(algorithm, label) if name in _hint_names([group])]
         lines = [(f"n = {group.size}", styles[group.size], *_along(group, name)) for group in groups]
-        panels.append(_panel(name, f"{algorithm}: {label}", lines, _metric(groups, name), bounds))
-    return panels
+        drawn.append((name, f"{algorithm}: {label}", lines, metric := _metric(groups, name)))
+        bounds += [low for _, _, points, _ in lines for _, low, _ in points if metric not in ERROR_METRICS]
+    return [_panel(*one, bounds) for one in drawn]
 
 
 def _all_hints(context: ReportContext, recorded: Sequence[SeedGroup]) -> list[Panel]:

@@ -24,7 +24,7 @@ def section(context: ReportContext) -> Section | None:
     for name, runs in groups.items():
         for part, portion in portions("", list(dict.fromkeys(run.label for run in runs)), 4):
             panels += _panels(context, [run for run in runs if run.label in portion], name, part)
-    marked = any(_selected([run]) is not None and len(runs) == 1 for runs in groups.values() for run in runs)
+    marked = any(_selected(runs) is not None for runs in groups.values())
     legend = context.legend(run.label for run in context.study.runs) + [("selected step", RULE_SWATCH)] * marked
     caption = (
         "One line per run, so per seed; losses are running medians. The validation score alone decides which weights "
