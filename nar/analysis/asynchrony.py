@@ -155,11 +155,8 @@ def run_to_fixed_point(
         converged_B = converged_B | still_B
         if s == max_steps or bool(converged_B.all()):
             break
-        if probability == 1:
-            state_BNF = everything_BNF
-        else:
-            arrives = (torch.rand(present_BSR.shape, generator=generator) < probability).to(state_BNF.device)
-            state_BNF = _apply(layer, step, state_BNF, messages_BSRF, present_BSR & arrives)
+        arrives = (torch.rand(present_BSR.shape, generator=generator) < probability).to(state_BNF.device)
+        state_BNF = _apply(layer, step, state_BNF, messages_BSRF, present_BSR & arrives)
     return Settled(state_BNF, steps_B, converged_B)
 
 
