@@ -86,6 +86,7 @@ def refusals(examples: Examples) -> str:
     for seed in range(DISTURBED):
         rng = np.random.RandomState(seed)
         given = disturbed.arguments(examples.draw(algorithm.min_nodes + seed % 6, 2 * seed), rng)
+        shown = ", ".join(f"{name}={value!r}" for name, value in given.items())[:200]
         try:
             trace = examples.patient.run(**given)
         except ValueError as error:
@@ -93,14 +94,12 @@ def refusals(examples: Examples) -> str:
                 raise Failed(f"a ValueError does not begin with the argument that is meant: {error}") from None
             continue
         except Exception as error:
-            shown = ", ".join(f"{name}={value!r}" for name, value in given.items())
-            raise Failed(f"{type(error).__name__}: {error}, where a ValueError is due, on {shown[:200]}") from None
+            raise Failed(f"{type(error).__name__}: {error}, where a ValueError is due, on {shown}") from None
         answered += 1
         if not all(np.isfinite(np.asarray(value)).all() for value in trace.compact.values()):
             raise Failed("a number that is not finite is recorded; prepare must refuse what leads to it")
         if not algorithm.is_valid(given, {name: trace.compact[name] for name in trace.spec.outputs}):
-            shown = ", ".join(f"{name}={value!r}" for name, value in given.items())
-            raise Failed(f"the answer is not valid on {shown[:200]}")
+            raise Failed(f"the answer is not valid on {shown}")
     return f"{answered} of {DISTURBED} odd inputs are answered, the others refused by name"
 
 
