@@ -45,7 +45,11 @@ class Paired:
 
     difference: Interval  # of first - second
     p: float  # two-sided, of a sign-flip permutation test: how often chance alone gives so large a mean difference
-    seeds: tuple[int, ...]  # that both have
+    by_seed: Mapping[int, float]  # first - second, of the seeds that both have
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(self.by_seed)
 
     @property
     def least_p(self) -> float:
@@ -87,11 +91,11 @@ def paired(
     within seeds are less noisy than differences of means. The test asks how often the mean difference would be as
     large, either way, if each difference were as likely to have the other sign.
     """
-    seeds = tuple(sorted(first.keys() & second.keys()))
-    if not seeds:
+    by_seed = {s: first[s] - second[s] for s in sorted(first.keys() & second.keys())}
+    if not by_seed:
         return None
-    differences = np.array([first[s] - second[s] for s in seeds])
-    return Paired(interval(differences.tolist(), confidence, seed), _sign_flip_p(differences, seed), seeds)
+    differences = list(by_seed.values())
+    return Paired(interval(differences, confidence, seed), _sign_flip_p(np.array(differences), seed), by_seed)
 
 
 @functools.cache

@@ -39,7 +39,7 @@ def section(context: ReportContext) -> Section | None:
     if not found:
         return None
     drawn = [one for one in found if one[0].is_share() and len(one[2].seeds) > 1]
-    points = [100 * value for one in drawn for value in _differences(one).values()]
+    points = [100 * value for one in drawn for value in one[2].by_seed.values()]
     x = dataclasses.replace(linear_axis("difference of node scores (percentage points)", points), factor=100.0)
     panels = [
         _panel(rows, x, part, algorithm)
@@ -58,8 +58,7 @@ def section(context: ReportContext) -> Section | None:
         (
             *_title((one, other, paired)), str(one.size),
             with_interval(paired.difference, one.is_share()),
-            ", ".join(f"{value:.2f}" if one.is_share() else f"{value:.3g}"
-                      for value in _differences((one, other, paired), 100 if one.is_share() else 1).values()),
+            ", ".join(f"{100 * value:.2f}" if one.is_share() else f"{value:.3g}" for value in paired.by_seed.values()),
             f"{paired.p:.3g}", ", ".join(map(str, paired.seeds)),
         )
         for one, other, paired in found
@@ -80,13 +79,7 @@ def _panel(rows: Sequence[Comparison], x: Axis, title: str, algorithm: str) -> P
     y = row_axis([str(one.size) for one, _, _ in rows], "nodes n")
     chart = Chart(x, y, height=76 + 20 * len(rows), sideways=True)
     chart.rule(0.0, "zero")
-    for k, row in enumerate(rows):
-        chart.mean(k, _differences(row), Style("c6", 0), f"n = {row[0].size}")
+    for k, (one, _, paired) in enumerate(rows):
+        chart.mean(k, paired.by_seed, Style("c6", 0), f"n = {one.size}")
     chart.tell("mean difference by size", [(one.size, 100 * p.difference.mean) for one, _, p in rows], " points")
     return chart.panel(title, algorithm)
-
-
-def _differences(compared: Comparison, factor: float = 1.0) -> dict[int, float]:
-    """The other's score minus the reference's, of every common seed."""
-    first, second = (group.by_seed("score") for group in compared[:2])
-    return {seed: factor * (second[seed] - first[seed]) for seed in compared[2].seeds}
