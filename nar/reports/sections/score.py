@@ -27,7 +27,7 @@ def section(context: ReportContext) -> Section | None:
     legend += [("sizes trained on", SHADE_SWATCH)] * any(map(context.trained, context.algorithms))
     legend += [("published score", MARK_SWATCH)] * marked
     purpose = "How well the networks execute an algorithm on graphs larger than those that they were trained on."
-    same = list(dict.fromkeys(score for group in context.groups for _, score in _published(group)))
+    same = list(dict.fromkeys(score for group in context.groups for score in _published(group)))
     sets = {(group.algorithm, group.data.get("set")) for group in context.groups}
     rest = [score for a in context.algorithms for score in published.scores(a) if score not in same]
     rest.sort(key=lambda score: (score.algorithm, score.benchmark) not in sets)
@@ -67,9 +67,8 @@ def _panels(context: ReportContext, algorithm: str, name: str) -> Iterator[Panel
     groups = [group for found in own.values() for group in found]
     if not groups:
         return
-    marks = {label: [mark for group in found for mark in _published(group)] for label, found in own.items()}
-    shown = [mark.mean / 100 for found in marks.values() for _, mark in found] if name == "score" else []
-    y = score_axis(groups, name, shown)
+    marks = [(group, score) for group in groups for score in _published(group) if name == "score"]
+    y = score_axis(groups, name, [score.mean / 100 for _, score in marks])
     trained = context.trained_by_all(algorithm)
     for title, portion in portions(y.label if y.factor == 100 else SCORES[name], list(own)):
         chart = Chart(size_axis([*context.sizes(algorithm), *trained[:1], *trained[-1:]]), y)
@@ -78,18 +77,18 @@ def _panels(context: ReportContext, algorithm: str, name: str) -> Iterator[Panel
         for place, label in enumerate(portion):
             style, shift = context.styles[label], aside(place, len(portion))
             chart.means([(g.size, g.by_seed(name)) for g in own[label]], style, label, shift)
-            for size, score in marks[label] if name == "score" and y.factor == 100 else ():
+            for size, score in [(g.size, s) for g, s in marks if g.label == label and y.factor == 100]:
                 about = f"ublished for {score.method}: {score} ({score.source.short})"
                 chart.mark(size, score.mean, score.spread, f"p{about}", style, shift)
                 chart.sentences.append(f"P{about}.")
         yield chart.panel(title, algorithm)
 
 
-def _published(group: SeedGroup) -> list[tuple[int, PublishedScore]]:
-    """The size of a group with each score that is printed for its processor on its very data."""
+def _published(group: SeedGroup) -> list[PublishedScore]:
+    """Each score that is printed for a group's processor on its very data."""
     processors = {run.results["run"]["processor"] for run in group.runs}
     found = published.scores(group.algorithm, benchmark=group.data["set"]) if group.data.get("set") else []
-    return [(group.size, score) for score in found if score.processor in processors]
+    return [score for score in found if score.processor in processors]
 
 
 def _results_table(context: ReportContext) -> Table:
