@@ -5,7 +5,7 @@ from nar.reports.charts.axis import Axis, log_axis, score_axis, size_axis
 from nar.reports.charts.chart import Chart, Panel, aside
 from nar.reports.charts.shapes import Style, named_style, swatch
 from nar.reports.context import ReportContext, by_network
-from nar.reports.number_format import number, score_text
+from nar.reports.number_format import score_text, with_interval
 from nar.results.study import SeedGroup
 
 
@@ -22,14 +22,15 @@ def section(context: ReportContext) -> Section | None:
         of = f"{algorithm}: {label}"
         y = score_axis(groups)
         panels.append(_panel(groups, styles, y, "score", y.label if y.factor == 100 else "score", of))
-        if steps := [value for group in groups if group.values("steps_taken.mean") for value in _steps(group).values()]:
+        if steps := [value for group in groups for value in group.values("steps_taken.mean")]:
             needed = [value for group in groups for value in group.values("steps_mean")]
             y = log_axis("mean steps taken (log scale)", [*steps, *needed])
             panels.append(_panel(groups, styles, y, "steps", y.label, of))
         rows += [
             (
                 algorithm, label, str(group.size), group.termination.replace("_", " "), score_text(group),
-                score_text(group, "exact"), _mean(group.by_seed("steps_mean")), _mean(_steps(group)),
+                score_text(group, "exact"), *(with_interval(group.interval(name), False, brief=True)
+                                              for name in ("steps_mean", _taken(group))),
             )
             for group in sorted(groups, key=lambda group: (group.size, ends.index(group.termination)))
         ]  # fmt: skip
@@ -49,7 +50,7 @@ def _panel(groups: list[SeedGroup], styles: dict[str, Style], y: Axis, name: str
     chart = Chart(size_axis([group.size for group in groups]), y)
     for place, (end, style) in enumerate(styles.items()):
         points = [
-            (float(group.size), _steps(group) if name == "steps" else group.by_seed(name))
+            (float(group.size), group.by_seed(_taken(group) if name == "steps" else name))
             for group in groups
             if group.termination == end
         ]
@@ -57,10 +58,6 @@ def _panel(groups: list[SeedGroup], styles: dict[str, Style], y: Axis, name: str
     return chart.panel(title, of)
 
 
-def _steps(group: SeedGroup) -> dict[int, float]:
-    """Steps taken; the oracle takes those needed."""
-    return group.by_seed("steps_taken.mean") or group.by_seed("steps_mean")
-
-
-def _mean(values: dict[int, float]) -> str:
-    return number(sum(values.values()) / len(values) if values else None)
+def _taken(group: SeedGroup) -> str:
+    """Where the steps taken are; the oracle takes those needed."""
+    return "steps_taken.mean" if group.values("steps_taken.mean") else "steps_mean"
