@@ -19,19 +19,19 @@ from torch import Tensor
 from nar.datasets import canonical
 from nar.device import tiny_numbers_are_zero, untouched
 from nar.evaluation import axes, protocol, sparse
-from nar.evaluation.evaluation import Evaluation
+from nar.evaluation.evaluation import Comparison, Evaluation, counted
 from nar.evaluation.peak_memory import PeakMemory
 from nar.model.batch import Batch, collate
 from nar.model.coders.sparse import batch as sparse_batch
 from nar.model.coders.sparse.batch import SparseBatch
 from nar.model.objectives.losses import of_halts, total_loss
-from nar.model.objectives.metrics import Tally, correct, merge_permutations, tally
+from nar.model.objectives.metrics import merge_permutations, right
 from nar.model.postprocess import hard
 from nar.model.reasoner import Reasoner
 from nar.model.rollout import Rollout
 from nar.model.termination import ROOM
 from nar.traces.algorithm import Algorithm
-from nar.traces.spec import Spec, Type
+from nar.traces.spec import Spec
 from nar.traces.trace import Trace
 
 # A batch is cut so that one [B, N, N, F] tensor stays below this, on a GPU below GPU times as much. On a CPU larger
@@ -155,12 +155,13 @@ def decided_outputs(spec: Spec, rollout: Rollout) -> dict[str, Tensor]:
 
 
 def by_trace(
-    batch: Batch, traces: Sequence[Trace], outputs: Mapping[str, Tensor]
-) -> Iterator[tuple[Trace, dict[str, np.ndarray]]]:
-    """The traces of a batch, in its order, each with its outputs."""
+    batch: Batch, traces: Sequence[Any], outputs: Mapping[str, Tensor]
+) -> Iterator[tuple[Any, dict[str, np.ndarray]]]:
+    """The traces of a batch, in its order, each with its outputs; a sparse batch has room for more nodes."""
     arrays = {name: value.cpu().numpy() for name, value in outputs.items()}
     for row, place in enumerate(batch.order):
-        yield traces[place], {name: values[row] for name, values in arrays.items()}
+        trace = traces[place]
+        yield trace, {name: v[row][: trace.nodes] if v.ndim > 1 else v[row] for name, v in arrays.items()}
 
 
 def evaluate(
@@ -189,14 +190,14 @@ def evaluate(
     ending = {} if termination == "oracle" else {"termination": termination, "limit": limit}
     on_edges, device = reasoner.layout == "sparse", reasoner_device(reasoner).type
     cut, join = (sparse.portions, sparse_batch.collate) if on_edges else (portions, collate)
+    parts: Iterable[list[Any]] = cut(traces, reasoner.processor.features, device)  # type: ignore[arg-type]
     if on_edges and ending:  # graphs of a batch stop together, and only one by one with their own last step
-        cut = sparse.one_by_one
-    collated = ((join(part, algorithm), part) for part in cut(traces, reasoner.processor.features, device))  # type: ignore[arg-type]
+        parts = ([trace] for trace in traces)
+    collated = ((join(part, algorithm), part) for part in parts)
     found: Evaluation | None = None
     for batch, part in collated if batches is None else ((batch, None) for batch in batches):
-        checked: Any = part if validity else None
-        score = sparse.evaluate_batch if isinstance(batch, SparseBatch) else _evaluate_batch
-        of_batch = score(reasoner, algorithm, batch, checked, loss=loss, memory=memory, **ending)  # type: ignore[arg-type]
+        checked = part if validity else None
+        of_batch = _evaluate_batch(reasoner, algorithm, batch, checked, loss=loss, memory=memory, **ending)
         found = of_batch if found is None else found + of_batch
     if found is None:
         raise ValueError(f"nothing to evaluate: there are no traces of {algorithm.name}")
@@ -204,29 +205,36 @@ def evaluate(
 
 
 def _evaluate_batch(
-    reasoner: Reasoner, algorithm: Algorithm, batch: Batch, traces: list[Trace] | None, *, loss: bool, memory: bool,
+    reasoner: Reasoner, algorithm: Algorithm, batch: Batch, traces: list[Any] | None, *, loss: bool, memory: bool,
     **ending: Any,
 ) -> Evaluation:  # fmt: skip
-    """One batch scored; `traces`: those that it was collated from, where answers are to be checked."""
+    """One batch of either layout scored; `traces`: those that it was collated from, where answers are to be checked."""
     device, spec = reasoner_device(reasoner), reasoner.specs[algorithm.name]
     batch, peak = batch.to(device), PeakMemory(device)
+    on_edges, comparison = isinstance(batch, SparseBatch), Comparison(batch)
+    watch = {"watch": comparison} if on_edges and not loss else {}
     began = time.perf_counter()
     with evaluating(reasoner), peak.watched() if memory else contextlib.nullcontext():
-        rollout = reasoner(batch, decide_hints=not loss, **ending)
+        rollout = reasoner(batch, decide_hints=not loss, **watch, **ending)
         predicted = decided_outputs(spec, rollout)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
     seconds = time.perf_counter() - began
     truth = merge_permutations(spec, batch.outputs)
-    right_B = torch.ones(len(batch), dtype=torch.bool, device=device)
+    right_B = everyone_B = torch.ones(len(batch), dtype=torch.bool, device=device)
     for name, value in truth.items():
-        right_B &= correct(spec[name], predicted[name], value)
+        right_B = right_B & batch.all_of(spec[name], right(spec[name], predicted[name], value))
     taken = [max(1, length - 1) for length in batch.lengths] if rollout.taken is None else rollout.taken.tolist()
-    hints, num_running, first_errors = _compare_hints(spec, batch, rollout, taken, decided=not loss)
+    for s, hints in enumerate(rollout.hints):  # none, where they were watched
+        decided = {name: hard(spec[name], value) for name, value in hints.items()} if loss else hints
+        comparison(s, decided, rollout.taken)
     valid = None
     if traces is not None:
         answers = by_trace(batch, traces, predicted)
-        valid = sum(algorithm.is_valid(algorithm.arguments_of(trace), answer) for trace, answer in answers)
+        if on_edges:
+            valid = sum(algorithm.is_valid_on_edges(trace, answer) for trace, answer in answers)
+        else:
+            valid = sum(algorithm.is_valid(algorithm.arguments_of(trace), answer) for trace, answer in answers)
     notes = {
         name: [
             [v for v, steps in zip(values.tolist(), taken, strict=False) if steps > s // reasoner.message_passing_steps]
@@ -236,20 +244,20 @@ def _evaluate_batch(
     }
     return Evaluation(
         samples=len(batch),
-        outputs={name: tally(spec[name], predicted[name], value) for name, value in truth.items()},
-        hints=hints,
-        num_running=num_running,
+        outputs={n: counted(batch, spec[n], predicted[n], value, everyone_B) for n, value in truth.items()},
+        hints=comparison.tallies,
+        num_running=comparison.num_running,
         exact=int(right_B.sum()),
         valid=valid,
         lengths=list(batch.lengths),
         taken=taken,
-        first_errors=first_errors,
+        first_errors=comparison.first_errors(),
         notes=notes,
         seconds=seconds,
         # of a share, what it adds to the loss of the whole
         summed_loss=total_loss(batch, rollout).item() * len(batch.whole or batch) if loss else float("nan"),
         peak_memory=peak.megabytes,
-        ends_as_told=_ends_as_told(batch, rollout),
+        ends_as_told=None if on_edges else _ends_as_told(batch, rollout),
     )
 
 
@@ -263,31 +271,3 @@ def _ends_as_told(batch: Batch, rollout: Rollout) -> bool | None:
         if not (logits[running] > 0).equal(schedule.ends(s, logits.device)[running]):
             return False
     return True
-
-
-def _compare_hints(
-    spec: Spec, batch: Batch, rollout: Rollout, taken: list[int], *, decided: bool
-) -> tuple[dict[str, list[Tally]], list[int], list[int | None] | None]:
-    """By hint and step what is right; by step how many graphs are compared; the first wrong step of every trace."""
-    hints: dict[str, list[Tally]] = {}
-    num_running: list[int] = []
-    first_B = torch.zeros(
-        len(batch), dtype=torch.int64, device=next(iter(batch.inputs.values())).device
-    )  # 0: none so far
-    for step, predicted in enumerate(rollout.hints):
-        rows = [b for b, length in enumerate(batch.lengths) if length > step + 1 and taken[b] > step]
-        if not rows:
-            break
-        num_running.append(len(rows))
-        first_ones = rows[-1] + 1 == len(rows)
-        which = slice(0, len(rows)) if first_ones else torch.tensor(rows, device=first_B.device)
-        values = {n: v[which] if decided else hard(spec[n], v[which]) for n, v in predicted.items()}
-        true = merge_permutations(spec, {n: batch.hints[n][step + 1, which] for n in values})
-        for name, value in merge_permutations(spec, values).items():
-            hints.setdefault(name, []).append(tally(spec[name], value, true[name]))
-            if spec[name].type is not Type.SCALAR:
-                wrong = (first_B[which] == 0) & ~correct(spec[name], value, true[name])
-                first_B[which] = torch.where(wrong, step + 1, first_B[which])
-    if all(spec[name].type is Type.SCALAR for name in hints):  # none that can be compared exactly
-        return hints, num_running, None
-    return hints, num_running, [step or None for _, step in sorted(zip(batch.order, first_B.tolist(), strict=True))]

@@ -7,8 +7,13 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from nar.model.objectives.metrics import Tally
+import torch
+from torch import Tensor
+
+from nar.model.batch import Batch
+from nar.model.objectives.metrics import Tally, merge_permutations, right, tally
 from nar.text_format import html_table
+from nar.traces.spec import Probe, Type
 
 T = TypeVar("T")
 
@@ -113,6 +118,52 @@ class Evaluation:
             "valid": None if self.valid is None else self.valid / self.samples,
             "outputs": {name: {"metric": t.metric, "value": t.value()} for name, t in self.outputs.items()},
         }
+
+
+class Comparison:
+    """What is right of the hints, step by step: after a rollout, or while it goes on (`RolloutOptions.watch`).
+
+    Then a step's hints are compared with the trace's and let go: memory is that of one step, however many there are.
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.tallies: dict[str, list[Tally]] = {}
+        self.num_running: list[int] = []
+        device = next(iter(batch.inputs.values())).device
+        self.first_B = torch.zeros(len(batch), dtype=torch.int64, device=device)  # 0: none so far
+
+    def __call__(self, s: int, decided: Mapping[str, Tensor], taken_B: Tensor | None = None) -> None:
+        """The hints that step `s` predicted. They are compared as long as the trace goes on, and the rollout, where
+        samples stayed in it after the steps that they have `taken`."""
+        batch, spec, schedule = self.batch, self.batch.spec, self.batch.schedule
+        kept = schedule.num_with_hint(s) if taken_B is None else len(batch)
+        graphs_B = schedule.with_hint(s, self.first_B.device)[:kept]
+        if taken_B is not None:
+            graphs_B = graphs_B & (taken_B > s)
+        if not (running := int(graphs_B.sum())):
+            return
+        self.num_running.append(running)
+        true = merge_permutations(spec, {n: batch.hints[n][s + 1][: len(value)] for n, value in decided.items()})
+        for name, value in merge_permutations(spec, decided).items():
+            self.tallies.setdefault(name, []).append(counted(batch, spec[name], value, true[name], graphs_B))
+            if spec[name].type is not Type.SCALAR:
+                first_B = self.first_B[:kept]
+                wrong = graphs_B & (first_B == 0) & ~batch.all_of(spec[name], right(spec[name], value, true[name]))
+                first_B[wrong] = s + 1
+
+    def first_errors(self) -> list[int | None] | None:
+        """Of every trace, in the order in which they were given; None where no hint can be compared exactly."""
+        if all(self.batch.spec[name].type is Type.SCALAR for name in self.tallies):
+            return None
+        found = zip(self.batch.order, self.first_B.tolist(), strict=True)
+        return [step or None for _, step in sorted(found)]
+
+
+def counted(batch: Batch, probe: Probe, predicted: Tensor, truth: Tensor, graphs_B: Tensor) -> Tally:
+    """Predictions compared with the truth, both compact, at the entries that these graphs have."""
+    there = batch.entries(probe, graphs_B)
+    return tally(probe, predicted[there], truth[there])
 
 
 def _joined(one: Mapping[str, T], other: Mapping[str, T], join: Callable[[T, T], T]) -> dict[str, T]:

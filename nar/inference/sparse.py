@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from nar.evaluation.evaluate import predict, reasoner_device
-from nar.evaluation.sparse import Comparison, counted
+from nar.evaluation.evaluation import Comparison, counted
 from nar.inference import arguments, containers
 from nar.inference.prediction import Prediction, confidence, named
 from nar.model.coders.sparse.batch import SparseBatch, collate

@@ -97,6 +97,10 @@ class Batch:
         found = {"ends": self.ends, "unchanged": self.unchanged, "trails": self.trails}
         return {name: value for name, value in found.items() if value is not None}
 
+    def entries(self, probe: Probe, graphs_B: Tensor) -> Tensor:
+        """Which entries of a probe there are, of these graphs."""
+        return graphs_B
+
     @staticmethod
     def all_of(probe: Probe, true: Tensor) -> Tensor:
         """For which graphs [B] every entry is true."""

@@ -78,8 +78,11 @@ def merge_permutations(spec: Mapping[str, Probe], values: Mapping[str, Tensor]) 
 
 def correct(probe: Probe, predicted: Tensor, truth: Tensor) -> Tensor:
     """Which graphs [B] have every entry of an output right."""
+    return right(probe, predicted, truth).reshape(truth.shape[0], -1).all(-1)
+
+
+def right(probe: Probe, predicted: Tensor, truth: Tensor) -> Tensor:
+    """Which entries of an output are right."""
     if probe.type is Type.SCALAR:
-        right = (predicted - truth).abs() < 0.5
-    else:
-        right = (predicted == truth) | (truth == IGNORED)
-    return right.reshape(truth.shape[0], -1).all(-1)
+        return (predicted - truth).abs() < 0.5
+    return (predicted == truth) | (truth == IGNORED)
