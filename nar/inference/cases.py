@@ -28,9 +28,9 @@ def make(
     algorithm: Algorithm,
     graph: Any,
     source: Any,
-    weight: str | None,
     inputs: Mapping[str, Any],
     *,
+    weight: str | None,
     trained: float | None,
     normalise: bool,
 ) -> Case:

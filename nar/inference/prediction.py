@@ -19,9 +19,11 @@ from nar import datasets
 from nar.inference import notebook
 from nar.inference import scale as scales
 from nar.lookup import suggest
-from nar.model.objectives.metrics import Tally, correct
+from nar.model.objectives.metrics import Tally, correct, tally
 from nar.model.options.choice import Choice
 from nar.model.postprocess import SINKHORN_STEPS_OUTPUT, log_sinkhorn
+from nar.nn.sparse import segments
+from nar.nn.sparse.predictions import EdgePointers
 from nar.text_format import counted, quoted
 from nar.traces.run_length import RunLengthArray
 from nar.traces.spec import IGNORED, POINTERS, Probe, Spec, Stage, Type
@@ -220,6 +222,24 @@ def agree(answer: Any, truth: Any) -> bool:
     return truth is None or answer == truth
 
 
+def of_outputs(
+    spec: Spec, logits: dict[str, Any], predicted: dict[str, Tensor], actual: dict[str, Tensor], nodes: list[Hashable]
+) -> dict[str, Any]:
+    """What a Prediction says of one graph's outputs [1, ...], which are given as decoded, decided and true ones."""
+    compact, truth = ({name: value[0].numpy() for name, value in found.items()} for found in (predicted, actual))
+    sure = {name: p[0] for name, p in probabilities(spec, logits, predicted).items()}
+    tallies = {name: tally(spec[name], predicted[name], actual[name]) for name in actual}
+    return {
+        "outputs": {name: named(spec[name], value, nodes) for name, value in compact.items()},
+        "truth": {name: named(spec[name], value, nodes) for name, value in truth.items()},
+        "confidence": {name: confidence(spec[name], compact[name], p, nodes) for name, p in sure.items()},
+        "correct": {name: bool(correct(spec[name], predicted[name], actual[name])) for name in actual},
+        "score": {name: found.value() for name, found in tallies.items()},
+        "compact": compact,
+        "tallies": tallies,
+    }
+
+
 def named(probe: Probe, values: np.ndarray, nodes: Sequence[Hashable]) -> Any:
     """An output in compact form, with the nodes' names in place of indices."""
     if probe.type is Type.PERMUTATION_POINTER:
@@ -242,7 +262,7 @@ def confidence(probe: Probe, compact: np.ndarray, p: np.ndarray, nodes: Sequence
 
 
 def probabilities(
-    spec: Spec, logits: Mapping[str, Tensor | Choice], predicted: Mapping[str, Tensor]
+    spec: Spec, logits: Mapping[str, Tensor | Choice | EdgePointers], predicted: Mapping[str, Tensor]
 ) -> dict[str, np.ndarray]:
     """The probability that the model gives to every predicted entry, in compact form; none for scalars."""
     found = {}
@@ -251,7 +271,9 @@ def probabilities(
         probe, value = spec[name], plain[name]
         if probe.type is Type.SCALAR:
             continue
-        if probe.type is Type.MASK:
+        if isinstance(value, EdgePointers):
+            p = segments.reduce(value.expected(), "max", value.edges.starts).view(predicted[name].shape)
+        elif probe.type is Type.MASK:
             p = torch.sigmoid(value.abs())
         elif probe.type is Type.PERMUTATION_POINTER:
             p = log_sinkhorn(value, SINKHORN_STEPS_OUTPUT).exp().amax(-1)

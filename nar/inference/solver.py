@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,11 @@ from nar.evaluation import protocol
 from nar.evaluation.evaluate import portions, predict, reasoner_device
 from nar.inference import arguments, cases, scale, sparse
 from nar.inference.cases import Case
-from nar.inference.prediction import Prediction, confidence, named, probabilities
+from nar.inference.prediction import Prediction, of_outputs
 from nar.lookup import suggest
 from nar.model import checkpoint
 from nar.model.batch import Batch, collate
-from nar.model.objectives.metrics import correct, merge_permutations, tally
+from nar.model.objectives.metrics import merge_permutations
 from nar.model.postprocess import hard
 from nar.model.reasoner import Reasoner
 from nar.model.rollout import Rollout
@@ -123,9 +123,7 @@ class Solver:
         chosen = _choose(self.reasoner, algorithm, [graph])
         if unnamed:
             raise ValueError(f"run takes one graph or array, everything else by name: {arguments.call(chosen)}")
-        if self.reasoner.layout == "sparse":
-            return sparse.run(self.reasoner, chosen, graph, source, weight, inputs, steps, termination, normalise)
-        case = cases.make(chosen, graph, source, weight, inputs, trained=self._trained(chosen), normalise=normalise)
+        case = self._made(chosen, weight, normalise)(graph, source, inputs)
         return _answers(self.reasoner, chosen, [case], steps, termination)[0]
 
     def run_many(
@@ -160,19 +158,23 @@ class Solver:
                 raise ValueError(f"{name} must be a list with one entry for each of the {count} graphs, got {got}")
             if name not in counts:
                 lists[name] = [values] * count
-        on_edges = self.reasoner.layout == "sparse"
-        made, trained, ending = [], None if on_edges else self._trained(chosen), (steps, termination)
+        make, given = self._made(chosen, weight, normalise), []
         for i in range(count):
             own = {name: values[i] for name, values in lists.items()}
-            start, graph = own.pop("source", None), None if graphs is None else graphs[i]
             try:
-                if on_edges:
-                    made.append(sparse.run(self.reasoner, chosen, graph, start, weight, own, *ending, normalise))
-                else:
-                    made.append(cases.make(chosen, graph, start, weight, own, trained=trained, normalise=normalise))
+                given.append(make(None if graphs is None else graphs[i], own.pop("source", None), own))
             except ValueError as error:
                 raise ValueError(f"graph {i}: {error}") from error
-        return made if on_edges else _answers(self.reasoner, chosen, made, *ending)
+        return _answers(self.reasoner, chosen, given, steps, termination)
+
+    def _made(
+        self, algorithm: Algorithm, weight: str | None, normalise: bool
+    ) -> Callable[[Any, Any, dict[str, Any]], Case]:
+        """What makes a case of a graph, a source and other inputs."""
+        if self.reasoner.layout == "sparse":
+            return functools.partial(sparse.make, algorithm, weight=weight, normalise=normalise)
+        trained = self._trained(algorithm)
+        return functools.partial(cases.make, algorithm, weight=weight, trained=trained, normalise=normalise)
 
     def _trained(self, algorithm: Algorithm) -> float | None:
         """The largest number among inputs of the reasoner's training."""
@@ -215,35 +217,31 @@ def _choose(reasoner: Reasoner, name: str | None, graphs: Sequence[Any]) -> Algo
 def _answers(
     reasoner: Reasoner, algorithm: Algorithm, given: Sequence[Case], steps: int | None, termination: str
 ) -> list[Prediction]:
-    """Predictions in the order of those given: those of one size as one batch, cut by memory."""
+    """Predictions in the order of those given: those of one size as one batch, cut by memory; sparse ones alone."""
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
         raise ValueError(f"steps must be a positive integer, got {steps!r}")
     with devices.untouched(next(reasoner.parameters()).dtype):
-        return _computed(reasoner, algorithm, given, steps, termination)
-
-
-def _computed(
-    reasoner: Reasoner, algorithm: Algorithm, given: Sequence[Case], steps: int | None, termination: str
-) -> list[Prediction]:
-    found: dict[int, Prediction] = {}
-    width, device = reasoner.processor.features, reasoner_device(reasoner).type
-    alike: dict[tuple[int, int], list[int]] = {}
-    for i, case in enumerate(given):
-        # a rollout without the oracle has one limit, which must not depend on what else is in the batch
-        length = case.trace.length if termination != "oracle" else 0
-        alike.setdefault((case.trace.nodes, length), []).append(i)
-    for members in alike.values():
-        rest = iter(members)
-        for part in portions([given[i].seen for i in members], width, device):
-            batch = collate(part, algorithm)
-            timed = _with_steps(batch, steps)
-            ends: dict[str, Any] = {"termination": termination, "limit": steps} if termination != "oracle" else {}
-            rollout = predict(reasoner, timed, decide_hints=True, **ends)
-            taken = [length - 1 for length in timed.lengths] if rollout.taken is None else rollout.taken.tolist()
-            places = [next(rest) for _ in part]
-            for b, place in enumerate(batch.order):
-                case = given[places[place]]
-                found[places[place]] = _prediction(algorithm, reasoner.specs, batch, rollout, b, taken[b], case)
+        if reasoner.layout == "sparse":
+            return [sparse.answer(reasoner, algorithm, case, steps, termination) for case in given]
+        found: dict[int, Prediction] = {}
+        width, device = reasoner.processor.features, reasoner_device(reasoner).type
+        alike: dict[tuple[int, int], list[int]] = {}
+        for i, case in enumerate(given):
+            # a rollout without the oracle has one limit, which must not depend on what else is in the batch
+            length = case.trace.length if termination != "oracle" else 0
+            alike.setdefault((case.trace.nodes, length), []).append(i)
+        for members in alike.values():
+            rest = iter(members)
+            for part in portions([given[i].seen for i in members], width, device):
+                batch = collate(part, algorithm)
+                timed = _with_steps(batch, steps)
+                ends: dict[str, Any] = {"termination": termination, "limit": steps} if termination != "oracle" else {}
+                rollout = predict(reasoner, timed, decide_hints=True, **ends)
+                taken = [length - 1 for length in timed.lengths] if rollout.taken is None else rollout.taken.tolist()
+                places = [next(rest) for _ in part]
+                for b, place in enumerate(batch.order):
+                    case = given[places[place]]
+                    found[places[place]] = _prediction(algorithm, reasoner.specs, batch, rollout, b, taken[b], case)
     return [found[i] for i in range(len(given))]
 
 
@@ -274,9 +272,7 @@ def _prediction(
     own = functools.partial(scale.in_units, units=case.units)
     predicted = own(merge_permutations(spec, {name: hard(spec[name], value) for name, value in logits.items()}))
     actual = own(merge_permutations(spec, {name: value[one] for name, value in batch.outputs.items()}))
-    compact, truth = ({name: value[0].numpy() for name, value in found.items()} for found in (predicted, actual))
-    sure = {name: p[0] for name, p in probabilities(spec, logits, predicted).items()}
-    tallies = {name: tally(spec[name], predicted[name], actual[name]) for name in actual}
+    outputs = of_outputs(spec, logits, predicted, actual, case.nodes)
     by_step = rollout.hints[:steps]
     hints = {name: torch.stack([step[name][b] for step in by_step]).cpu() for name in (by_step[0] if by_step else ())}
     moments_S = torch.arange(1, steps + 1).clamp(max=batch.lengths[b] - 1)
@@ -285,16 +281,10 @@ def _prediction(
         algorithm=algorithm.name,
         nodes=case.nodes,
         steps=steps,
-        outputs={name: named(spec[name], value, case.nodes) for name, value in compact.items()},
-        truth={name: named(spec[name], value, case.nodes) for name, value in truth.items()},
-        confidence={name: confidence(spec[name], compact[name], p, case.nodes) for name, p in sure.items()},
-        correct={name: bool(correct(spec[name], predicted[name], actual[name])) for name in actual},
-        valid=algorithm.is_valid(case.given, compact),
-        score={name: counted.value() for name, counted in tallies.items()},
-        compact=compact,
+        **outputs,
+        valid=algorithm.is_valid(case.given, outputs["compact"]),
         hints={name: value.numpy() for name, value in own(merge_permutations(spec, hints)).items()},
         true_hints={name: value.numpy() for name, value in own(merge_permutations(spec, true_hints)).items()},
-        tallies=tallies,
         true_trace=case.trace,
         scale=case.scale,
     )
