@@ -11,6 +11,7 @@ import torch
 
 from nar.config import Config
 from nar.training.optimizer.adam import Adam
+from nar.training.optimizer.chosen import follow
 from nar.training.optimizer.schedule import learning_rate
 
 
@@ -66,7 +67,7 @@ def test_one_cycle_is_pytorchs(steps):
     )
     for step in range(steps):
         assert learning_rate(config, step) == pytest.approx(reference.param_groups[0]["lr"], rel=1e-12)
-        ours.follow(config, step)
+        follow(ours, config, step)
         take(1, ours, mine, step)
         take(1, reference, theirs, step)
         schedule.step() if step + 1 < steps else None

@@ -17,6 +17,7 @@ from nar.config import Config
 from nar.model.batch import Batch
 from nar.model.reasoner import Reasoner
 from nar.training.learner import StackedLearner
+from nar.training.optimizer.chosen import follow
 
 WARM_UPS = 2  # steps of a new shape that are computed without a graph, in which libraries choose their kernels
 GRAPHS = 64  # shapes that are recorded at most
@@ -78,7 +79,7 @@ class CudaGraphLearner(StackedLearner):
         shape, first = self.shape(batches), batches[0]
         key = (first.algorithm, first.nodes, *shape)
         data = self.data(batches, step, task, shape, progress)
-        self.optimizer.follow(self.configs[0], step)
+        follow(self.optimizer, self.configs[0], step)
 
         def compute() -> Tensor:
             return self.update(data, first, shape[0])

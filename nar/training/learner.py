@@ -25,7 +25,7 @@ from nar.model.objectives.emphasis import Emphasis
 from nar.model.objectives.losses import total_loss
 from nar.model.reasoner import Reasoner
 from nar.training import distributed, fixed_shapes, memory
-from nar.training.optimizer.chosen import optimizer
+from nar.training.optimizer.chosen import follow, optimizer
 
 
 def mix(seed: int, step: int, rank: int = 0, task: int = 0) -> int:
@@ -72,7 +72,7 @@ class SingleLearner:
         loss, gradients = ranks.sum_gradients(in_use, loss.detach())
         if config.grad_clip:
             clip(gradients, config.grad_clip)
-        self.optimizer.follow(config, step)
+        follow(self.optimizer, config, step)
         self.optimizer.step()
         return loss.view(1)
 
@@ -114,7 +114,7 @@ class StackedLearner:
     def step(self, batches: Sequence[Batch], step: int, *, task: int = 0, progress: float = 1.0) -> Tensor:
         shape = self.shape(batches)
         data = self.data(batches, step, task, shape, progress)
-        self.optimizer.follow(self.configs[0], step)
+        follow(self.optimizer, self.configs[0], step)
         return self.update(data, batches[0], shape[0])
 
     def shape(self, batches: Sequence[Batch]) -> tuple[int, int, int]:

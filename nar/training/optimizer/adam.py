@@ -13,9 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nar.config import Config
-from nar.training.optimizer.schedule import learning_rate
-
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 
@@ -69,11 +66,6 @@ class Adam:
             lr=self.learning_rate if self._rate is None else self._rate, beta1=BETAS[0], beta2=BETAS[1],
             weight_decay=self.weight_decay, eps=EPSILON, amsgrad=False, maximize=False,
         )  # fmt: skip
-
-    def follow(self, config: Config, step: int) -> None:
-        """Take the step size that the settings have for this step."""
-        if config.learning_rate_schedule != "constant":
-            self.set_learning_rate(learning_rate(config, step))
 
     def state_dict(self) -> dict[str, Any]:
         """In the form of torch.optim.Adam, or of AdamW."""

@@ -15,11 +15,32 @@ EXAMPLE = "--optimizer my_module:MyOptimizer"
 UNFIT = ("Optimizer", "LBFGS", "SparseAdam")  # no optimiser; asks for the loss several times; for sparse gradients
 
 
-def optimizer(config: Config, parameters: Iterable[Tensor]) -> "Adam | Wrapped":
-    """That of a run. ValueError for one that does not exist or does not take the settings or the parameters."""
+def optimizer(config: Config, parameters: Iterable[Tensor]) -> Any:
+    """That of a run: nar's Adam, or one with PyTorch's interface, which is Adam's but for the step size.
+
+    ValueError for one that does not exist or does not take the settings or the parameters.
+    """
     if config.optimizer == "adam":
         return Adam(parameters, config.learning_rate, config.weight_decay)
-    return Wrapped(_find(config.optimizer), parameters, config)
+    kind, options = _find(config.optimizer), {"lr": config.learning_rate}
+    if config.weight_decay or "weight_decay" in inspect.signature(kind).parameters:
+        options["weight_decay"] = config.weight_decay
+    try:
+        return kind(list(parameters), **options)
+    except Exception as error:  # the class may be the user's, and so is what it raises
+        given = ", ".join(f"{n} {v}" for n, v in options.items())
+        raise ValueError(f"--optimizer {config.optimizer} could not be made with {given}: {error}") from error
+
+
+def follow(optimizer: Any, config: Config, step: int) -> None:
+    """Have it take the step size that the settings have for this step."""
+    if config.learning_rate_schedule == "constant":
+        return
+    if isinstance(optimizer, Adam):
+        optimizer.set_learning_rate(learning_rate(config, step))
+    else:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, step)
 
 
 def _find(name: str) -> Any:
@@ -38,34 +59,3 @@ def _find(name: str) -> Any:
             lookup.suggest("optimizer", name, [*classes, "adam"], f"or a class of your own, as in {EXAMPLE}")
         )
     return found[name.lower()]
-
-
-class Wrapped:
-    """An optimiser with PyTorch's interface behind that of nar's Adam."""
-
-    def __init__(self, kind: Any, parameters: Iterable[Tensor], config: Config) -> None:
-        options: dict[str, Any] = {"lr": config.learning_rate}
-        if config.weight_decay or "weight_decay" in inspect.signature(kind).parameters:
-            options["weight_decay"] = config.weight_decay
-        try:
-            self.inner = kind(list(parameters), **options)
-        except Exception as error:  # the class may be the user's, and so is what it raises
-            given = ", ".join(f"{n} {v}" for n, v in options.items())
-            raise ValueError(f"--optimizer {config.optimizer} could not be made with {given}: {error}") from error
-
-    def zero_grad(self) -> None:
-        self.inner.zero_grad(set_to_none=True)
-
-    def follow(self, config: Config, step: int) -> None:
-        if config.learning_rate_schedule != "constant":
-            for group in self.inner.param_groups:
-                group["lr"] = learning_rate(config, step)
-
-    def step(self) -> None:
-        self.inner.step()
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.inner.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.inner.load_state_dict(state)
