@@ -193,7 +193,7 @@ def evaluate(
     parts: Iterable[list[Any]] = cut(traces, reasoner.processor.features, device)  # type: ignore[arg-type]
     if on_edges and ending:  # graphs of a batch stop together, and only one by one with their own last step
         parts = ([trace] for trace in traces)
-    collated = ((join(part, algorithm), part) for part in parts)
+    collated = ((join(part, algorithm), part) for part in parts)  # type: ignore[arg-type]
     found: Evaluation | None = None
     for batch, part in collated if batches is None else ((batch, None) for batch in batches):
         checked = part if validity else None

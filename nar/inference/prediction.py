@@ -1,5 +1,7 @@
 """What a reasoner answered on one graph or array: outputs by name, how sure it is, its trace beside the true one.
 
+Long because one object says all of this of both layouts, in words, numbers and pictures.
+
 Shapes: N nodes, S steps.
 """
 
@@ -266,7 +268,9 @@ def probabilities(
 ) -> dict[str, np.ndarray]:
     """The probability that the model gives to every predicted entry, in compact form; none for scalars."""
     found = {}
-    plain = {name: value.logits if isinstance(value, Choice) else value for name, value in logits.items()}
+    plain: dict[str, Any] = {
+        name: value.logits if isinstance(value, Choice) else value for name, value in logits.items()
+    }
     for name in predicted:
         probe, value = spec[name], plain[name]
         if probe.type is Type.SCALAR:

@@ -50,7 +50,7 @@ def _each_hint(context: ReportContext, names: Sequence[tuple[str, str, str]], st
         lines = [(f"n = {group.size}", styles[group.size], *_along(group, name)) for group in groups]
         drawn.append((name, f"{algorithm}: {label}", lines, metric := _metric(groups, name)))
         bounds += [low for _, _, points, _ in lines for _, low, _ in points if metric not in ERROR_METRICS]
-    return [_panel(*one, bounds) for one in drawn]
+    return [_panel(name, title, lines, metric, bounds) for name, title, lines, metric in drawn]
 
 
 def _all_hints(context: ReportContext, recorded: Sequence[SeedGroup]) -> list[Panel]:
